@@ -58,7 +58,7 @@ class Api(Generic[World]):
     guard: Guard[World] | None = None
     openapi_path: str = "/openapi.json"
     docs_path: str = "/docs"
-    endpoints: list[Endpoint[World]] = field(default_factory=list)
+    endpoints: list[Endpoint[World]] = field(default_factory=list["Endpoint[World]"])
 
     def route(
         self,

@@ -1,0 +1,40 @@
+"""The simulated lab as one ASGI application: three services under three prefixes, one world behind them."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from testlab_sim.clock import Clock
+from testlab_sim.stbtester.api import api as stbtester
+from testlab_sim.stbtester.portal import Portal
+from testlab_sim.stbtester.refusal import Refusal, refused
+from testlab_sim.world import World
+
+SERVICES = (stbtester,)
+
+
+def create_world(seed: int = 7, speed: float = 20.0) -> World:
+    """A lab with some months behind it; `speed` divides the length of simulated work."""
+    clock = Clock(speed)
+    return World(Portal.seeded(seed, clock), None, clock, seed)
+
+
+def create_app(world: World) -> Starlette:
+    """Bind the three services to `world`, each under its prefix, with an index of their pages at `/`."""
+    routes: list[BaseRoute] = [Route("/", _index)]
+    for api in SERVICES:
+        routes.extend(api.mount(world))
+    return Starlette(routes=routes, exception_handlers={Refusal: refused, HTTPException: _http_error})
+
+
+async def _http_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    return JSONResponse({"message": exc.detail}, exc.status_code, headers=exc.headers)
+
+
+async def _index(request: Request) -> Response:
+    return HTMLResponse("")
