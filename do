@@ -40,7 +40,7 @@ CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("pyright",),
-    ("lint-imports",),
+    ("lint-imports", "--no-logo"),
 )
 
 

