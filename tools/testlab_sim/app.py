@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from testlab_sim.clock import Clock
+from testlab_sim.control import Control
+from testlab_sim.faults import Faults, Interference
+from testlab_sim.index import index
 from testlab_sim.stbtester.api import api as stbtester
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.stbtester.refusal import Refusal, refused
+from testlab_sim.traffic import Traffic
 from testlab_sim.world import World
 
 SERVICES = (stbtester,)
@@ -25,16 +30,17 @@ def create_world(seed: int = 7, speed: float = 20.0) -> World:
 
 def create_app(world: World) -> Starlette:
     """Bind the three services to `world`, each under its prefix, with an index of their pages at `/`."""
-    routes: list[BaseRoute] = [Route("/", _index)]
+    faults, traffic = Faults(), Traffic()
+    routes: list[BaseRoute] = [Route("/", index), *Control(world, faults, traffic).routes()]
     for api in SERVICES:
         routes.extend(api.mount(world))
-    return Starlette(routes=routes, exception_handlers={Refusal: refused, HTTPException: _http_error})
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Interference, faults=faults, traffic=traffic)],
+        exception_handlers={Refusal: refused, HTTPException: _http_error},
+    )
 
 
 async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     return JSONResponse({"message": exc.detail}, exc.status_code, headers=exc.headers)
-
-
-async def _index(request: Request) -> Response:
-    return HTMLResponse("")

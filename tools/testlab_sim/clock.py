@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 
-@dataclass(frozen=True)
+@dataclass
 class Clock:
-    """`speed=20` makes a test that nominally takes 40 s take 2 s. Timestamps stay real."""
+    """`speed=20` makes a test that nominally takes 40 s take 2 s. Timestamps stay real, but for `advance`."""
 
     speed: float = 20.0
+    ahead: float = 0.0
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return time.time()
+        return time.time() + self.ahead
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, to see what expires."""
+        self.ahead += seconds
 
     def real(self, nominal_seconds: float) -> float:
         """How long `nominal_seconds` of lab work takes on this clock, in seconds."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import Any
 
 from testlab_sim.dice import chance
 from testlab_sim.stbtester.jobs import Run
+from testlab_sim.stbtester.large import large_file
 from testlab_sim.stbtester.logs import log_lines, log_of, traceback_of
 from testlab_sim.stbtester.screens import Screen, jpeg, png, screen_of
 
@@ -22,9 +23,21 @@ class Artifacts:
     def __init__(self) -> None:
         self._facts: dict[tuple[str, str], dict[str, Any]] = {}
         self._recent: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._large: dict[tuple[str, str], int] = {}
 
     def names(self, run: Run) -> list[str]:
-        return [name for name in _MAKERS if name != "zap-times.csv" or _is_live(run)]
+        own = [name for name in _MAKERS if name != "zap-times.csv" or _is_live(run)]
+        given = [name for result_id, name in self._large if result_id == run.result_id and name != "stbt.log"]
+        return list(dict.fromkeys(own + given))
+
+    def enlarge(self, run: Run, name: str, size: int) -> None:
+        """Make one file of a run `size` bytes long: a new one, or one in place of its own."""
+        self._large[run.result_id, name] = size
+        self._facts.pop((run.result_id, name), None)
+
+    def large(self, run: Run, name: str) -> int | None:
+        """The size a file was enlarged to."""
+        return self._large.get((run.result_id, name))
 
     def content(self, run: Run, name: str) -> bytes:
         key = (run.result_id, name)
@@ -41,10 +54,17 @@ class Artifacts:
     def _fact(self, run: Run, name: str) -> dict[str, Any]:
         key = (run.result_id, name)
         if key not in self._facts:
-            data = self.content(run, name)
-            md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            self._facts[key] = {"size": len(data), "md5": md5}
+            size, md5 = 0, hashlib.md5(usedforsecurity=False)
+            for chunk in self.chunks(run, name):
+                size += len(chunk)
+                md5.update(chunk)
+            self._facts[key] = {"size": size, "md5": md5.hexdigest()}
         return self._facts[key]
+
+    def chunks(self, run: Run, name: str) -> Iterable[bytes]:
+        """A file's content, a piece at a time."""
+        size = self.large(run, name)
+        return [self.content(run, name)] if size is None else large_file(size)
 
 
 def final_screen(run: Run) -> Screen:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Coroutine
 from typing import Any, cast
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -74,6 +76,23 @@ async def body(request: Request) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise Refusal(400, "Request body must be a JSON object")
     return cast("dict[str, Any]", parsed)
+
+
+async def while_connected(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
+    """Wait, but no longer than the client does; False if it has hung up."""
+    poll = asyncio.create_task(waiting)
+    gone = asyncio.create_task(_hung_up(request))
+    try:
+        await asyncio.wait((poll, gone), return_when=asyncio.FIRST_COMPLETED)
+        return poll.done() and poll.result()
+    finally:
+        poll.cancel()
+        gone.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def text_field(fields: dict[str, Any], name: str) -> str:

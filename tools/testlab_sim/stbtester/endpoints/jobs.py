@@ -12,7 +12,7 @@ from testlab_sim.stbtester.logs import log_of, zone
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.stbtester.run_request import start_job
 from testlab_sim.stbtester.test_pack import resolve
-from testlab_sim.stbtester.wire import COMMON, PREFIX, base, body, check_token, job_json, user
+from testlab_sim.stbtester.wire import COMMON, PREFIX, base, body, check_token, job_json, user, while_connected
 from testlab_sim.world import World
 
 routes = Api[World](PREFIX, "Running tests", guard=check_token)
@@ -101,7 +101,7 @@ async def await_node_job(request: Request, world: World) -> Response:
 
 
 async def _await(job: Job, request: Request, world: World) -> Response:
-    done = await world.portal.wait(job, world.portal.holds.await_completion)
+    done = await while_connected(request, world.portal.wait(job, world.portal.holds.await_completion))
     return _answer(job, request, world, 200 if done else 202)
 
 
@@ -125,7 +125,7 @@ async def _stop(job: Job, request: Request, world: World) -> Response:
             raise Refusal(403, f"Node {job.node_id} reserved by @{held.username}: other users can't stop its test jobs")
         portal.nodes[job.node_id].used(who.login, world.clock.now())
     portal.stop(job)
-    done = await portal.wait(job, portal.holds.stop)
+    done = await while_connected(request, portal.wait(job, portal.holds.stop))
     return _answer(job, request, world, 200 if done else 202)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from testlab_sim.routing import Api
 from testlab_sim.stbtester.jobs import Run
+from testlab_sim.stbtester.large import large_log
 from testlab_sim.stbtester.logs import log_of, zone
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.stbtester.reports import csv_text, detail, junit_xml, row
@@ -98,7 +99,11 @@ async def get_result(request: Request, world: World) -> Response:
 )
 async def get_log(request: Request, world: World) -> Response:
     """Get log output from a test run."""
-    return PlainTextResponse(log_of(_run(request, world), zone(request.query_params.get("tz", "UTC"))))
+    run, timezone = _run(request, world), zone(request.query_params.get("tz", "UTC"))
+    size = world.portal.artifacts.large(run, "stbt.log")
+    if size is not None:
+        return StreamingResponse(large_log(size, run.start, timezone), media_type="text/plain; charset=utf-8")
+    return PlainTextResponse(log_of(run, timezone))
 
 
 @routes.route("GET", "/api/v2/results/{result_id:result_id}/screenshot.png", statuses=_ONE)
@@ -128,6 +133,10 @@ async def get_artifact(request: Request, world: World) -> Response:
 
 
 async def _file(run: Run, name: str, world: World) -> Response:
-    content = await run_sync(world.portal.artifacts.content, run, name)
-    media_type = "text/plain; charset=utf-8" if name.endswith(".log") else mimetypes.guess_type(name)[0]
-    return Response(content, media_type=media_type or "application/octet-stream")
+    artifacts = world.portal.artifacts
+    guessed = "text/plain; charset=utf-8" if name.endswith(".log") else mimetypes.guess_type(name)[0]
+    media_type = guessed or "application/octet-stream"
+    if size := artifacts.large(run, name):
+        headers = {"content-length": str(size)}
+        return StreamingResponse(artifacts.chunks(run, name), headers=headers, media_type=media_type)
+    return Response(await run_sync(artifacts.content, run, name), media_type=media_type)

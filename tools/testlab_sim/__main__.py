@@ -1,0 +1,95 @@
+"""`python -m testlab_sim`: the simulated lab alone, on 127.0.0.1, until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+EXIT_USAGE = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM, SIGINT or, with `--exit-with-stdin`, the end of standard input; the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        listener = _listen(args.port)
+    except OSError as exc:
+        sys.stderr.write(f"testlab_sim: cannot listen on {HOST}:{args.port}: {exc.strerror}\n")
+        return EXIT_USAGE
+    with listener:
+        return _serve(listener, args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("testlab_sim", description="A simulated test lab on 127.0.0.1.")
+    parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
+    parser.add_argument("--ready-file", type=Path, help="written once connections are accepted: URLs, tokens")
+    parser.add_argument("--speed", type=float, default=20.0, help="how many times faster than life tests run")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
+    return parser
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio leaves Nagle on
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _serve(listener: socket.socket, args: argparse.Namespace) -> int:
+    from testlab_sim.app import create_app, create_world
+    from testlab_sim.serving import serve
+
+    world = create_world(args.seed, args.speed)
+    world.base_url = f"http://{HOST}:{listener.getsockname()[1]}"
+
+    def ready() -> None:
+        _announce(described(world.base_url), args.ready_file)
+
+    serve(create_app(world), listener, ready, with_stdin=args.exit_with_stdin)
+    return 0
+
+
+def described(url: str) -> dict[str, Any]:
+    """What the ready file says: where each service is and which tokens open it."""
+    from testlab_sim.world import COLLEAGUE, YOU
+
+    services: dict[str, dict[str, str]] = {
+        name: {"url": f"{url}/{name}", "token": YOU.token} for name in ("stbtester", "tofupilot", "standcloud")
+    }
+    services["stbtester"]["colleague_token"] = COLLEAGUE.token
+    return {"url": url, "services": services}
+
+
+def _announce(lab: dict[str, Any], ready_file: Path | None) -> None:
+    lines = [f"Simulated test lab at {lab['url']}/", ""]
+    lines += [
+        f"  {name:<11} {service['url']:<38} token {service['token']}" for name, service in lab["services"].items()
+    ]
+    print(*lines, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
+    if ready_file is not None:
+        _write_privately(ready_file, json.dumps(lab, indent=2) + "\n")
+
+
+def _write_privately(path: Path, text: str) -> None:
+    """Readable by this user alone, and never half written."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""The simulated lab's control plane at `/_sim/`, for tests: faults, request counts, holds, the clock, large files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from testlab_sim.faults import ACTIONS, CONTROL, Fault, Faults
+from testlab_sim.stbtester.portal import Holds
+from testlab_sim.stbtester.refusal import Refusal
+from testlab_sim.traffic import Traffic
+from testlab_sim.world import World
+
+
+class Control:
+    """Handlers over the running lab's switches."""
+
+    def __init__(self, world: World, faults: Faults, traffic: Traffic) -> None:
+        self._world = world
+        self._faults = faults
+        self._traffic = traffic
+
+    def routes(self) -> list[Route]:
+        table = (
+            ("GET", "faults", self.list_faults),
+            ("POST", "faults", self.add_fault),
+            ("DELETE", "faults", self.clear_faults),
+            ("GET", "requests", self.list_requests),
+            ("DELETE", "requests", self.clear_requests),
+            ("GET", "holds", self.get_holds),
+            ("POST", "holds", self.set_holds),
+            ("POST", "clock", self.advance_clock),
+            ("POST", "files", self.enlarge_file),
+        )
+        return [Route(CONTROL + name, handler, methods=[method]) for method, name, handler in table]
+
+    async def list_faults(self, request: Request) -> Response:
+        return JSONResponse(self._faults.json())
+
+    async def add_fault(self, request: Request) -> Response:
+        """`{"service", "path_prefix", "method", "action", "status", "retry_after", "times", …}`; see `Fault`."""
+        given = await _object(request, {f.name for f in fields(Fault)} - {"struck"})
+        given["retry_after"] = str(given.get("retry_after", ""))
+        fault = Fault(**given)
+        if fault.action not in ACTIONS:
+            raise Refusal(400, f"Unknown action {fault.action!r}; known are {', '.join(ACTIONS)}")
+        return JSONResponse(asdict(self._faults.add(fault)), 201)
+
+    async def clear_faults(self, request: Request) -> Response:
+        self._faults.clear()
+        return Response(status_code=204)
+
+    async def list_requests(self, request: Request) -> Response:
+        return JSONResponse(self._traffic.json())
+
+    async def clear_requests(self, request: Request) -> Response:
+        self._traffic.clear()
+        return Response(status_code=204)
+
+    async def get_holds(self, request: Request) -> Response:
+        return JSONResponse(asdict(self._world.portal.holds))
+
+    async def set_holds(self, request: Request) -> Response:
+        """`{"await_completion", "stop", "stopping"}`, any of them, in seconds; see `Holds`."""
+        given = await _object(request, {f.name for f in fields(Holds)})
+        self._world.portal.holds = replace(self._world.portal.holds, **given)
+        self._world.portal.notify()
+        return await self.get_holds(request)
+
+    async def advance_clock(self, request: Request) -> Response:
+        """`{"advance_seconds"}`: let time pass at once, in real seconds."""
+        given = await _object(request, {"advance_seconds"})
+        self._world.clock.advance(float(given.get("advance_seconds", 0)))
+        self._world.portal.notify()
+        return JSONResponse({"now": self._world.clock.now()})
+
+    async def enlarge_file(self, request: Request) -> Response:
+        """`{"result_id", "name", "bytes"}`: give a result a file of that size; `stbt.log` makes its log that long."""
+        given = await _object(request, {"result_id", "name", "bytes"})
+        run = self._world.portal.run(str(given.get("result_id")))
+        if run is None:
+            raise Refusal(404, f"Unknown result_id {given.get('result_id')!r}")
+        self._world.portal.artifacts.enlarge(run, str(given.get("name", "")), int(given.get("bytes", 0)))
+        return Response(status_code=204)
+
+
+async def _object(request: Request, allowed: set[str]) -> dict[str, Any]:
+    try:
+        given: object = await request.json()
+    except ValueError:
+        raise Refusal(400, "Request body is not valid JSON") from None
+    if not isinstance(given, dict):
+        raise Refusal(400, "Request body must be a JSON object")
+    known = cast("dict[str, Any]", given)
+    if unknown := sorted(known.keys() - allowed):
+        raise Refusal(400, f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
+    return known
