@@ -1,0 +1,129 @@
+"""Tools about production: record what was tested."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from testlab_tools.capabilities import RunSink
+from testlab_tools.errors import BadInput
+from testlab_tools.limits import Limits
+from testlab_tools.models import CreatedRun
+from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
+from testlab_tools.registry import ADD, Call, tool
+from testlab_tools.times import parse_time
+
+
+class MeasurementIn(BaseModel):
+    """A measurement as the agent gives it; `limits` as OpenHTF writes them, e.g. `4.85 <= x <= 5.15`."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    value: Annotated[Any, Field(description="Number, text, true/false or list")] = None
+    units: str = ""
+    limits: Annotated[str, Field(description="4.85 <= x <= 5.15, x <= 0.12, or expected text")] = ""
+    outcome: Annotated[Literal["", "pass", "fail", "unset"], Field(description="Empty: by value and limits")] = ""
+
+
+class PhaseIn(BaseModel):
+    """A phase as the agent gives it; a retried one once per attempt, in order."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    name: Annotated[str, Field(min_length=1)]
+    outcome: Literal["pass", "fail", "error", "skip"]
+    started_at: str = ""
+    duration_s: Annotated[float, Field(ge=0)] = 0
+    measurements: list[MeasurementIn] = []
+
+
+@tool(toolset="production", access="operate", needs=RunSink, hints=ADD)
+async def create_run(
+    call: Call,
+    procedure_id: Annotated[str, Field(min_length=1, description="Procedure's id or name")],
+    serial_number: Annotated[str, Field(min_length=1)],
+    outcome: Literal["pass", "fail", "error", "stopped"],
+    phases: Annotated[list[PhaseIn], Field(description="In order; a retried phase once per attempt")] = [],
+    started_at: Annotated[str, Field(description="ISO 8601; empty: now less the phases' durations")] = "",
+    ended_at: str = "",
+    part_number: str = "",
+    revision: str = "",
+    batch_number: str = "",
+    procedure_version: str = "",
+    sub_units: Annotated[list[str], Field(description="Serial numbers")] = [],
+    notes: str = "",
+    service: Annotated[str, Field(description="Needed if several take runs")] = "",
+) -> CreatedRun:
+    """Record a finished production run of a unit, with its phases and measurements.
+
+    Not for starting tests on a device: run_tests does that. The unit is created if it is new. get_failed_cases(run_id)
+    reads a failed run back.
+    """
+    sink = call.lab.one(RunSink, service)
+    start, end = _span(started_at, ended_at, phases)
+    run = NewRun(
+        procedure_id=procedure_id,
+        serial_number=serial_number,
+        outcome=outcome,
+        started_at=start,
+        ended_at=end,
+        ref=str(uuid4()),
+        part_number=part_number,
+        revision=revision,
+        batch_number=batch_number,
+        procedure_version=procedure_version,
+        notes=notes,
+        phases=_phases(phases, start),
+        sub_units=tuple(sub_units),
+    )
+    return await sink.create_run(run)
+
+
+def _span(started_at: str, ended_at: str, phases: list[PhaseIn]) -> tuple[datetime, datetime]:
+    length = timedelta(seconds=sum(phase.duration_s for phase in phases))
+    end = parse_time(ended_at, "ended_at")
+    start = parse_time(started_at, "started_at") or (end or datetime.now(UTC)) - length
+    end = end or start + length
+    if end < start:
+        raise BadInput("ended_at is before started_at", "", "Swap or correct them.")
+    return start, end
+
+
+def _phases(phases: list[PhaseIn], start: datetime) -> tuple[NewPhase, ...]:
+    """Phases that do not say when they began follow one another."""
+    made: list[NewPhase] = []
+    clock = start
+    for phase in phases:
+        begun = parse_time(phase.started_at, "phases.started_at") or clock
+        clock = begun + timedelta(seconds=phase.duration_s)
+        measurements = tuple(_measurement(m) for m in phase.measurements)
+        made.append(NewPhase(phase.name, phase.outcome, begun, clock, measurements))
+    return tuple(made)
+
+
+def _measurement(given: MeasurementIn) -> NewMeasurement:
+    limits = Limits.parse(given.limits) if given.limits else Limits()
+    kept = limits.allow(given.value)
+    if kept is not None and given.outcome == ("fail" if kept else "pass"):
+        raise BadInput(
+            f"A measurement is said to {given.outcome}",
+            f"Its value lies {'within' if kept else 'outside'} its limits",
+            "Correct value, limits or outcome; leave outcome out to have it worked out.",
+        )
+    outcome = given.outcome or _judged(given, limits, kept)
+    return NewMeasurement(given.name, outcome, given.value, given.units, limits.lower, limits.upper, limits.expected)
+
+
+def _judged(given: MeasurementIn, limits: Limits, kept: bool | None) -> Literal["pass", "fail", "unset"]:
+    """TofuPilot's rule: fail when a limit is broken, unset without a value, pass for a value without limits."""
+    if kept is not None:
+        return "pass" if kept else "fail"
+    if given.value is None:
+        return "unset"
+    if limits.expected and not limits.expected.startswith("matches "):
+        return "pass" if str(given.value) == limits.expected else "fail"
+    return "unset" if given.limits else "pass"

@@ -1,0 +1,78 @@
+"""Tools about runs: what ran, and why it failed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testlab_tools.capabilities import RunArchive
+from testlab_tools.catalog.arguments import AnyOutcome, Cursor, Limit, Service, Since, Until
+from testlab_tools.errors import BadInput
+from testlab_tools.merged import list_merged
+from testlab_tools.models import FailedCases, RunPage
+from testlab_tools.questions import RunQuery
+from testlab_tools.registry import LOOK, Call, tool
+from testlab_tools.times import parse_time
+
+
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
+async def list_runs(
+    call: Call,
+    service: Service = "",
+    outcome: AnyOutcome = "",
+    unit: Annotated[str, Field(description="Serial number")] = "",
+    part: Annotated[str, Field(description="Part number")] = "",
+    test: Annotated[str, Field(description="Test case, procedure or test plan")] = "",
+    station: Annotated[str, Field(description="Node, station or stand")] = "",
+    since: Since = "",
+    until: Until = "",
+    filter: Annotated[str, Field(description="In the service's own grammar; needs service")] = "",
+    sort: Literal["newest", "oldest"] = "newest",
+    limit: Limit = 20,
+    cursor: Cursor = "",
+) -> RunPage:
+    """List test runs of all services or one, newest first, with outcome, test, unit, station and failure reason.
+
+    Gives no steps, measurements or logs: get_failed_cases explains a run. Each service's total and any cut or outage
+    is stated.
+    """
+    archives = call.lab.offering(RunArchive, service)
+    if filter and len(archives) > 1:
+        raise BadInput("filter is in one service's own grammar", "", "Give service as well.")
+    query = RunQuery(
+        outcome=outcome,
+        unit=unit,
+        part=part,
+        test=test,
+        station=_native(call, station),
+        text=filter,
+        since=parse_time(since, "since"),
+        until=parse_time(until, "until"),
+        oldest_first=sort == "oldest",
+    )
+    question = "\n".join((service, outcome, unit, part, test, station, since, until, filter, sort))
+    return await list_merged(archives, query, limit, cursor, question)
+
+
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
+async def get_failed_cases(
+    call: Call,
+    run_id: Annotated[str, Field(description="Run handle, or a job_uid for all its failed runs", min_length=1)],
+) -> FailedCases:
+    """Explain a run that did not pass: its failing steps with reason, measurements against limits, attempts, traceback.
+
+    A step retried within the run counts once, with its last attempt. Leaves out passing steps and logs. For a job,
+    covers every run that failed. grab_screenshot(run_id) shows a device's screen.
+    """
+    archive, native = call.lab.owner(run_id, RunArchive, RunArchive.owns_run)
+    runs = await archive.failures(native)
+    failed = [run for run in runs if run.outcome != "pass"]
+    if not failed:
+        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job failed.")
+    return FailedCases(runs=failed, next="list_runs(test=…) shows whether the same fails elsewhere.")
+
+
+def _native(call: Call, station: str) -> str:
+    head, colon, tail = station.partition(":")
+    return tail if colon and head in call.lab.services else station

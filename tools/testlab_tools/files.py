@@ -1,0 +1,48 @@
+"""Files that tools read and write: only below the folders the config names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testlab_tools.errors import BadInput, Refused
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders a tool may write to; a relative path means the first of them."""
+
+    save_to: Sequence[Path]
+
+    def to_write(self, path: str) -> Path | None:
+        """Where to write, symlinks and `..` resolved; None for an empty path.
+
+        Raises:
+            Refused: outside all folders.
+            BadInput: it names a folder.
+        """
+        if not path:
+            return None
+        wanted = Path(path).expanduser()
+        target = (self.save_to[0] / wanted).resolve()
+        if not any(target.is_relative_to(folder.resolve()) for folder in self.save_to):
+            raise Refused(
+                "Files are not saved there",
+                "Only below the folders of [files] save_to in the config",
+                f"Give a bare file name; it goes to {self.save_to[0]}.",
+            )
+        if target.is_dir() or path.endswith(("/", "\\")):
+            raise BadInput("save_to names a folder", "", "Give a file name.")
+        return target
+
+
+def write(path: Path, data: bytes) -> str:
+    """Write the file and return its path. Raises BadInput when the system refuses."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BadInput(f"The file cannot be saved there ({reason})", "", "Give another save_to.") from None
+    return str(path)

@@ -1,0 +1,51 @@
+"""When to ask again, and after how long: reads only, a bounded number of times, as the service asks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+RETRIED = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """At most `attempts` tries, none after `longest_wait_s`; jittered exponential backoff where the service does not
+    say how long.
+
+    `longest_wait_s` bounds the sum of all waits of one call: a service that asks for more is not waited for.
+    """
+
+    attempts: int = 4
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 15.0
+    jitter: Callable[[], float] = random.random
+
+    def backoff(self, attempt: int) -> float:
+        """Seconds before try number `attempt + 1` (the first try is 1): doubling, with half of it random."""
+        ceiling = self.first_wait_s * 2 ** (attempt - 1)
+        return ceiling * (0.5 + 0.5 * self.jitter())
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for: either form (RFC 9110 section 10.2.3), never negative.
+
+    None when there is none or it cannot be read.
+    """
+    value = headers.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())

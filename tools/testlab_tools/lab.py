@@ -1,0 +1,87 @@
+"""The lab: all configured services, found by what they can do or by whose id it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import TypeVar
+
+from testlab_tools.capabilities import Service
+from testlab_tools.errors import BadInput, Unsupported
+from testlab_tools.handles import Handle
+
+C = TypeVar("C", bound=Service)
+
+
+class Lab:
+    """The configured services.
+
+    >>> archive, native = lab.owner("portal:/stb-tester-abcdef123456/0a23/972/2015-05-28_14.46.34", RunArchive)
+    """
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        self.services = {service.name: service for service in services}
+
+    def offering(self, capability: type[C], service: str = "") -> list[C]:
+        """All services with a capability, or the one named.
+
+        Raises:
+            BadInput: no service of that name.
+            Unsupported: it, or none of them, has the capability.
+        """
+        found = [self._named(service)] if service else list(self.services.values())
+        able = [s for s in found if isinstance(s, capability)]
+        if not able:
+            names = ", ".join(s.name for s in self.services.values() if isinstance(s, capability))
+            raise Unsupported(
+                f"Service {service} cannot do this" if service else "No configured service can do this",
+                "",
+                f"These can: {names}." if names else "",
+            )
+        return able
+
+    def one(self, capability: type[C], service: str = "") -> C:
+        """The only service with a capability, or the one named. Raises BadInput when it must be named."""
+        able = self.offering(capability, service)
+        if len(able) > 1:
+            raise BadInput("Several services can do this", "", f"Give service as one of {_names(able)}.")
+        return able[0]
+
+    def owner(self, handle: str, capability: type[C], owns: Callable[[C, str], bool] | None = None) -> tuple[C, str]:
+        """The service that a handle names and the native id in it; a bare id must fit exactly one service.
+
+        `owns` tells, of several services, which could have made such an id.
+        """
+        service, native = Handle.parse(handle, self.services)
+        if not native:
+            raise BadInput("The id is empty", "", "Ids look like <service>:<id>, as the list tools return them.")
+        able = self.offering(capability, service)
+        if not service and owns is not None:
+            able = [s for s in able if owns(s, native)]
+        if not able:
+            raise BadInput(
+                "The id has no configured service in front of it and fits none of them",
+                "",
+                f"Ids look like <service>:<id>, as the list tools return them. Services: {', '.join(self.services)}.",
+            )
+        if len(able) > 1:
+            raise BadInput(
+                "The id could belong to several services", "", f"Put one of {_names(able)} and a colon in front."
+            )
+        return able[0], native
+
+    async def aclose(self) -> None:
+        """Release every service's connections."""
+        for service in self.services.values():
+            await service.aclose()
+
+    def _named(self, service: str) -> Service:
+        if service not in self.services:
+            near = get_close_matches(service, self.services, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Configured: {', '.join(self.services) or 'none'}."
+            raise BadInput("There is no service of that name", "", hint)
+        return self.services[service]
+
+
+def _names(services: Iterable[Service]) -> str:
+    return ", ".join(s.name for s in services)

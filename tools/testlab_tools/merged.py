@@ -1,0 +1,122 @@
+"""One list of runs over several archives: newest first, one cursor, and what each service gave or why it did not."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from hashlib import blake2s
+from typing import Any, cast
+
+from testlab_tools.capabilities import RunArchive, Runs
+from testlab_tools.errors import BadInput, LabError
+from testlab_tools.models import Run, RunPage, ServiceShare
+from testlab_tools.questions import RunQuery
+
+
+@dataclass
+class Place:
+    """How far one service has been read: after which run, whether that was its last, and the total it stated first."""
+
+    after: str = ""
+    ended: bool = False
+    total: int | None = None
+    at_least: bool = False
+
+
+@dataclass
+class Cursor:
+    """Where the next page begins in every service. `question` ties it to the arguments it was made for."""
+
+    question: str
+    since: datetime | None = None
+    until: datetime | None = None
+    places: dict[str, Place] = field(default_factory=lambda: dict[str, Place]())
+
+    def write(self) -> str:
+        """The cursor as tools hand it out."""
+        body = asdict(self) | {"since": _text(self.since), "until": _text(self.until)}
+        return base64.urlsafe_b64encode(json.dumps(body, separators=(",", ":")).encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str, question: str) -> Cursor:
+        """Raises BadInput when it is not a cursor, or belongs to other arguments."""
+        try:
+            body = cast(dict[str, Any], json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+            places = {name: Place(**place) for name, place in body["places"].items()}
+            cursor = cls(body["question"], _moment(body["since"]), _moment(body["until"]), places)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise BadInput("The cursor is not one this tool gave", "", "Leave it out to start again.") from None
+        if cursor.question != question:
+            raise BadInput("The cursor belongs to other arguments", "", "Repeat them, or leave the cursor out.")
+        return cursor
+
+
+async def list_merged(
+    archives: Sequence[RunArchive], query: RunQuery, limit: int, cursor: str, question: str
+) -> RunPage:
+    """One page over all `archives`. A service that fails is reported in its share; if all fail, the first error is
+    raised, since an outage is never an empty list."""
+    key = blake2s(question.encode(), digest_size=6).hexdigest()
+    start = Cursor.read(cursor, key) if cursor else Cursor(key, query.since, query.until)
+    query = replace(query, since=start.since, until=start.until)
+    asked = [a for a in archives if not start.places.get(a.name, Place()).ended]
+    answers = await asyncio.gather(*(_ask(a, query, limit, start) for a in asked))
+    failures = [a for a in answers if isinstance(a, LabError)]
+    if failures and len(failures) == len(answers):
+        raise failures[0]
+    got = {a.name: answer for a, answer in zip(asked, answers, strict=True) if isinstance(answer, Runs)}
+    pool = [(run, name) for name, runs in got.items() for run in runs.runs]
+    pool.sort(key=lambda item: item[0].started_at, reverse=not query.oldest_first)
+    page = pool[:limit]
+    places = {a.name: _next_place(a.name, start, got, page) for a in archives}
+    errors = {a.name: str(answer) for a, answer in zip(asked, answers, strict=True) if isinstance(answer, LabError)}
+    shares = [_share(a.name, places[a.name], page, errors.get(a.name, "")) for a in archives]
+    more = any(not place.ended for name, place in places.items() if name not in errors)
+    after = Cursor(key, query.since, query.until, places).write() if more else ""
+    return RunPage(runs=[run for run, _ in page], services=shares, cursor=after, note=_note(after, errors))
+
+
+async def _ask(archive: RunArchive, query: RunQuery, limit: int, start: Cursor) -> Runs | LabError:
+    try:
+        return await archive.list_runs(query, limit, start.places.get(archive.name, Place()).after)
+    except LabError as error:
+        return error
+
+
+def _next_place(name: str, start: Cursor, got: dict[str, Runs], page: list[tuple[Run, str]]) -> Place:
+    before = start.places.get(name, Place())
+    if name not in got:
+        return before
+    used = [run for run, service in page if service == name]
+    runs = got[name]
+    first = not before.after
+    return Place(
+        after=used[-1].position if used else before.after,
+        ended=len(used) == len(runs.runs) and not runs.more,
+        total=runs.total if first else before.total,
+        at_least=runs.at_least if first else before.at_least,
+    )
+
+
+def _share(name: str, place: Place, page: list[tuple[Run, str]], error: str) -> ServiceShare:
+    shown = sum(service == name for _, service in page)
+    return ServiceShare(service=name, shown=shown, total=place.total, at_least=place.at_least, error=error)
+
+
+def _note(cursor: str, errors: dict[str, str]) -> str:
+    parts = ["More follow: pass cursor, with the same arguments."] if cursor else []
+    if errors:
+        parts.append(f"Not in this list: {', '.join(errors)} (see services).")
+    return " ".join(parts)
+
+
+def _text(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

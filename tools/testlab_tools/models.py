@@ -1,0 +1,199 @@
+"""The lab's nouns, as every service's adapter returns them and every tool reports them.
+
+A field left at its default is not reported. Fields typed `Untrusted` carry what devices, logs and people wrote.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from testlab_tools.times import Moment
+from testlab_tools.untrusted import Untrusted
+
+Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
+NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
+
+
+class Noun(BaseModel):
+    """Base of the nouns: built on first use, so that starting the server does not pay for them."""
+
+    model_config = ConfigDict(defer_build=True, extra="forbid")
+
+
+class Run(Noun):
+    """One execution with an outcome: a Stb-tester result, a TofuPilot run, a StandCloud test run.
+
+    `test` is what ran (test case, procedure or test plan), `station` where (node, station or stand), `unit` the
+    serial number tested, `job_uid` the Stb-tester job, `attempt` which start of this unit, `sample` golden, failing
+    or ignored for units that are not production, `position` where a page can be resumed after this run.
+    """
+
+    run_id: str
+    outcome: Outcome
+    test: Untrusted
+    started_at: Moment
+    duration_s: float = 0
+    station: Untrusted = ""
+    unit: Untrusted = ""
+    part: Untrusted = ""
+    job_uid: str = ""
+    attempt: int = 0
+    sample: str = ""
+    reason: Untrusted = ""
+    position: str = Field(default="", exclude=True)
+
+
+class Measurement(Noun):
+    """A measured value beside its limits; `expected` states a limit that is not a range of numbers."""
+
+    name: Untrusted
+    outcome: Literal["pass", "fail", "unset"]
+    value: Any = None
+    units: Untrusted = ""
+    lower: float | None = None
+    upper: float | None = None
+    expected: Untrusted = ""
+
+
+class Case(Noun):
+    """A step in a run: a test case, phase or HardPy case. `attempts` > 1: it was retried within the run."""
+
+    case: Untrusted
+    outcome: Outcome
+    attempts: int = 1
+    reason: Untrusted = ""
+    measurements: list[Measurement] = []
+    traceback: Untrusted = ""
+
+
+class FailedRun(Run):
+    """A run that did not pass, with the cases that made it so; `cases_run` counts all its cases."""
+
+    cases: list[Case]
+    cases_run: int = 0
+    artifacts: list[Untrusted] = []
+
+
+class FailedCases(Noun):
+    """What failed in one run, or in every failed run of a job."""
+
+    runs: list[FailedRun]
+    note: str = ""
+    next: str = ""
+
+
+class ServiceShare(Noun):
+    """What one service gave to a page. `total` is left out where the service does not say; `error` says why it gave
+    nothing."""
+
+    service: str
+    shown: int
+    total: int | None = None
+    at_least: bool = False
+    error: str = ""
+
+
+class RunPage(Noun):
+    """A page of runs, newest first. `cursor` fetches the next page; empty means this is the last."""
+
+    runs: list[Run]
+    services: list[ServiceShare]
+    cursor: str = ""
+    note: str = ""
+
+
+class CreatedRun(Noun):
+    """A run that the service has taken."""
+
+    run_id: str
+    outcome: Outcome
+    unit: Untrusted
+    procedure: Untrusted
+    created: bool = True
+    url: str = ""
+    note: str = ""
+    next: str = ""
+
+
+class Reservation(Noun):
+    """A node held by somebody; without `expires_at` it is held until ended."""
+
+    reservation_id: str
+    node_id: str
+    holder: Untrusted
+    yours: bool
+    expires_at: Moment | None = None
+    message: Untrusted = ""
+
+
+class Reservations(Noun):
+    """The reservations just made, all or none."""
+
+    reservations: list[Reservation]
+    note: str = ""
+    next: str = ""
+
+
+class Ended(Noun):
+    """A reservation that no longer holds its node."""
+
+    reservation_id: str
+    ended: bool
+    note: str = ""
+
+
+class JobBrief(Noun):
+    """A node's current or last job, in one line."""
+
+    job_uid: str
+    finished: bool
+    done: int
+    total: int
+
+
+class Node(Noun):
+    """A device under test with its Stb-tester node. `why` is the service's reason for not being available."""
+
+    node_id: str
+    state: NodeState
+    name: Untrusted = ""
+    device_type: Untrusted = ""
+    reservation: Reservation | None = None
+    job: JobBrief | None = None
+    last_used_by: Untrusted = ""
+    last_used_at: Moment | None = None
+    why: Untrusted = ""
+    detail: dict[str, Any] = {}
+
+
+class NodeList(Noun):
+    """The lab's nodes: `total` counts all of them, `shown` those that match."""
+
+    nodes: list[Node]
+    shown: int
+    total: int
+    free: int
+    services: list[ServiceShare] = []
+
+
+class Job(Noun):
+    """A test job. `done` counts the tests that have finished, of `total`; a soak job's total grows."""
+
+    job_uid: str
+    node_id: str
+    finished: bool
+    passed: int
+    failed: int
+    errored: int
+    total: int
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    note: str = ""
+    next: str = ""
+
+    @property
+    def done(self) -> int:
+        """Tests that have finished so far."""
+        return self.passed + self.failed + self.errored

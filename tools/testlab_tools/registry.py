@@ -1,0 +1,88 @@
+"""What a tool is: a handler over capabilities, with its name, toolset, access level and the four MCP hints."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_type_hints
+
+from testlab_tools.capabilities import Image, Service
+from testlab_tools.files import Folders
+from testlab_tools.lab import Lab
+from testlab_tools.models import Noun
+
+Access = Literal["observe", "operate", "admin"]
+Toolset = Literal["runs", "units", "nodes", "jobs", "production", "insight", "deliveries"]
+LEVELS: tuple[Access, ...] = ("observe", "operate", "admin")
+Progress = Callable[[float, float, str], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """MCP's tool annotations, all four said. See the specification, "Tool annotations"."""
+
+    read_only: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool = True
+
+
+LOOK = Hints(read_only=True, destructive=False, idempotent=True)
+ADD = Hints(read_only=False, destructive=False, idempotent=False)
+END = Hints(read_only=False, destructive=False, idempotent=True)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image for the model, with the facts about it in words; `saved_to` when a copy was written."""
+
+    image: Image
+    facts: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a tool: the lab it asks, the files it may touch, where to report progress (done, total, words)."""
+
+    lab: Lab
+    files: Folders
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """A tool. `needs`: it is listed when a configured service has one of these capabilities.
+
+    The handler takes a `Call` and the tool's arguments; its docstring is what the model reads.
+    """
+
+    name: str
+    toolset: Toolset
+    access: Access
+    needs: type[Service]
+    hints: Hints
+    handler: Callable[..., Awaitable[Any]]
+    returns: type[Noun] | type[Picture]
+
+    @property
+    def description(self) -> str:
+        """The handler's docstring, unwrapped to one line per paragraph."""
+        paragraphs = (self.handler.__doc__ or "").split("\n\n")
+        return "\n".join(" ".join(p.split()) for p in paragraphs).strip()
+
+
+def tool(
+    *, toolset: Toolset, access: Access, needs: type[Service], hints: Hints
+) -> Callable[[Callable[..., Awaitable[Any]]], ToolSpec]:
+    """Make a tool of an async function.
+
+    >>> @tool(toolset="nodes", access="observe", needs=NodeFarm, hints=LOOK)
+    ... async def list_nodes(call: Call, available: bool = False) -> NodeList:
+    ...     \"\"\"List the lab's nodes …\"\"\"
+    """
+
+    def make(handler: Callable[..., Awaitable[Any]]) -> ToolSpec:
+        returns = get_type_hints(handler)["return"]
+        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns)
+
+    return make

@@ -1,0 +1,1 @@
+"""StandCloud: test runs of HardPy stands, for reading."""

@@ -1,0 +1,26 @@
+"""Stb-tester, https://stb-tester.com/manual/rest-api-v2
+
+[services.portal]
+kind = "stbtester"
+url = "https://company.stb-tester.com"
+token_env = "STBT_AUTH_TOKEN"      # portal, user menu: "Generate new access token"
+"""
+
+from __future__ import annotations
+
+from testlab_tools.settings import ServiceSettings
+from testlab_tools.stbtester.jobs import Jobs
+from testlab_tools.stbtester.runs import Results
+
+
+class Settings(ServiceSettings):
+    """Keys of a `kind = "stbtester"` table: those every service takes."""
+
+
+class StbTester(Results, Jobs):
+    """A portal: an archive of runs, a farm of nodes, and a runner of jobs on them."""
+
+
+def connect(name: str, settings: Settings) -> StbTester:
+    """The portal at `settings.url`, with its token in `Authorization: token …` ("Authentication")."""
+    return StbTester(name, settings.client(name, "token"))

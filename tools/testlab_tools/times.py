@@ -1,0 +1,74 @@
+"""Points in time: ISO 8601 or relative (`24h`, `7d`) in, ISO 8601 UTC out."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from testlab_tools.errors import BadInput
+
+_RELATIVE = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
+_UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(
+    r"(?P<sign>-)?P(?:(?P<days>[\d.]+)D)?(?:T(?:(?P<hours>[\d.]+)H)?(?:(?P<minutes>[\d.]+)M)?(?:(?P<seconds>[\d.]+)S)?)?"
+)
+
+
+def parse_time(text: str, argument: str, now: datetime | None = None) -> datetime | None:
+    """Read `2026-11-20`, `2026-11-20T08:00:00Z`, `30m`, `24h`, `7d` or `2w` (ago); empty gives None.
+
+    Raises:
+        BadInput: naming `argument`, when the text is neither.
+    """
+    if not text:
+        return None
+    if match := _RELATIVE.fullmatch(text.strip()):
+        ago = timedelta(**{_UNITS[match[2].lower()]: int(match[1])})
+        return (now or datetime.now(UTC)) - ago
+    try:
+        return utc(datetime.fromisoformat(text.strip()))
+    except ValueError:
+        raise BadInput(
+            f"{argument} is not a time", "", "Give ISO 8601 (2026-11-20T08:00:00Z) or a span back (30m, 24h, 7d, 2w)."
+        ) from None
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; one without a zone is taken as UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def iso(moment: datetime) -> str:
+    """`2026-11-20T08:00:00Z`: to the second, as an agent needs it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds(duration: str) -> float:
+    """Read `PT1H23M12S`, `PT50S`, `00:12:34` or a plain number of seconds.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if match := _DURATION.fullmatch(duration):
+        days, hours, minutes, secs = (float(match[g] or 0) for g in ("days", "hours", "minutes", "seconds"))
+        total = ((days * 24 + hours) * 60 + minutes) * 60 + secs
+        return -total if match["sign"] else total
+    if ":" in duration:
+        total = 0.0
+        for part in duration.split(":"):
+            total = total * 60 + float(part)
+        return total
+    return float(duration)
+
+
+def _aware(value: Any) -> Any:
+    if isinstance(value, str):
+        return utc(datetime.fromisoformat(value))
+    return utc(value) if isinstance(value, datetime) else value
+
+
+Moment = Annotated[datetime, BeforeValidator(_aware), PlainSerializer(iso, return_type=str)]
+"""A field holding a moment: any ISO 8601 form in, UTC to the second out."""

@@ -1,0 +1,1 @@
+"""TofuPilot: records of production test runs."""

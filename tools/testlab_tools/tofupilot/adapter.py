@@ -1,0 +1,28 @@
+"""TofuPilot, https://www.tofupilot.com/docs
+
+[services.factory]
+kind = "tofupilot"
+url = "https://www.tofupilot.app"
+api_version = "v2"                 # or "v1", for older self-hosted servers
+token_env = "TOFUPILOT_API_KEY"    # a user's or a station's API key
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testlab_tools.settings import ServiceSettings
+from testlab_tools.tofupilot.v1 import TofuPilotV1
+from testlab_tools.tofupilot.v2 import TofuPilotV2
+
+
+class Settings(ServiceSettings):
+    """Keys of a `kind = "tofupilot"` table."""
+
+    api_version: Literal["v1", "v2"] = "v2"
+
+
+def connect(name: str, settings: Settings) -> TofuPilotV1 | TofuPilotV2:
+    """The organisation that the key belongs to; the key goes in `Authorization: Bearer …`."""
+    api = TofuPilotV2 if settings.api_version == "v2" else TofuPilotV1
+    return api(name, settings.client(name, "bearer"))

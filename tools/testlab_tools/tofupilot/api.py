@@ -1,0 +1,96 @@
+"""What both versions of the TofuPilot API share: what their status codes mean, and how an outcome is sent."""
+
+from __future__ import annotations
+
+import re
+
+from testlab_tools.capabilities import Service
+from testlab_tools.errors import (
+    AuthError,
+    BadInput,
+    BadReply,
+    Conflict,
+    LabError,
+    NotFound,
+    RateLimited,
+    Refused,
+    ServiceDown,
+)
+from testlab_tools.http import Reply
+from testlab_tools.http.retry import retry_after
+
+SENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "error": "ERROR", "stopped": "ABORTED", "skip": "SKIP"}
+SENT_MEASUREMENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "unset": "UNSET"}
+IDENTIFIER = re.compile(r"[a-zA-Z0-9_.:+-]{1,60}")
+"""Serial, part and revision numbers ("Create a run"); compared without regard to case."""
+
+
+class TofuPilotApi(Service):
+    """Shared by v1 and v2."""
+
+    kind = "tofupilot"
+
+    def checked(self, reply: Reply, what: str, missing: str = "") -> Reply:
+        """The reply if it is a success; otherwise raises what its status means for `what`, in our words."""
+        if reply.status < 300:
+            return reply
+        raise self.failure(reply, what, missing)
+
+    def failure(self, reply: Reply, what: str, missing: str = "") -> LabError:
+        """The error behind a status. The service's own message is not quoted: it may hold anybody's text."""
+        name = self.name
+        match reply.status:
+            case 400 | 422:
+                fields = _fields(reply)
+                return BadInput(
+                    f"{name} does not accept the {what} (HTTP {reply.status})",
+                    f"It objects to: {', '.join(fields)}" if fields else "",
+                    missing or "Check the arguments' values.",
+                )
+            case 401:
+                return AuthError(
+                    name,
+                    f"{name} does not accept the token",
+                    "It is missing, wrong or revoked",
+                    f"Make an API key in TofuPilot's settings and set it for [services.{name}].",
+                )
+            case 403:
+                return Refused(
+                    f"{name} does not let this key touch the {what}",
+                    "",
+                    "A station's key must be linked to the procedure.",
+                )
+            case 404:
+                return NotFound(f"{name} has no such {what}", "", missing)
+            case 409:
+                return Conflict(f"{name} already has this {what}", "", "list_runs(unit=…) shows what is there.")
+            case 429:
+                asked = retry_after(reply.headers) or 0
+                return RateLimited(
+                    name, f"{name} is limiting requests", "", f"Call again in {max(5, round(asked))} s.", asked
+                )
+            case 408:
+                return ServiceDown(name, f"{name} took too long over the {what}", "", "Ask for less: a shorter span.")
+            case status if status >= 500:
+                return ServiceDown(name, f"{name} failed over the {what} (HTTP {status})", "", "Call again later.")
+            case status:
+                return BadReply(name, f"{name} answered with HTTP {status}, which its documentation does not list")
+
+
+def checked_identifier(value: str, what: str) -> str:
+    """A serial, part or revision number of a form TofuPilot takes. Raises BadInput otherwise."""
+    if not IDENTIFIER.fullmatch(value):
+        raise BadInput(
+            f"{what} is not one TofuPilot takes", "", "1 to 60 letters, digits and _ . : + - (no spaces or slashes)."
+        )
+    return value
+
+
+def _fields(reply: Reply) -> list[str]:
+    """Names of the fields a v2 error objects to (`issues[].path`), as far as they are names."""
+    try:
+        body = reply.json()
+        paths = [str(issue["path"]) for issue in body["issues"] if issue.get("path")]
+    except (BadReply, KeyError, TypeError, AttributeError):
+        return []
+    return [path for path in paths if re.fullmatch(r"[\w.\[\]', -]{1,60}", path)][:5]

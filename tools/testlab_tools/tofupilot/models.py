@@ -1,0 +1,172 @@
+"""TofuPilot's own shapes: API v2 as its client 2.26.1 types them, v1 as its document and client 1.12.1 do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field
+
+from testlab_tools.times import Moment
+from testlab_tools.wire import Wire
+
+RunOutcome = Literal["PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED"]
+PhaseOutcome = Literal["PASS", "FAIL", "SKIP", "ERROR"]
+MeasurementOutcome = Literal["PASS", "FAIL", "UNSET"]
+
+
+class Named(Wire):
+    """`{id, name}`, as procedures and stations stand in a run."""
+
+    id: str
+    name: str
+
+
+class Part(Wire):
+    """The part of a unit."""
+
+    number: str
+
+
+class Unit(Wire):
+    """The unit of a run; `sample` is golden, failing or ignored, null in production."""
+
+    serial_number: str
+    sample: Literal["golden", "failing", "ignored"] | None = None
+    part: Part | None = None
+
+
+class RunRow(Wire):
+    """An element of `GET /v2/runs`."""
+
+    id: str
+    started_at: Moment
+    ended_at: Moment
+    outcome: RunOutcome
+    procedure: Named
+    unit: Unit
+    created_by_station: Named | None = None
+
+
+class PageMeta(Wire):
+    """`next_cursor` is opaque; null on the last page."""
+
+    has_more: bool
+    next_cursor: int | None = None
+
+
+class RunRows(Wire):
+    """`GET /v2/runs`. It does not say how many match."""
+
+    data: list[RunRow]
+    meta: PageMeta
+
+
+class Validator(Wire):
+    """A limit. `lower_limit` and `upper_limit` of a measurement are deprecated in its favour."""
+
+    operator: str | None = None
+    expected_value: Any = None
+    expression: str = ""
+
+
+class MeasurementRow(Wire):
+    """A measurement of a run's phase."""
+
+    name: str
+    outcome: MeasurementOutcome
+    measured_value: Any = None
+    units: str | None = None
+    validators: list[Validator] | None = None
+
+
+class PhaseRow(Wire):
+    """A phase of a run: one record per attempt, `retry_count` counting from 0."""
+
+    name: str
+    outcome: PhaseOutcome
+    started_at: datetime
+    retry_count: int = 0
+    sequence_path: str | None = None
+    measurements: list[MeasurementRow] = []
+
+
+class LogRow(Wire):
+    """A line of a run's log."""
+
+    level: str
+    message: str
+
+
+class Attachment(Wire):
+    """A file kept with a run; its `download_url` is presigned and is not read."""
+
+    name: str
+
+
+class RunDetail(RunRow):
+    """`GET /v2/runs/{id}`."""
+
+    phases: list[PhaseRow] | None = None
+    logs: list[LogRow] | None = None
+    attachments: list[Attachment] | None = None
+
+
+class Created(Wire):
+    """Reply to a create."""
+
+    id: str
+
+
+class Procedures(Wire):
+    """`GET /v2/procedures`."""
+
+    data: list[Named]
+    meta: PageMeta
+
+
+class Who(Wire):
+    """`GET /v2/whoami`: a station's or a user's key."""
+
+    type: Literal["station", "user"]
+    organization: Named
+    user: dict[str, Any] | None = None
+    station: Named | None = None
+
+
+class V1Status(Wire):
+    """`{"name": "Pass", "category": "Successful"}`."""
+
+    name: str
+
+
+class V1Measurement(Wire):
+    """A measurement in a v1 run; the document mixes `measured_value` with `lowerLimit`."""
+
+    name: str
+    outcome: MeasurementOutcome = "UNSET"
+    measured_value: Annotated[Any, Field(validation_alias=AliasChoices("measured_value", "measuredValue"))] = None
+    units: str | None = None
+    lower: Annotated[float | None, Field(validation_alias=AliasChoices("lowerLimit", "lower_limit"))] = None
+    upper: Annotated[float | None, Field(validation_alias=AliasChoices("upperLimit", "upper_limit"))] = None
+
+
+class V1Phase(Wire):
+    """A phase in a v1 run."""
+
+    name: str
+    outcome: PhaseOutcome
+    started_at: Annotated[Moment | None, Field(validation_alias=AliasChoices("startedAt", "started_at"))] = None
+    measurements: list[V1Measurement] = []
+
+
+class V1Run(Wire):
+    """An element of `GET /v1/runs?serial_number=`. The document shows no id; some servers send one."""
+
+    id: str = ""
+    started_at: Annotated[Moment, Field(validation_alias=AliasChoices("startedAt", "started_at"))]
+    duration: str | None = None
+    status: V1Status | None = None
+    run_passed: bool | None = None
+    procedure: Named | str | None = None
+    phases: list[V1Phase] = []

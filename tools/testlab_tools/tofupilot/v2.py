@@ -1,0 +1,254 @@
+"""TofuPilot API v2: `/api/v2/…`, as its client 2.26.1 speaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+from uuid import UUID
+
+from testlab_tools.capabilities import Health, RunArchive, Runs, RunSink
+from testlab_tools.errors import BadInput, NotFound
+from testlab_tools.http import clock_skew
+from testlab_tools.limits import Limits
+from testlab_tools.models import CreatedRun, FailedRun, Run
+from testlab_tools.questions import NewMeasurement, NewPhase, NewRun, RunQuery
+from testlab_tools.tofupilot.api import SENT, SENT_MEASUREMENT, TofuPilotApi, checked_identifier
+from testlab_tools.tofupilot.models import Created, Named, Procedures, RunDetail, RunRow, RunRows, Who
+from testlab_tools.tofupilot.phases import OUTCOMES, cases
+from testlab_tools.wire import decode
+
+PAGE = 50
+"""The documented default `limit`. Always the same, so that a cursor and an index into its page name a run for good."""
+
+_ASKED: dict[str, list[str]] = {
+    "pass": ["PASS"],
+    "fail": ["FAIL"],
+    "error": ["ERROR", "TIMEOUT"],
+    "stopped": ["ABORTED"],
+}
+
+
+class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
+    """Runs of an organisation, read and recorded."""
+
+    def owns_run(self, run_id: str) -> bool:
+        return _is_uuid(run_id)
+
+    async def probe(self) -> Health:
+        reply = self.checked(await self.client.get("/api/v2/whoami"), "account")
+        who = decode(reply, Who)
+        account = who.station.name if who.station else str((who.user or {}).get("email", who.type))
+        return Health(f"{account} of {who.organization.name}", clock_skew(reply.headers))
+
+    async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
+        if query.job or query.outcome == "skip":
+            return Runs([], more=False, total=0)
+        params = await self._params(query)
+        if params is None:
+            return Runs([], more=False, total=0)
+        cursor, index = _place(after)
+        runs: list[Run] = []
+        while True:
+            page = await self._page(params, cursor)
+            fresh = page.data[index:]
+            runs += [self._run(row, f"{cursor}:{index + n + 1}") for n, row in enumerate(fresh)]
+            following = page.meta.next_cursor if page.meta.has_more else None
+            if len(runs) > limit or following is None:
+                return Runs(runs[:limit], more=len(runs) > limit or following is not None)
+            cursor, index = str(following), 0
+
+    async def failures(self, run_id: str) -> list[FailedRun]:
+        if not _is_uuid(run_id):
+            raise NotFound(
+                f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs there are."
+            )
+        reply = await self.client.get(f"/api/v2/runs/{run_id}")
+        run = decode(self.checked(reply, "run", "list_runs shows the runs there are."), RunDetail)
+        every = cases(run.phases or [])
+        errors = [line.message for line in run.logs or [] if line.level in ("ERROR", "CRITICAL")]
+        failed = [case for case in every if case.outcome in ("fail", "error")]
+        for case in failed:
+            if case.outcome == "error" and not case.reason and errors:
+                case.reason = errors[-1]
+        return [
+            FailedRun(
+                **self._run(run, "").model_dump(exclude={"reason"}),
+                reason="; ".join(errors[-1:]),
+                cases=failed,
+                cases_run=len(every),
+                artifacts=[attachment.name for attachment in run.attachments or []],
+            )
+        ]
+
+    async def create_run(self, run: NewRun) -> CreatedRun:
+        procedure = await self._procedure(run.procedure_id)
+        reply = await self.client.send("POST", "/api/v2/runs", body=dict(_body(run, procedure.id)))
+        self.checked(reply, "run", "Check serial_number, part_number and the phases' times.")
+        return CreatedRun(
+            run_id=self.handle(decode(reply, Created).id),
+            outcome=run.outcome,
+            unit=run.serial_number,
+            procedure=procedure.name,
+            next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
+        )
+
+    async def _page(self, params: dict[str, Any], cursor: str) -> RunRows:
+        at = {"cursor": cursor} if cursor else {}
+        reply = await self.client.get("/api/v2/runs", {**params, **at})
+        return decode(self.checked(reply, "list of runs"), RunRows)
+
+    async def _params(self, query: RunQuery) -> dict[str, Any] | None:
+        """The query as parameters (repeated keys for lists); None when a name in it exists nowhere."""
+        params: dict[str, Any] = {
+            "limit": PAGE,
+            "sort_by": "started_at",
+            "sort_order": "asc" if query.oldest_first else "desc",
+        }
+        if query.outcome:
+            params["outcomes"] = _ASKED[query.outcome]
+        if query.unit:
+            params["serial_numbers"] = [query.unit]
+        if query.part:
+            params["part_numbers"] = [query.part]
+        if query.since:
+            params["started_after"] = _stamp(query.since)
+        if query.until:
+            params["started_before"] = _stamp(query.until)
+        if query.text:
+            params["search_query"] = query.text
+        for key, path, wanted in (
+            ("procedure_ids", "/api/v2/procedures", query.test),
+            ("created_by_station_ids", "/api/v2/stations", query.station),
+        ):
+            if wanted:
+                params[key] = [item.id for item in await self._named(path, wanted)]
+                if not params[key]:
+                    return None
+        return params
+
+    async def _procedure(self, wanted: str) -> Named:
+        """The procedure of that id or name. Raises NotFound naming how many there are to choose from."""
+        found = await self._named("/api/v2/procedures", wanted)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise BadInput("Several procedures have that name", "", "Give the procedure's id.")
+        every = await self._every("/api/v2/procedures")
+        names = {p.name: p.id for p in every if p.name.isprintable() and len(p.name) < 80}
+        near = get_close_matches(wanted, names, n=3, cutoff=0.4)
+        raise NotFound(
+            f"{self.name} has no such procedure",
+            f"It has {len(every)}",
+            f"Nearest ids: {', '.join(names[n] for n in near)}." if near else "",
+        )
+
+    async def _named(self, path: str, wanted: str) -> list[Named]:
+        every = await self._every(path)
+        folded = wanted.casefold()
+        return [item for item in every if item.id == wanted] or [i for i in every if i.name.casefold() == folded]
+
+    async def _every(self, path: str) -> list[Named]:
+        items: list[Named] = []
+        cursor: dict[str, Any] = {}
+        while True:
+            reply = await self.client.get(path, {"limit": PAGE, **cursor})
+            page = decode(self.checked(reply, "list"), Procedures)
+            items += page.data
+            if not page.meta.has_more or page.meta.next_cursor is None:
+                return items
+            cursor = {"cursor": page.meta.next_cursor}
+
+    def _run(self, row: RunRow, position: str) -> Run:
+        return Run(
+            run_id=self.handle(row.id),
+            outcome=OUTCOMES[row.outcome],
+            test=row.procedure.name,
+            started_at=row.started_at,
+            duration_s=round((row.ended_at - row.started_at).total_seconds(), 1),
+            station=row.created_by_station.name if row.created_by_station else "",
+            unit=row.unit.serial_number,
+            part=row.unit.part.number if row.unit.part else "",
+            sample=row.unit.sample or "",
+            position=position,
+        )
+
+
+def _body(run: NewRun, procedure_id: str) -> Iterator[tuple[str, Any]]:
+    """`POST /v2/runs`: optional fields are left out, not sent as null."""
+    yield "procedure_id", procedure_id
+    yield "serial_number", checked_identifier(run.serial_number, "serial_number")
+    yield "outcome", SENT[run.outcome]
+    yield "started_at", _stamp(run.started_at)
+    yield "ended_at", _stamp(run.ended_at)
+    yield "client_run_ref", run.ref
+    for key, value in (("part_number", run.part_number), ("revision_number", run.revision)):
+        if value:
+            yield key, checked_identifier(value, key)
+    for key, value in (
+        ("batch_number", run.batch_number),
+        ("procedure_version", run.procedure_version),
+        ("docstring", run.notes),
+    ):
+        if value:
+            yield key, value
+    if run.sub_units:
+        yield "sub_units", list(run.sub_units)
+    if run.phases:
+        yield "phases", list(_phases(run.phases))
+
+
+def _phases(phases: tuple[NewPhase, ...]) -> Iterator[dict[str, Any]]:
+    tries: dict[str, int] = {}
+    for phase in phases:
+        count = tries[phase.name] = tries.get(phase.name, -1) + 1
+        yield {
+            "name": phase.name,
+            "outcome": SENT[phase.outcome],
+            "started_at": _stamp(phase.started_at),
+            "ended_at": _stamp(phase.ended_at),
+            "retry_count": count,
+            "measurements": [dict(_measurement(m)) for m in phase.measurements],
+        }
+
+
+def _measurement(m: NewMeasurement) -> Iterator[tuple[str, Any]]:
+    yield "name", m.name
+    yield "outcome", SENT_MEASUREMENT[m.outcome]
+    if m.value is not None:
+        yield "measured_value", m.value
+    if m.units:
+        yield "units", m.units
+    if validators := list(_validators(m)):
+        yield "validators", validators
+
+
+def _validators(m: NewMeasurement) -> Iterator[dict[str, Any]]:
+    """One per limit, each with its own outcome: the server stores it as sent and does not evaluate."""
+    for operator, limits, bound in ((">=", Limits(lower=m.lower), m.lower), ("<=", Limits(upper=m.upper), m.upper)):
+        if bound is not None:
+            kept = limits.allow(m.value)
+            outcome = m.outcome if kept is None else "pass" if kept else "fail"
+            yield {"operator": operator, "expected_value": bound, "outcome": SENT_MEASUREMENT[outcome]}
+    if m.expected:
+        pattern = m.expected.removeprefix("matches /").removesuffix("/")
+        operator = "==" if pattern == m.expected else "matches"
+        yield {"operator": operator, "expected_value": pattern, "outcome": SENT_MEASUREMENT[m.outcome]}
+
+
+def _place(after: str) -> tuple[str, int]:
+    cursor, _, index = after.partition(":")
+    return cursor, int(index or 0)
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

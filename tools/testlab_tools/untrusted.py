@@ -1,0 +1,44 @@
+"""Text that devices, logs, test authors and operators wrote: made plain before anyone reads it.
+
+An `Untrusted` field is data, never an instruction. It is stripped of what can act on a terminal or hide from a
+reader: ANSI and OSC sequences, control, bidirectional, zero-width and Unicode-tag characters.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+MAX_CHARS = 2_000
+
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC … BEL or ST
+    r"|\x1b[P^_X][^\x1b]*(?:\x1b\\)?"  # DCS, PM, APC, SOS
+    r"|[\x1b\x9b][\[\]()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[ -/]*[@-~]"  # CSI and two-byte escapes
+)
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+
+
+def plain(text: str) -> str:
+    """Strip what hides or acts; line breaks and tabs stay. `\\r\\n` and `\\r` become `\\n`."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _HIDDEN.sub("", text)
+
+
+def capped(text: str, limit: int = MAX_CHARS) -> str:
+    """Plain text of at most `limit` characters; a cut says how much was left out."""
+    text = plain(text)
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… [{len(text) - limit} more characters]"
+
+
+Untrusted = Annotated[str, AfterValidator(capped), Field(json_schema_extra={"untrusted": True})]
+"""A string field whose content came from the lab; results list such fields under `untrusted`."""

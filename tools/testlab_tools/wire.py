@@ -1,0 +1,45 @@
+"""Reading replies: from JSON to a wire shape, or a BadReply that says which field is missing."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from testlab_tools.errors import BadReply
+from testlab_tools.http import Reply
+
+T = TypeVar("T")
+
+
+class Wire(BaseModel):
+    """A service's own shape. Unknown fields are let through: services add them without notice."""
+
+    model_config = ConfigDict(defer_build=True, extra="ignore", populate_by_name=True)
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def decode(reply: Reply, shape: type[T]) -> T:
+    """The reply's body as `shape`. Raises BadReply naming the first field that is missing or of another type."""
+    return decode_value(reply, reply.json(), shape)
+
+
+def decode_value(reply: Reply, value: Any, shape: type[T]) -> T:
+    """A part of the reply's body, already parsed, as `shape`."""
+    try:
+        return _adapter(shape).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or str(part).isidentifier())[:80]
+        missing = first["type"] == "missing"
+        raise BadReply(
+            reply.service,
+            f"Service {reply.service} answered {reply.status} with a reply that cannot be read",
+            f"Field {where or '(the whole)'} {'is missing' if missing else 'has another type than documented'}",
+            "The service may be of a version this server does not know; `testlab-mcp doctor` tests it.",
+        ) from None
