@@ -19,9 +19,10 @@ Inspect = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(params=["stdio", "http"])
 def target(request: pytest.FixtureRequest) -> list[str]:
     """How the Inspector is told where our server is."""
-    if request.param == "stdio":
-        return request.getfixturevalue("server_command")
-    return [request.getfixturevalue("server_url"), "--transport", "http"]
+    if request.param == "http":
+        return [request.getfixturevalue("server_url"), "--transport", "http"]
+    executable, word, _, config = request.getfixturevalue("server_command")
+    return [executable, word, "-e", f"TESTLAB_MCP_CONFIG={config}"]  # --config would be the Inspector's own
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
@@ -29,7 +30,7 @@ def test_every_tool_passes_the_strict_schema_check(inspect: Inspect, target: lis
     done = inspect(*target, "--protocol-era", era, "--method", "tools/list", "--strict", "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr
     answer = json.loads(done.stdout)
-    assert "schemaFindings" not in answer
+    assert answer.get("schemaFindings", []) == []
     names = {tool["name"] for tool in answer["result"]["tools"]}
     assert {"list_runs", "get_failed_cases", "list_nodes", "run_tests"} <= names
 
@@ -54,7 +55,18 @@ def test_a_tool_answers_with_what_the_lab_says(
 def test_a_tools_refusal_ends_the_inspector_with_its_tool_error_code(
     inspect: Inspect, target: list[str], era: str
 ) -> None:
-    call = ("--method", "tools/call", "--tool-name", "get_run", "--tool-arg", "run_id=nowhere:0000", "--format", "json")
+    call = (
+        "--method",
+        "tools/call",
+        "--tool-name",
+        "get_failed_cases",
+        "--tool-arg",
+        "run_id=portal:/stb-tester-000000000000/0a00/1/never",
+        "--format",
+        "json",
+    )
     done = inspect(*target, "--protocol-era", era, *call)
     assert done.returncode == TOOL_ERROR, done.stdout + done.stderr
-    assert "nowhere" in done.stdout
+    answer = json.loads(done.stdout)["result"]
+    assert answer["isError"] is True
+    assert "list_runs" in answer["content"][0]["text"]  # the next step
