@@ -111,8 +111,6 @@ class CreatedRun(Noun):
     outcome: Outcome
     unit: Untrusted
     procedure: Untrusted
-    created: bool = True
-    url: str = ""
     note: str = ""
     next: str = ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 MAX_CHARS = 2_000
 
@@ -40,5 +40,10 @@ def capped(text: str, limit: int = MAX_CHARS) -> str:
     return f"{text[:limit]}… [{len(text) - limit} more characters]"
 
 
-Untrusted = Annotated[str, AfterValidator(capped), Field(json_schema_extra={"untrusted": True})]
+class FromLab:
+    """Marks a field as written by devices, logs or people."""
+
+
+FROM_LAB = FromLab()
+Untrusted = Annotated[str, AfterValidator(capped), FROM_LAB]
 """A string field whose content came from the lab; results list such fields under `untrusted`."""

@@ -23,10 +23,10 @@ class MeasurementIn(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: Annotated[str, Field(min_length=1)]
-    value: Annotated[Any, Field(description="Number, text, true/false or list")] = None
+    value: Annotated[Any, Field(description="Number, text, boolean or list")] = None
     units: str = ""
-    limits: Annotated[str, Field(description="4.85 <= x <= 5.15, x <= 0.12, or expected text")] = ""
-    outcome: Annotated[Literal["", "pass", "fail", "unset"], Field(description="Empty: by value and limits")] = ""
+    limits: Annotated[str, Field(description="4.85 <= x <= 5.15, or expected text")] = ""
+    outcome: Annotated[Literal["", "pass", "fail", "unset"], Field(description="Empty: judged by limits")] = ""
 
 
 class PhaseIn(BaseModel):
@@ -44,11 +44,11 @@ class PhaseIn(BaseModel):
 @tool(toolset="production", access="operate", needs=RunSink, hints=ADD)
 async def create_run(
     call: Call,
-    procedure_id: Annotated[str, Field(min_length=1, description="Procedure's id or name")],
+    procedure_id: Annotated[str, Field(min_length=1, description="Id or name")],
     serial_number: Annotated[str, Field(min_length=1)],
     outcome: Literal["pass", "fail", "error", "stopped"],
-    phases: Annotated[list[PhaseIn], Field(description="In order; a retried phase once per attempt")] = [],
-    started_at: Annotated[str, Field(description="ISO 8601; empty: now less the phases' durations")] = "",
+    phases: Annotated[list[PhaseIn], Field(description="A retried phase once per attempt")] = [],
+    started_at: Annotated[str, Field(description="ISO 8601")] = "",
     ended_at: str = "",
     part_number: str = "",
     revision: str = "",

@@ -1,0 +1,91 @@
+"""The command line. Each command's module is imported only when it is run, so that `serve` starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from testlab_tools.errors import LabError
+
+CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Exit codes: 0 well, 1 something in the lab is wrong, 2 usage or config is (a line on stderr)."""
+    args = _parser().parse_args(argv)
+    try:
+        return _run(args)
+    except LabError as error:
+        print(f"testlab-mcp {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    match args.command:
+        case "serve":
+            from testlab_mcp.serve import serve
+
+            return serve(args.config, args.demo, args.http)
+        case "demo":
+            from testlab_mcp.demo import demo
+
+            return demo(args.report, args.save_to)
+        case "doctor":
+            from testlab_mcp.doctor import doctor
+
+            return doctor(args.config)
+        case "tools":
+            from testlab_mcp.listing import list_tools
+
+            return list_tools(args.config, args.tokens)
+        case "client-config":
+            from testlab_mcp.client_config import client_config
+
+            return client_config(args.client, args.config, args.demo)
+        case _:
+            from testlab_sim.__main__ import main as simlab
+
+            return simlab(args.rest)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="testlab-mcp", description="One MCP server in front of a whole test lab.", allow_abbrev=False
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve MCP over stdio, or over HTTP with --http")
+    _config(serve)
+    serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
+    serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
+
+    demo = commands.add_parser("demo", help="tour the simulated lab through a real MCP client")
+    demo.add_argument("--report", metavar="FILE", default="", help="also record this OpenHTF report (JSON)")
+    demo.add_argument("--save-to", metavar="DIR", default="testlab-demo", help="where the screenshot goes")
+
+    doctor = commands.add_parser("doctor", help="check config, reachability, auth and clock of every service")
+    _config(doctor)
+
+    tools = commands.add_parser("tools", help="list the tools a config turns on")
+    _config(tools)
+    tools.add_argument("--tokens", action="store_true", help="what the tools cost a model, against the budget")
+
+    client = commands.add_parser("client-config", help="print what to put into an MCP client's config")
+    client.add_argument("client", choices=CLIENTS)
+    _config(client)
+    client.add_argument("--demo", action="store_true", help="for the simulated lab")
+
+    simlab = commands.add_parser("simlab", help="run the simulated lab alone", add_help=False)
+    simlab.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", default="", help="default: $TESTLAB_MCP_CONFIG, else config.toml")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

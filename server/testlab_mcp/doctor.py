@@ -1,0 +1,78 @@
+"""`testlab-mcp doctor`: is the config right, does every service answer, do they accept the token, agree the clocks?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from testlab_mcp.app import quiet_libraries
+from testlab_mcp.config import find_config, load_config
+from testlab_mcp.exposure import exposed
+from testlab_mcp.serve import policy_of
+from testlab_mcp.terminal import paint, table
+from testlab_tools.capabilities import Service
+from testlab_tools.catalog import all_tools
+from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
+
+SKEW_SECONDS = 60
+"""A clock further off than this puts runs into the wrong window of a question about time."""
+
+
+class Finding(NamedTuple):
+    """What was found out about one service."""
+
+    service: str
+    kind: str
+    reached: str
+    auth: str
+    clock: str
+    account: str
+    remedy: str = ""
+
+
+def doctor(config_file: str) -> int:
+    """Print a table and the remedies. 0 when all is well, 1 when a service is not, 2 (raised) for a wrong config."""
+    quiet_libraries()
+    path = find_config(config_file)
+    config = load_config(path)
+    lab = config.lab()
+    services = list(lab.services.values())
+    tools = exposed(all_tools(), services, policy_of(config))
+    turned_on = f"{len(services)} services, access {config.server.access}, {len(tools)} tools"
+    print(f"{paint('config', 'bold')}  {path}: {turned_on}")
+    findings = asyncio.run(examine(services))
+    head = ("service", "kind", "reached", "token", "clock", "account")
+    print(table(head, [finding[:6] for finding in findings]))
+    ill = [finding for finding in findings if finding.remedy]
+    for finding in ill:
+        print(f"\n{paint(finding.service, 'bold')}: {finding.remedy}")
+    if not services:
+        print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
+    return 1 if ill or not services else 0
+
+
+async def examine(services: Sequence[Service]) -> list[Finding]:
+    """Ask every service at once, each once."""
+    try:
+        return list(await asyncio.gather(*(_examine(service) for service in services)))
+    finally:
+        for service in services:
+            await service.aclose()
+
+
+async def _examine(service: Service) -> Finding:
+    try:
+        health = await service.probe()
+    except ConfigError as error:
+        return Finding(service.name, service.kind, "not asked", "missing", "-", "", str(error))
+    except AuthError as error:
+        return Finding(service.name, service.kind, "yes", "refused", "-", "", str(error))
+    except ServiceDown as error:
+        return Finding(service.name, service.kind, "no", "-", "-", "", str(error))
+    except LabError as error:
+        return Finding(service.name, service.kind, "yes", "?", "-", "", str(error))
+    skew = health.clock_skew_s
+    clock = "not said" if skew is None else "ok" if abs(skew) <= SKEW_SECONDS else f"{skew:+.0f} s"
+    remedy = "" if clock in ("ok", "not said") else "Its clock and this machine's differ: check time synchronisation."
+    return Finding(service.name, service.kind, "yes", "ok", clock, health.account, remedy)

@@ -1,0 +1,69 @@
+"""From what a tool returns to what MCP carries: text and structure with the same facts, images as images."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from typing import Any, get_args, get_origin
+
+from mcp_types import CallToolResult, ImageContent, TextContent
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from testlab_tools.errors import LabError
+from testlab_tools.models import Noun
+from testlab_tools.registry import Picture
+from testlab_tools.untrusted import FROM_LAB
+
+
+def result_of(value: Noun | Picture) -> CallToolResult:
+    """A success. Some clients show the model only the structure, others only the text: both are whole."""
+    if isinstance(value, Picture):
+        image = ImageContent(
+            type="image", data=base64.b64encode(value.image.data).decode(), mime_type=value.image.media_type
+        )
+        return CallToolResult(content=[image, TextContent(type="text", text=value.facts)])
+    data: dict[str, Any] = value.model_dump(mode="json", exclude_defaults=True)
+    if fields := untrusted_fields(type(value)):
+        data["untrusted"] = list(fields)
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+
+def error_result(tool: str, error: LabError) -> CallToolResult:
+    """A failure, all in the text: clients that prefer the structure show the text of errors."""
+    return CallToolResult(content=[TextContent(type="text", text=f"{tool} failed: {error}")], is_error=True)
+
+
+@cache
+def untrusted_fields(model: type[BaseModel]) -> tuple[str, ...]:
+    """Names of the fields, at any depth, whose text was written by devices, logs or people."""
+    found: dict[str, None] = {}
+    _collect(model, found, set())
+    return tuple(found)
+
+
+def _collect(model: type[BaseModel], found: dict[str, None], seen: set[type[BaseModel]]) -> None:
+    if model in seen:
+        return
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        if _is_untrusted(field):
+            found[name] = None
+        for inner in _models_in(field.annotation):
+            _collect(inner, found, seen)
+
+
+def _is_untrusted(field: FieldInfo) -> bool:
+    return FROM_LAB in field.metadata or _marked(field.annotation)
+
+
+def _marked(annotation: Any) -> bool:
+    return FROM_LAB in getattr(annotation, "__metadata__", ()) or any(_marked(arg) for arg in get_args(annotation))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for arg in get_args(annotation) for model in _models_in(arg)]

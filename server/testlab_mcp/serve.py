@@ -1,0 +1,62 @@
+"""`testlab-mcp serve`: MCP over stdio or Streamable HTTP."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import anyio
+
+from testlab_mcp.config import Config, find_config, load_config, parse_config
+from testlab_mcp.exposure import Policy
+from testlab_mcp.simlab import SimLab
+from testlab_tools.errors import ConfigError
+
+
+def serve(config_file: str, demo: bool, http: str) -> int:
+    """Serve until standard input closes (stdio) or a signal comes (HTTP).
+
+    Raises:
+        ConfigError: the config or the address is wrong; nothing was served.
+    """
+    if demo and config_file:
+        raise ConfigError("--demo and --config exclude each other", "", "--demo brings its own lab.")
+    host, port = _address(http) if http else ("", 0)
+    with ExitStack() as stack:
+        sim = stack.enter_context(SimLab()) if demo else None
+        config = None if sim else load_config(find_config(config_file))
+        # The SDK takes most of a second to import: the simulated lab starts meanwhile.
+        from testlab_mcp.app import build_server
+
+        config = config or _demo_config(sim)
+        server = build_server(config.lab(), policy_of(config), config.folders())
+        if http:
+            from testlab_mcp.streamable import serve_http
+
+            serve_http(server, host, port)
+        else:
+            anyio.run(server.run_stdio_async)
+    return 0
+
+
+def policy_of(config: Config) -> Policy:
+    """The exposure policy that a config states."""
+    server = config.server
+    return Policy.of(server.access, server.toolsets, server.allow, server.deny)
+
+
+def _demo_config(sim: SimLab | None) -> Config:
+    assert sim is not None
+    return parse_config(sim.config_toml())
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError("--http takes HOST:PORT", "", "For example 127.0.0.1:8000.")
+    if host not in ("127.0.0.1", "localhost", "[::1]", "::1"):
+        raise ConfigError(
+            "--http serves on this machine only",
+            "There is no sign-in yet",
+            "Use 127.0.0.1:PORT; tunnel to it if need be.",
+        )
+    return host.strip("[]"), int(port)

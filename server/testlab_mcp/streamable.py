@@ -1,0 +1,41 @@
+"""MCP over Streamable HTTP, with `/healthz`. Old protocol revisions and 2026-07-28 share one path."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import uvicorn
+from mcp.server.mcpserver import MCPServer
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from testlab_tools.errors import ConfigError
+
+PATH = "/mcp"
+STOP_SECONDS = 3
+
+
+def serve_http(server: MCPServer[None], host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM. Says on stderr where, once it listens (port 0 takes a free one)."""
+
+    @server.custom_route("/healthz", methods=["GET"], include_in_schema=False)
+    async def healthz(_: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return JSONResponse({"status": "ok"})
+
+    app = server.streamable_http_app(streamable_http_path=PATH, host=host)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="on"
+    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"{host}:{port} cannot be served on ({error.strerror})", "", "Take another port."
+            ) from None
+        bound = listener.getsockname()[1]
+        print(f"testlab-mcp serves http://{host}:{bound}{PATH}", file=sys.stderr, flush=True)
+        uvicorn.Server(config).run(sockets=[listener])
