@@ -1,11 +1,29 @@
+"""From a screen to its picture."""
+
 from __future__ import annotations
 
-from PIL import Image, ImageDraw
+from collections.abc import Callable
 
+from PIL import Image
+
+from testlab_sim.stbtester.screens.canvas import Canvas
+from testlab_sim.stbtester.screens.epg import epg
+from testlab_sim.stbtester.screens.menus import home, search, settings
 from testlab_sim.stbtester.screens.screen import Screen
+from testlab_sim.stbtester.screens.watching import live, no_signal, player, standby
+
+_SCREENS: dict[str, Callable[[Screen], Canvas]] = {
+    "home": home,
+    "settings": settings,
+    "search": search,
+    "epg": epg,
+    "live": live,
+    "player": player,
+    "standby": standby,
+    "no_signal": no_signal,
+}
 
 
 def draw(screen: Screen) -> Image.Image:
-    image = Image.new("RGB", (1280, 720), (12, 18, 32))
-    ImageDraw.Draw(image).text((80, 80), f"{screen.kind} {screen.clock}", fill="white")
-    return image
+    """The 1280x720 picture of a screen."""
+    return _SCREENS[screen.kind](screen).image
