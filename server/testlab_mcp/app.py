@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -112,10 +113,11 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
         finally:
             await lab.aclose()
 
-    async def explain_hidden(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def explain_unlisted(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         name = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
-        if isinstance(name, str) and (why := hidden.get(name)):
-            return CallToolResult(content=[TextContent(type="text", text=f"Not allowed: {why}")], is_error=True)
+        if isinstance(name, str) and hidden.get(name, "unknown"):
+            text = f"Not allowed: {hidden[name]}" if name in hidden else _no_such_tool(name, hidden)
+            return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         return await call_next(ctx)
 
     quiet_libraries()
@@ -126,9 +128,16 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
         version=__version__,
         tools=[LabTool.of(spec, deps) for spec in exposed(tools, services, policy)],
         lifespan=lifespan,
-        middleware=[explain_hidden],
+        middleware=[explain_unlisted],
         log_level="WARNING",
     )
+
+
+def _no_such_tool(name: str, hidden: Mapping[str, str]) -> str:
+    listed = [tool for tool, why in hidden.items() if not why]
+    near = get_close_matches(name, listed, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(listed)}."
+    return f"There is no such tool. {hint}"
 
 
 def quiet_libraries() -> None:

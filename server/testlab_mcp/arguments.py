@@ -55,7 +55,7 @@ class Arguments:
 
     def _nearest(self, name: str) -> str:
         known = list(self.model.model_fields)
-        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        near = get_close_matches(name, known, n=1, cutoff=0.75)
         return f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(known)}."
 
 

@@ -39,9 +39,8 @@ async def _tour(config: Path, run: NewRun | None) -> int:
     server = StdioServerParameters(command=sys.executable, args=["-m", "testlab_mcp", "serve", "--config", str(config)])
     async with Client(server) as client:
         listed = await client.list_tools()
-        print(
-            f"  {'server':<11} a process of its own, MCP {client.protocol_version} over stdio, {len(listed.tools)} tools"
-        )
+        about = f"MCP {client.protocol_version} over stdio, {len(listed.tools)} tools"
+        print(f"  {'server':<11} a process of its own, {about}")
         agent = Agent(client)
         await Tour(agent).run()
         if run is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2s
 from typing import Any, cast
@@ -15,6 +16,8 @@ from testlab_tools.capabilities import RunArchive, Runs
 from testlab_tools.errors import BadInput, LabError
 from testlab_tools.models import Run, RunPage, ServiceShare
 from testlab_tools.questions import RunQuery
+
+MAX_CURSOR_BYTES = 10_000
 
 
 @dataclass
@@ -38,17 +41,21 @@ class Cursor:
 
     def write(self) -> str:
         """The cursor as tools hand it out."""
-        body = asdict(self) | {"since": _text(self.since), "until": _text(self.until)}
-        return base64.urlsafe_b64encode(json.dumps(body, separators=(",", ":")).encode()).decode().rstrip("=")
+        places = {name: [p.after, int(p.ended), p.total, int(p.at_least)] for name, p in self.places.items()}
+        body = [self.question, _text(self.since), _text(self.until), places]
+        packed = zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 9)
+        return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
     @classmethod
     def read(cls, text: str, question: str) -> Cursor:
         """Raises BadInput when it is not a cursor, or belongs to other arguments."""
         try:
-            body = cast(dict[str, Any], json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
-            places = {name: Place(**place) for name, place in body["places"].items()}
-            cursor = cls(body["question"], _moment(body["since"]), _moment(body["until"]), places)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            unpacked = zlib.decompressobj().decompress(packed, MAX_CURSOR_BYTES)
+            asked, since, until, places = cast(list[Any], json.loads(unpacked))
+            read = {str(name): Place(str(p[0]), bool(p[1]), p[2], bool(p[3])) for name, p in places.items()}
+            cursor = cls(str(asked), _moment(since), _moment(until), read)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error):
             raise BadInput("The cursor is not one this tool gave", "", "Leave it out to start again.") from None
         if cursor.question != question:
             raise BadInput("The cursor belongs to other arguments", "", "Repeat them, or leave the cursor out.")

@@ -143,7 +143,7 @@ class Ended(Noun):
 
 
 class JobBrief(Noun):
-    """A node's current or last job, in one line."""
+    """A node's current job, in one line; of an idle node, with detail, its last."""
 
     job_uid: str
     finished: bool
@@ -152,7 +152,8 @@ class JobBrief(Noun):
 
 
 class Node(Noun):
-    """A device under test with its Stb-tester node. `why` is the service's reason for not being available."""
+    """A device under test with its node. `why` is the service's reason for not being available; `last_used_at` says
+    since when it has been idle."""
 
     node_id: str
     state: NodeState

@@ -21,10 +21,10 @@ async def list_nodes(
     available: Annotated[bool, Field(description="Only those free to reserve")] = False,
     text: Annotated[str, Field(description="Part of id, name or device type")] = "",
     node_ids: list[str] = [],
-    detail: Annotated[bool, Field(description="Add configuration, address, licence")] = False,
+    detail: Annotated[bool, Field(description="Add configuration, address, licence, last job")] = False,
 ) -> NodeList:
-    """List the lab's nodes in one table to decide from: state, who holds each until when and why, current or last job,
-    since when idle.
+    """List the lab's nodes in one table to decide from: state, who holds each until when and why, what runs, since
+    when idle.
 
     detail is for a few nodes. reserve_nodes takes one; grab_screenshot shows its screen.
     """

@@ -47,12 +47,12 @@ class Nodes(Portal, NodeFarm):
     async def screenshot(self, node_id: str, thumbnail: bool = False) -> Image:
         name = "thumbnail.jpg" if thumbnail else "screenshot.png"
         reply = await self.client.get(f"/api/v2/nodes/{quote(node_id, safe='')}/{name}", final=OFFLINE)
-        return _image(self.checked(reply, "node's screen", "list_nodes shows all nodes."))
+        return _image(self.checked(reply, "node", "list_nodes shows all nodes."))
 
     async def run_screenshot(self, run_id: str, thumbnail: bool = False) -> Image:
         name = "artifacts/thumbnail.jpg" if thumbnail else "screenshot.png"
         reply = await self.client.get(f"/api/v2/results{path_of(run_id)}/{name}")
-        return _image(self.checked(reply, "result's screenshot", "list_runs shows the runs there are."))
+        return _image(self.checked(reply, "run, or it has no screenshot", "list_runs shows the runs there are."))
 
     async def conflict(self, node_ids: Sequence[str]) -> Conflict:
         """Why nodes cannot be had: who holds them or what runs, and which others of their type are free."""
@@ -91,7 +91,7 @@ class Nodes(Portal, NodeFarm):
             name=status.friendly_name or "",
             device_type=status.device_type or "",
             reservation=self._reservation(status.reservation) if status.reservation else None,
-            job=self._job(status.job) if status.job else None,
+            job=self._job(status.job) if status.job and (detail or status.job.status == "running") else None,
             last_used_by=status.last_used_by or "",
             last_used_at=status.last_used_time,
             why=(status.not_available_reason or "") if state == "unavailable" else "",
