@@ -1,0 +1,115 @@
+"""Fixtures of the server's tests: the simulated lab as a process, and real MCP clients of servers in front of it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+from mcp_types import CallToolResult, TextContent
+
+from testlab_mcp.app import build_server
+from testlab_mcp.config import parse_config
+from testlab_mcp.serve import policy_of
+from testlab_mcp.simlab import SimLab
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture(scope="session")
+def sim() -> Iterator[SimLab]:
+    """A simulated lab for tests that only look."""
+    with SimLab() as lab:
+        lab.services()
+        yield lab
+
+
+@pytest.fixture
+def fresh_sim() -> Iterator[SimLab]:
+    """A simulated lab of its own, for a test that changes it."""
+    with SimLab() as lab:
+        lab.services()
+        yield lab
+
+
+@pytest.fixture
+def dead_url() -> str:
+    """A URL on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture
+def connect(tmp_path: Path) -> Connect:
+    """A client of a server made in this process from the text of a config."""
+
+    @asynccontextmanager
+    async def connected(config: str, mode: str = "auto") -> AsyncIterator[Client]:
+        if "[files]" not in config:
+            config += f"\n[files]\nsave_to = ['{tmp_path}']\n"
+        read = parse_config(config)
+        server = build_server(read.lab(), policy_of(read), read.folders())
+        async with Client(server, mode=mode) as client:
+            yield client
+
+    return connected
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Connect:
+    """A client of `testlab-mcp serve` as a process of its own, over stdio."""
+
+    @asynccontextmanager
+    async def spawned(config: str, mode: str = "auto") -> AsyncIterator[Client]:
+        path = tmp_path / "config.toml"
+        path.write_text(config, encoding="utf-8")
+        arguments = ["-m", "testlab_mcp", "serve", "--config", str(path)]
+        server = StdioServerParameters(command=sys.executable, args=arguments)
+        async with Client(server, mode=mode) as client:
+            yield client
+
+    return spawned
+
+
+@pytest.fixture
+def text_of() -> Callable[[CallToolResult], str]:
+    """The text blocks of a result, joined."""
+    return lambda result: "\n".join(b.text for b in result.content if isinstance(b, TextContent))
+
+
+@pytest.fixture
+def ask(text_of: Callable[[CallToolResult], str]) -> Callable[..., Any]:
+    """Call a tool that must succeed, and return its structured answer."""
+
+    async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+        result = await client.call_tool(tool, arguments)
+        assert not result.is_error, text_of(result)
+        assert result.structured_content is not None
+        return result.structured_content
+
+    return call
+
+
+@pytest.fixture
+def refused(text_of: Callable[[CallToolResult], str]) -> Callable[..., Any]:
+    """Call a tool that must fail, and return what it says."""
+
+    async def call(client: Client, tool: str, **arguments: object) -> str:
+        result = await client.call_tool(tool, arguments)
+        assert result.is_error, text_of(result)
+        return text_of(result)
+
+    return call
+
+
+@pytest.fixture
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries as ever, without the pauses between them."""
+    monkeypatch.setattr("testlab_tools.http.retry.RetryPolicy.backoff", lambda self, attempt: 0.0)

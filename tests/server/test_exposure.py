@@ -1,0 +1,57 @@
+"""Exposure is one pure filter: services, then access, then toolsets, then allow and deny."""
+
+from __future__ import annotations
+
+import pytest
+
+from testlab_mcp.exposure import Policy, exposed, refusal
+from testlab_tools.catalog import all_tools
+from testlab_tools.kinds import load_kind
+
+TOOLS = {tool.name: tool for tool in all_tools()}
+
+
+def service(kind: str, **keys: str):
+    module = load_kind(kind)
+    return module.connect(kind, module.Settings.model_validate({"kind": kind, "url": "http://127.0.0.1", **keys}))
+
+
+PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("standcloud")
+READING = {"list_runs", "get_failed_cases"}
+NODES = {"list_nodes", "grab_screenshot", "get_job"}
+OPERATING = {"reserve_nodes", "end_reservation", "run_tests"}
+
+
+@pytest.mark.parametrize(
+    ("services", "policy", "names"),
+    [
+        ([], Policy(), set()),
+        ([CLOUD], Policy(), READING),
+        ([FACTORY], Policy(), READING | {"create_run"}),
+        ([FACTORY], Policy("observe"), READING),
+        ([service("tofupilot", api_version="v1")], Policy(), READING | {"create_run"}),
+        ([PORTAL], Policy("observe"), READING | NODES),
+        ([PORTAL], Policy(), READING | NODES | OPERATING),
+        ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS)),
+        ([PORTAL], Policy.of("operate", ["runs"], [], []), READING),
+        ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | {"get_job"}),
+        ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING),
+        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | NODES | OPERATING - {"run_tests"}),
+        ([PORTAL], Policy.of("operate", ["default"], ["run_tests"], ["run_tests"]), READING | NODES | OPERATING - {"run_tests"}),
+    ],
+)
+def test_only_what_is_configured_and_allowed_is_exposed(services, policy, names) -> None:
+    names = names - {"run_tests"} if "run_tests" in policy.deny else names
+    assert {tool.name for tool in exposed(all_tools(), services, policy)} == names
+
+
+def test_a_refusal_names_the_setting_that_would_allow_it() -> None:
+    assert '[server] access = "operate"' in refusal(TOOLS["run_tests"], [PORTAL], Policy("observe"))
+    assert "[server] toolsets" in refusal(TOOLS["run_tests"], [PORTAL], Policy.of("operate", ["runs"], [], []))
+    assert "[server] deny" in refusal(TOOLS["run_tests"], [PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]))
+    assert "[services." in refusal(TOOLS["run_tests"], [CLOUD], Policy())
+
+
+def test_listing_keeps_the_catalogs_order() -> None:
+    every = exposed(all_tools(), [PORTAL, FACTORY, CLOUD], Policy())
+    assert [tool.name for tool in every] == [tool.name for tool in all_tools()]

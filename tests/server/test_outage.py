@@ -1,0 +1,85 @@
+"""An outage is never an empty list: every tool, with its service down, says so and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from testlab_tools.catalog import all_tools
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "list_runs": {},
+    "get_failed_cases": {"run_id": "{service}:/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
+    "list_nodes": {},
+    "grab_screenshot": {"node_id": "stb-tester-000000000001"},
+    "reserve_nodes": {"node_ids": ["stb-tester-000000000001"], "message": "soak", "duration_minutes": 5},
+    "end_reservation": {"reservation_id": "6"},
+    "run_tests": {"node_id": "stb-tester-000000000001", "test_pack_revision": "main", "test_cases": ["tests/a.py::b"]},
+    "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
+    "create_run": {"procedure_id": "FVT1", "serial_number": "SN-1", "outcome": "pass"},
+}
+SERVICES = {
+    "portal": '[services.portal]\nkind = "stbtester"\n',
+    "factory": '[services.factory]\nkind = "tofupilot"\n',
+    "old": '[services.old]\nkind = "tofupilot"\napi_version = "v1"\n',
+    "cloud": '[services.cloud]\nkind = "standcloud"\n',
+}
+UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
+RUN_IDS = {"factory": UUID, "old": "SN-1/1", "cloud": UUID}
+
+
+def cases() -> list[tuple[str, str]]:
+    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_failed_cases")]
+    nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
+    return [*runs, *nodes, ("factory", "create_run"), ("old", "create_run")]
+
+
+def test_every_tool_is_tried_against_a_dead_service() -> None:
+    assert {tool for _, tool in cases()} == {tool.name for tool in all_tools()}
+
+
+@pytest.mark.parametrize(("service", "tool"), cases())
+async def test_a_dead_service_is_an_error_and_the_server_goes_on(
+    service: str, tool: str, connect: Any, refused: Any, dead_url: str, no_backoff: None
+) -> None:
+    arguments = dict(ARGUMENTS[tool])
+    if tool == "get_failed_cases":
+        arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
+    if (service, tool) == ("old", "list_runs"):
+        arguments["unit"] = "SN-1"
+    async with connect(f'{SERVICES[service]}url = "{dead_url}"\ntoken = "t"\n') as client:
+        for _ in range(2):
+            told = await refused(client, tool, **arguments)
+            assert told.startswith(f"{tool} failed: Service {service} cannot be reached. ")
+            assert "refused" in told
+            assert f"[services.{service}] url" in told
+
+
+@pytest.mark.parametrize(("service", "tool"), cases())
+async def test_a_missing_token_is_told_with_its_remedy_and_the_server_starts(
+    service: str, tool: str, connect: Any, refused: Any, dead_url: str
+) -> None:
+    arguments = dict(ARGUMENTS[tool])
+    if tool == "get_failed_cases":
+        arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
+    if (service, tool) == ("old", "list_runs"):
+        arguments["unit"] = "SN-1"
+    config = f'{SERVICES[service]}url = "{dead_url}"\ntoken_env = "NO_SUCH_TOKEN_IS_SET"\n'
+    async with connect(config) as client:
+        told = await refused(client, tool, **arguments)
+        assert "NO_SUCH_TOKEN_IS_SET is empty or not set" in told
+        assert f"[services.{service}]" in told
+
+
+async def test_one_service_down_is_said_and_does_not_hide_the_others(
+    sim: Any, connect: Any, ask: Any, dead_url: str, no_backoff: None
+) -> None:
+    down = f'[services.gone]\nkind = "tofupilot"\nurl = "{dead_url}"\ntoken = "t"\n'
+    async with connect(sim.config_toml() + down) as client:
+        page = await ask(client, "list_runs", limit=5)
+    assert len(page["runs"]) == 5
+    shares = {share["service"]: share for share in page["services"]}
+    assert "cannot be reached" in shares["gone"]["error"]
+    assert "gone" in page["note"]
+    assert all("error" not in share for name, share in shares.items() if name != "gone")
