@@ -5,25 +5,31 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-HOST = "127.0.0.1"
 EXIT_USAGE = 2
 
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT or, with `--exit-with-stdin`, the end of standard input; the exit code."""
     args = _parser().parse_args(argv)
+    from testlab_sim.serving import HOST, listen, serve
+
     try:
-        listener = _listen(args.port)
+        listener = listen(args.port)
     except OSError as exc:
         sys.stderr.write(f"testlab_sim: cannot listen on {HOST}:{args.port}: {exc.strerror}\n")
         return EXIT_USAGE
+    from testlab_sim.app import create_app, create_world
+
     with listener:
-        return _serve(listener, args)
+        world = create_world(args.seed, args.speed)
+        world.base_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        lab = described(world.base_url)
+        serve(create_app(world), listener, lambda: _announce(lab, args.ready_file), with_stdin=args.exit_with_stdin)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,32 +40,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
     return parser
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or asyncio leaves Nagle on
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _serve(listener: socket.socket, args: argparse.Namespace) -> int:
-    from testlab_sim.app import create_app, create_world
-    from testlab_sim.serving import serve
-
-    world = create_world(args.seed, args.speed)
-    world.base_url = f"http://{HOST}:{listener.getsockname()[1]}"
-
-    def ready() -> None:
-        _announce(described(world.base_url), args.ready_file)
-
-    serve(create_app(world), listener, ready, with_stdin=args.exit_with_stdin)
-    return 0
 
 
 def described(url: str) -> dict[str, Any]:

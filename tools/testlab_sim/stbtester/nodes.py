@@ -100,7 +100,7 @@ def _node(index: int, row: tuple[str, str, str, tuple[str, str, str], str], now:
         licensed=name != UNLICENSED,
         updating=name == UPDATING,
         picture_until=now - 9 * _DAY if name == LOOSE_HDMI else math.inf,
-        remote=Remote(channel=1 + index % 6),
+        remote=Remote(("home", "live", "epg")[index % 3], channel=1 + index % 6),
     )
 
 
