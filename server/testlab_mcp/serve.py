@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import anyio
 
 from testlab_mcp.config import Config, find_config, load_config, parse_config
 from testlab_mcp.exposure import Policy
-from testlab_mcp.simlab import SimLab
 from testlab_tools.errors import ConfigError
 
 
@@ -22,12 +22,11 @@ def serve(config_file: str, demo: bool, http: str) -> int:
         raise ConfigError("--demo and --config exclude each other", "", "--demo brings its own lab.")
     host, port = _address(http) if http else ("", 0)
     with ExitStack() as stack:
-        sim = stack.enter_context(SimLab()) if demo else None
-        config = None if sim else load_config(find_config(config_file))
-        # The SDK takes most of a second to import: the simulated lab starts meanwhile.
+        read = _starting(stack) if demo else _reading(config_file)
+        # The SDK takes half a second to import: the simulated lab starts meanwhile.
         from testlab_mcp.app import build_server
 
-        config = config or _demo_config(sim)
+        config = read()
         server = build_server(config.lab(), policy_of(config), config.folders())
         if http:
             from testlab_mcp.streamable import serve_http
@@ -44,9 +43,17 @@ def policy_of(config: Config) -> Policy:
     return Policy.of(server.access, server.toolsets, server.allow, server.deny)
 
 
-def _demo_config(sim: SimLab | None) -> Config:
-    assert sim is not None
-    return parse_config(sim.config_toml())
+def _reading(config_file: str) -> Callable[[], Config]:
+    config = load_config(find_config(config_file))
+    return lambda: config
+
+
+def _starting(stack: ExitStack) -> Callable[[], Config]:
+    """Start the simulated lab; the config can be had once it answers."""
+    from testlab_mcp.simlab import SimLab
+
+    sim = stack.enter_context(SimLab())
+    return lambda: parse_config(sim.config_toml())
 
 
 def _address(text: str) -> tuple[str, int]:
