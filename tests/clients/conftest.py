@@ -114,7 +114,9 @@ def run_script(
             encoding="utf-8",
             timeout=60,
         )
-        assert done.returncode == 0, f"{script} in {environment}:\n{done.stdout}\n{done.stderr}"
+        if done.returncode:
+            said = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+            pytest.fail(f"{script} in {environment} failed:\n{said}", pytrace=False)
         return json.loads(answer.read_text(encoding="utf-8"))
 
     return run
