@@ -1,0 +1,184 @@
+"""The production history: everything TofuPilot and StandCloud hold, seeded with some months and open to change."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Literal
+
+from testlab_sim.production.detail import conditions, derive
+from testlab_sim.production.ids import mint, number_of
+from testlab_sim.production.line import Line
+from testlab_sim.production.records import (
+    Attachment,
+    Batch,
+    Detail,
+    Part,
+    Procedure,
+    Revision,
+    Run,
+    Station,
+    Unit,
+    Version,
+)
+from testlab_sim.production.stands import Stands
+from testlab_sim.production.uploads import Uploads
+
+_STARTED = attrgetter("started")
+
+V1RunsShape = Literal["both", "data", "result", "list"]
+
+
+@dataclass
+class History:
+    """The store behind TofuPilot v1 and v2 (one and the same), with StandCloud's in `stands`.
+
+    `runs` is in order of start. Serial, part, revision and batch numbers are matched in any case: keys are upper-case.
+    `v1_runs_shape` selects how v1 answers `GET /runs`: what its document shows (`data`), what tofupilot 1.12.1 reads
+    (`result`), the bare `list` that 2.26.1 also takes, or `both` of the first two.
+    """
+
+    seed: int
+    runs: list[Run] = field(default_factory=list[Run])
+    units: dict[str, Unit] = field(default_factory=dict[str, Unit])
+    parts: dict[str, Part] = field(default_factory=dict[str, Part])
+    batches: dict[str, Batch] = field(default_factory=dict[str, Batch])
+    procedures: dict[str, Procedure] = field(default_factory=dict[str, Procedure])
+    stations: dict[str, Station] = field(default_factory=dict[str, Station])
+    stands: Stands = field(default_factory=lambda: Stands(0))
+    uploads: Uploads = field(default_factory=Uploads)
+    run_refs: dict[str, Run] = field(default_factory=dict[str, Run])
+    imported: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    v1_runs_shape: V1RunsShape = "both"
+    _by_number: dict[int, Run] = field(default_factory=dict[int, Run])
+    _counter: int = 2_000_000
+
+    @classmethod
+    def seeded(cls, seed: int, now: float) -> History:
+        """About four months of production that end at `now` (seconds since the epoch)."""
+        line = Line(seed, now)
+        line.work()
+        return cls(
+            seed,
+            sorted(line.runs, key=_STARTED),
+            {unit.serial: unit for unit in line.units},
+            {part.part_number: part for part in (line.box, line.psu)},
+            {batch.name: batch for batch in line.batches},
+            {procedure.id: procedure for procedure in line.procedures},
+            {station.id: station for station in line.stations},
+            Stands.seeded(seed, line.entries),
+            _by_number={run.number: run for run in line.runs},
+        )
+
+    def next_number(self) -> int:
+        """A number no record has, for a new one."""
+        self._counter += 1
+        return self._counter
+
+    def find_run(self, uuid: str) -> Run | None:
+        number = number_of("run", uuid)
+        return None if number is None else self._by_number.get(number)
+
+    def run_numbered(self, number: int) -> Run | None:
+        return self._by_number.get(number)
+
+    def find_unit(self, serial: str) -> Unit | None:
+        return self.units.get(serial.upper())
+
+    def find_procedure(self, key: str) -> Procedure | None:
+        """By UUID, by short identifier, or by name."""
+        if procedure := self.procedures.get(key.lower()):
+            return procedure
+        wanted = key.casefold()
+        return next((p for p in self.procedures.values() if wanted in (p.short.casefold(), p.name.casefold())), None)
+
+    def station_of(self, token: str) -> Station | None:
+        return next((s for s in self.stations.values() if s.api_key == token), None)
+
+    def detail(self, run: Run) -> Detail:
+        """Phases, logs, files and the rest of a run."""
+        return run.detail if run.detail is not None else derive(self.seed, run)
+
+    def metadata(self, run: Run) -> dict[str, Any]:
+        if run.metadata is None:
+            run.metadata = {} if run.detail is not None else dict(conditions(self.seed, run))
+        return run.metadata
+
+    def attachments(self, run: Run) -> list[Attachment]:
+        return [*self.detail(run).attachments, *(run.attachments or ())]
+
+    def add_run(self, run: Run) -> None:
+        insort(self.runs, run, key=_STARTED)
+        insort(run.unit.runs, run, key=_STARTED)
+        self._by_number[run.number] = run
+
+    def delete_run(self, run: Run) -> None:
+        """Take the run out with its phases, measurements, logs, files and its idempotency reference."""
+        self.uploads.drop(self.attachments(run))
+        self.runs.remove(run)
+        run.unit.runs.remove(run)
+        del self._by_number[run.number]
+        self.run_refs = {ref: kept for ref, kept in self.run_refs.items() if kept is not run}
+        self.imported = {k: ids for k, ids in self.imported.items() if run.id not in ids}
+
+    def delete_unit(self, unit: Unit) -> None:
+        """Take the unit out with all its runs; its sub-units stay, without a parent."""
+        for run in list(unit.runs):
+            self.delete_run(run)
+        for child in unit.children or ():
+            child.parent = None
+        if unit.parent is not None:
+            self.detach(unit)
+        self.uploads.drop(unit.attachments or [])
+        for key in [k for k, kept in self.units.items() if kept is unit]:
+            del self.units[key]
+
+    def attach(self, parent: Unit, child: Unit) -> None:
+        """Make `child` a sub-unit of `parent`, and of nothing else."""
+        if child.parent is not None:
+            self.detach(child)
+        child.parent = parent
+        parent.children = [*(parent.children or ()), child]
+
+    def detach(self, child: Unit) -> None:
+        if child.parent is not None:
+            child.parent.children = [c for c in child.parent.children or () if c is not child]
+        child.parent = None
+
+    def procedure_named(self, name: str, short: str, at: float) -> Procedure:
+        """A new procedure."""
+        number = self.next_number()
+        procedure = Procedure(mint("procedure", number), short or f"P{number}", name, at)
+        self.procedures[procedure.id] = procedure
+        return procedure
+
+    def version_of(self, procedure: Procedure, tag: str, at: float) -> Version:
+        """The version of that tag, made if need be; tags are matched in any case."""
+        known = next((v for v in procedure.versions.values() if v.tag.casefold() == tag.casefold()), None)
+        if known is None:
+            known = procedure.versions[tag] = Version(self.next_number(), tag, at)
+        return known
+
+    def part_of(self, part_number: str, at: float, name: str = "") -> Part:
+        """The part of that number, made if need be."""
+        part = self.parts.get(part_number.upper())
+        if part is None:
+            part = Part(self.next_number(), part_number, name or part_number, at)
+            self.parts[part_number.upper()] = part
+        return part
+
+    def revision_of(self, part: Part, name: str, at: float) -> Revision:
+        """The revision of that name, made if need be; without a name the first there is, else `A`."""
+        if not name and part.revisions:
+            return next(iter(part.revisions.values()))
+        key = (name or "A").upper()
+        if key not in part.revisions:
+            part.revisions[key] = Revision(self.next_number(), name or "A", at)
+        return part.revisions[key]
+
+    def batch_of(self, name: str, at: float) -> Batch:
+        """The batch of that number, made if need be."""
+        if name.upper() not in self.batches:
+            self.batches[name.upper()] = Batch(self.next_number(), name, at)
+        return self.batches[name.upper()]

@@ -1,0 +1,13 @@
+"""TofuPilot's `api`, with every operation of v1 and v2 declared on it by importing its modules.
+
+A module's own paths come in order, so `/stations/current` stands before `/stations/{id}`.
+"""
+
+from __future__ import annotations
+
+from testlab_sim.tofupilot import files, runs, v1
+from testlab_sim.tofupilot.service import api
+
+__all__ = ["api"]
+
+OPERATIONS = (v1, runs, files)

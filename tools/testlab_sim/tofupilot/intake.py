@@ -1,0 +1,154 @@
+"""How a run comes in, whichever version or report brought it: a draft is checked, linked and kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from testlab_sim.production.history import History
+from testlab_sim.production.records import Detail, Measurement, Procedure, Run, Station, Unit, Validator
+from testlab_sim.tofupilot.service import Refusal, email, invalid
+from testlab_sim.world import Person
+
+_IDENTIFIER = re.compile(r"[a-zA-Z0-9_.:+-]{1,60}")
+# The organisation's serial number patterns: they give the part number where a client sends none.
+_SERIALS = ((re.compile(r"STB4K-\d{6}", re.I), "STB-4K"), (re.compile(r"PSU12-\d{6}", re.I), "PSU-12"))
+
+
+@dataclass(slots=True)
+class Draft:
+    """A run as its sender tells it. Names, not records; times in seconds since the epoch."""
+
+    procedure: Procedure
+    serial: str
+    outcome: str
+    started: float
+    ended: float
+    part_number: str = ""
+    part_name: str = ""
+    revision: str = ""
+    batch: str = ""
+    version: str = ""
+    operator: str = ""
+    sub_units: list[str] = field(default_factory=list[str])
+    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    unit_metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    detail: Detail = field(default_factory=Detail)
+
+
+def check_identifier(value: str, key: str) -> None:
+    """Serial, part, revision and batch numbers: 1 to 60 of `[a-zA-Z0-9_.:+-]` (TofuPilot docs, runs/create)."""
+    if not _IDENTIFIER.fullmatch(value):
+        raise invalid(key, "must match ^[a-zA-Z0-9_.:+-]+$ and have 1 to 60 characters")
+
+
+def record(history: History, draft: Draft, who: Person | Station, now: float) -> Run:
+    """Keep the draft as a run, with its unit, part, revision, batch and version made where they are new."""
+    _check(draft)
+    children = [_child(history, serial, draft.serial) for serial in draft.sub_units]
+    unit = _unit(history, draft, now)
+    for child in children:
+        history.attach(unit, child)
+    draft.detail.sub_units = children
+    station = who if isinstance(who, Station) else None
+    version = history.version_of(draft.procedure, draft.version, now) if draft.version else None
+    operator = draft.operator or (email(who) if isinstance(who, Person) else "")
+    run = Run(
+        history.next_number(),
+        draft.procedure,
+        version,
+        unit,
+        station,
+        operator,
+        draft.started,
+        draft.ended,
+        now,
+        draft.outcome,
+        detail=draft.detail,
+        metadata=dict(draft.metadata),
+    )
+    if draft.unit_metadata:
+        unit.metadata = {**(unit.metadata or {}), **draft.unit_metadata}
+    unit.created_in = unit.created_in or (run.number if not unit.runs and unit.created == now else 0)
+    history.add_run(run)
+    return run
+
+
+def _check(draft: Draft) -> None:
+    check_identifier(draft.serial, "serial_number")
+    for value, key in (
+        (draft.part_number, "part_number"),
+        (draft.revision, "revision_number"),
+        (draft.batch, "batch_number"),
+    ):
+        if value:
+            check_identifier(value, key)
+    if draft.ended < draft.started:
+        raise invalid("ended_at", "must not precede started_at")
+
+
+def _child(history: History, serial: str, parent: str) -> Unit:
+    child = history.find_unit(serial)
+    if child is None:
+        raise Refusal(404, f"Sub-unit with serial number {serial} not found")
+    if child.serial.upper() == parent.upper():
+        raise Refusal(400, "A unit cannot be its own sub-unit")
+    if child.parent is not None and child.parent.serial.upper() != parent.upper():
+        raise Refusal(409, f"Sub-unit {child.serial} already belongs to unit {child.parent.serial}")
+    return child
+
+
+def _unit(history: History, draft: Draft, now: float) -> Unit:
+    unit = history.find_unit(draft.serial)
+    if unit is None:
+        part_number = draft.part_number or part_number_in(draft.serial)
+        if not part_number:
+            message = "part_number: required, as it cannot be extracted from the serial number"
+            raise Refusal(422, "Part number is required", [{"message": message, "path": ["part_number"]}])
+        return make_unit(history, draft.serial, part_number, draft.revision, now, draft.batch, draft.part_name)
+    if draft.part_number and draft.part_number.upper() != unit.part.part_number.upper():
+        unit.part = history.part_of(draft.part_number, now, draft.part_name)
+        unit.revision = history.revision_of(unit.part, draft.revision, now)
+    elif draft.revision:
+        unit.revision = history.revision_of(unit.part, draft.revision, now)
+    if draft.batch:
+        unit.batch = history.batch_of(draft.batch, now)
+    return unit
+
+
+def part_number_in(serial: str) -> str:
+    """The part number the organisation's patterns read out of a serial number, or an empty string."""
+    return next((part for pattern, part in _SERIALS if pattern.fullmatch(serial)), "")
+
+
+def make_unit(
+    history: History, serial: str, part_number: str, revision: str, now: float, batch: str = "", part_name: str = ""
+) -> Unit:
+    """A new unit, its part, revision and batch made where they are new."""
+    part = history.part_of(part_number, now, part_name)
+    unit = Unit(
+        history.next_number(),
+        serial,
+        part,
+        history.revision_of(part, revision, now),
+        history.batch_of(batch, now) if batch else None,
+        now,
+    )
+    history.units[serial.upper()] = unit
+    return unit
+
+
+def limits_to_validators(item: Measurement, low: float | None, high: float | None) -> None:
+    """Turn `lower_limit` and `upper_limit` into validators, judged where the value is a number."""
+    for operator, limit in ((">=", low), ("<=", high)):
+        if limit is not None:
+            item.validators.append(Validator(operator, limit, f"x {operator} {limit:g}", judge(operator, limit, item)))
+
+
+def judge(operator: str, limit: float, item: Measurement) -> str:
+    """PASS or FAIL for a numeric value, UNSET where there is none."""
+    if isinstance(item.value, bool) or not isinstance(item.value, int | float):
+        return "UNSET"
+    met = {">=": item.value >= limit, "<=": item.value <= limit, ">": item.value > limit, "<": item.value < limit}
+    return "PASS" if met.get(operator, item.value == limit) else "FAIL"

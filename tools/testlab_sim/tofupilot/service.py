@@ -1,0 +1,126 @@
+"""What every TofuPilot operation shares: who is calling, how a body is read, how a refusal is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from testlab_sim.production.records import Station
+from testlab_sim.routing import Api, Handler
+from testlab_sim.world import Person, World
+
+CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    422: "UNPROCESSABLE_CONTENT",
+    502: "BAD_GATEWAY",
+}
+ORGANIZATION = {"id": "6f1d3c1e-52a4-4c3b-9f0e-0b1a7c5d0001", "slug": "sim-lab", "name": "Simulated Lab"}
+
+
+class Refusal(Exception):
+    """An operation refused: HTTP status, message, and v2's `issues`."""
+
+    def __init__(self, status: int, message: str, issues: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.issues = list(issues)
+
+
+def refused(request: Request, refusal: Refusal) -> Response:
+    """The refusal in the shape of the called version.
+
+    v1's clients read the message only under a `Content-Type` of exactly `application/json` (tofupilot 1.12.1).
+    """
+    if "/api/v1/" in request.url.path:
+        return JSONResponse({"error": {"message": refusal.message}}, refusal.status)
+    issues = refusal.issues or [{"message": refusal.message}]
+    body = {"message": refusal.message, "code": CODES.get(refusal.status, "INTERNAL_SERVER_ERROR"), "issues": issues}
+    return JSONResponse(body, refusal.status)
+
+
+def caller(request: Request, world: World) -> Person | Station | None:
+    """Who the bearer token belongs to: a person or a station."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    return world.person(token.strip()) or world.production.station_of(token.strip())
+
+
+def _guard(request: Request, world: World) -> Response | None:
+    if caller(request, world) is not None:
+        return None
+    return refused(request, Refusal(401, "Invalid or missing API key"))
+
+
+api: Api[World] = Api("tofupilot", "TofuPilot", guard=_guard)
+
+
+def operation(
+    methods: str, path: str, *, query: tuple[str, ...] = (), fails: tuple[int, ...] = (), guarded: bool = True
+) -> Callable[[Handler[World]], Handler[World]]:
+    """Declare an operation that answers 200, or raises `Refusal` with one of `fails`."""
+    told = {200: "Success"} | {code: CODES[code] for code in ((401,) if guarded else ()) + fails}
+
+    def declare(handler: Handler[World]) -> Handler[World]:
+        @wraps(handler)
+        async def answer(request: Request, world: World) -> Response:
+            try:
+                return await handler(request, world)
+            except Refusal as refusal:
+                return refused(request, refusal)
+
+        api.route(methods, path, query=query, statuses=told, guarded=guarded)(answer)
+        return handler
+
+    return declare
+
+
+def reply(body: object) -> Response:
+    return JSONResponse(body)
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The request's JSON object."""
+    try:
+        body = json.loads(await request.body() or b"{}")
+    except ValueError:
+        raise Refusal(400, "Request body is not valid JSON") from None
+    if not isinstance(body, dict):
+        raise Refusal(400, "Request body must be a JSON object")
+    return cast("dict[str, Any]", body)
+
+
+def text_in(body: Mapping[str, Any], key: str) -> str:
+    """A required, non-empty string of the body."""
+    value = body.get(key)
+    if not isinstance(value, str) or not value:
+        raise invalid(key, "expected a non-empty string")
+    return value
+
+
+def invalid(key: str, message: str) -> Refusal:
+    """A 400 with one issue, at `key`."""
+    return Refusal(400, "Input validation failed", [{"message": f"{key}: {message}", "path": [key]}])
+
+
+def identity(person: Person) -> dict[str, Any]:
+    """A user as v2 shows one: id, name, e-mail."""
+    return {"id": user_id(person), "name": person.name, "email": email(person)}
+
+
+def user_id(person: Person) -> str:
+    return f"user_{person.login}"
+
+
+def email(person: Person) -> str:
+    return f"{person.login}@lab.example"

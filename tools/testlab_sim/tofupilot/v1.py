@@ -1,0 +1,139 @@
+"""REST v1: what OpenHTF uploads and older self-hosted servers still speak, over the same store as v2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from testlab_sim.production.history import History
+from testlab_sim.production.records import Attachment, Procedure, Run, Unit
+from testlab_sim.tofupilot import files
+from testlab_sim.tofupilot.importers import import_report
+from testlab_sim.tofupilot.intake import record
+from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, body_of, caller, operation, text_in
+from testlab_sim.tofupilot.v1_shapes import documented, draft_of, typed
+from testlab_sim.world import World
+
+
+@operation("POST", "/api/v1/runs", fails=(400, 404, 409, 422))
+async def create_run_v1(request: Request, world: World) -> Response:
+    """Create a run (v1). A procedure is found by its short identifier, its id, or its name."""
+    history, who, now = world.production, caller(request, world), world.clock.now()
+    assert who is not None
+    body = await body_of(request)
+    draft = draft_of(body, _procedure(history, body, now), now)
+    return _created(world, record(history, draft, who, now))
+
+
+def _procedure(history: History, body: dict[str, Any], now: float) -> Procedure:
+    key, name = str(body.get("procedure_id") or ""), str(body.get("procedure_name") or "")
+    if not key and not name:
+        raise Refusal(400, "Either procedure_id or procedure_name is required")
+    known = history.find_procedure(key) if key else history.find_procedure(name)
+    if known is None and not name:
+        raise Refusal(404, f"Procedure with ID {key} not found")
+    return known or history.procedure_named(name, key, now)
+
+
+@operation("GET", "/api/v1/runs", query=("serial_number",), fails=(400, 404))
+async def get_runs_v1(request: Request, world: World) -> Response:
+    """Get the runs of a unit by its serial number (v1), all of them, newest first."""
+    history = world.production
+    serial = request.query_params.get("serial_number", "")
+    if not serial:
+        raise Refusal(400, "serial_number is required")
+    unit = _unit(history, serial)
+    runs = unit.runs[::-1]
+    shape = history.v1_runs_shape
+    if shape == "list":
+        return JSONResponse([typed(history, run) for run in runs])
+    body: dict[str, Any] = {"message": "Runs fetched successfuly."}
+    if shape in ("both", "data"):
+        body["data"] = [documented(history, run) for run in runs]
+    if shape in ("both", "result"):
+        body["result"] = [typed(history, run) for run in runs]
+    return JSONResponse(body)
+
+
+@operation("DELETE", "/api/v1/runs/{id}", fails=(404,))
+async def delete_run_v1(request: Request, world: World) -> Response:
+    """Delete a run (v1)."""
+    uuid = request.path_params["id"]
+    run = world.production.find_run(uuid)
+    if run is None:
+        raise Refusal(404, f"Run {uuid} not found")
+    world.production.delete_run(run)
+    return JSONResponse({"message": f"Run {uuid} deleted successfully."})
+
+
+@operation("PATCH", "/api/v1/units/{serial_number}", fails=(400, 404, 409))
+async def update_unit_v1(request: Request, world: World) -> Response:
+    """Add sub-units to a unit (v1)."""
+    history = world.production
+    unit = _unit(history, request.path_params["serial_number"])
+    wanted: list[dict[str, Any]] = (await body_of(request)).get("sub_units") or []
+    for child in [_unit(history, text_in(item, "serial_number")) for item in wanted]:
+        if child is unit:
+            raise Refusal(400, "A unit cannot be its own sub-unit")
+        if child.parent not in (None, unit):
+            raise Refusal(409, f"Unit {child.serial} is already a sub-unit of another unit")
+        history.attach(unit, child)
+    return JSONResponse({"message": f"Unit {unit.serial} updated successfully."})
+
+
+@operation("DELETE", "/api/v1/units/{serial_number}", fails=(404,))
+async def delete_unit_v1(request: Request, world: World) -> Response:
+    """Delete a unit with its runs (v1)."""
+    unit = _unit(world.production, request.path_params["serial_number"])
+    world.production.delete_unit(unit)
+    return JSONResponse({"message": f"Unit {unit.serial} deleted successfully."})
+
+
+@operation("POST", "/api/v1/uploads/initialize", fails=(400,))
+async def initialize_upload_v1(request: Request, world: World) -> Response:
+    """Announce a file (v1); `sizeBytes` (tofupilot 2.26.1) binds the URL to exactly that size."""
+    body = await body_of(request)
+    size = body.get("sizeBytes", 0)
+    if not isinstance(size, int) or size < 0 or size > files.MAX_BYTES:
+        raise Refusal(400, f"sizeBytes must be between 1 and {files.MAX_BYTES}")
+    kind = str(body.get("mimeType") or "application/octet-stream")
+    upload = world.production.uploads.announce(text_in(body, "name"), kind, size)
+    return JSONResponse({"id": upload.id, "uploadUrl": files.link(world, "PUT", upload.id)})
+
+
+@operation("POST", "/api/v1/uploads/sync", fails=(400, 404))
+async def sync_upload_v1(request: Request, world: World) -> Response:
+    """Attach an uploaded file to a run (v1)."""
+    body = await body_of(request)
+    run = world.production.find_run(text_in(body, "run_id"))
+    if run is None:
+        raise Refusal(404, f"Run {body['run_id']} not found")
+    file = files.received(world, text_in(body, "upload_id"))
+    kept: list[Attachment] = [a for a in run.attachments or () if a.id != file.id]
+    run.attachments = [*kept, file]
+    return JSONResponse({"message": "Upload synced successfully."})
+
+
+@operation("POST", "/api/v1/import", fails=(400, 404, 422))
+async def import_v1(request: Request, world: World) -> Response:
+    """Create a run from an uploaded report (v1); `importer` is OPENHTF unless told otherwise."""
+    who = caller(request, world)
+    assert who is not None
+    body = await body_of(request)
+    data = files.content(world, text_in(body, "upload_id"))
+    runs = import_report(world.production, str(body.get("importer") or "OPENHTF"), data, who, world.clock.now())
+    return _created(world, runs[0])
+
+
+def _created(world: World, run: Run) -> Response:
+    url = f"{world.base_url}/tofupilot/{ORGANIZATION['slug']}/runs/{run.id}"
+    return JSONResponse({"id": run.id, "message": f"Run created successfully: {url}", "url": url})
+
+
+def _unit(history: History, serial: str) -> Unit:
+    unit = history.find_unit(serial)
+    if unit is None:
+        raise Refusal(404, f"Unit with serial number {serial} not found")
+    return unit
