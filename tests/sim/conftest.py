@@ -14,7 +14,9 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from testlab_sim.app import create_app, create_world
+from testlab_sim.clock import Clock
 from testlab_sim.serving import LabServer, listen
+from testlab_sim.stbtester.portal import Portal
 from testlab_sim.world import COLLEAGUE, YOU, Person, World
 
 SPEED = 200.0
@@ -107,6 +109,7 @@ def lab(serve: Callable[[World], Lab], settled_world: World) -> Lab:
 
 
 @pytest.fixture
-def fresh_lab(serve: Callable[[World], Lab]) -> Lab:
-    """A lab of one's own."""
-    return serve(create_world(speed=SPEED))
+def fresh_lab(serve: Callable[[World], Lab], settled_world: World) -> Lab:
+    """A portal of one's own; the production history, which its tests do not touch, is everybody's."""
+    clock = Clock(SPEED)
+    return serve(World(Portal.seeded(7, clock), settled_world.production, clock))

@@ -106,6 +106,9 @@ async def _status(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, se
 
 
 async def _reset(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Takes the whole request first: a client still sending might not see the reset as one."""
+    while (await receive()).get("more_body"):
+        pass
     await _hang_up(receive)
 
 

@@ -95,17 +95,22 @@ def _date(value: str, timezone: tzinfo) -> Predicate:
     operator = next((o for o in (">=", "<=", ">", "<") if value.startswith(o)), "")
     first, after = _span(value[len(operator) :], timezone)
     comparisons: dict[str, Predicate] = {
-        ">=": lambda run: run.start >= first,
-        "<=": lambda run: run.start < after,
-        ">": lambda run: run.start >= after,
-        "<": lambda run: run.start < first,
-        "": lambda run: first <= run.start < after,
+        ">=": lambda run: _microseconds(run.start) >= first,
+        "<=": lambda run: _microseconds(run.start) < after,
+        ">": lambda run: _microseconds(run.start) >= after,
+        "<": lambda run: _microseconds(run.start) < first,
+        "": lambda run: first <= _microseconds(run.start) < after,
     }
     return comparisons[operator]
 
 
-def _span(value: str, timezone: tzinfo) -> tuple[float, float]:
-    """The first moment a date covers and the first one after it."""
+def _microseconds(moment: float) -> int:
+    """To the precision in which times are written, so that a result's own time finds it."""
+    return round(moment * 1e6)
+
+
+def _span(value: str, timezone: tzinfo) -> tuple[int, int]:
+    """The first microsecond a date covers and the first one after it."""
     found = _DATE.fullmatch(value)
     if found is None:
         raise Refusal(400, f"Invalid filter: {value!r} is not a date like 2026-10-01 or 2026-10-01T14:30:00+00:00")
@@ -122,4 +127,4 @@ def _span(value: str, timezone: tzinfo) -> tuple[float, float]:
         length = timedelta(seconds=1)
     else:
         length = timedelta(minutes=1) if minutes else timedelta(days=1)
-    return begin.timestamp(), (begin + length).timestamp()
+    return _microseconds(begin.timestamp()), _microseconds((begin + length).timestamp())

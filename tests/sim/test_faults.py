@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+NODES = {"service": "stbtester", "path_prefix": "/api/v2/nodes", "method": "GET"}
+
+
+@pytest.fixture
+def fault(fresh_lab):
+    def add(**fields):
+        answer = fresh_lab.control.post("/faults", json={**NODES, **fields})
+        assert answer.status_code == 201, answer.text
+
+    return add
+
+
+@pytest.mark.parametrize("retry_after", [7, "Wed, 21 Oct 2037 07:28:00 GMT"])
+def test_a_status_is_answered_as_often_as_asked_with_its_retry_after(fresh_lab, fault, retry_after):
+    fault(status=429, retry_after=retry_after, times=2)
+    answers = [fresh_lab.you.get("/nodes") for _ in range(3)]
+    assert [a.status_code for a in answers] == [429, 429, 200]
+    assert [a.headers.get("retry-after") for a in answers] == [str(retry_after)] * 2 + [None]
+
+
+def test_a_status_without_retry_after_sends_none_and_may_bring_its_own_body(fresh_lab, fault):
+    fault(status=503, body={"error": {"message": "maintenance"}})
+    fault(status=502, body="<h1>Bad gateway</h1>")
+    json, text = fresh_lab.you.get("/nodes"), fresh_lab.you.get("/nodes")
+    assert (json.status_code, json.json()) == (503, {"error": {"message": "maintenance"}})
+    assert (text.status_code, text.text) == (502, "<h1>Bad gateway</h1>")
+    assert "retry-after" not in json.headers
+
+
+def test_a_fault_leaves_other_paths_methods_and_services_alone(fresh_lab, fault):
+    fault(status=500, times=0)
+    assert fresh_lab.you.get("/results", params={"filter": "result:fail"}).status_code == 200
+    key = fresh_lab.you.post(f"/nodes/{fresh_lab.node('Rack 1, Node 1')}/press", json={"key": "KEY_OK"})
+    assert key.status_code == 200
+    assert fresh_lab.client("/tofupilot").get("/docs").status_code == 200
+    assert [fresh_lab.you.get("/nodes").status_code for _ in range(3)] == [500] * 3
+    assert fresh_lab.control.delete("/faults").status_code == 204
+    assert fresh_lab.you.get("/nodes").status_code == 200
+
+
+RESERVE = {"service": "stbtester", "path_prefix": "/api/v2/reservations", "method": "POST"}
+
+
+@pytest.mark.parametrize(("action", "handled"), [("reset", False), ("reset-after", True)])
+def test_a_reset_drops_the_connection_before_or_after_the_work_is_done(fresh_lab, action, handled):
+    fresh_lab.control.post("/faults", json={**RESERVE, "action": action})
+    node = fresh_lab.node("Rack 1, Node 1")
+    with pytest.raises(httpx2.NetworkError):
+        fresh_lab.you.post("/reservations", json={"node_ids": [node], "message": "lost?"})
+    assert (fresh_lab.you.get(f"/nodes/{node}").json()["reservation"] is not None) is handled
+    assert fresh_lab.control.get("/requests").json()["open"] == 0
+
+
+def test_garbage_is_not_json(fresh_lab, fault):
+    fault(action="garbage")
+    answer = fresh_lab.you.get("/nodes")
+    assert answer.status_code == 200
+    with pytest.raises(ValueError, match="Expecting value"):
+        answer.json()
+
+
+def test_a_field_can_be_left_out(fresh_lab, fault):
+    fault(action="missing-field", field="job_uid")
+    nodes = fresh_lab.you.get("/nodes").json()
+    jobs = [node["job"] for node in nodes if node["job"]]
+    assert jobs
+    assert all("job_uid" not in job and "status" in job for job in jobs)
+
+
+def test_a_slow_answer_is_the_right_one_late(fresh_lab, fault):
+    fault(action="slow", seconds=0.2)
+    began = time.monotonic()
+    assert len(fresh_lab.you.get("/nodes").json()) >= 8
+    assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize("body", [{"action": "explode"}, {"colour": "red"}, []])
+def test_a_fault_that_makes_no_sense_is_refused(fresh_lab, body):
+    assert fresh_lab.control.post("/faults", json=body).status_code == 400
+
+
+def test_requests_are_counted_by_service_method_and_path(fresh_lab):
+    for _ in range(3):
+        fresh_lab.you.get("/nodes")
+    fresh_lab.you.post("/reservations", json={})
+    counted = fresh_lab.control.get("/requests").json()
+    rows = {(r["service"], r["method"], r["path"]): r["count"] for r in counted["requests"]}
+    assert rows == {("stbtester", "GET", "/api/v2/nodes"): 3, ("stbtester", "POST", "/api/v2/reservations"): 1}
+    assert (counted["count"], counted["open"]) == (4, 0)
+    assert fresh_lab.control.delete("/requests").status_code == 204
+    assert fresh_lab.control.get("/requests").json()["count"] == 0
+
+
+def test_open_requests_and_their_peak_are_seen(fresh_lab):
+    busy = f"/nodes/{fresh_lab.node('Rack 1, Node 3')}/job/await_completion"
+    with ThreadPoolExecutor(3) as pool:
+        polls = [pool.submit(fresh_lab.you.get, busy) for _ in range(3)]
+        wait_until(lambda: open_requests(fresh_lab) == 3)
+        fresh_lab.colleague.put(f"/nodes/{fresh_lab.node('Rack 1, Node 3')}/job/stop")
+        assert [poll.result(5).status_code for poll in polls] == [200] * 3
+    row = next(
+        r for r in fresh_lab.control.get("/requests").json()["requests"] if r["path"].endswith("await_completion")
+    )
+    assert (row["open"], row["peak_open"]) == (0, 3)
+
+
+def test_a_poll_whose_client_has_gone_is_no_longer_open(fresh_lab):
+    busy = f"/nodes/{fresh_lab.node('Rack 1, Node 3')}/job/await_completion"
+    with pytest.raises(httpx2.ReadTimeout):
+        fresh_lab.you.get(busy, timeout=0.1)
+    wait_until(lambda: open_requests(fresh_lab) == 0)
+
+
+def test_a_hold_can_be_changed_while_somebody_waits_elsewhere(fresh_lab):
+    assert fresh_lab.control.get("/holds").json()["await_completion"] == 55
+    fresh_lab.control.post("/holds", json={"await_completion": 0.05})
+    node = fresh_lab.node("Rack 1, Node 3")
+    assert fresh_lab.you.get(f"/nodes/{node}/job/await_completion").status_code == 202
+    assert fresh_lab.control.post("/holds", json={"patience": 1}).status_code == 400
+
+
+def open_requests(lab):
+    return lab.control.get("/requests").json()["open"]
+
+
+def wait_until(condition, seconds=5.0):
+    """Ask again and again, at most for `seconds`; there is no event to wait on across HTTP."""
+    pause, deadline = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.005)
