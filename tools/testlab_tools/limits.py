@@ -11,14 +11,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf"
+_NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)"
 _RANGE = re.compile(
-    rf"^\s*(?:(?P<lower>{_NUMBER})\s*<=?\s*(?:Marginal:\s*(?:{_NUMBER})\s*<=?\s*)?)?"
+    rf"(?:(?P<lower>{_NUMBER})\s*<=\s*(?:Marginal:\s*{_NUMBER}\s*<=\s*)?)?"
     rf"x"
-    rf"(?:\s*<=?\s*(?:Marginal:\s*(?:{_NUMBER})\s*<=?\s*)?(?P<upper>{_NUMBER}))?\s*$"
+    rf"(?:\s*<=\s*(?:Marginal:\s*{_NUMBER}\s*<=\s*)?(?P<upper>{_NUMBER}))?"
 )
-_EQUALS = re.compile(rf"^\s*'?x'?\s*==\s*(?P<value>{_NUMBER})\s*$")
-_MATCHES = re.compile(r"^\s*'x' matches /(?P<regex>.*)/\s*$")
+_COMPARED = re.compile(rf"(?:'?x'?\s*)?(?P<operator>==|>=|<=)\s*(?P<value>{_NUMBER})")
+_WITHIN = re.compile(rf"'x' is within (?P<percent>{_NUMBER})% of (?P<middle>{_NUMBER})\.(?: Marginal: .*)?", re.DOTALL)
+_MATCHES = re.compile(r"'x' matches /(?P<regex>.*)/", re.DOTALL)
+_IS = re.compile(r"'x' is equal to '(?P<value>.*)'|x == (?P<flag>True|False)", re.DOTALL)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_CODE = re.compile(r"<(?:function |built-in function |bound method )?(?P<name>.+?)(?: object| of .*)?>", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,28 @@ class Limits:
 
     @classmethod
     def parse(cls, text: str) -> Limits:
-        """Read one OpenHTF validator.
+        """Read one validator as OpenHTF 1.6.3 writes it (`openhtf/util/validators.py`), or what `str` gave.
+
+        Marginal limits are left out. A limit without its bound (`x < 5`) is no such range and stays text.
 
         >>> Limits.parse("4.85 <= Marginal:4.9 <= x <= Marginal:5.1 <= 5.15")
         Limits(lower=4.85, upper=5.15, expected='')
         >>> Limits.parse(r"'x' matches /^1\\.4\\.2$/")
         Limits(lower=None, upper=None, expected='1.4.2')
+        >>> Limits.parse("'x' is within 10% of 5.")
+        Limits(lower=4.5, upper=5.5, expected='')
         """
-        if (found := _RANGE.match(text)) and (found["lower"] or found["upper"]):
-            return cls(_number(found["lower"]), _number(found["upper"]))
-        if found := _EQUALS.match(text):
-            value = _number(found["value"])
-            return cls(value, value)
-        if found := _MATCHES.match(text):
+        text = text.strip()
+        if limits := _numeric(text):
+            return cls(*limits)
+        if found := _MATCHES.fullmatch(text):
             return cls(expected=_literal(found["regex"]) or f"matches /{found['regex']}/")
-        return cls(expected=text)
+        if found := _IS.fullmatch(text):
+            return cls(expected=found["value"] or found["flag"] or text)
+        head, joined, tail = text.partition(" and ")
+        if joined and (limits := _numeric(head)):
+            return cls(*limits).narrowed(cls.parse(tail))
+        return cls(expected=_readable(text))
 
     @classmethod
     def parse_all(cls, texts: Iterable[str]) -> Limits:
@@ -76,6 +87,20 @@ class Limits:
             case _:
                 return cls(expected=f"{operator} {expected}".strip())
 
+    def __str__(self) -> str:
+        """The text that `parse` reads back as these limits; empty for none."""
+        if self.lower is not None and self.lower == self.upper:
+            texts = [f"x == {_short(self.lower)}"]
+        elif self.lower is not None or self.upper is not None:
+            lower = "" if self.lower is None else f"{_short(self.lower)} <= "
+            texts = [f"{lower}x" + ("" if self.upper is None else f" <= {_short(self.upper)}")]
+        else:
+            texts = []
+        if self.expected:
+            misread = Limits.parse(self.expected) != Limits(expected=self.expected)
+            texts.append(f"'x' matches /^{re.escape(self.expected)}$/" if misread else self.expected)
+        return " and ".join(texts)
+
     def allow(self, value: object) -> bool | None:
         """Whether `value` keeps the range; None when that cannot be said from numbers."""
         if isinstance(value, bool) or not isinstance(value, int | float) or self.lower is self.upper is None:
@@ -93,6 +118,21 @@ class Limits:
         )
 
 
+def _numeric(text: str) -> tuple[float | None, float | None] | None:
+    """Lower and upper limit, if the text is such a range."""
+    if (found := _RANGE.fullmatch(text)) and (found["lower"] or found["upper"]):
+        return _number(found["lower"]), _number(found["upper"])
+    if found := _COMPARED.fullmatch(text):
+        value = _number(found["value"])
+        return (None if found["operator"] == "<=" else value), (None if found["operator"] == ">=" else value)
+    if found := _WITHIN.fullmatch(text):
+        # Worked out as OpenHTF does, so that a value on the limit is judged alike.
+        middle = float(found["middle"])
+        spread = abs(middle * float(found["percent"]) / 100.0)
+        return middle - spread, middle + spread
+    return None
+
+
 def _number(text: str | None) -> float | None:
     if text is None or "inf" in text:
         return None
@@ -102,7 +142,17 @@ def _number(text: str | None) -> float | None:
 def _literal(regex: str) -> str:
     """The one text that `^…$` matches, when nothing in it is special; empty otherwise."""
     body = regex.removeprefix("^").removesuffix("$")
-    if len(body) != len(regex) - 2:
-        return ""
-    text = re.sub(r"\\([^\w\s])", r"\1", body)
-    return text if f"^{re.escape(text)}$" == regex or re.escape(text) == body else ""
+    text = re.sub(r"\\(\W)", r"\1", body)
+    return text if f"^{re.escape(text)}$" == regex else ""
+
+
+def _readable(text: str) -> str:
+    """A validator that is a Python function is written as its repr, with the address it had in that process."""
+    bare = _ADDRESS.sub("", text)
+    if bare != text and (found := _CODE.fullmatch(bare)):
+        return f"accepted by {found['name']}"
+    return bare
+
+
+def _short(value: float) -> str:
+    return repr(value).removesuffix(".0")
