@@ -108,22 +108,32 @@ def _phases(phases: list[PhaseIn], start: datetime) -> tuple[NewPhase, ...]:
 def _measurement(given: MeasurementIn) -> NewMeasurement:
     limits = Limits.parse(given.limits) if given.limits else Limits()
     kept = limits.allow(given.value)
-    if kept is not None and given.outcome == ("fail" if kept else "pass"):
+    broken = kept is False and given.outcome == "pass"
+    if broken or (kept and not limits.expected and given.outcome == "fail"):
         raise BadInput(
             f"A measurement is said to {given.outcome}",
-            f"Its value lies {'within' if kept else 'outside'} its limits",
+            f"Its value lies {'outside' if broken else 'within'} its limits",
             "Correct value, limits or outcome; leave outcome out to have it worked out.",
         )
-    outcome = given.outcome or _judged(given, limits, kept)
+    outcome = given.outcome or _judged(given.value, limits, kept)
     return NewMeasurement(given.name, outcome, given.value, given.units, limits.lower, limits.upper, limits.expected)
 
 
-def _judged(given: MeasurementIn, limits: Limits, kept: bool | None) -> Literal["pass", "fail", "unset"]:
+def _judged(value: Any, limits: Limits, kept: bool | None) -> Literal["pass", "fail", "unset"]:
     """TofuPilot's rule: fail when a limit is broken, unset without a value, pass for a value without limits."""
-    if kept is not None:
-        return "pass" if kept else "fail"
-    if given.value is None:
+    if value is None:
         return "unset"
-    if limits.expected and not limits.expected.startswith("matches "):
-        return "pass" if str(given.value) == limits.expected else "fail"
-    return "unset" if given.limits else "pass"
+    if limits == Limits():
+        return "pass"
+    if kept is False or (kept and not limits.expected):
+        return "pass" if kept else "fail"
+    text = limits.expected
+    if isinstance(value, bool) and text.casefold() in ("true", "false"):
+        return "pass" if str(value).casefold() == text.casefold() else "fail"
+    if isinstance(value, str) and limits == Limits(expected=text) and not text.startswith("matches "):
+        return "pass" if value == text else "fail"
+    raise BadInput(
+        "Whether a measurement passed cannot be worked out from its limits",
+        "They are not a range of numbers, or its value is not a number",
+        "Give its outcome, or limits as lower <= x <= upper.",
+    )
