@@ -1,0 +1,1 @@
+"""Reports that test frameworks write to disk, read as runs to record."""

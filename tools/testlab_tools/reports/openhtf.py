@@ -1,0 +1,223 @@
+"""OpenHTF's report: the JSON that `openhtf.output.callbacks.json_factory.OutputToJSON` writes, as of OpenHTF 1.6.3."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+from uuid import NAMESPACE_OID, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from testlab_tools.errors import BadInput
+from testlab_tools.limits import Limits
+from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
+from testlab_tools.untrusted import capped, plain
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_9999 = 253_402_300_799_999
+_TRIGGER = "trigger_phase"
+
+_RUN: dict[str, Literal["pass", "fail", "error", "stopped"]] = {
+    "PASS": "pass",
+    "FAIL": "fail",
+    "ERROR": "error",
+    "TIMEOUT": "error",
+    "ABORTED": "stopped",
+}
+_PHASE: dict[str, Literal["pass", "fail", "error", "skip"]] = {
+    "PASS": "pass",
+    "FAIL": "fail",
+    "ERROR": "error",
+    "SKIP": "skip",
+}
+_MEASUREMENT: dict[str, Literal["pass", "fail", "unset"]] = {
+    "PASS": "pass",
+    "FAIL": "fail",
+    "UNSET": "unset",
+    "PARTIALLY_SET": "unset",
+    "SKIPPED": "unset",
+}
+
+Millis = Annotated[int, Field(ge=0, le=_YEAR_9999)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+
+class _Units(_Shape):
+    suffix: str | None = None
+
+
+class _Conditional(_Shape):
+    result: Any = None
+    validator: str
+
+
+class _Measurement(_Shape):
+    """`measured_value` of a measurement with dimensions is a list of points, the value last in each."""
+
+    name: str = Field(min_length=1)
+    outcome: Literal["PASS", "FAIL", "UNSET", "PARTIALLY_SET", "SKIPPED"]
+    measured_value: Any = None
+    units: _Units | None = None
+    validators: list[str] = []
+    conditional_validators: list[_Conditional] = []
+
+
+class _Phase(_Shape):
+    name: str = Field(min_length=1)
+    outcome: Literal["PASS", "FAIL", "SKIP", "ERROR"]
+    start_time_millis: Millis
+    end_time_millis: Millis
+    subtest_name: str | None = None
+    measurements: dict[str, _Measurement] = {}
+
+
+class _Detail(_Shape):
+    code: str | int = ""
+    description: str = ""
+
+
+class _Report(_Shape):
+    dut_id: str | None
+    start_time_millis: Millis
+    end_time_millis: Millis
+    outcome: Literal["PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED"]
+    outcome_details: list[_Detail] = []
+    metadata: dict[str, Any]
+    phases: list[_Phase]
+
+
+_FIELDS = {name for shape in (_Report, _Phase, _Measurement, _Units) for name in shape.model_fields}
+
+
+def read_openhtf(content: bytes) -> NewRun:
+    """The run that a report is about.
+
+    The procedure is metadata's `procedure_id`, else `procedure_name`, else `test_name`; its version
+    `procedure_version`, else `test_version`. Every attempt of a phase is kept, in order; the phase of a subtest is
+    named `subtest: phase`. `trigger_phase`, which OpenHTF itself puts first to wait for the serial number, is
+    dropped, and so are attachments and logs. `outcome_details` become notes. `ref` is made from the content: the
+    same report, however it is indented, has the same one.
+
+    Raises:
+        BadInput: it is no such report, or names no serial number. Nothing that stands in it is repeated.
+    """
+    body = _parsed(content)
+    report = _shaped(body)
+    serial = plain(report.dut_id or "").strip()
+    if serial in ("", "UNKNOWN_DUT"):
+        raise BadInput(
+            "The OpenHTF report has no serial number",
+            "Its test was started without a dut_id",
+            "Give test.execute() a test_start that returns the serial number, or create_run one by hand.",
+        )
+    started = _moment(report.start_time_millis)
+    return NewRun(
+        procedure_id=_procedure(report.metadata),
+        serial_number=serial,
+        outcome=_RUN[report.outcome],
+        started_at=started,
+        ended_at=max(started, _moment(report.end_time_millis)),
+        ref=_ref(body),
+        part_number=_said(report.metadata, "part_number"),
+        revision=_said(report.metadata, "revision"),
+        batch_number=_said(report.metadata, "batch_number"),
+        procedure_version=_said(report.metadata, "procedure_version", "test_version"),
+        notes=_notes(report),
+        phases=tuple(_phase(phase) for n, phase in enumerate(report.phases) if n or phase.name != _TRIGGER),
+    )
+
+
+def _parsed(content: bytes) -> object:
+    try:
+        return json.loads(content, parse_constant=_constant, parse_float=_float)
+    except (ValueError, RecursionError):
+        raise BadInput(
+            "The report is not JSON",
+            f"It is {len(content)} bytes that cannot be read as JSON",
+            "Give the file that OpenHTF's OutputToJSON wrote, whole.",
+        ) from None
+
+
+def _shaped(body: object) -> _Report:
+    try:
+        return _Report.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part in _FIELDS)
+        missing = first["type"] == "missing"
+        raise BadInput(
+            "The JSON is not an OpenHTF report",
+            f"Field {where or '(the whole)'} {'is missing' if missing else 'is not what OpenHTF 1.6 writes there'}",
+            "Give the file that OpenHTF's OutputToJSON wrote after the test had ended.",
+        ) from None
+
+
+def _procedure(metadata: dict[str, Any]) -> str:
+    name = _said(metadata, "procedure_id", "procedure_name", "test_name")
+    if not name:
+        raise BadInput(
+            "The OpenHTF report names no procedure",
+            "Its metadata has neither procedure_id nor procedure_name nor test_name",
+            "Give htf.Test(…) a procedure_id.",
+        )
+    return name
+
+
+def _phase(phase: _Phase) -> NewPhase:
+    name = f"{phase.subtest_name}: {phase.name}" if phase.subtest_name else phase.name
+    started = _moment(phase.start_time_millis)
+    return NewPhase(
+        capped(name),
+        _PHASE[phase.outcome],
+        started,
+        max(started, _moment(phase.end_time_millis)),
+        tuple(_measurement(m) for m in phase.measurements.values()),
+    )
+
+
+def _measurement(m: _Measurement) -> NewMeasurement:
+    limits = Limits.parse_all(m.validators)
+    for conditional in m.conditional_validators:
+        limits = limits.narrowed(Limits(expected=f"if {conditional.result}: {conditional.validator}"))
+    units = (m.units.suffix or "") if m.units else ""
+    outcome = _MEASUREMENT[m.outcome]
+    return NewMeasurement(m.name, outcome, m.measured_value, units, limits.lower, limits.upper, limits.expected)
+
+
+def _notes(report: _Report) -> str:
+    """A timeout, which no service has as an outcome of a new run, and what OpenHTF says about the outcome."""
+    details = [": ".join(filter(None, (str(d.code), d.description.strip()))) for d in report.outcome_details]
+    return capped("\n".join(["Timed out", *details] if report.outcome == "TIMEOUT" else details))
+
+
+def _said(metadata: dict[str, Any], *keys: str) -> str:
+    for key in keys:
+        value = metadata.get(key)
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and (text := str(value).strip()):
+            return capped(text)
+    return ""
+
+
+def _ref(body: object) -> str:
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return str(uuid5(NAMESPACE_OID, f"openhtf {sha256(text.encode()).hexdigest()}"))
+
+
+def _moment(millis: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=millis)
+
+
+def _constant(name: str) -> str:
+    """OpenHTF writes a value of NaN or infinity as the text `nan`, `inf` or `-inf`; so is a bare one read."""
+    return name.lower().replace("infinity", "inf")
+
+
+def _float(text: str) -> float | str:
+    number = float(text)
+    return number if math.isfinite(number) else text
