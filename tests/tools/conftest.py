@@ -1,0 +1,259 @@
+"""Fixtures of the lab's tests: a scriptable HTTP server on loopback, a client of it, a sink, fast time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from testlab_tools.capabilities import Health, RunSink, Service
+from testlab_tools.files import Folders
+from testlab_tools.http import Credentials, Endpoint, RetryPolicy, ServiceClient, Token
+from testlab_tools.lab import Lab
+from testlab_tools.models import CreatedRun
+from testlab_tools.questions import NewRun
+from testlab_tools.registry import Call
+
+T = TypeVar("T")
+TOKEN = "tk-5d41402abc4b2a76b9719d911017c592"
+
+
+@dataclass
+class Asked:
+    """A request as it came."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Origin:
+    """An HTTP/1.1 server, one request per connection. `answer` says what it sends: bytes, or None to reset."""
+
+    url: str = ""
+    answer: Callable[[Asked], Awaitable[bytes | None]] | None = None
+    asked: list[Asked] = field(default_factory=lambda: list[Asked]())
+    open: int = 0
+    most_open: int = 0
+    _talks: set[asyncio.Task[None]] = field(default_factory=lambda: set[asyncio.Task[None]]())
+
+    @staticmethod
+    def reply(status: int = 200, body: object = None, **headers: str) -> bytes:
+        """A response; `body` is sent as JSON unless it is bytes. Underscores in header names stand for dashes."""
+        content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
+        lines = [f"HTTP/1.1 {status} X", "Connection: close"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
+
+    def answers(self, *replies: bytes | None) -> None:
+        """Give these in turn, the last again and again."""
+        left = list(replies)
+
+        async def answer(_: Asked) -> bytes | None:
+            return left.pop(0) if len(left) > 1 else left[0]
+
+        self.answer = answer
+
+    async def start(self, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=tls)
+        port = server.sockets[0].getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        return server
+
+    async def stop(self, server: asyncio.Server) -> None:
+        server.close()
+        for talk in list(self._talks):
+            talk.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
+        await server.wait_closed()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.ensure_future(self._talk(reader, writer))
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            asked = await _read(reader)
+            self.asked.append(asked)
+            assert self.answer is not None, "the test has not said what the server answers"
+            # Reading on shows when the client hangs up, as a real server would notice.
+            gone = asyncio.ensure_future(reader.read(1))
+            work = asyncio.ensure_future(self.answer(asked))
+            try:
+                await asyncio.wait([gone, work], return_when=asyncio.FIRST_COMPLETED)
+                if not work.done():
+                    return
+                content = work.result()
+            finally:
+                gone.cancel()
+                work.cancel()
+            if content is None:
+                _reset(writer)
+                return
+            writer.write(content)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            self.open -= 1
+            writer.close()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+
+
+async def _read(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    method, target, _ = head[0].split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    return Asked(method, target, headers, body)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection with RST, as a broken proxy does."""
+    raw = writer.get_extra_info("socket")
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback is reached directly, whatever the environment of the tests says."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def token() -> str:
+    """The token every client of these tests sends."""
+    return TOKEN
+
+
+@pytest.fixture
+async def origin() -> AsyncIterator[Origin]:
+    """A server for the length of a test."""
+    made = Origin()
+    server = await made.start()
+    yield made
+    await made.stop(server)
+
+
+@pytest.fixture
+async def other_origin() -> AsyncIterator[Origin]:
+    """A second server, for what must not reach it."""
+    made = Origin()
+    server = await made.start()
+    yield made
+    await made.stop(server)
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    """How long a client of `client_of` was told to wait, in seconds; it did not."""
+    return []
+
+
+@pytest.fixture
+async def client_of(slept: list[float]) -> AsyncIterator[Callable[..., ServiceClient]]:
+    """Make a client of a URL, which notes its waits in `slept` instead of sleeping."""
+    made: list[ServiceClient] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+        await asyncio.sleep(0)
+
+    def client(url: str, **endpoint: Any) -> ServiceClient:
+        endpoint.setdefault("retry", RetryPolicy(jitter=lambda: 1.0))
+        endpoint.setdefault("timeout_seconds", 5.0)
+        credentials = Credentials("portal", "bearer", Token(env="TESTLAB_TOKEN"))
+        made.append(ServiceClient(Endpoint("portal", url, **endpoint), credentials, sleep=note))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESTLAB_TOKEN", TOKEN)
+        yield client
+        for one in made:
+            await one.aclose()
+
+
+class Sink(RunSink):
+    """Keeps the runs it is given."""
+
+    kind = "sink"
+
+    def __init__(self, name: str = "sink") -> None:
+        endpoint = Endpoint(name, "http://127.0.0.1:9")
+        super().__init__(name, ServiceClient(endpoint, Credentials(name, "bearer", Token())))
+        self.runs: list[NewRun] = []
+
+    async def probe(self) -> Health:
+        return Health("")
+
+    async def create_run(self, run: NewRun) -> CreatedRun:
+        self.runs.append(run)
+        return CreatedRun(
+            run_id=self.handle("1"), outcome=run.outcome, unit=run.serial_number, procedure=run.procedure_id
+        )
+
+
+@pytest.fixture
+def sink() -> Sink:
+    """A service that takes runs and keeps them."""
+    return Sink()
+
+
+@pytest.fixture
+def call_on(tmp_path: Path) -> Callable[..., Call]:
+    """Make the `Call` of a tool over some services; files go below the test's own folder."""
+
+    async def no_progress(done: float, total: float, words: str) -> None:
+        return None
+
+    def call(*services: Service, files: Sequence[Path] = ()) -> Call:
+        return Call(Lab(services), Folders(list(files) or [tmp_path]), no_progress)
+
+    return call
+
+
+class _HurriedSelector(selectors.SelectSelector):
+    skipped = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0)
+        if not ready and timeout:
+            self.skipped += timeout
+        return ready
+
+
+class _HurriedLoop(asyncio.SelectorEventLoop):
+    """Time passes at once whenever everything waits for it."""
+
+    def __init__(self) -> None:
+        self._hurried = _HurriedSelector()
+        super().__init__(self._hurried)
+
+    def time(self) -> float:
+        return super().time() + self._hurried.skipped
+
+
+@pytest.fixture
+def hurried() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
+    """Run a coroutine in a loop whose sleeps take no time; `asyncio.get_running_loop().time()` tells its time."""
+    with asyncio.Runner(loop_factory=_HurriedLoop) as runner:
+        yield runner.run
