@@ -83,7 +83,7 @@ def test_a_slow_answer_is_the_right_one_late(fresh_lab, fault):
     assert time.monotonic() - began >= 0.2
 
 
-@pytest.mark.parametrize("body", [{"action": "explode"}, {"colour": "red"}, []])
+@pytest.mark.parametrize("body", [{"action": "explode"}, {"colour": "red"}, {"times": "often"}, []])
 def test_a_fault_that_makes_no_sense_is_refused(fresh_lab, body):
     assert fresh_lab.control.post("/faults", json=body).status_code == 400
 

@@ -73,6 +73,8 @@ def test_the_ready_file_names_each_service_with_a_token_that_opens_it(launch):
         assert service["token"]
         assert httpx2.get(f"{service['url']}/openapi.json").json()["openapi"].startswith("3.")
         assert httpx2.get(f"{service['url']}/docs").status_code == 200
+    vendors = f"{lab['services']['standcloud']['url']}/integration/api/v1"
+    assert httpx2.get(f"{vendors}/openapi.json").json() == httpx2.get(f"{lab['url']}/standcloud/openapi.json").json()
     colleague = {**lab["services"]["stbtester"], "token": lab["services"]["stbtester"]["colleague_token"]}
     assert get(colleague, "/api/v2/user").json()["login"] == "colleague"
 

@@ -13,19 +13,22 @@ from testlab_sim.clock import Clock
 from testlab_sim.control import Control
 from testlab_sim.faults import Faults, Interference
 from testlab_sim.index import index
+from testlab_sim.production.history import History
+from testlab_sim.standcloud.api import api as standcloud
 from testlab_sim.stbtester.api import api as stbtester
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.stbtester.refusal import Refusal, refused
+from testlab_sim.tofupilot.api import api as tofupilot
 from testlab_sim.traffic import Traffic
 from testlab_sim.world import World
 
-SERVICES = (stbtester,)
+SERVICES = (stbtester, tofupilot, standcloud)
 
 
 def create_world(seed: int = 7, speed: float = 20.0) -> World:
     """A lab with some months behind it; `speed` divides the length of simulated work."""
     clock = Clock(speed)
-    return World(Portal.seeded(seed, clock), None, clock, seed)
+    return World(Portal.seeded(seed, clock), History.seeded(seed, clock.now()), clock, seed)
 
 
 def create_app(world: World) -> Starlette:
@@ -34,6 +37,7 @@ def create_app(world: World) -> Starlette:
     routes: list[BaseRoute] = [Route("/", index), *Control(world, faults, traffic).routes()]
     for api in SERVICES:
         routes.extend(api.mount(world))
+    routes.extend(standcloud.pages("/integration/api/v1"))  # where the vendor's own is (HardPy docs, StandCloud reader)
     return Starlette(
         routes=routes,
         middleware=[Middleware(Interference, faults=faults, traffic=traffic)],

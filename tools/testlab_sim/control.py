@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -43,7 +44,7 @@ class Control:
 
     async def add_fault(self, request: Request) -> Response:
         """`{"service", "path_prefix", "method", "action", "status", "retry_after", "times", …}`; see `Fault`."""
-        given = await _object(request, {f.name for f in fields(Fault)} - {"struck"})
+        given = await _object(request, asdict(Fault()) | {"retry_after": None, "body": None})
         given["retry_after"] = str(given.get("retry_after", ""))
         fault = Fault(**given)
         if fault.action not in ACTIONS:
@@ -66,21 +67,21 @@ class Control:
 
     async def set_holds(self, request: Request) -> Response:
         """`{"await_completion", "stop", "stopping"}`, any of them, in seconds; see `Holds`."""
-        given = await _object(request, {f.name for f in fields(Holds)})
+        given = await _object(request, asdict(Holds()))
         self._world.portal.holds = replace(self._world.portal.holds, **given)
         self._world.portal.notify()
         return await self.get_holds(request)
 
     async def advance_clock(self, request: Request) -> Response:
         """`{"advance_seconds"}`: let time pass at once, in real seconds."""
-        given = await _object(request, {"advance_seconds"})
+        given = await _object(request, {"advance_seconds": 0.0})
         self._world.clock.advance(float(given.get("advance_seconds", 0)))
         self._world.portal.notify()
         return JSONResponse({"now": self._world.clock.now()})
 
     async def enlarge_file(self, request: Request) -> Response:
         """`{"result_id", "name", "bytes"}`: give a result a file of that size; `stbt.log` makes its log that long."""
-        given = await _object(request, {"result_id", "name", "bytes"})
+        given = await _object(request, {"result_id": "", "name": "", "bytes": 0})
         run = self._world.portal.run(str(given.get("result_id")))
         if run is None:
             raise Refusal(404, f"Unknown result_id {given.get('result_id')!r}")
@@ -88,7 +89,8 @@ class Control:
         return Response(status_code=204)
 
 
-async def _object(request: Request, allowed: set[str]) -> dict[str, Any]:
+async def _object(request: Request, examples: Mapping[str, object]) -> dict[str, Any]:
+    """The request's JSON object: keys of `examples` and values of the same types (None: of any)."""
     try:
         given: object = await request.json()
     except ValueError:
@@ -96,6 +98,10 @@ async def _object(request: Request, allowed: set[str]) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise Refusal(400, "Request body must be a JSON object")
     known = cast("dict[str, Any]", given)
-    if unknown := sorted(known.keys() - allowed):
-        raise Refusal(400, f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(allowed))}")
+    if unknown := sorted(known.keys() - examples):
+        raise Refusal(400, f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(examples))}")
+    for name, value in known.items():
+        wanted = type(examples[name])
+        if examples[name] is not None and not isinstance(value, (wanted, int) if wanted is float else wanted):
+            raise Refusal(400, f"{name!r} must be of type {wanted.__name__}")
     return known

@@ -56,8 +56,6 @@ class Api(Generic[World]):
     prefix: str
     title: str
     guard: Guard[World] | None = None
-    openapi_path: str = "/openapi.json"
-    docs_path: str = "/docs"
     endpoints: list[Endpoint[World]] = field(default_factory=list["Endpoint[World]"])
 
     def route(
@@ -83,9 +81,14 @@ class Api(Generic[World]):
         routes = [
             Route(f"/{self.prefix}{e.path}", self._bind(e, world), methods=list(e.methods)) for e in self.endpoints
         ]
-        routes.append(Route(f"/{self.prefix}{self.openapi_path}", self._openapi))
-        routes.append(Route(f"/{self.prefix}{self.docs_path}", self._docs))
-        return routes
+        return [*routes, *self.pages()]
+
+    def pages(self, under: str = "") -> list[Route]:
+        """The OpenAPI document and the page to read it by, below `/<prefix><under>`."""
+        return [
+            Route(f"/{self.prefix}{under}/openapi.json", self._openapi),
+            Route(f"/{self.prefix}{under}/docs", self._docs),
+        ]
 
     def _bind(self, endpoint: Endpoint[World], world: World) -> Callable[[Request], Awaitable[Response]]:
         guard = self.guard if endpoint.guarded else None

@@ -41,11 +41,12 @@ class Artifacts:
 
     def content(self, run: Run, name: str) -> bytes:
         key = (run.result_id, name)
-        if key not in self._recent:
-            self._recent[key] = _MAKERS[name](run)
+        content = self._recent.get(key)
+        if content is None:
+            content = self._recent[key] = _MAKERS[name](run)
             if len(self._recent) > _KEPT:
                 self._recent.popitem(last=False)
-        return self._recent[key]
+        return content
 
     def listing(self, run: Run) -> dict[str, dict[str, Any]]:
         """`{"size", "md5"}` per file. The vendor's page shows `size` alone; stbt_rig 33.1.0 needs `md5` too."""

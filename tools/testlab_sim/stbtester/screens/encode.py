@@ -11,15 +11,19 @@ from testlab_sim.stbtester.screens.screen import Screen
 _SHRINK = 4
 
 
+_drawn = lru_cache(maxsize=4)(draw)
+"""A run saves its last screen twice, as screenshot and as thumbnail."""
+
+
 @lru_cache(maxsize=48)
 def encode_png(screen: Screen) -> bytes:
     out = io.BytesIO()
-    draw(screen).save(out, "PNG", compress_level=1)
+    _drawn(screen).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
 @lru_cache(maxsize=48)
 def encode_jpeg(screen: Screen) -> bytes:
     out = io.BytesIO()
-    draw(screen).reduce(_SHRINK).save(out, "JPEG", quality=85)
+    _drawn(screen).reduce(_SHRINK).save(out, "JPEG", quality=85)
     return out.getvalue()
