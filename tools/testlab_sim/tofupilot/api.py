@@ -5,9 +5,9 @@ A module's own paths come in order, so `/stations/current` stands before `/stati
 
 from __future__ import annotations
 
-from testlab_sim.tofupilot import files, runs, v1
+from testlab_sim.tofupilot import batches, files, imports, parts, parts_of_runs, procedures, runs, stations, units, v1
 from testlab_sim.tofupilot.service import api
 
 __all__ = ["api"]
 
-OPERATIONS = (v1, runs, files)
+OPERATIONS = (v1, runs, units, parts_of_runs, files, imports, procedures, parts, batches, stations)

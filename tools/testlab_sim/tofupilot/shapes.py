@@ -25,7 +25,7 @@ from testlab_sim.tofupilot.service import email, identity
 from testlab_sim.world import PEOPLE
 
 _BY_EMAIL = {email(person): identity(person) for person in PEOPLE}
-_SHIFT = 12
+SHIFT = 12
 
 
 def stamp(seconds: float) -> str:
@@ -34,15 +34,15 @@ def stamp(seconds: float) -> str:
 
 
 def phase_id(run: Run, nth: int) -> str:
-    return mint("phase", run.number << _SHIFT | nth)
+    return mint("phase", run.number << SHIFT | nth)
 
 
 def measurement_id(run: Run, nth: int, place: int) -> str:
-    return mint("measurement", (run.number << _SHIFT | nth) << _SHIFT | place)
+    return mint("measurement", (run.number << SHIFT | nth) << SHIFT | place)
 
 
 def log_id(run: Run, nth: int) -> str:
-    return mint("log", run.number << _SHIFT | nth)
+    return mint("log", run.number << SHIFT | nth)
 
 
 def part_of(part: Part, revision: Revision) -> dict[str, Any]:
@@ -202,3 +202,22 @@ def final_attempts(phases: list[Phase]) -> set[int]:
     """Indexes of the phases that are the last attempt at their step."""
     last = {(p.sequence_path, p.name): nth for nth, p in enumerate(phases)}
     return set(last.values())
+
+
+def log_head(run: Run, at: tuple[int, LogLine]) -> dict[str, Any]:
+    """A log entry on its own: with its run, unit and procedure."""
+    nth, line = at
+    head = run_head(run)
+    return {
+        "id": log_id(run, nth),
+        "level": line.level,
+        "message": line.message,
+        "created_at": stamp(line.at),
+        "source_file": line.source,
+        "line_number": line.line,
+        "run": {"id": run.id, "outcome": run.outcome, "started_at": stamp(run.started)},
+        "unit": {"id": run.unit.id, "serial_number": run.unit.serial},
+        "procedure": {"id": run.procedure.id, "name": run.procedure.name},
+        "created_by_user": head["created_by_user"],
+        "created_by_station": head["created_by_station"],
+    }
