@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from mcp import Client
 from mcp_types import CallToolResult, ImageContent, TextContent
-from testlab_tools.reports.arguments import create_run_arguments
 
 from testlab_mcp.terminal import ProgressBar, paint, table
 from testlab_tools.errors import LabError
 from testlab_tools.questions import NewRun
+from testlab_tools.reports.arguments import create_run_arguments
 
 Answer = dict[str, Any]
 TESTS = 8
@@ -44,12 +44,12 @@ class Agent:
     async def call(self, tool: str, arguments: Mapping[str, object], bar: ProgressBar | None = None) -> CallToolResult:
         """Call a tool quietly. Raises LabError with the tool's own words when it fails."""
 
-        async def progress(done: float, total: float | None, message: str | None) -> None:
+        async def show(progress: float, total: float | None, message: str | None) -> None:
             if bar:
-                bar.show(done, total or 0, message or "")
+                bar.show(progress, total or 0, message or "")
 
         result = await self._client.call_tool(
-            tool, dict(arguments), read_timeout_seconds=CALL_SECONDS, progress_callback=progress if bar else None
+            tool, dict(arguments), read_timeout_seconds=CALL_SECONDS, progress_callback=show if bar else None
         )
         if bar:
             bar.end()
@@ -124,9 +124,7 @@ class Tour:
             wait_seconds=45,
         )
         while not job["finished"]:
-            job = (
-                await self._agent.call("get_job", {"job_uid": job["job_uid"], "wait_seconds": 45})
-            ).structured_content or {}
+            job = await self._agent.quietly("get_job", ProgressBar(), job_uid=job["job_uid"], wait_seconds=45)
         counts = f"{job['passed']} passed, {job['failed']} failed, {job['errored']} errors of {job['total']}"
         print(f"\n   {job['job_uid']}: {counts}")
         if job["failed"] or job["errored"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,9 @@ def connect(tmp_path: Path) -> Connect:
             config += f"\n[files]\nsave_to = ['{tmp_path}']\n"
         read = parse_config(config)
         server = build_server(read.lab(), policy_of(read), read.folders())
-        async with Client(server, mode=mode) as client:
-            yield client
+        with one_error():
+            async with Client(server, mode=mode) as client:
+                yield client
 
     return connected
 
@@ -72,10 +73,23 @@ def spawn(tmp_path: Path) -> Connect:
         path.write_text(config, encoding="utf-8")
         arguments = ["-m", "testlab_mcp", "serve", "--config", str(path)]
         server = StdioServerParameters(command=sys.executable, args=arguments)
-        async with Client(server, mode=mode) as client:
-            yield client
+        with one_error():
+            async with Client(server, mode=mode) as client:
+                yield client
 
     return spawned
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """A failed assertion inside a client comes out of its task groups as itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
 
 
 @pytest.fixture

@@ -31,8 +31,14 @@ PORTAL = '[services.portal]\nkind = "stbtester"\nurl = "http://127.0.0.1:1"\n'
         (PORTAL + "timeout_seconds = 90\n", "timeout_seconds"),
         ("[services.portal]\nkind = 'stbtester'\nurl = 'file:///etc'\n", "http:// or https://"),
         ("[services.portal]\nkind = 'stbtester'\nurl = 'http://u:p@h'\n", "plain URL"),
-        ("[services.f]\nkind = 'tofupilot'\nurl = 'http://x'\napi_version = 'v3'\n", "api_version must be one of: v1, v2"),
-        ("[services.c]\nkind = 'standcloud'\nurl = 'http://x'\nauth = 'basic'\n", "auth must be one of: x-api-key, bearer"),
+        (
+            "[services.f]\nkind = 'tofupilot'\nurl = 'http://x'\napi_version = 'v3'\n",
+            "api_version must be one of: v1, v2",
+        ),
+        (
+            "[services.c]\nkind = 'standcloud'\nurl = 'http://x'\nauth = 'basic'\n",
+            "auth must be one of: x-api-key, bearer",
+        ),
         ("[services.'a:b']\nkind = 'stbtester'\nurl = 'http://x'\n", "letters, digits"),
     ],
 )

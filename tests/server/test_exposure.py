@@ -36,8 +36,12 @@ OPERATING = {"reserve_nodes", "end_reservation", "run_tests"}
         ([PORTAL], Policy.of("operate", ["runs"], [], []), READING),
         ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | {"get_job"}),
         ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING),
-        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | NODES | OPERATING - {"run_tests"}),
-        ([PORTAL], Policy.of("operate", ["default"], ["run_tests"], ["run_tests"]), READING | NODES | OPERATING - {"run_tests"}),
+        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | NODES | OPERATING),
+        (
+            [PORTAL],
+            Policy.of("operate", ["default"], ["run_tests"], ["run_tests"]),
+            READING | NODES | OPERATING - {"run_tests"},
+        ),
     ],
 )
 def test_only_what_is_configured_and_allowed_is_exposed(services, policy, names) -> None:

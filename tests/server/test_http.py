@@ -54,7 +54,7 @@ async def test_a_foreign_host_name_is_turned_away(url: str) -> None:
         assert reply.status_code == 421
 
 
-async def test_a_port_that_is_taken_is_one_line_and_exit_code_2(url: str, tmp_path: Path, sim: Any) -> None:
+def test_a_port_that_is_taken_is_one_line_and_exit_code_2(url: str, tmp_path: Path, sim: Any) -> None:
     path = tmp_path / "config.toml"
     path.write_text(sim.config_toml(), encoding="utf-8")
     address = url.removeprefix("http://").removesuffix("/mcp")

@@ -80,7 +80,7 @@ def test_standard_output_carries_only_the_protocol_whatever_goes_wrong(process: 
         call("list_nodes", 8),
     ]
     say(process, HELLO, READY, *wrong)
-    answers = {number: None for number in range(1, 9)}
+    answers = dict.fromkeys(range(1, 9))
     for _ in answers:
         assert process.stdout
         message = json.loads(process.stdout.readline())

@@ -56,7 +56,9 @@ def test_hints_agree_with_access() -> None:
 async def test_schemas_keep_to_the_dialect_every_client_reads(sim: Any, connect: Any) -> None:
     def walk(node: Any, at: str) -> None:
         if isinstance(node, dict):
-            assert not {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title"} & set(node) or at.endswith("properties"), at
+            assert not {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title"} & set(node) or at.endswith("properties"), (
+                at
+            )
             assert node.get("type") not in ("null", None) or at.endswith(("properties", ".value", "items")), at
             assert not isinstance(node.get("type"), list), at
             for key, value in node.items():

@@ -62,7 +62,7 @@ async def get_job(
     if bool(job_uid) == bool(node_id):
         raise BadInput("Give either job_uid or node_id", "", "job_uid as run_tests returned it.")
     if job_uid:
-        runner, native = call.lab.owner(job_uid, JobRunner, JobRunner.owns_job)
+        runner, native = call.lab.owner(job_uid, JobRunner, lambda farm, job: farm.owns_job(job))
         job = await runner.get_job(native)
     else:
         runner, native = call.lab.owner(node_id, JobRunner)

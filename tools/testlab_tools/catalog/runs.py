@@ -65,7 +65,7 @@ async def get_failed_cases(
     A step retried within the run counts once, with its last attempt. Leaves out passing steps and logs. For a job,
     covers every run that failed. grab_screenshot(run_id) shows a device's screen.
     """
-    archive, native = call.lab.owner(run_id, RunArchive, RunArchive.owns_run)
+    archive, native = call.lab.owner(run_id, RunArchive, lambda archive, run: archive.owns_run(run))
     runs = await archive.failures(native)
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:

@@ -49,6 +49,9 @@ class StandCloud(RunArchive):
         super().__init__(name, client)
         self._root = f"/{api}/api/v1"
 
+    def owns_run(self, run_id: str) -> bool:
+        return len(run_id) == 36 and run_id.count("-") == 4
+
     async def probe(self) -> Health:
         """No account endpoint is documented; a list that matches nothing needs the key as well."""
         reply = await self.client.get(f"{self._root}/test_run", {"serial_number": "testlab-mcp-doctor", "limit": 1})

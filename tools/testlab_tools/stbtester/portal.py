@@ -56,7 +56,7 @@ class Portal(Service):
             case 503:
                 return ServiceDown(
                     name,
-                    f"The node asked for {what} is offline",
+                    f"{name} says the node is offline",
                     "",
                     "list_nodes(available=true) shows nodes that answer.",
                 )

@@ -68,7 +68,9 @@ class TofuPilotV1(TofuPilotApi, RunArchive, RunSink):
 
     async def create_run(self, run: NewRun) -> CreatedRun:
         reply = await self.client.send("POST", "/api/v1/runs", body=dict(_body(run)))
-        self.checked(reply, "run", "Check procedure_id, serial_number and part_number.")
+        if reply.status == 404:
+            raise NotFound(f"{self.name} has no such procedure", "", "Give the id it has in TofuPilot, such as FVT1.")
+        self.checked(reply, "run", "Check serial_number, part_number and the phases.")
         created = decode(reply, Created)
         return CreatedRun(
             run_id=self.handle(f"{_native(run.serial_number)}/{created.id}"),

@@ -154,7 +154,7 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         cursor: dict[str, Any] = {}
         while True:
             reply = await self.client.get(path, {"limit": PAGE, **cursor})
-            page = decode(self.checked(reply, "list"), Procedures)
+            page = decode(self.checked(reply, f"list at {path}"), Procedures)
             items += page.data
             if not page.meta.has_more or page.meta.next_cursor is None:
                 return items
