@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -25,12 +26,12 @@ def parse_time(text: str, argument: str, now: datetime | None = None) -> datetim
     """
     if not text:
         return None
-    if match := _RELATIVE.fullmatch(text.strip()):
-        ago = timedelta(**{_UNITS[match[2].lower()]: int(match[1])})
-        return (now or datetime.now(UTC)) - ago
     try:
+        if match := _RELATIVE.fullmatch(text.strip()):
+            ago = timedelta(**{_UNITS[match[2].lower()]: int(match[1])})
+            return (now or datetime.now(UTC)) - ago
         return utc(datetime.fromisoformat(text.strip()))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadInput(
             f"{argument} is not a time", "", "Give ISO 8601 (2026-11-20T08:00:00Z) or a span back (30m, 24h, 7d, 2w)."
         ) from None
@@ -43,7 +44,7 @@ def utc(moment: datetime) -> datetime:
 
 def iso(moment: datetime) -> str:
     """`2026-11-20T08:00:00Z`: to the second, as an agent needs it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def seconds(duration: str) -> float:
@@ -52,7 +53,7 @@ def seconds(duration: str) -> float:
     Raises:
         ValueError: for anything else.
     """
-    if match := _DURATION.fullmatch(duration):
+    if (match := _DURATION.fullmatch(duration)) and any(match.groups()[1:]):
         days, hours, minutes, secs = (float(match[g] or 0) for g in ("days", "hours", "minutes", "seconds"))
         total = ((days * 24 + hours) * 60 + minutes) * 60 + secs
         return -total if match["sign"] else total
@@ -61,13 +62,18 @@ def seconds(duration: str) -> float:
         for part in duration.split(":"):
             total = total * 60 + float(part)
         return total
-    return float(duration)
+    number = float(duration)
+    if not math.isfinite(number):
+        raise ValueError("a duration must be finite")
+    return number
 
 
 def _aware(value: Any) -> Any:
-    if isinstance(value, str):
-        return utc(datetime.fromisoformat(value))
-    return utc(value) if isinstance(value, datetime) else value
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    try:
+        return utc(moment) if isinstance(moment, datetime) else moment
+    except OverflowError:
+        raise ValueError("a moment must lie between the years 1 and 9999") from None
 
 
 Moment = Annotated[datetime, BeforeValidator(_aware), PlainSerializer(iso, return_type=str)]
