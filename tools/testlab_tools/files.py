@@ -20,12 +20,16 @@ class Folders:
 
         Raises:
             Refused: outside all folders.
-            BadInput: it names a folder.
+            BadInput: it names a folder, or is no path.
         """
         if not path:
             return None
-        wanted = Path(path).expanduser()
-        target = (self.save_to[0] / wanted).resolve()
+        if not self.save_to:
+            raise Refused("Files are not saved", "[files] save_to in the config names no folder", "Leave save_to out.")
+        try:
+            target = (self.save_to[0] / Path(path).expanduser()).resolve()
+        except (RuntimeError, ValueError, OSError):
+            raise BadInput("save_to is not a path this system can have", "", "Give a bare file name.") from None
         if not any(target.is_relative_to(folder.resolve()) for folder in self.save_to):
             raise Refused(
                 "Files are not saved there",
