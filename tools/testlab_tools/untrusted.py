@@ -14,13 +14,16 @@ from pydantic import AfterValidator
 MAX_CHARS = 2_000
 
 _ESCAPES = re.compile(
-    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC … BEL or ST
-    r"|\x1b[P^_X][^\x1b]*(?:\x1b\\)?"  # DCS, PM, APC, SOS
-    r"|[\x1b\x9b][\[\]()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[ -/]*[@-~]"  # CSI and two-byte escapes
+    # ECMA-48 sections 5.3 to 5.6 and 8.3, with xterm's BEL as end of an OSC. One that never ends loses only its opener.
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\|\x9c)"  # OSC … ST
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x90\x98\x9c\x9e\x9f]*(?:\x1b\\|\x9c)"  # DCS, SOS, PM, APC … ST
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[ -/]*[0-~]"
 )
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 
@@ -33,11 +36,16 @@ def plain(text: str) -> str:
 
 
 def capped(text: str, limit: int = MAX_CHARS) -> str:
-    """Plain text of at most `limit` characters; a cut says how much was left out."""
+    """Plain text of at most `limit` characters; where some were cut off, the end says how many."""
     text = plain(text)
     if len(text) <= limit:
         return text
-    return f"{text[:limit]}… [{len(text) - limit} more characters]"
+    kept = limit - len(_notice(len(text)))
+    return text[:kept] + _notice(len(text) - kept)
+
+
+def _notice(missing: int) -> str:
+    return f"… [{missing} more characters]"
 
 
 class FromLab:
