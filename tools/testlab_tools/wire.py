@@ -5,18 +5,27 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from testlab_tools.errors import BadReply
 from testlab_tools.http import Reply
 
 T = TypeVar("T")
+_FIELDS: set[str] = set()
+"""The field names of all wire shapes: the only names said in errors, since a reply may make names of its own."""
 
 
 class Wire(BaseModel):
     """A service's own shape. Unknown fields are let through: services add them without notice."""
 
     model_config = ConfigDict(defer_build=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        for name, field in cls.model_fields.items():
+            alias = field.validation_alias
+            aliases = alias.choices if isinstance(alias, AliasChoices) else (alias,)
+            _FIELDS.update(a for a in (name, *aliases) if isinstance(a, str))
 
 
 @cache
@@ -35,7 +44,7 @@ def decode_value(reply: Reply, value: Any, shape: type[T]) -> T:
         return _adapter(shape).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or str(part).isidentifier())[:80]
+        where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part in _FIELDS)[:80]
         missing = first["type"] == "missing"
         raise BadReply(
             reply.service,
