@@ -47,7 +47,7 @@ class Reply:
         """The body as JSON. Raises BadReply when it is not."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             kind = self.headers.get("content-type", "no content type").split(";")[0]
             raise BadReply(
                 self.service,
