@@ -21,13 +21,19 @@ class Unreadable(Exception):
     """The content is not of the format told, or lacks what a run needs."""
 
 
-def import_report(history: History, importer: str, data: bytes, who: Person | Station, now: float) -> list[Run]:
-    """The runs made from a report; a `Refusal` with 422 if it cannot be read."""
+def import_report(
+    history: History, importer: str, data: bytes, who: Person | Station, now: float, *, files: bool = True
+) -> list[Run]:
+    """The runs made from a report, with or without the `files` inside it; a `Refusal` with 422 if it cannot be read."""
     reader = _reader(importer)
     try:
         drafts = reader(history, data, now)
     except Unreadable as error:
         raise Refusal(422, f"{importer} import failed: {error}") from None
+    if not files:
+        for draft in drafts:
+            history.uploads.drop(draft.detail.attachments)
+            draft.detail.attachments = []
     return [record(history, draft, who, now) for draft in drafts]
 
 

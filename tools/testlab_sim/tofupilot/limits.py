@@ -13,7 +13,7 @@ _RANGE = re.compile(rf"(?:(?:Marginal:)?{_NUMBER} <= )*x(?: <= (?:Marginal:)?{_N
 _EXACT = re.compile(rf"x == ({_NUMBER})")
 _EQUAL = re.compile(r"'?x'? is equal to '(.*)'", re.S)
 _MATCH = re.compile(r"'?x'? matches /(.*)/", re.S)
-_WITHIN = re.compile(rf"'?x'? is within ({_NUMBER})% of ({_NUMBER})(?:\. Marginal: ({_NUMBER})% of ({_NUMBER}))?")
+_WITHIN = re.compile(rf"'?x'? is within ({_NUMBER})% of ({_NUMBER})\.?(?: Marginal: ({_NUMBER})% of ({_NUMBER}))?")
 
 
 def validators_of(texts: list[str], item: Measurement) -> list[Validator]:

@@ -18,7 +18,7 @@ _NEEDED = ("dut_id", "start_time_millis", "end_time_millis", "outcome", "phases"
 
 
 def read(history: History, data: bytes, now: float) -> list[Draft]:
-    """One draft. Attachments inside the JSON are kept, like those the client sends after."""
+    """One draft, with the attachments whose content is inside the JSON (`inline_attachments=True`)."""
     report = _report(data)
     metadata: dict[str, Any] = report["metadata"]
     serial = str(report["dut_id"] or "")
@@ -42,7 +42,7 @@ def read(history: History, data: bytes, now: float) -> list[Draft]:
             detail=Detail(
                 _phases(phases),
                 [_log(line) for line in report.get("log_records") or ()] + _details(report),
-                [_file(history, name, file) for phase in phases for name, file in phase["attachments"].items()],
+                _inline(history, phases),
             ),
         )
     ]
@@ -127,6 +127,11 @@ def _details(report: dict[str, Any]) -> list[LogLine]:
     ]
 
 
-def _file(history: History, name: str, file: dict[str, Any]) -> Attachment:
-    kind = str(file.get("mimetype") or "application/octet-stream")
-    return history.uploads.keep(name, kind, base64.b64decode(str(file.get("data") or "")))
+def _inline(history: History, phases: list[dict[str, Any]]) -> list[Attachment]:
+    files = [(name, file) for phase in phases for name, file in phase["attachments"].items() if "data" in file]
+    return [
+        history.uploads.keep(
+            name, str(file.get("mimetype") or "application/octet-stream"), base64.b64decode(file["data"])
+        )
+        for name, file in files
+    ]

@@ -6,6 +6,7 @@ import json
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from testlab_sim.production.history import History
@@ -134,21 +135,34 @@ def read_atdf(history: History, data: bytes, now: float) -> list[Draft]:
 def read_stdf(history: History, data: bytes, now: float) -> list[Draft]:
     """STDF V4: a run for each PRR, with the numbers of its PTRs."""
     drafts: list[Draft] = []
-    at, lot, phases = now, "", list[Phase]()
+    lot = _Lot(now)
+    phases: list[Phase] = []
     for kind, order, body in _stdf_records(data):
         if kind == (1, 10):
-            at, lot = _mir(order, body)
+            lot = _mir(order, body)
         elif kind == (15, 10):
-            phases.append(_ptr(order, body, at))
+            phases.append(_ptr(order, body, lot.started))
         elif kind == (5, 20):
             passed, serial, seconds = _prr(order, body)
-            draft = _draft(history, "STDF report", serial, "PASS" if passed else "FAIL", (at, at + seconds), now)
-            draft.batch, draft.detail = lot, Detail(phases)
+            outcome, span = "PASS" if passed else "FAIL", (lot.started, lot.started + seconds)
+            draft = _draft(history, lot.job or "STDF report", serial, outcome, span, now)
+            draft.part_number = lot.part or draft.part_number
+            draft.batch, draft.detail = lot.name, Detail(phases)
             drafts.append(draft)
             phases = []
     if not drafts:
         raise Unreadable("no part results")
     return drafts
+
+
+@dataclass
+class _Lot:
+    """What the MIR says of all parts that follow."""
+
+    started: float
+    name: str = ""
+    part: str = ""
+    job: str = ""
 
 
 def _stdf_records(data: bytes) -> Iterator[tuple[tuple[int, int], str, bytes]]:
@@ -170,34 +184,32 @@ def _text(body: bytes, place: int) -> tuple[str, int]:
     return body[place + 1 : end].decode("latin-1"), end
 
 
-def _mir(order: str, body: bytes) -> tuple[float, str]:
-    """Start of test in seconds, and the lot id (MIR: START_T at 4, LOT_ID at 15)."""
+def _mir(order: str, body: bytes) -> _Lot:
+    """MIR: START_T at 4; from 15 on LOT_ID, PART_TYP, NODE_NAM, TSTR_TYP, JOB_NAM."""
     (start,) = struct.unpack_from(f"{order}I", body, 4)
-    return float(start), _text(body, 15)[0].strip()
+    texts: list[str] = []
+    place = 15
+    for _ in range(5):
+        text, place = _text(body, place)
+        texts.append(text.strip())
+    return _Lot(float(start), texts[0], texts[1], texts[4])
 
 
 def _ptr(order: str, body: bytes, at: float) -> Phase:
-    number, _, _, flags, parameters, value = struct.unpack_from(f"{order}IBBBBf", body, 0)
+    """PTR: failed if bit 7 of TEST_FLG says so or its own limits do."""
+    number, _, _, flags, _, value = struct.unpack_from(f"{order}IBBBBf", body, 0)
     name, place = _text(body, 12)
     _, place = _text(body, place)
-    outcome = "FAIL" if flags & 0x80 else "PASS"
-    item = Measurement(name or f"test_{number}", outcome, round(float(value), 6))
-    low, high = _ptr_limits(order, body, place)
-    limits_to_validators(item, low, high)
-    del parameters
-    return Phase(item.name, outcome, at, at, 0, [item])
-
-
-def _ptr_limits(order: str, body: bytes, place: int) -> tuple[float | None, float | None]:
-    """LO_LIMIT and HI_LIMIT; bits 6 and 7 of OPT_FLAG say there is none, bits 4 and 5 that they are invalid."""
-    if place + 12 > len(body):
-        return None, None
-    flag = body[place]
-    low, high = struct.unpack_from(f"{order}ff", body, place + 4)
-    return (
-        None if flag & 0x50 else round(float(low), 6),
-        None if flag & 0xA0 else round(float(high), 6),
-    )
+    item = Measurement(name or f"test_{number}", "PASS", round(float(value), 6))
+    if place + 12 <= len(body):
+        low, high = struct.unpack_from(f"{order}ff", body, place + 4)
+        # OPT_FLAG: bits 6 and 7 say there is no low or high limit, bits 4 and 5 that it is invalid.
+        absent_low, absent_high = body[place] & 0x50, body[place] & 0xA0
+        limits_to_validators(item, None if absent_low else round(low, 6), None if absent_high else round(high, 6))
+        item.units = _text(body, place + 12)[0] or None
+    if flags & 0x80 or any(v.outcome == "FAIL" for v in item.validators):
+        item.outcome = "FAIL"
+    return Phase(item.name, item.outcome, at, at, 0, [item])
 
 
 def _prr(order: str, body: bytes) -> tuple[bool, str, float]:
