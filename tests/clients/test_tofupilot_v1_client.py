@@ -79,8 +79,9 @@ def test_an_openhtf_report_becomes_a_run_with_every_phase_attempt(
     run = stored(answers["imported"])
     assert (run["outcome"], run["unit"]["serial_number"]) == (report["outcome"], report["dut_id"])
     assert [phase["name"] for phase in run["phases"]] == [phase["name"] for phase in report["phases"]]
-    attached = {name for phase in report["phases"] for name in phase["attachments"]}
-    assert attached <= {attachment["name"] for attachment in run["attachments"]}
+    attached = [name for phase in report["phases"] for name in phase["attachments"]]
+    assert [attachment["name"] for attachment in run["attachments"]] == attached
+    assert attached
 
 
 def test_the_runs_of_a_unit_are_found_by_its_serial_number(answers: dict[str, Any]) -> None:
