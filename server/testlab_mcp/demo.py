@@ -9,13 +9,13 @@ from pathlib import Path
 import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
-from testlab_tools.reports.openhtf import read_openhtf
 
 from testlab_mcp.demo_tour import Agent, ReportTour, Tour
 from testlab_mcp.simlab import SimLab
 from testlab_mcp.terminal import paint
-from testlab_tools.errors import BadInput
+from testlab_tools.errors import BadInput, LabError
 from testlab_tools.questions import NewRun
+from testlab_tools.reports.openhtf import read_openhtf
 
 
 def demo(report: str, save_to: str) -> int:
@@ -32,7 +32,11 @@ def demo(report: str, save_to: str) -> int:
         print(f"{paint('testlab-mcp demo', 'bold')}: an agent's job in a test lab, over real HTTP\n")
         for kind, service in sim.services().items():
             print(f"  {kind:<11} {service['url']}")
-        return anyio.run(_tour, config, run)
+        try:
+            return anyio.run(_tour, config, run)
+        except* LabError as group:
+            print(f"\n{paint('The demo stopped', 'fail')}: {_first(group)}", file=sys.stderr)
+        return 1
 
 
 async def _tour(config: Path, run: NewRun | None) -> int:
@@ -47,6 +51,12 @@ async def _tour(config: Path, run: NewRun | None) -> int:
             await ReportTour(agent, run).run()
     print(f"\n{paint('Done.', 'pass')} Give it to your IDE: testlab-mcp client-config claude-code --demo")
     return 0
+
+
+def _first(group: BaseExceptionGroup[LabError]) -> BaseException:
+    """The one error inside the client's task groups."""
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
 def _read(report: str) -> NewRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -97,10 +98,11 @@ class Tour:
         print(failures(answer))
 
     async def _recent_tests(self) -> list[str]:
-        page = await self._agent.quietly("list_runs", service="portal", limit=100)
-        failed = [run["test"] for run in page["runs"] if run["outcome"] != "pass"]
-        every = [run["test"] for run in page["runs"]]
-        return list(dict.fromkeys([*failed[: TESTS // 2], *every]))[:TESTS]
+        """Those that failed most often lately, and others up to TESTS."""
+        failed = await self._agent.quietly("list_runs", service="portal", outcome="fail", limit=200)
+        every = await self._agent.quietly("list_runs", service="portal", limit=100)
+        often = Counter(run["test"] for run in failed["runs"]).most_common(TESTS // 2)
+        return list(dict.fromkeys([*(name for name, _ in often), *(run["test"] for run in every["runs"])]))[:TESTS]
 
     async def _free_node(self) -> str:
         answer = await self._agent.ask("Which node is free?", "list_nodes")

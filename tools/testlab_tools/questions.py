@@ -67,7 +67,10 @@ class NewPhase:
 
 @dataclass(frozen=True)
 class NewRun:
-    """A production run to record. `ref` makes sending it twice safe where the service can tell."""
+    """A production run to record. `ref` makes sending it twice safe where the service can tell.
+
+    `procedure_name` helps where `procedure_id` is not one the service knows.
+    """
 
     procedure_id: str
     serial_number: str
@@ -75,6 +78,7 @@ class NewRun:
     started_at: datetime
     ended_at: datetime
     ref: str
+    procedure_name: str = ""
     part_number: str = ""
     revision: str = ""
     batch_number: str = ""

@@ -62,7 +62,7 @@ class Plan:
 FVT = Plan(
     "6f1d3c1e-52a4-4c3b-9f0e-0b1a7c5d1001",
     "FVT1",
-    "Board functional test",
+    "Main board FCT",
     (
         Step(
             "power_rails",

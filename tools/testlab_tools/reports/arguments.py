@@ -24,6 +24,7 @@ def create_run_arguments(run: NewRun) -> dict[str, object]:
         "revision": run.revision,
         "batch_number": run.batch_number,
         "procedure_version": run.procedure_version,
+        "procedure_name": run.procedure_name,
         "sub_units": list(run.sub_units),
         "notes": run.notes,
     }

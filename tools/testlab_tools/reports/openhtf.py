@@ -124,6 +124,7 @@ def read_openhtf(content: bytes) -> NewRun:
         started_at=started,
         ended_at=max(started, _moment(report.end_time_millis)),
         ref=_ref(body),
+        procedure_name=_said(report.metadata, "procedure_name", "test_name"),
         part_number=_said(report.metadata, "part_number"),
         revision=_said(report.metadata, "revision"),
         batch_number=_said(report.metadata, "batch_number"),

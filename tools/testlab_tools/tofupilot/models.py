@@ -107,6 +107,7 @@ class Attachment(Wire):
 class RunDetail(RunRow):
     """`GET /v2/runs/{id}`."""
 
+    docstring: str | None = None
     phases: list[PhaseRow] | None = None
     logs: list[LogRow] | None = None
     attachments: list[Attachment] | None = None

@@ -146,6 +146,8 @@ def _lossy(run: NewRun) -> str:
 def _body(run: NewRun) -> Iterator[tuple[str, Any]]:
     """`POST /v1/runs` ("Create a run")."""
     yield "procedure_id", run.procedure_id
+    if run.procedure_name:
+        yield "procedure_name", run.procedure_name
     unit = {
         "serial_number": run.serial_number,
         "part_number": run.part_number,

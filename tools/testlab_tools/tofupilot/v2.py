@@ -17,6 +17,7 @@ from testlab_tools.questions import NewMeasurement, NewPhase, NewRun, RunQuery
 from testlab_tools.tofupilot.api import SENT, SENT_MEASUREMENT, TofuPilotApi, checked_identifier
 from testlab_tools.tofupilot.models import Created, Named, Procedures, RunDetail, RunRow, RunRows, Who
 from testlab_tools.tofupilot.phases import OUTCOMES, cases
+from testlab_tools.untrusted import capped
 from testlab_tools.wire import decode
 
 PAGE = 50
@@ -68,14 +69,14 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         run = decode(self.checked(reply, "run", "list_runs shows the runs there are."), RunDetail)
         every = cases(run.phases or [])
         errors = [line.message for line in run.logs or [] if line.level in ("ERROR", "CRITICAL")]
+        said = errors[-1] if errors else run.docstring or ""
         failed = [case for case in every if case.outcome in ("fail", "error")]
         for case in failed:
-            if case.outcome == "error" and not case.reason and errors:
-                case.reason = errors[-1]
+            case.reason = case.reason or capped(said)
         return [
             FailedRun(
                 **self._run(run, "").model_dump(exclude={"reason"}),
-                reason="; ".join(errors[-1:]),
+                reason=said,
                 cases=failed,
                 cases_run=len(every),
                 artifacts=[attachment.name for attachment in run.attachments or []],
@@ -83,7 +84,7 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         ]
 
     async def create_run(self, run: NewRun) -> CreatedRun:
-        procedure = await self._procedure(run.procedure_id)
+        procedure = await self._procedure(run)
         reply = await self.client.send("POST", "/api/v2/runs", body=dict(_body(run, procedure.id)))
         self.checked(reply, "run", "Check serial_number, part_number and the phases' times.")
         return CreatedRun(
@@ -128,9 +129,12 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
                     return None
         return params
 
-    async def _procedure(self, wanted: str) -> Named:
-        """The procedure of that id or name. Raises NotFound naming how many there are to choose from."""
+    async def _procedure(self, run: NewRun) -> Named:
+        """The procedure of that id or name. Raises NotFound naming the nearest of those there are."""
+        wanted = run.procedure_id
         found = await self._named("/api/v2/procedures", wanted)
+        if not found and run.procedure_name:
+            found = await self._named("/api/v2/procedures", run.procedure_name)
         if len(found) == 1:
             return found[0]
         if found:
