@@ -88,9 +88,12 @@ class ServiceClient:
         return await self._polls.run(path, lambda: self._once("GET", path, None, hold_seconds))
 
     async def send(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Reply:
-        """A change: sent once. Raises AnswerLost when it was sent and no answer came."""
+        """A change: sent once. Raises AnswerLost when it was sent and no answer, or only a gateway's, came."""
         async with self._slots:
-            return await self._once(method, path, params, self.endpoint.timeout_seconds, body)
+            reply = await self._once(method, path, params, self.endpoint.timeout_seconds, body)
+        if reply.status in _GATEWAY:
+            raise self._lost(method, f"A gateway in front of it answered (HTTP {reply.status})")
+        return reply
 
     async def upload(self, url: str, data: bytes, media_type: str) -> Reply:
         """PUT to a presigned URL: no credentials of ours, and the URL stays out of every message."""
@@ -106,8 +109,9 @@ class ServiceClient:
             self._pool = None
 
     async def _read(self, path: str, params: Params | None, final: frozenset[int]) -> Reply:
-        policy, waited = self.endpoint.retry, 0.0
+        policy, spent = self.endpoint.retry, 0.0
         for attempt in range(1, policy.attempts + 1):
+            begun = time.monotonic()
             failure: LabError | None = None
             wait = policy.backoff(attempt)
             try:
@@ -120,10 +124,11 @@ class ServiceClient:
                 failure = self._overloaded(reply, asked)
             except ServiceDown as error:
                 failure = error
-            if attempt == policy.attempts or waited + wait > policy.longest_wait_s:
+            spent += time.monotonic() - begun
+            if attempt == policy.attempts or spent + wait > policy.longest_wait_s:
                 raise failure
             await self._sleep(wait)
-            waited += wait
+            spent += wait
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _once(
@@ -146,7 +151,7 @@ class ServiceClient:
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise self._down(error) from None
         except (httpx2.TransportError, httpx2.DecodingError, TimeoutError) as error:
-            raise (self._down(error) if method == "GET" else self._lost(method, error)) from None
+            raise (self._down(error) if method == "GET" else self._lost(method, _cause(error))) from None
         except httpx2.InvalidURL:
             raise ConfigError(f"Service {self.service}'s url is not a URL", "", "Mend it in the config file.") from None
         if 300 <= response.status_code < 400:
@@ -200,18 +205,25 @@ class ServiceClient:
         return ServiceDown(
             self.service,
             f"Service {self.service} cannot be reached",
-            _CAUSES.get(type(error).__name__, type(error).__name__),
+            _cause(error),
             f"Nothing is known about its state. Check the network and [services.{self.service}] url.",
         )
 
-    def _lost(self, method: str, error: Exception) -> AnswerLost:
+    def _lost(self, method: str, why: str) -> AnswerLost:
         return AnswerLost(
             self.service,
             f"Service {self.service} was sent the change ({method}) and did not answer",
-            _CAUSES.get(type(error).__name__, type(error).__name__),
+            why,
             "It may or may not have happened: look before you try again.",
         )
 
+
+def _cause(error: Exception) -> str:
+    return _CAUSES.get(type(error).__name__, type(error).__name__)
+
+
+_GATEWAY = frozenset({502, 504})
+"""Bad Gateway and Gateway Timeout (RFC 9110 sections 15.6.3, 15.6.5): what the service behind it did is not known."""
 
 _CAUSES = {
     "ConnectError": "The connection was refused, or its name or certificate is wrong",

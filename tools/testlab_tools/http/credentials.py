@@ -55,8 +55,12 @@ class Token:
                 "",
                 f"Set it, or point [services.{service}] at another place, and restart the server.",
             )
-        if not text.strip().isascii():
-            raise ConfigError(f"Service {service}'s token is not plain text", f"{where} holds other characters")
+        if not (text.strip().isascii() and text.strip().isprintable()):
+            raise ConfigError(
+                f"Service {service}'s token is not plain text",
+                f"{where} holds several lines or other characters",
+                f"Put the token alone where [services.{service}] says.",
+            )
         return SecretStr(text.strip())
 
 

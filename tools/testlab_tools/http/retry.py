@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ class RetryPolicy:
     """At most `attempts` tries, none after `longest_wait_s`; jittered exponential backoff where the service does not
     say how long.
 
-    `longest_wait_s` bounds the sum of all waits of one call: a service that asks for more is not waited for.
+    `longest_wait_s` bounds what one call spends on waits and on tries that failed: a service that asks for more is not
+    waited for, one that does not answer not asked again and again.
     """
 
     attempts: int = 4
@@ -39,7 +41,8 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     if not value:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
