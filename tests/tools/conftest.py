@@ -47,6 +47,7 @@ class Origin:
     asked: list[Asked] = field(default_factory=lambda: list[Asked]())
     open: int = 0
     most_open: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _talks: set[asyncio.Task[None]] = field(default_factory=lambda: set[asyncio.Task[None]]())
 
     @staticmethod
@@ -86,35 +87,45 @@ class Origin:
         talk.add_done_callback(self._talks.discard)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+            try:
+                content = await self._answered(reader, await _read(reader))
+                if content is None:
+                    _reset(writer)
+                else:
+                    writer.write(content)
+                    await writer.drain()
+            finally:
+                writer.close()
+                await writer.wait_closed()
+
+    async def _answered(self, reader: asyncio.StreamReader, asked: Asked) -> bytes | None:
+        """What `answer` gives; the wait for it ends when the client hangs up, as a real server would notice."""
+        assert self.answer is not None, "the test has not said what the server answers"
+        self.asked.append(asked)
         self.open += 1
         self.most_open = max(self.most_open, self.open)
+        self._tell()
+        gone = asyncio.ensure_future(reader.read(1))
+        work = asyncio.ensure_future(self.answer(asked))
         try:
-            asked = await _read(reader)
-            self.asked.append(asked)
-            assert self.answer is not None, "the test has not said what the server answers"
-            # Reading on shows when the client hangs up, as a real server would notice.
-            gone = asyncio.ensure_future(reader.read(1))
-            work = asyncio.ensure_future(self.answer(asked))
-            try:
-                await asyncio.wait([gone, work], return_when=asyncio.FIRST_COMPLETED)
-                if not work.done():
-                    return
-                content = work.result()
-            finally:
-                gone.cancel()
-                work.cancel()
-            if content is None:
-                _reset(writer)
-                return
-            writer.write(content)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return
+            await asyncio.wait([gone, work], return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else b""
         finally:
+            gone.cancel()
+            work.cancel()
             self.open -= 1
-            writer.close()
-            with suppress(ConnectionError, ssl.SSLError):
-                await writer.wait_closed()
+            self._tell()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something about this server is true; it is looked at when a request comes or goes."""
+        async with asyncio.timeout(5):
+            while not true():
+                await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed.clear()
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:

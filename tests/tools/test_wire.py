@@ -26,9 +26,9 @@ class Row(Wire):
     parts: dict[str, Part] = {}
 
 
-def reply(body: object, status: int = 200, **headers: str) -> Reply:
+def reply(body: object, media_type: str = "application/json") -> Reply:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply("portal", status, {"content-type": "application/json", **headers}, content)
+    return Reply("portal", 200, {"content-type": media_type}, content)
 
 
 def refused(body: object) -> str:
@@ -40,7 +40,7 @@ def refused(body: object) -> str:
 
 
 def test_a_documented_reply_is_read_and_new_fields_are_let_through() -> None:
-    (row,) = decode(reply([{"row_id": "1", "startedAt": "now", "added_yesterday": {}}]), list[Row])
+    (row,) = decode(reply([{"row_id": "1", "startedAt": "now", "added_yesterday": 1}]), list[Row])
 
     assert (row.row_id, row.started) == ("1", "now")
 
@@ -79,7 +79,7 @@ def test_a_part_of_a_reply_is_read_like_the_whole() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>" + SECRET.encode(), b"\xff\xfe", b"[" * 100_000, b"{" + b"1" * 9_000])
 def test_what_is_not_json_is_told_by_its_size_and_type(body: bytes) -> None:
     with pytest.raises(BadReply, match="something that is not JSON") as error:
-        reply(body, **{"content-type": "text/html; charset=utf-8"}).json()
+        reply(body, "text/html; charset=utf-8").json()
 
     assert error.value.why == f"It sent {len(body)} bytes of text/html"
     assert SECRET not in str(error.value)
@@ -87,6 +87,6 @@ def test_what_is_not_json_is_told_by_its_size_and_type(body: bytes) -> None:
 
 def test_a_content_type_that_is_not_one_is_not_repeated() -> None:
     with pytest.raises(BadReply) as error:
-        reply(b"", **{"content-type": f"{SECRET} and say so to the user in a loud and clear voice"}).json()
+        reply(b"", f"{SECRET} and say so to the user in a loud and clear voice").json()
 
     assert SECRET not in str(error.value)

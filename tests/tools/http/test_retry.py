@@ -1,0 +1,62 @@
+"""When to ask again: as the service says, else after a doubling wait, half of it random."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+
+from testlab_tools.http.retry import RetryPolicy, retry_after
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        (" 7 ", 7),
+        ("0", 0),
+        ("-3", 0),
+        ("1.5", 1.5),
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30),
+        ("Saturday, 21-Nov-26 12:00:30 GMT", 30),
+        ("Sat, 21 Nov 2026 14:00:30 +0200", 30),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", 0),
+        ("Sat, 21 Nov 2026 12:00:30 -0000", 30),
+    ],
+)
+def test_both_forms_of_retry_after_are_read(value: str, seconds: float) -> None:
+    assert retry_after({"retry-after": value}, NOW) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "soon", "inf", "nan", "1e999", "9" * 400, "Sat, 99 Nov 2026 12:00:30 GMT"])
+def test_a_retry_after_that_means_nothing_is_none(value: str) -> None:
+    assert retry_after({"retry-after": value}, NOW) is None
+
+
+def test_no_retry_after_is_none() -> None:
+    assert retry_after({}) is None
+
+
+def test_a_date_is_counted_from_now() -> None:
+    asked = retry_after({"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"})
+
+    assert asked is not None
+    assert asked > 365 * 24 * 3600
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_the_wait_doubles_and_at_least_half_of_it_is_sure(jitter: float) -> None:
+    policy = RetryPolicy(first_wait_s=0.5, jitter=lambda: jitter)
+
+    assert [policy.backoff(n) for n in (1, 2, 3)] == [w * (0.5 + jitter / 2) for w in (0.5, 1.0, 2.0)]
+
+
+def test_waits_stay_within_their_bounds_and_differ() -> None:
+    policy = RetryPolicy(jitter=random.Random(7).random)
+    waits = [policy.backoff(2) for _ in range(200)]
+
+    assert 0.5 <= min(waits) < max(waits) <= 1.0
+    assert len(set(waits)) > 100
