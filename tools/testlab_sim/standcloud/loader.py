@@ -29,7 +29,7 @@ async def load_test_report(request: Request, world: World) -> Response:
 
 async def _report(request: Request) -> dict[str, Any]:
     try:
-        body = json.loads(await request.body())
+        body = json.loads(await request.body(), parse_constant=str)
     except ValueError:
         raise Refusal(422, [{"type": "json_invalid", "loc": ["body"], "msg": "JSON decode error"}]) from None
     report = cast("dict[str, Any]", body if isinstance(body, dict) else {})

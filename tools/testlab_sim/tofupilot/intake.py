@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from testlab_sim.production.history import History
@@ -11,6 +12,7 @@ from testlab_sim.production.records import Detail, Measurement, Procedure, Run, 
 from testlab_sim.tofupilot.service import Refusal, email, invalid
 from testlab_sim.world import Person
 
+_COMPARISONS = {">=": ge, "<=": le, ">": gt, "<": lt, "!=": ne}
 _IDENTIFIER = re.compile(r"[a-zA-Z0-9_.:+-]{1,60}")
 # The organisation's serial number patterns: they give the part number where a client sends none.
 _SERIALS = ((re.compile(r"STB4K-\d{6}", re.I), "STB-4K"), (re.compile(r"PSU12-\d{6}", re.I), "PSU-12"))
@@ -147,8 +149,10 @@ def limits_to_validators(item: Measurement, low: float | None, high: float | Non
 
 
 def judge(operator: str, limit: float, item: Measurement) -> str:
-    """PASS or FAIL for a numeric value, UNSET where there is none."""
-    if isinstance(item.value, bool) or not isinstance(item.value, int | float):
+    """PASS or FAIL for a number, or for a list of numbers all together; UNSET where there is none."""
+    value: Any = item.value
+    values: list[Any] = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return "UNSET"
-    met = {">=": item.value >= limit, "<=": item.value <= limit, ">": item.value > limit, "<": item.value < limit}
-    return "PASS" if met.get(operator, item.value == limit) else "FAIL"
+    test = _COMPARISONS.get(operator, eq)
+    return "PASS" if all(test(value, limit) for value in values) else "FAIL"

@@ -11,6 +11,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _BOUND = re.compile(rf"(Marginal:)?({_NUMBER})")
 _RANGE = re.compile(rf"(?:(?:Marginal:)?{_NUMBER} <= )*x(?: <= (?:Marginal:)?{_NUMBER})*")
 _EXACT = re.compile(rf"x == ({_NUMBER})")
+_FLAG = re.compile(r"x == (True|False)")
 _EQUAL = re.compile(r"'?x'? is equal to '(.*)'", re.S)
 _MATCH = re.compile(r"'?x'? matches /(.*)/", re.S)
 _WITHIN = re.compile(rf"'?x'? is within ({_NUMBER})% of ({_NUMBER})\.?(?: Marginal: ({_NUMBER})% of ({_NUMBER}))?")
@@ -24,6 +25,8 @@ def validators_of(texts: list[str], item: Measurement) -> list[Validator]:
 def _validators(text: str, item: Measurement) -> list[Validator]:
     if text != "x" and _RANGE.fullmatch(text):
         return _range(text, item)
+    if found := _FLAG.fullmatch(text):
+        return [Validator("==", found[1] == "True", text, item.outcome)]
     if found := _EXACT.fullmatch(text):
         expected = float(found[1])
         return [Validator("==", expected, text, judge("==", expected, item))]

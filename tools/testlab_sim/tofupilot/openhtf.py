@@ -50,7 +50,7 @@ def read(history: History, data: bytes, now: float) -> list[Draft]:
 
 def _report(data: bytes) -> dict[str, Any]:
     try:
-        report = json.loads(data)
+        report = json.loads(data, parse_constant=str)
     except ValueError:
         raise Unreadable("not JSON") from None
     missing = [key for key in _NEEDED if not isinstance(report, dict) or key not in report]

@@ -92,12 +92,17 @@ def reply(body: object) -> Response:
 async def body_of(request: Request) -> dict[str, Any]:
     """The request's JSON object."""
     try:
-        body = json.loads(await request.body() or b"{}")
+        body = json.loads(await request.body() or b"{}", parse_constant=_no_json)
     except ValueError:
         raise Refusal(400, "Request body is not valid JSON") from None
     if not isinstance(body, dict):
         raise Refusal(400, "Request body must be a JSON object")
     return cast("dict[str, Any]", body)
+
+
+def _no_json(constant: str) -> object:
+    """Python reads `NaN` and `Infinity`; JSON has no such thing."""
+    raise ValueError(constant)
 
 
 def text_in(body: Mapping[str, Any], key: str) -> str:

@@ -118,15 +118,15 @@ async def sync_upload_v1(request: Request, world: World) -> Response:
 
 @operation("POST", "/api/v1/import", fails=(400, 404, 422))
 async def import_v1(request: Request, world: World) -> Response:
-    """Create a run from an uploaded report (v1); its clients send the files inside it after, one by one."""
+    """Create a run from an uploaded report (v1); `importer` is OPENHTF unless told otherwise."""
     who = caller(request, world)
     assert who is not None
     body = await body_of(request)
     data = files.content(world, text_in(body, "upload_id"))
-    run = import_report(world.production, str(body.get("importer") or "OPENHTF"), data, who, world.clock.now())[0]
+    importer = str(body.get("importer") or "OPENHTF")
     # tofupilot 1.12.1 and 2.26.1 (v1) send every attachment in the report themselves, after the import.
-    world.production.detail(run).attachments.clear()
-    return _created(world, run)
+    runs = import_report(world.production, importer, data, who, world.clock.now(), files=False)
+    return _created(world, runs[0])
 
 
 def _created(world: World, run: Run) -> Response:
