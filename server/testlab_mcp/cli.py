@@ -13,7 +13,12 @@ CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Exit codes: 0 well, 1 something in the lab is wrong, 2 usage or config is (a line on stderr)."""
-    args = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["simlab"]:
+        from testlab_sim.__main__ import main as simlab
+
+        return simlab(given[1:])
+    args = _parser().parse_args(given)
     try:
         return _run(args)
     except LabError as error:
@@ -41,14 +46,10 @@ def _run(args: argparse.Namespace) -> int:
             from testlab_mcp.listing import list_tools
 
             return list_tools(args.config, args.tokens)
-        case "client-config":
+        case _:
             from testlab_mcp.client_config import client_config
 
             return client_config(args.client, args.config, args.demo)
-        case _:
-            from testlab_sim.__main__ import main as simlab
-
-            return simlab(args.rest)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,8 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _config(client)
     client.add_argument("--demo", action="store_true", help="for the simulated lab")
 
-    simlab = commands.add_parser("simlab", help="run the simulated lab alone", add_help=False)
-    simlab.add_argument("rest", nargs=argparse.REMAINDER)
+    commands.add_parser("simlab", help="run the simulated lab alone (simlab --help has its options)")
     return parser
 
 

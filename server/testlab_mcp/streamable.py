@@ -14,6 +14,7 @@ from testlab_tools.errors import ConfigError
 
 PATH = "/mcp"
 STOP_SECONDS = 3
+BACKLOG = 2048
 
 
 def serve_http(server: MCPServer[None], host: str, port: int) -> None:
@@ -32,6 +33,7 @@ def serve_http(server: MCPServer[None], host: str, port: int) -> None:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(BACKLOG)
         except OSError as error:
             raise ConfigError(
                 f"{host}:{port} cannot be served on ({error.strerror})", "", "Take another port."

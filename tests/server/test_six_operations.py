@@ -61,7 +61,7 @@ async def test_a_filter_by_outcome_test_and_time_holds_for_every_run(
 @pytest.mark.parametrize("service", SERVICES)
 async def test_every_failed_run_is_explained(service: str, sim: Any, connect: Any, ask: Any) -> None:
     async with connect(sim.config_toml()) as client:
-        failed = (await ask(client, "list_runs", service=service, outcome="fail", limit=5))["runs"]
+        failed = (await ask(client, "list_runs", service=service, outcome="fail", until="1d", limit=5))["runs"]
         for run in failed:
             answer = await ask(client, "get_failed_cases", run_id=run["run_id"])
             (explained,) = answer["runs"]

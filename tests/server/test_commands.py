@@ -1,0 +1,147 @@
+"""The commands, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testlab_mcp.cli import CLIENTS, main
+from testlab_mcp.client_config import snippet
+
+ROOT = Path(__file__).parents[2]
+REPORT = ROOT / "tests" / "samples" / "openhtf_lot" / "SN-0004.1.json"
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "testlab_mcp", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=90, cwd=cwd, check=False)
+
+
+def test_the_demo_tours_the_six_operations_and_explains_a_report(tmp_path: Path) -> None:
+    done = run("demo", "--report", str(REPORT), "--save-to", "shots", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for tool in ("list_runs", "get_failed_cases", "list_nodes", "reserve_nodes", "run_tests", "grab_screenshot"):
+        assert f"{tool}(" in done.stdout
+    assert "8 of 8 tests done" in done.stdout
+    assert "4.85 <= x <= 5.15" in done.stdout
+    assert "flash_firmware after 2 attempts" in done.stdout
+    saved = re.search(r"Saved to (.*screen\.png)", done.stdout)
+    assert saved
+    assert Path(saved[1]).read_bytes().startswith(b"\x89PNG")
+    assert Path(saved[1]).is_relative_to(tmp_path)
+    assert "\x1b[" not in done.stdout, "no colours where there is no terminal"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("content", "told"), [("{}", "not an OpenHTF report"), ("no json", "not JSON")])
+def test_a_report_that_is_none_is_one_line_and_exit_code_2(content: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(content, encoding="utf-8")
+    done = run("demo", "--report", str(path))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert told in done.stderr
+
+
+def test_doctor_finds_nothing_wrong_with_the_simulated_lab(
+    sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(sim.config_toml(), encoding="utf-8")
+    assert main(["doctor", "--config", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"portal +stbtester +yes +ok +ok +you", printed)
+    assert re.search(r"factory +tofupilot +yes +ok +ok", printed)
+    assert re.search(r"cloud +standcloud +yes +ok +ok", printed)
+    assert "sim-token" not in printed
+
+
+def test_doctor_says_what_is_wrong_with_each_service(
+    sim: Any, dead_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], no_backoff: None
+) -> None:
+    config = sim.config_toml().replace('token = "', 'token = "wrong-', 1)
+    config += f'[services.gone]\nkind = "tofupilot"\nurl = "{dead_url}"\ntoken = "t"\n'
+    config += f'[services.mute]\nkind = "tofupilot"\nurl = "{dead_url}"\ntoken_env = "NO_SUCH_TOKEN_IS_SET"\n'
+    path = tmp_path / "config.toml"
+    path.write_text(config, encoding="utf-8")
+    assert main(["doctor", "--config", str(path)]) == 1
+    printed = capsys.readouterr().out
+    assert re.search(r"portal +stbtester +yes +refused", printed)
+    assert re.search(r"gone +tofupilot +no", printed)
+    assert re.search(r"mute +tofupilot +not asked +missing", printed)
+    assert "NO_SUCH_TOKEN_IS_SET" in printed
+    assert "user menu" in printed
+
+
+def test_tools_says_why_a_tool_is_off(sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[server]\naccess = "observe"\n' + sim.config_toml(), encoding="utf-8")
+    assert main(["tools", "--config", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"list_runs +runs +observe +on", printed)
+    assert re.search(r'run_tests +jobs +operate +run_tests needs \[server\] access = "operate"', printed)
+
+
+def test_tools_tokens_prints_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tools", "--tokens"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"everything on +\d+ +9000", printed)
+    assert re.search(r"default, three services +\d+ +6000", printed)
+    assert re.search(r"one service, observe +\d+ +2500", printed)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_clients_snippet_has_its_own_keys_and_absolute_paths(
+    client: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lab.toml").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(["client-config", client, "--config", "lab.toml"]) == 0
+    printed = capsys.readouterr()
+    parsed = json.loads(printed.out)
+    (top,) = parsed
+    assert top == ("servers" if client == "vscode" else "mcpServers")
+    entry = parsed[top]["testlab"]
+    assert Path(entry["command"]).is_absolute()
+    assert entry["args"][-3:-1] == ["serve", "--config"]
+    assert Path(entry["args"][-1]) == (tmp_path / "lab.toml").resolve()
+    assert ("type" in entry) is (client != "claude-desktop")
+
+
+def test_what_a_snippet_names_really_starts() -> None:
+    made = snippet("cursor", sys.executable, ["-m", "testlab_mcp", "serve", "--demo"])["mcpServers"]["testlab"]
+    done = subprocess.run(
+        [made["command"], *made["args"]], input="", capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_simulated_lab_runs_alone_and_says_where(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    command = [sys.executable, "-m", "testlab_mcp", "simlab", "--ready-file", str(ready), "--exit-with-stdin"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while "standcloud" not in process.stderr.readline():
+            assert process.poll() is None
+        assert set(json.loads(ready.read_text(encoding="utf-8"))["services"]) == {
+            "stbtester",
+            "tofupilot",
+            "standcloud",
+        }
+        process.communicate(timeout=5)
+    assert process.returncode == 0
+
+
+def test_readme_names_every_tool_and_every_command() -> None:
+    from testlab_tools.catalog import all_tools
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for tool in all_tools():
+        assert f"`{tool.name}`" in readme
+    for command in ("serve", "doctor", "demo", "simlab", "tools", "client-config"):
+        assert f"`testlab-mcp {command}" in readme
