@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2s
+from heapq import merge
+from itertools import islice
 from typing import Any, cast
 
 from testlab_tools.capabilities import RunArchive, Runs
@@ -51,8 +53,7 @@ class Cursor:
         """Raises BadInput when it is not a cursor, or belongs to other arguments."""
         try:
             packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            unpacked = zlib.decompressobj().decompress(packed, MAX_CURSOR_BYTES)
-            asked, since, until, places = cast(list[Any], json.loads(unpacked))
+            asked, since, until, places = cast(list[Any], json.loads(_unpacked(packed)))
             read = {str(name): Place(str(p[0]), bool(p[1]), p[2], bool(p[3])) for name, p in places.items()}
             cursor = cls(str(asked), _moment(since), _moment(until), read)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, zlib.error):
@@ -76,9 +77,10 @@ async def list_merged(
     if failures and len(failures) == len(answers):
         raise failures[0]
     got = {a.name: answer for a, answer in zip(asked, answers, strict=True) if isinstance(answer, Runs)}
-    pool = [(run, name) for name, runs in got.items() for run in runs.runs]
-    pool.sort(key=lambda item: item[0].started_at, reverse=not query.oldest_first)
-    page = pool[:limit]
+    lists = [[(run, name) for run in runs.runs] for name, runs in got.items()]
+    # Merged, not sorted: a page must take the first runs of each service, even of one that orders them oddly.
+    merged = merge(*lists, key=lambda item: item[0].started_at, reverse=not query.oldest_first)
+    page = list(islice(merged, limit))
     places = {a.name: _next_place(a.name, start, got, page) for a in archives}
     errors = {a.name: str(answer) for a, answer in zip(asked, answers, strict=True) if isinstance(answer, LabError)}
     shares = [_share(a.name, places[a.name], page, errors.get(a.name, "")) for a in archives]
@@ -119,6 +121,15 @@ def _note(cursor: str, errors: dict[str, str]) -> str:
     if errors:
         parts.append(f"Not in this list: {', '.join(errors)} (see services).")
     return " ".join(parts)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """The whole of it: only at the stream's end does zlib tell, by its checksum, what was altered on the way."""
+    stream = zlib.decompressobj()
+    unpacked = stream.decompress(packed, MAX_CURSOR_BYTES)
+    if not stream.eof:
+        raise ValueError("the cursor was cut")
+    return unpacked
 
 
 def _text(moment: datetime | None) -> str:
