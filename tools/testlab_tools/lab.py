@@ -55,6 +55,8 @@ class Lab:
         service, native = Handle.parse(handle, self.services)
         if not native:
             raise BadInput("The id is empty", "", "Ids look like <service>:<id>, as the list tools return them.")
+        if not service:
+            self._mistyped(native)
         able = self.offering(capability, service)
         if not service and owns is not None:
             able = [s for s in able if owns(s, native)]
@@ -74,6 +76,11 @@ class Lab:
         """Release every service's connections."""
         for service in self.services.values():
             await service.aclose()
+
+    def _mistyped(self, native: str) -> None:
+        head, colon, _ = native.partition(":")
+        if colon and (near := get_close_matches(head.casefold(), self.services, n=1, cutoff=0.75)):
+            raise BadInput("The id begins with no configured service", "", f"Did you mean {near[0]}:…?")
 
     def _named(self, service: str) -> Service:
         if service not in self.services:
