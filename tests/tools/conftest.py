@@ -218,9 +218,7 @@ class Sink(RunSink):
 
     async def create_run(self, run: NewRun) -> CreatedRun:
         self.runs.append(run)
-        return CreatedRun(
-            run_id=self.handle("1"), outcome=run.outcome, unit=run.serial_number, procedure=run.procedure_id
-        )
+        return CreatedRun(run_id=self.handle("1"), procedure=run.procedure_id)
 
 
 @pytest.fixture
