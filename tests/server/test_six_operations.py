@@ -171,13 +171,13 @@ PHASES = [
         "name": "flash_firmware",
         "outcome": "fail",
         "duration_s": 4,
-        "measurements": [{"name": "firmware", "value": "1.4.1", "limits": "1.4.2"}],
+        "measurements": [{"name": "firmware", "text": "1.4.1", "limits": "1.4.2"}],
     },
     {
         "name": "flash_firmware",
         "outcome": "pass",
         "duration_s": 4,
-        "measurements": [{"name": "firmware", "value": "1.4.2", "limits": "1.4.2"}],
+        "measurements": [{"name": "firmware", "text": "1.4.2", "limits": "1.4.2"}],
     },
     {
         "name": "power_rails",

@@ -108,8 +108,6 @@ class CreatedRun(Noun):
     """A run that the service has taken."""
 
     run_id: str
-    outcome: Outcome
-    unit: Untrusted
     procedure: Untrusted
     note: str = ""
     next: str = ""

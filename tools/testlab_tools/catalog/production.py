@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -18,15 +19,33 @@ from testlab_tools.times import parse_time
 
 
 class MeasurementIn(BaseModel):
-    """A measurement as the agent gives it; `limits` as OpenHTF writes them, e.g. `4.85 <= x <= 5.15`."""
+    """A measurement as the agent gives it; `limits` as OpenHTF writes them, e.g. `4.85 <= x <= 5.15`.
+
+    What was measured is a number, text, a flag or JSON data: several clients cannot read a field of many types.
+    """
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: Annotated[str, Field(min_length=1)]
-    value: Annotated[Any, Field(description="Number, text, boolean or list")] = None
+    value: Annotated[float, Field(description="Or text, flag, data")] = 0
+    text: str = ""
+    flag: bool = False
+    data: Annotated[str, Field(description="JSON list or object")] = ""
     units: str = ""
     limits: Annotated[str, Field(description="4.85 <= x <= 5.15, or expected text")] = ""
     outcome: Annotated[Literal["", "pass", "fail", "unset"], Field(description="Empty: judged by limits")] = ""
+
+    def measured(self) -> Any:
+        """What was measured; None when nothing was. Raises BadInput when several are given, or data is not JSON."""
+        given = self.model_fields_set & {"value", "text", "flag", "data"}
+        if len(given) > 1:
+            raise BadInput("A measurement has several values", "", f"Give one of {', '.join(sorted(given))}.")
+        if given != {"data"}:
+            return getattr(self, given.pop()) if given else None
+        try:
+            return json.loads(self.data)
+        except ValueError:
+            raise BadInput("A measurement's data is not JSON", "", "Put plain text into text.") from None
 
 
 class PhaseIn(BaseModel):
@@ -57,12 +76,11 @@ async def create_run(
     procedure_name: str = "",
     sub_units: Annotated[list[str], Field(description="Serial numbers")] = [],
     notes: str = "",
-    service: Annotated[str, Field(description="Needed if several take runs")] = "",
+    service: str = "",
 ) -> CreatedRun:
     """Record a finished production run of a unit, with its phases and measurements.
 
-    Not for starting tests on a device: run_tests does that. The unit is created if it is new. get_failed_cases(run_id)
-    reads a failed run back.
+    Does not start tests: run_tests does. A new unit is created. get_failed_cases(run_id) reads a failed run back.
     """
     sink = call.lab.one(RunSink, service)
     start, end = _span(started_at, ended_at, phases)
@@ -109,7 +127,8 @@ def _phases(phases: list[PhaseIn], start: datetime) -> tuple[NewPhase, ...]:
 
 def _measurement(given: MeasurementIn) -> NewMeasurement:
     limits = Limits.parse(given.limits) if given.limits else Limits()
-    kept = limits.allow(given.value)
+    value = given.measured()
+    kept = limits.allow(value)
     broken = kept is False and given.outcome == "pass"
     if broken or (kept and not limits.expected and given.outcome == "fail"):
         raise BadInput(
@@ -117,11 +136,11 @@ def _measurement(given: MeasurementIn) -> NewMeasurement:
             f"Its value lies {'outside' if broken else 'within'} its limits",
             "Correct value, limits or outcome; leave outcome out to have it worked out.",
         )
-    outcome = given.outcome or _judged(given.value, limits, kept)
-    return NewMeasurement(given.name, outcome, given.value, given.units, limits.lower, limits.upper, limits.expected)
+    outcome = given.outcome or _judged(value, limits, kept)
+    return NewMeasurement(given.name, outcome, value, given.units, limits.lower, limits.upper, limits.expected)
 
 
-def _judged(value: Any, limits: Limits, kept: bool | None) -> Literal["pass", "fail", "unset"]:
+def _judged(value: object, limits: Limits, kept: bool | None) -> Literal["pass", "fail", "unset"]:
     """TofuPilot's rule: fail when a limit is broken, unset without a value, pass for a value without limits."""
     if value is None:
         return "unset"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from typing import Any
 
 from testlab_tools.limits import Limits
 from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
@@ -49,8 +51,22 @@ def _measurement(m: NewMeasurement) -> dict[str, object]:
         "limits": str(Limits(m.lower, m.upper, m.expected)),
         "outcome": m.outcome,
     }
-    value = {} if m.value is None else {"value": m.value}
-    return _filled(given) | value
+    return _filled(given) | _measured(m.value)
+
+
+def _measured(value: Any) -> dict[str, object]:
+    """The argument for a value of its type."""
+    match value:
+        case None:
+            return {}
+        case bool():
+            return {"flag": value}
+        case int() | float():
+            return {"value": value}
+        case str():
+            return {"text": value}
+        case _:
+            return {"data": json.dumps(value, ensure_ascii=False)}
 
 
 def _filled(given: dict[str, object]) -> dict[str, object]:

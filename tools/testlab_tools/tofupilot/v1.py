@@ -74,8 +74,6 @@ class TofuPilotV1(TofuPilotApi, RunArchive, RunSink):
         created = decode(reply, Created)
         return CreatedRun(
             run_id=self.handle(f"{_native(run.serial_number)}/{created.id}"),
-            outcome=run.outcome,
-            unit=run.serial_number,
             procedure=run.procedure_id,
             note=_lossy(run),
             next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",

@@ -89,8 +89,6 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         self.checked(reply, "run", "Check serial_number, part_number and the phases' times.")
         return CreatedRun(
             run_id=self.handle(decode(reply, Created).id),
-            outcome=run.outcome,
-            unit=run.serial_number,
             procedure=procedure.name,
             next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
         )
