@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from random import Random
 
 from testlab_sim.production import effects as fx
@@ -11,6 +12,7 @@ from testlab_sim.production.records import Batch, Part, Procedure, Revision, Run
 
 DAY = 86400.0
 _OPERATORS = ("you@lab.example", "colleague@lab.example", "Night shift")
+_STARTED = attrgetter("started")
 _LAST_ENTRY = 0.5 * DAY
 _OFFSETS = {"FVT1": 0.0, "EOL1": 4 * 3600.0, "EMC1": 7 * 3600.0}
 
@@ -57,12 +59,16 @@ class Line:
         for procedure, maker in zip(self.procedures, self._makers, strict=True):
             if procedure.short == gap:
                 continue
-            offset = _OFFSETS[procedure.short]
+            at = entered + _OFFSETS[procedure.short]
             if swapped and procedure.short == "EOL1":
-                offset = -2 * 3600.0
-            if not maker.verdict(unit, entered + offset):
+                at = entered - 2 * 3600.0
+            elif unit.runs:
+                at = max(at, unit.runs[-1].ended + 600.0)
+            if not maker.verdict(unit, at):
                 self.entries.append((unit, entered, False))
                 return
+        if swapped:
+            unit.runs.sort(key=_STARTED)
         self.entries.append((unit, entered, True))
 
     def _maker(self, procedure: Procedure) -> _Maker:

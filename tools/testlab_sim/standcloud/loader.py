@@ -38,6 +38,7 @@ async def _report(request: Request) -> dict[str, Any]:
         for key in _NEEDED
         if report.get(key) is None
     ]
+    issues += _misfits(report)
     if report.get("status") not in (None, *_STATUSES):
         issues.append(
             {"type": "enum", "loc": ["body", "status"], "msg": f"Input should be one of {', '.join(_STATUSES)}"}
@@ -45,6 +46,14 @@ async def _report(request: Request) -> dict[str, Any]:
     if issues:
         raise Refusal(422, issues)
     return report
+
+
+def _misfits(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Fields of the wrong type."""
+    kinds: dict[str, tuple[type, ...]] = dict.fromkeys(("dut", "test_stand", "modules"), (dict,))
+    kinds |= dict.fromkeys(("start_time", "stop_time"), (int, float))
+    wrong = [key for key, kind in kinds.items() if report.get(key) is not None and not isinstance(report[key], kind)]
+    return [{"type": "type_error", "loc": ["body", key], "msg": "Input has the wrong type"} for key in wrong]
 
 
 def _row(stands: Stands, report: dict[str, Any]) -> TestRow:

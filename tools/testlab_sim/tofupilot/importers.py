@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ def import_report(
         drafts = reader(history, data, now)
     except Unreadable as error:
         raise Refusal(422, f"{importer} import failed: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
+        raise Refusal(422, f"{importer} import failed: damaged report ({error})") from None
     if not files:
         for draft in drafts:
             history.uploads.drop(draft.detail.attachments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from operator import eq, ge, gt, le, lt, ne
-from typing import Any
+from typing import Any, cast
 
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Detail, Measurement, Procedure, Run, Station, Unit, Validator
@@ -151,7 +151,7 @@ def limits_to_validators(item: Measurement, low: float | None, high: float | Non
 def judge(operator: str, limit: float, item: Measurement) -> str:
     """PASS or FAIL for a number, or for a list of numbers all together; UNSET where there is none."""
     value: Any = item.value
-    values: list[Any] = value if isinstance(value, list) else [value]
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
     if not values or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return "UNSET"
     test = _COMPARISONS.get(operator, eq)

@@ -67,8 +67,8 @@ def _phases(items: list[dict[str, Any]], started: float) -> list[Phase]:
     phases: list[Phase] = []
     for item in items:
         name = text_in(item, "name")
-        begun = float(item["start_time_millis"]) / 1000 if item.get("start_time_millis") else started
-        ended = float(item["end_time_millis"]) / 1000 if item.get("end_time_millis") else begun
+        begun = (_number(item, "start_time_millis") or started * 1000) / 1000
+        ended = (_number(item, "end_time_millis") or begun * 1000) / 1000
         retry = seen.get(name, 0)
         seen[name] = retry + 1
         measurements = [_measurement(m) for m in _objects(item, "measurements")]
@@ -131,7 +131,7 @@ def _logs(items: list[dict[str, Any]]) -> list[LogLine]:
             parse_instant(str(item.get("timestamp")), "timestamp"),
             str(item.get("message", "")),
             str(item.get("source_file", "")),
-            int(item.get("line_number") or 0),
+            int(_number(item, "line_number") or 0),
         )
         for item in items
     ]
