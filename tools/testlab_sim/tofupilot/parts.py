@@ -14,7 +14,7 @@ from testlab_sim.tofupilot.intake import check_identifier
 from testlab_sim.tofupilot.paging import page
 from testlab_sim.tofupilot.query import Query
 from testlab_sim.tofupilot.runs import merged
-from testlab_sim.tofupilot.service import Refusal, body_of, operation, reply, text_in
+from testlab_sim.tofupilot.service import Refusal, body_of, metadata_in, operation, reply, text_in
 from testlab_sim.tofupilot.shapes import stamp
 from testlab_sim.world import World
 
@@ -68,7 +68,7 @@ async def create_part(request: Request, world: World) -> Response:
     if number.upper() in history.parts:
         raise Refusal(409, f"Part {number} already exists")
     part = history.part_of(number, now, str(body.get("name") or ""))
-    part.metadata = merged({}, body.get("metadata") or {})
+    part.metadata = merged({}, metadata_in(body))
     history.revision_of(part, str(body.get("revision_number") or ""), now)
     return reply({"id": part.id})
 
@@ -93,7 +93,7 @@ async def update_part(request: Request, world: World) -> Response:
         part.part_number = number
         history.parts[number.upper()] = part
     part.name = str(body.get("name") or part.name)
-    part.metadata = merged(part.metadata, body.get("metadata") or {})
+    part.metadata = merged(part.metadata, metadata_in(body))
     updated = stamp(world.clock.now())
     return reply({"id": part.id, "number": part.part_number, "name": part.name, "updated_at": updated})
 
@@ -117,7 +117,7 @@ async def create_revision(request: Request, world: World) -> Response:
     if number.upper() in part.revisions:
         raise Refusal(409, f"Revision {number} of part {part.part_number} already exists")
     revision = world.production.revision_of(part, number, world.clock.now())
-    revision.metadata = merged({}, body.get("metadata") or {})
+    revision.metadata = merged({}, metadata_in(body))
     return reply({"id": revision.id})
 
 
@@ -151,7 +151,7 @@ async def update_revision(request: Request, world: World) -> Response:
         del part.revisions[revision.name.upper()]
         revision.name = number
         part.revisions[number.upper()] = revision
-    revision.metadata = merged(revision.metadata, body.get("metadata") or {})
+    revision.metadata = merged(revision.metadata, metadata_in(body))
     return reply({"id": revision.id})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.paging import page
 from testlab_sim.tofupilot.query import Query
 from testlab_sim.tofupilot.run_filters import RUN_SORTS, SHARED, matching, own_tests, run_tests
-from testlab_sim.tofupilot.service import Refusal, body_of, caller, invalid, operation, reply, text_in
+from testlab_sim.tofupilot.service import Refusal, body_of, caller, invalid, metadata_in, operation, reply, text_in
 from testlab_sim.tofupilot.shapes import run_head, run_whole
 from testlab_sim.world import World
 
@@ -111,8 +111,10 @@ async def get_run(request: Request, world: World) -> Response:
 async def update_run(request: Request, world: World) -> Response:
     """Attach uploaded files to a run."""
     run = find_run(world.production, request.path_params["id"])
-    body = await body_of(request)
-    received = [files.received(world, uuid) for uuid in body.get("attachments") or ()]
+    uuids: Any = (await body_of(request)).get("attachments") or []
+    if not isinstance(uuids, list):
+        raise invalid("attachments", "expected a list of ids")
+    received = [files.received(world, str(uuid)) for uuid in cast("list[Any]", uuids)]
     run.attachments = [*(run.attachments or ()), *received]
     return reply({"id": run.id})
 
@@ -122,8 +124,7 @@ async def update_run_metadata(request: Request, world: World) -> Response:
     """Set keys of a run's metadata; a null takes the key away."""
     history = world.production
     run = find_run(history, request.path_params["id"])
-    changes: dict[str, Any] = (await body_of(request)).get("metadata") or {}
-    run.metadata = merged(history.metadata(run), changes)
+    run.metadata = merged(history.metadata(run), metadata_in(await body_of(request)))
     return reply({"id": run.id})
 
 

@@ -42,7 +42,8 @@ def refused(request: Request, refusal: Refusal) -> Response:
     v1's clients read the message only under a `Content-Type` of exactly `application/json` (tofupilot 1.12.1).
     """
     if "/api/v1/" in request.url.path:
-        return JSONResponse({"error": {"message": refusal.message}}, refusal.status)
+        told = [issue["message"] for issue in refusal.issues] or [refusal.message]
+        return JSONResponse({"error": {"message": "; ".join(told)}}, refusal.status)
     issues = refusal.issues or [{"message": refusal.message}]
     body = {"message": refusal.message, "code": CODES.get(refusal.status, "INTERNAL_SERVER_ERROR"), "issues": issues}
     return JSONResponse(body, refusal.status)
@@ -111,6 +112,26 @@ def text_in(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise invalid(key, "expected a non-empty string")
     return value
+
+
+def objects_in(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """An optional list of objects of the body."""
+    items: Any = body.get(key) or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in cast("list[Any]", items)):
+        raise invalid(key, "expected a list of objects")
+    return cast("list[dict[str, Any]]", items)
+
+
+def metadata_in(body: Mapping[str, Any]) -> dict[str, str | float | bool | None]:
+    """The body's optional `metadata`: keys with strings, numbers, booleans, or null to take one away."""
+    found: Any = body.get("metadata") or {}
+    if not isinstance(found, dict):
+        raise invalid("metadata", "expected an object")
+    metadata = cast("dict[str, Any]", found)
+    for key, value in metadata.items():
+        if value is not None and not isinstance(value, str | int | float | bool):
+            raise invalid("metadata", f"{key} must be a string, number or boolean")
+    return metadata
 
 
 def invalid(key: str, message: str) -> Refusal:

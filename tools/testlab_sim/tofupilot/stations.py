@@ -20,6 +20,7 @@ from testlab_sim.tofupilot.service import (
     caller,
     email,
     identity,
+    metadata_in,
     operation,
     reply,
     text_in,
@@ -64,7 +65,7 @@ async def create_station(request: Request, world: World) -> Response:
     name, linked = text_in(body, "name"), body.get("procedure_id")
     procedures = [find_procedure(history, str(linked))] if linked else []
     number = history.next_number()
-    station = Station(number, name, f"sim-station-{number}", procedures, merged({}, body.get("metadata") or {}))
+    station = Station(number, name, f"sim-station-{number}", procedures, merged({}, metadata_in(body)))
     history.stations[station.id] = station
     return reply({"id": station.id})
 
@@ -105,7 +106,7 @@ async def update_station(request: Request, world: World) -> Response:
     """Change a station's name or metadata."""
     station, body = _find(request, world), await body_of(request)
     station.name = text_in(body, "name") if body.get("name") is not None else station.name
-    station.metadata = merged(station.metadata, body.get("metadata") or {})
+    station.metadata = merged(station.metadata, metadata_in(body))
     return reply({"id": station.id, "name": station.name})
 
 

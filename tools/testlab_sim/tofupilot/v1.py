@@ -12,7 +12,7 @@ from testlab_sim.production.records import Attachment, Procedure, Run, Unit
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.importers import import_report
 from testlab_sim.tofupilot.intake import record
-from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, body_of, caller, operation, text_in
+from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, body_of, caller, objects_in, operation, text_in
 from testlab_sim.tofupilot.v1_shapes import documented, draft_of, typed
 from testlab_sim.world import World
 
@@ -73,7 +73,7 @@ async def update_unit_v1(request: Request, world: World) -> Response:
     """Add sub-units to a unit (v1)."""
     history = world.production
     unit = _unit(history, request.path_params["serial_number"])
-    wanted: list[dict[str, Any]] = (await body_of(request)).get("sub_units") or []
+    wanted = objects_in(await body_of(request), "sub_units")
     for child in [_unit(history, text_in(item, "serial_number")) for item in wanted]:
         if child is unit:
             raise Refusal(400, "A unit cannot be its own sub-unit")

@@ -8,7 +8,7 @@ from testlab_sim.production.history import History
 from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Procedure, Run
 from testlab_sim.tofupilot.intake import Draft, limits_to_validators
 from testlab_sim.tofupilot.query import duration, parse_duration, parse_instant
-from testlab_sim.tofupilot.service import Refusal, text_in
+from testlab_sim.tofupilot.service import Refusal, objects_in, text_in
 from testlab_sim.tofupilot.shapes import final_attempts, run_head, stamp, validator
 from testlab_sim.tofupilot.shapes import phase as v2_phase
 
@@ -33,10 +33,12 @@ def draft_of(body: dict[str, Any], procedure: Procedure, now: float) -> Draft:
     under_test = cast("dict[str, Any]", unit)
     seconds = parse_duration(str(body["duration"]), "duration") if body.get("duration") else 0.0
     started = parse_instant(str(body["started_at"]), "started_at") if body.get("started_at") else now - seconds
-    phases = _phases(_objects(body, "phases"), started)
+    phases = _phases(objects_in(body, "phases"), started)
     if not seconds and phases:
         seconds = max(0.0, max(phase.ended for phase in phases) - started)
-    variables = cast("dict[str, Any]", body.get("report_variables") or {})
+    variables: Any = body.get("report_variables") or {}
+    if not isinstance(variables, dict):
+        raise Refusal(400, "report_variables: expected an object")
     return Draft(
         procedure,
         text_in(under_test, "serial_number"),
@@ -49,17 +51,10 @@ def draft_of(body: dict[str, Any], procedure: Procedure, now: float) -> Draft:
         str(under_test.get("batch_number") or ""),
         str(body.get("procedure_version") or ""),
         "",
-        [text_in(item, "serial_number") for item in _objects(body, "sub_units")],
-        {key: str(value) for key, value in variables.items()},
-        detail=Detail(phases + _steps(_objects(body, "steps")), _logs(_objects(body, "logs"))),
+        [text_in(item, "serial_number") for item in objects_in(body, "sub_units")],
+        {key: str(value) for key, value in cast("dict[str, Any]", variables).items()},
+        detail=Detail(phases + _steps(objects_in(body, "steps")), _logs(objects_in(body, "logs"))),
     )
-
-
-def _objects(body: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    value: Any = body.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in cast("list[Any]", value)):
-        raise Refusal(400, f"{key}: expected a list of objects")
-    return cast("list[dict[str, Any]]", value)
 
 
 def _phases(items: list[dict[str, Any]], started: float) -> list[Phase]:
@@ -71,7 +66,7 @@ def _phases(items: list[dict[str, Any]], started: float) -> list[Phase]:
         ended = (_number(item, "end_time_millis") or begun * 1000) / 1000
         retry = seen.get(name, 0)
         seen[name] = retry + 1
-        measurements = [_measurement(m) for m in _objects(item, "measurements")]
+        measurements = [_measurement(m) for m in objects_in(item, "measurements")]
         outcome = _outcome(item, "phase")
         phases.append(Phase(name, outcome, begun, ended, retry, measurements, item.get("docstring")))
     return phases
@@ -90,8 +85,13 @@ def _measurement(item: dict[str, Any]) -> Measurement:
     if not made.validators:
         from testlab_sim.tofupilot.limits import validators_of
 
-        made.validators = validators_of([str(text) for text in item.get("validators") or ()], made)
+        made.validators = validators_of(_texts(item.get("validators")), made)
     return made
+
+
+def _texts(value: Any) -> list[str]:
+    """The items of a list as text; anything else is no list."""
+    return [str(text) for text in cast("list[Any]", value)] if isinstance(value, list) else []
 
 
 def _number(item: dict[str, Any], key: str) -> float | None:
