@@ -27,7 +27,7 @@ class MeasurementIn(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: Annotated[str, Field(min_length=1)]
-    value: Annotated[float, Field(description="Or text, flag, data")] = 0
+    value: Annotated[float, Field(description="Or text, flag, data", allow_inf_nan=False)] = 0
     text: str = ""
     flag: bool = False
     data: Annotated[str, Field(description="JSON list or object")] = ""
@@ -43,8 +43,8 @@ class MeasurementIn(BaseModel):
         if given != {"data"}:
             return getattr(self, given.pop()) if given else None
         try:
-            return json.loads(self.data)
-        except ValueError:
+            return json.loads(self.data, parse_constant=_refused)
+        except (ValueError, RecursionError):
             raise BadInput("A measurement's data is not JSON", "", "Put plain text into text.") from None
 
 
@@ -101,6 +101,11 @@ async def create_run(
         sub_units=tuple(sub_units),
     )
     return await sink.create_run(run)
+
+
+def _refused(constant: str) -> None:
+    """NaN and infinities are no JSON: a service could not read them."""
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _span(started_at: str, ended_at: str, phases: list[PhaseIn]) -> tuple[datetime, datetime]:

@@ -54,6 +54,10 @@ def _measurement(m: NewMeasurement) -> dict[str, object]:
     return _filled(given) | _measured(m.value)
 
 
+_EXACT = 2**53
+"""Integers beyond it are not all exact as `value`, which is a double."""
+
+
 def _measured(value: Any) -> dict[str, object]:
     """The argument for a value of its type."""
     match value:
@@ -61,7 +65,7 @@ def _measured(value: Any) -> dict[str, object]:
             return {}
         case bool():
             return {"flag": value}
-        case int() | float():
+        case int() | float() if abs(value) <= _EXACT:
             return {"value": value}
         case str():
             return {"text": value}
