@@ -1,0 +1,1 @@
+"""Pinboard: results of hand tests, pinned up by people."""
