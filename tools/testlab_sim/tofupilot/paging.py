@@ -12,7 +12,7 @@ from testlab_sim.tofupilot.query import DEFAULT_LIMIT, MAX_LIMIT, Query
 from testlab_sim.tofupilot.service import reply
 
 T = TypeVar("T")
-O = TypeVar("O")  # noqa: E741
+Owner = TypeVar("Owner")
 
 _CEILING = 2**53
 _PER_OWNER = 1 << 16
@@ -31,7 +31,10 @@ def bounds(query: Query) -> tuple[int, int]:
 
 
 def nested_page(
-    query: Query, owners: Sequence[O], parts: Callable[[O], Iterable[T]], shape: Callable[[O, T], dict[str, Any]]
+    query: Query,
+    owners: Sequence[Owner],
+    parts: Callable[[Owner], Iterable[T]],
+    shape: Callable[[Owner, T], dict[str, Any]],
 ) -> Response:
     """One page of the parts of `owners` in order. The cursor holds owner and part, so no earlier owner is opened."""
     limit, cursor = bounds(query)
