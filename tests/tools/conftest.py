@@ -40,10 +40,14 @@ class Asked:
 
 @dataclass
 class Origin:
-    """An HTTP/1.1 server, one request per connection. `answer` says what it sends: bytes, or None to reset."""
+    """An HTTP/1.1 server, one request per connection. `answer` says what it sends: bytes, or None to reset.
+
+    After the answer it sends what stands in `trickle` again and again, each after as many seconds as it says.
+    """
 
     url: str = ""
     answer: Callable[[Asked], Awaitable[bytes | None]] | None = None
+    trickle: tuple[float, bytes] | None = None
     asked: list[Asked] = field(default_factory=lambda: list[Asked]())
     open: int = 0
     most_open: int = 0
@@ -54,9 +58,9 @@ class Origin:
     def reply(status: int = 200, body: object = None, **headers: str) -> bytes:
         """A response; `body` is sent as JSON unless it is bytes. Underscores in header names stand for dashes."""
         content = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
-        lines = [f"HTTP/1.1 {status} X", "Connection: close"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        said = {"Content-Type": "application/json", "Content-Length": str(len(content)), **said}
+        lines = [f"HTTP/1.1 {status} X", "Connection: close", *(f"{name}: {value}" for name, value in said.items())]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
 
     def answers(self, *replies: bytes | None) -> None:
@@ -94,6 +98,10 @@ class Origin:
                     _reset(writer)
                 else:
                     writer.write(content)
+                    await writer.drain()
+                while self.trickle:
+                    await asyncio.sleep(self.trickle[0])
+                    writer.write(self.trickle[1])
                     await writer.drain()
             finally:
                 writer.close()

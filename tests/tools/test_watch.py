@@ -272,14 +272,14 @@ def test_an_error_that_comes_when_nobody_waits_makes_no_noise(hurried: Hurried, 
     noise: list[dict[str, Any]] = []
 
     async def late() -> bool:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0.7)
         raise BadReply("portal", "late")
 
     async def scene() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=0.5)
         rack.poll = late
-        job = await watch(rack, await rack.get_job(UID), 1, quiet)
+        job = await watch(rack, await rack.get_job(UID), 5, quiet)
         assert job.finished
         await asyncio.sleep(5)
         del rack, job

@@ -135,6 +135,15 @@ async def test_a_service_that_does_not_answer_in_time_is_down(origin: Any, clien
     assert len(origin.asked) == 2
 
 
+async def test_an_answer_that_trickles_for_ever_is_given_up(origin: Any, client_of: ClientOf) -> None:
+    origin.answers(origin.reply(200, b"", Content_Length="1000000"))
+    origin.trickle = (0.05, b" ")
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ServiceDown, match="It took too long to answer"):
+            await client_of(origin.url, timeout_seconds=0.3, retry=RetryPolicy(attempts=1)).get("/a")
+
+
 async def test_time_spent_waiting_for_answers_counts_against_the_bound(origin: Any, client_of: ClientOf) -> None:
     async def never(_: object) -> bytes:
         await asyncio.Event().wait()

@@ -241,6 +241,7 @@ def test_the_same_report_has_the_same_ref_however_it_is_indented() -> None:
 
     assert read_openhtf(content).ref == read_openhtf(content).ref
     assert read_openhtf(json.dumps(json.loads(content)).encode()).ref == read_openhtf(content).ref
+    assert read_openhtf(json.dumps(json.loads(content), sort_keys=True).encode()).ref == read_openhtf(content).ref
     assert read_openhtf(b"\xef\xbb\xbf" + content).ref == read_openhtf(content).ref
 
 
