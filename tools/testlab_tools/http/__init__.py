@@ -1,7 +1,20 @@
 """HTTP to a service: one client per service for the life of the process, with manners."""
 
-from testlab_tools.http.client import Endpoint, Reply, ServiceClient, clock_skew
+from testlab_tools.http.client import ServiceClient
 from testlab_tools.http.credentials import Credentials, Scheme, Token
+from testlab_tools.http.endpoint import Endpoint
+from testlab_tools.http.reply import Reply, clock_skew
 from testlab_tools.http.retry import RetryPolicy
+from testlab_tools.http.stream import Stream
 
-__all__ = ["Credentials", "Endpoint", "Reply", "RetryPolicy", "Scheme", "ServiceClient", "Token", "clock_skew"]
+__all__ = [
+    "Credentials",
+    "Endpoint",
+    "Reply",
+    "RetryPolicy",
+    "Scheme",
+    "ServiceClient",
+    "Stream",
+    "Token",
+    "clock_skew",
+]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
+from testlab_tools.errors import LabError, ServiceDown
+
+T = TypeVar("T")
 RETRIED = frozenset({429, 502, 503, 504})
 
 
@@ -30,6 +35,35 @@ class RetryPolicy:
         """Seconds before try number `attempt + 1` (the first try is 1): doubling, with half of it random."""
         ceiling = self.first_wait_s * 2 ** (attempt - 1)
         return ceiling * (0.5 + 0.5 * self.jitter())
+
+    async def run(self, attempt: Callable[[], Awaitable[T]], sleep: Callable[[float], Awaitable[None]]) -> T:
+        """The result of `attempt()`, tried until it raises neither Again nor ServiceDown, or the bounds are reached."""
+        spent = 0.0
+        for number in range(1, self.attempts + 1):
+            begun = time.monotonic()
+            wait = self.backoff(number)
+            try:
+                return await attempt()
+            except Again as again:
+                failure = again.failure
+                wait = wait if again.asked is None else again.asked
+            except ServiceDown as error:
+                failure = error
+            spent += time.monotonic() - begun
+            if number == self.attempts or spent + wait > self.longest_wait_s:
+                raise failure
+            await sleep(wait)
+            spent += wait
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+class Again(Exception):
+    """An answer that may be another later: `failure` if it is not, `asked` the seconds the service asks to wait."""
+
+    def __init__(self, failure: LabError, asked: float | None) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.asked = asked
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

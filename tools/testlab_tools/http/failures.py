@@ -1,0 +1,93 @@
+"""What is said when a service does not answer as it should: never its own words, an address or a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx2
+
+from testlab_tools.errors import AnswerLost, BadReply, ConfigError, LabError, RateLimited, ServiceDown
+from testlab_tools.http.retry import Again, retry_after
+
+
+def failure_of(service: str, error: Exception) -> LabError:
+    """The failure of a read behind an exception of httpx2, or behind a timeout."""
+    if isinstance(error, httpx2.InvalidURL):
+        return ConfigError(f"Service {service}'s url is not a URL", "", "Mend it in the config file.")
+    return ServiceDown(
+        service,
+        f"Service {service} cannot be reached",
+        _cause(error),
+        f"Nothing is known about its state. Check the network and [services.{service}] url.",
+    )
+
+
+def lost(service: str, method: str, why: str | Exception) -> AnswerLost:
+    """A change that was sent and got no answer of the service's own."""
+    return AnswerLost(
+        service,
+        f"Service {service} was sent the change ({method}) and did not answer",
+        why if isinstance(why, str) else _cause(why),
+        "It may or may not have happened: look before you try again.",
+    )
+
+
+def broken_off(service: str, received: int, error: Exception) -> ServiceDown:
+    """A body that began to come and did not end."""
+    return ServiceDown(
+        service,
+        f"Service {service} broke off after {received} bytes",
+        _cause(error),
+        "What came is not whole. Call again.",
+    )
+
+
+def too_large(service: str, most_bytes: int) -> BadReply:
+    """A body larger than the bound on it."""
+    return BadReply(service, f"Service {service} sent more than {most_bytes // 2**20} MB", "It was cut off")
+
+
+def overloaded(service: str, status: int, headers: Mapping[str, str]) -> Again:
+    """An answer to be asked for again, with what to say if it stays so."""
+    asked = retry_after(headers)
+    when = "" if asked is None else f"It asks to wait {asked:.0f} s"
+    if status == 429:
+        pause = f"Call again in {max(1, round(asked))} s." if asked else "Wait a few seconds and call again."
+        return Again(RateLimited(service, f"Service {service} is limiting requests", when, pause, asked or 0), asked)
+    down = ServiceDown(
+        service,
+        f"Service {service} is not available (HTTP {status})",
+        when,
+        "Call again later; `testlab-mcp doctor` shows its state.",
+    )
+    return Again(down, asked)
+
+
+def refuse_redirect(service: str, status: int) -> None:
+    """Raise BadReply for a redirect: following it could take the token elsewhere."""
+    if 300 <= status < 400:
+        raise BadReply(
+            service,
+            f"Service {service} answered with a redirect ({status})",
+            "Redirects are not followed, so that the token goes nowhere else",
+            f"Set [services.{service}] url to the address the service really has.",
+        )
+
+
+def _cause(error: Exception) -> str:
+    return _CAUSES.get(type(error).__name__, type(error).__name__)
+
+
+_CAUSES = {
+    "ConnectError": "The connection was refused, or its name or certificate is wrong",
+    "ConnectTimeout": "Connecting took too long",
+    "PoolTimeout": "All connections stayed busy",
+    "ReadTimeout": "It took too long to answer",
+    "TimeoutError": "It took too long to answer",
+    "WriteTimeout": "It took too long to take the request",
+    "ReadError": "The connection broke",
+    "WriteError": "The connection broke",
+    "CloseError": "The connection broke",
+    "RemoteProtocolError": "The connection was closed, or the answer was not HTTP",
+    "DecodingError": "The answer's compression is damaged",
+}
