@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import anyio
 
 from testlab_mcp.config import Config, find_config, load_config, parse_config
 from testlab_mcp.exposure import Policy
 from testlab_tools.errors import ConfigError
+from testlab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
 
 
 def serve(config_file: str, demo: bool, http: str) -> int:
@@ -27,14 +34,32 @@ def serve(config_file: str, demo: bool, http: str) -> int:
         from testlab_mcp.app import build_server
 
         config = read()
-        server = build_server(config.lab(), policy_of(config), config.folders())
+        lab = config.lab()
+        server = build_server(lab, policy_of(config), config.folders())
         if http:
             from testlab_mcp.streamable import serve_http
 
             serve_http(server, host, port)
         else:
-            anyio.run(server.run_stdio_async)
+            anyio.run(_serve_stdio, server, lab, stack)
     return 0
+
+
+async def _serve_stdio(server: MCPServer[None], lab: Lab, stack: ExitStack) -> None:
+    """Until standard input closes or a signal comes; either way the reservations made here are released."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(_stop_on_signal, lab, stack)
+        await server.run_stdio_async()
+        group.cancel_scope.cancel()
+
+
+async def _stop_on_signal(lab: Lab, stack: ExitStack) -> None:
+    """The SDK reads standard input in a thread that nothing can interrupt, so the process ends from here."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            await lab.aclose()
+            stack.close()
+            os._exit(0)
 
 
 def policy_of(config: Config) -> Policy:

@@ -1,4 +1,4 @@
-"""Stb-tester as a farm of nodes: "Test farm node information", "Reservations" and "Screenshots" of its REST API."""
+"""Stb-tester's nodes and their screens: "Test farm node information" and "Screenshots" of its REST API."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from testlab_tools.capabilities import Image, NodeFarm
-from testlab_tools.errors import Conflict, NotFound, Refused
+from testlab_tools.capabilities import Image
+from testlab_tools.errors import Conflict
 from testlab_tools.http import Reply
 from testlab_tools.models import JobBrief, Node, NodeState, Reservation
-from testlab_tools.stbtester.models import JobStatus, NodeStatus, ReservationEntry, ReservationsReply
+from testlab_tools.stbtester.models import JobStatus, NodeStatus, ReservationEntry
 from testlab_tools.stbtester.portal import Portal, path_of
 from testlab_tools.times import iso
 from testlab_tools.wire import decode
@@ -19,30 +19,14 @@ OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
 
 
-class Nodes(Portal, NodeFarm):
-    """Lists, reserves and looks at nodes."""
+class Nodes(Portal):
+    """Lists nodes, looks at their screens, and says who has them."""
 
     async def list_nodes(self) -> list[Node]:
-        return [self._node(status) for status in await self._statuses()]
+        return [self._node(status) for status in await self.statuses()]
 
     async def get_node(self, node_id: str, detail: bool = False) -> Node:
         return self._node(await self.node_status(node_id), detail)
-
-    async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int) -> list[Reservation]:
-        body = {"node_ids": list(node_ids), "message": message, "duration_secs": duration_s}
-        reply = await self.client.send("POST", "/api/v2/reservations", body=body)
-        if reply.status == 409:
-            raise await self.conflict(node_ids)
-        self.checked(reply, "node among those to reserve", "list_nodes shows all nodes.")
-        return [self._reservation(entry) for entry in decode(reply, ReservationsReply).reservations]
-
-    async def end_reservation(self, reservation_id: str) -> None:
-        if not reservation_id.isdecimal():
-            raise NotFound(f"{self.name} has no such reservation", "", "list_nodes shows reservations and their ids.")
-        reply = await self.client.send("DELETE", f"/api/v2/reservations/{reservation_id}")
-        if reply.status == 403:
-            raise await self._not_yours(reservation_id, reply)
-        self.checked(reply, "reservation", "list_nodes shows reservations and their ids.")
 
     async def screenshot(self, node_id: str, thumbnail: bool = False) -> Image:
         name = "thumbnail.jpg" if thumbnail else "screenshot.png"
@@ -56,7 +40,7 @@ class Nodes(Portal, NodeFarm):
 
     async def conflict(self, node_ids: Sequence[str]) -> Conflict:
         """Why nodes cannot be had: who holds them or what runs, and which others of their type are free."""
-        statuses = {s.node_id: s for s in await self._statuses()}
+        statuses = {s.node_id: s for s in await self.statuses()}
         wanted = [statuses[n] for n in node_ids if n in statuses]
         taken = [s for s in wanted if not s.available]
         types = {s.device_type for s in taken}
@@ -68,20 +52,9 @@ class Nodes(Portal, NodeFarm):
             f"Free nodes of the same device type: {', '.join(free)}." if free else "No node of the same type is free.",
         )
 
-    async def _statuses(self) -> list[NodeStatus]:
+    async def statuses(self) -> list[NodeStatus]:
+        """Every node as the portal tells it."""
         return decode(self.checked(await self.client.get("/api/v2/nodes"), "the list of nodes"), list[NodeStatus])
-
-    async def _not_yours(self, reservation_id: str, reply: Reply) -> Exception:
-        """403 is a bad token or somebody else's reservation: with a bad token the list is refused as well."""
-        held = [s.reservation for s in await self._statuses() if s.reservation]
-        mine = next((r for r in held if str(r.reservation_id) == reservation_id), None)
-        if mine is None or mine.reserved_by_you:
-            return self.failure(reply, "ending the reservation")
-        return Refused(
-            f"Reservation {self.handle(reservation_id)} is held by another user, and only its holder can end it",
-            "",
-            "Ask the holder; list_nodes shows who it is and until when.",
-        )
 
     def _node(self, status: NodeStatus, detail: bool = False) -> Node:
         state = _state(status)
@@ -90,7 +63,7 @@ class Nodes(Portal, NodeFarm):
             state=state,
             name=status.friendly_name or "",
             device_type=status.device_type or "",
-            reservation=self._reservation(status.reservation) if status.reservation else None,
+            reservation=self.reservation_noun(status.reservation) if status.reservation else None,
             job=self._job(status.job) if status.job and (detail or status.job.status == "running") else None,
             last_used_by=status.last_used_by or "",
             last_used_at=status.last_used_time,
@@ -98,7 +71,8 @@ class Nodes(Portal, NodeFarm):
             detail=_detail(status) if detail else {},
         )
 
-    def _reservation(self, entry: ReservationEntry) -> Reservation:
+    def reservation_noun(self, entry: ReservationEntry) -> Reservation:
+        """A reservation in the lab's words."""
         return Reservation(
             reservation_id=self.handle(str(entry.reservation_id)),
             node_id=self.handle(entry.node_id),
@@ -138,13 +112,13 @@ def _holding(status: NodeStatus) -> str:
         return f"Node {status.node_id} is already reserved by you{until}"
     if held:
         until = f" until {iso(held.expires)}" if held.expires else " without end"
-        return f"Node {status.node_id} is reserved by {_login(held.username)}{until}"
+        return f"Node {status.node_id} is reserved by {login_of(held.username)}{until}"
     if status.job and status.job.status == "running":
         return f"Node {status.node_id} is running job {status.job.job_uid}"
     return f"Node {status.node_id} is {_state(status)}"
 
 
-def _login(name: str) -> str:
+def login_of(name: str) -> str:
     """A user name, if it looks like one: anything else stays out of our sentences."""
     plain = name.isascii() and len(name) <= 40 and all(c.isalnum() or c in "._-@" for c in name)
     return name if plain else "another user"
