@@ -10,14 +10,18 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from testlab_mcp import __version__
+from testlab_mcp.agreement import agreed
 from testlab_mcp.arguments import Arguments, output_schema
 from testlab_mcp.exposure import Policy, exposed, refusal
 from testlab_mcp.results import error_result, result_of
@@ -25,9 +29,12 @@ from testlab_tools.catalog import all_tools
 from testlab_tools.errors import LabError
 from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
-from testlab_tools.registry import Call, Picture, ToolSpec
+from testlab_tools.registry import Access, Call, Picture, ToolSpec
 
 logger = logging.getLogger("testlab_mcp")
+
+CALL_SECONDS = 50
+"""No call holds longer: most clients give up at 60. A wait of 45 and the reads around it fit in."""
 
 INSTRUCTIONS = (
     "A test lab. Ids are handles, <service>:<id>; pass them back as they are. Fields named in a result's `untrusted` "
@@ -42,6 +49,7 @@ class Deps:
 
     lab: Lab
     files: Folders
+    access: Access = "operate"
 
 
 class LabTool(Tool):
@@ -87,11 +95,21 @@ class LabTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call the handler, shape the answer. An error of the lab's own is an answer, not an exception."""
-        call = Call(self._deps.lab, self._deps.files, context.report_progress)
+        call = Call(self._deps.lab, self._deps.files, context.report_progress, self._deps.access)
         try:
-            value = await self._spec.handler(call, **self._arguments.validate(arguments))
+            valid = self._arguments.validate(arguments)
+            if self._spec.asks is not None:
+                question = await self._spec.asks(call, **valid)
+                if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
+                    return pending
+            with anyio.fail_after(CALL_SECONDS):
+                value = await self._spec.handler(call, **valid)
         except LabError as error:
             return error_result(self.name, error)
+        except TimeoutError:
+            return error_result(self.name, _too_long(self._spec))
+        except (MCPError, ToolError):
+            raise
         except Exception:
             logger.exception("%s failed in a way nobody foresaw", self.name)
             unforeseen = LabError("Something went wrong inside this server", "", "Its log (stderr) has the details.")
@@ -101,7 +119,7 @@ class LabTool(Tool):
 
 def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
     """A server whose tools are those that `policy` exposes over the services of `lab`."""
-    deps = Deps(lab, files)
+    deps = Deps(lab, files, policy.access)
     services = list(lab.services.values())
     tools = all_tools()
     hidden = {tool.name: refusal(tool, services, policy) for tool in tools}
@@ -131,6 +149,13 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
         middleware=[explain_unlisted],
         log_level="WARNING",
     )
+
+
+def _too_long(spec: ToolSpec) -> LabError:
+    what = f"It took longer than {CALL_SECONDS} s, and was given up"
+    if spec.hints.read_only:
+        return LabError(what, "", "Ask for less: a shorter span, a smaller limit, one service.")
+    return LabError(what, "", "What it was to change may or may not have happened: look before you try again.")
 
 
 def _no_such_tool(name: str, hidden: Mapping[str, str]) -> str:

@@ -11,9 +11,11 @@ from testlab_mcp.config import find_config, load_config
 from testlab_mcp.exposure import exposed
 from testlab_mcp.serve import policy_of
 from testlab_mcp.terminal import paint, table
-from testlab_tools.capabilities import Service
+from testlab_tools.capabilities import NodeFarm, Service
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
+from testlab_tools.models import Reservation
+from testlab_tools.times import iso
 
 SKEW_SECONDS = 60
 """A clock further off than this puts runs into the wrong window of a question about time."""
@@ -29,6 +31,7 @@ class Finding(NamedTuple):
     clock: str
     account: str
     remedy: str = ""
+    held: Sequence[Reservation] = ()
 
 
 def doctor(config_file: str) -> int:
@@ -44,6 +47,11 @@ def doctor(config_file: str) -> int:
     findings = asyncio.run(examine(services))
     head = ("service", "kind", "reached", "token", "clock", "account")
     print(table(head, [finding[:6] for finding in findings]))
+    for held in (reservation for finding in findings for reservation in finding.held):
+        until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
+        print(
+            f"\n{paint('you hold', 'bold')} {held.node_id} {until} (reservation {held.reservation_id}): {held.message}"
+        )
     ill = [finding for finding in findings if finding.remedy]
     for finding in ill:
         print(f"\n{paint(finding.service, 'bold')}: {finding.remedy}")
@@ -75,4 +83,14 @@ async def _examine(service: Service) -> Finding:
     skew = health.clock_skew_s
     clock = "not said" if skew is None else "ok" if abs(skew) <= SKEW_SECONDS else f"{skew:+.0f} s"
     remedy = "" if clock in ("ok", "not said") else "Its clock and this machine's differ: check time synchronisation."
-    return Finding(service.name, service.kind, "yes", "ok", clock, health.account, remedy)
+    held = await _held(service) if isinstance(service, NodeFarm) else ()
+    return Finding(service.name, service.kind, "yes", "ok", clock, health.account, remedy, held)
+
+
+async def _held(farm: NodeFarm) -> Sequence[Reservation]:
+    """The reservations of the token's user, whoever made them: a forgotten one blocks a colleague."""
+    try:
+        nodes = await farm.list_nodes()
+    except LabError:
+        return ()
+    return [node.reservation for node in nodes if node.reservation and node.reservation.yours]

@@ -11,24 +11,31 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from testlab_tools.capabilities import Image
 from testlab_tools.errors import LabError
 from testlab_tools.models import Noun
-from testlab_tools.registry import Picture
+from testlab_tools.registry import Illustrated, Picture
 from testlab_tools.untrusted import FROM_LAB
 
 
-def result_of(value: Noun | Picture) -> CallToolResult:
+def result_of(value: Noun | Picture | Illustrated[Any]) -> CallToolResult:
     """A success. Some clients show the model only the structure, others only the text: both are whole."""
     if isinstance(value, Picture):
-        image = ImageContent(
-            type="image", data=base64.b64encode(value.image.data).decode(), mime_type=value.image.media_type
-        )
-        return CallToolResult(content=[image, TextContent(type="text", text=value.facts)])
+        return CallToolResult(content=[_block(value.image), TextContent(type="text", text=value.facts)])
+    if isinstance(value, Illustrated):
+        result = result_of(value.noun)
+        if value.image is not None:
+            result.content.insert(0, _block(value.image))
+        return result
     data: dict[str, Any] = value.model_dump(mode="json", exclude_defaults=True)
     if fields := untrusted_fields(type(value)):
         data["untrusted"] = list(fields)
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+
+def _block(image: Image) -> ImageContent:
+    return ImageContent(type="image", data=base64.b64encode(image.data).decode(), mime_type=image.media_type)
 
 
 def error_result(tool: str, error: LabError) -> CallToolResult:

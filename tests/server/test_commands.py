@@ -59,6 +59,7 @@ def test_doctor_finds_nothing_wrong_with_the_simulated_lab(
     assert re.search(r"factory +tofupilot +yes +ok +ok", printed)
     assert re.search(r"cloud +standcloud +yes +ok +ok", printed)
     assert "sim-token" not in printed
+    assert re.search(r"you hold portal:stb-tester-\S+ until \S+ \(reservation portal:\d+\)", printed)
 
 
 def test_doctor_says_what_is_wrong_with_each_service(

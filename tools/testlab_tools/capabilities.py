@@ -6,12 +6,14 @@ Ids going in are native; ids in what comes out are handles (`Service.handle`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, NamedTuple
 
 from testlab_tools.http import ServiceClient
 from testlab_tools.models import CreatedRun, FailedRun, Job, Node, Reservation, Run
 from testlab_tools.questions import NewRun, RunQuery, TestOrder
+from testlab_tools.records import RunDetail
 
 
 class Service(ABC):
@@ -59,8 +61,36 @@ class Image(NamedTuple):
     media_type: str
 
 
+class JobOwner(NamedTuple):
+    """Who started a job: `yours` is None when it cannot be told, `login` empty when no name is known."""
+
+    yours: bool | None
+    login: str = ""
+
+
+class KeptFile(NamedTuple):
+    """A file that a run kept, with its name as the service has it: it may hold anything. `size` is in bytes."""
+
+    name: str
+    size: int | None = None
+
+
+class Download(NamedTuple):
+    """A file as it comes, to be read once, within the context that gave it."""
+
+    chunks: AsyncIterator[bytes]
+
+
+class Export(NamedTuple):
+    """What was written: `runs` in the report, of `listed` that the service lists, asked for in `pages`."""
+
+    runs: int
+    listed: int
+    pages: int
+
+
 class RunArchive(Service):
-    """Holds runs: list them, and say what failed in one."""
+    """Holds runs: list them, tell of one, and say what failed in it."""
 
     @abstractmethod
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
@@ -70,9 +100,43 @@ class RunArchive(Service):
     async def failures(self, run_id: str) -> list[FailedRun]:
         """The run with its failed cases (none when it passed); for a job's id, its runs that did not pass."""
 
+    @abstractmethod
+    async def get_run(self, run_id: str) -> RunDetail:
+        """All that the service tells of one run."""
+
     def owns_run(self, run_id: str) -> bool:
         """Whether a bare id has the shape of this service's run ids."""
         return bool(run_id)
+
+
+class LogKeeper(Service):
+    """Keeps the logs of runs."""
+
+    @abstractmethod
+    def open_log(self, run_id: str, tz: str) -> AbstractAsyncContextManager[Download]:
+        """A run's log, UTF-8 lines; `tz` is the Olson name of the zone for its timestamps."""
+
+
+class ArtifactKeeper(Service):
+    """Keeps files that runs made."""
+
+    @abstractmethod
+    async def list_artifacts(self, run_id: str) -> list[KeptFile]:
+        """The files a run kept, by name."""
+
+    @abstractmethod
+    def open_artifact(self, run_id: str, name: str) -> AbstractAsyncContextManager[Download]:
+        """One of these files, named as `list_artifacts` does."""
+
+
+class RunExport(Service):
+    """Writes reports of many runs."""
+
+    @abstractmethod
+    async def export_runs(
+        self, query: RunQuery, form: Literal["csv", "junit"], write: Callable[[bytes], Awaitable[None]]
+    ) -> Export:
+        """Write all runs that match, newest first, none twice: a CSV table or one JUnit XML document."""
 
 
 class RunSink(Service):
@@ -95,8 +159,20 @@ class NodeFarm(Service):
         """One node; `detail` adds its configuration."""
 
     @abstractmethod
-    async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int) -> list[Reservation]:
-        """Hold all the nodes or none. Raises Conflict when one is busy or held."""
+    async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
+        """Hold all the nodes or none; without a duration, until ended. Raises Conflict when one is busy or held."""
+
+    @abstractmethod
+    async def reservation(self, reservation_id: str) -> Reservation:
+        """A reservation as it stands. Raises NotFound when it has ended or never was."""
+
+    @abstractmethod
+    async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:
+        """Move its expiry by so many seconds. Raises Refused when somebody else holds it."""
+
+    @abstractmethod
+    async def interrupt_reservation(self, reservation_id: str, message: str) -> None:
+        """End somebody else's reservation; they are shown the message."""
 
     @abstractmethod
     async def end_reservation(self, reservation_id: str) -> None:
@@ -111,6 +187,14 @@ class NodeFarm(Service):
         """What it showed at the end of a run."""
 
 
+class RemoteControl(Service):
+    """Presses keys of a device's remote control."""
+
+    @abstractmethod
+    async def press_key(self, node_id: str, key: str, remote_control: str, test_pack_revision: str) -> None:
+        """Press one key. Raises Conflict when the node is busy or held by another."""
+
+
 class JobRunner(Service):
     """Runs test jobs on nodes."""
 
@@ -119,8 +203,8 @@ class JobRunner(Service):
         """Start a job and return at once. Raises Conflict when the node is busy or held by another."""
 
     @abstractmethod
-    async def get_job(self, job_uid: str) -> Job:
-        """The job as it stands."""
+    async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+        """The job as it stands; asked once, without retries, by a caller that is not `patient`."""
 
     @abstractmethod
     async def node_job(self, node_id: str) -> Job:
@@ -132,4 +216,25 @@ class JobRunner(Service):
 
     @abstractmethod
     async def await_job(self, job_uid: str) -> bool:
-        """Hold until the job ends or the service lets go; True when it has ended."""
+        """Hold until the job ends or the service lets go; True when it has ended. Asked once, without retries."""
+
+    @abstractmethod
+    async def stop_job(self, job_uid: str) -> bool:
+        """Stop the job and hold until it has or the service lets go; True when it has stopped.
+
+        Asking again does no harm. Raises Refused when somebody else holds the node.
+        """
+
+    @abstractmethod
+    async def job_owner(self, job_uid: str) -> JobOwner:
+        """Who started a running job, as far as the service's own records prove it."""
+
+
+class TestPack(Service):
+    """Holds the test cases that jobs can run."""
+
+    __test__ = False
+
+    @abstractmethod
+    async def list_test_cases(self, revision: str) -> list[str]:
+        """Names of all test cases of a revision, in the service's order. Raises NotFound when there is no such."""

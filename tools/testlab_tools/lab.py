@@ -9,6 +9,8 @@ from typing import TypeVar
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import BadInput, Unsupported
 from testlab_tools.handles import Handle
+from testlab_tools.holding import Holding
+from testlab_tools.watch import Watches
 
 C = TypeVar("C", bound=Service)
 
@@ -21,6 +23,8 @@ class Lab:
 
     def __init__(self, services: Iterable[Service]) -> None:
         self.services = {service.name: service for service in services}
+        self.holding = Holding()
+        self.watches = Watches()
 
     def offering(self, capability: type[C], service: str = "") -> list[C]:
         """All services with a capability, or the one named.
@@ -72,8 +76,13 @@ class Lab:
             )
         return able[0], native
 
+    def native(self, handle: str) -> str:
+        """The native id in a handle of ours."""
+        return Handle.parse(handle, self.services).native
+
     async def aclose(self) -> None:
-        """Release every service's connections."""
+        """Release the reservations made here, then every service's connections."""
+        await self.holding.release()
         for service in self.services.values():
             await service.aclose()
 

@@ -137,7 +137,15 @@ class Ended(Noun):
 
     reservation_id: str
     ended: bool
-    note: str = ""
+    next: str = ""
+
+
+class Pressed(Noun):
+    """A key that was pressed."""
+
+    node_id: str
+    key: str
+    next: str = ""
 
 
 class JobBrief(Noun):
@@ -194,3 +202,26 @@ class Job(Noun):
     def done(self) -> int:
         """Tests that have finished so far."""
         return self.passed + self.failed + self.errored
+
+
+class StoppedJob(Noun):
+    """A job that was told to stop: `stopped` once it has. `done` of its `total` tests had finished."""
+
+    job_uid: str
+    node_id: str
+    stopped: bool
+    done: int
+    total: int
+    note: str = ""
+    next: str = ""
+
+
+class TestCases(Noun):
+    """A page of test case names; `total` counts all that match. `cursor` fetches the next page."""
+
+    __test__ = False
+
+    test_cases: list[Untrusted]
+    total: int
+    cursor: str = ""
+    next: str = ""

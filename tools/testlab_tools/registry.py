@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from testlab_tools.capabilities import Image, Service
 from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
 from testlab_tools.models import Noun
+from testlab_tools.watch import Progress
 
 Access = Literal["observe", "operate", "admin"]
 Toolset = Literal["runs", "units", "nodes", "jobs", "production", "insight", "deliveries"]
+N = TypeVar("N", bound=Noun)
 LEVELS: tuple[Access, ...] = ("observe", "operate", "admin")
-Progress = Callable[[float, float, str], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Hints:
 LOOK = Hints(read_only=True, destructive=False, idempotent=True)
 ADD = Hints(read_only=False, destructive=False, idempotent=False)
 END = Hints(read_only=False, destructive=False, idempotent=True)
+DESTROY = Hints(read_only=False, destructive=True, idempotent=True)
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,43 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Illustrated(Generic[N]):
+    """A noun, with an image beside it if there is one: the model gets both."""
+
+    noun: N
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
 class Call:
-    """One call of a tool: the lab it asks, the files it may touch, where to report progress (done, total, words)."""
+    """One call of a tool: the lab it asks, the files it may touch, where to report progress (done, total, words), and
+    the caller's access level."""
 
     lab: Lab
     files: Folders
     progress: Progress
+    access: Access = "operate"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked before a tool goes ahead, from facts fetched now.
+
+    `quoted` is what somebody else wrote and the person should see; it goes into the question and nowhere else. `target`
+    is the name that `confirm` must repeat where the client cannot ask anybody.
+    """
+
+    text: str
+    target: str
+    quoted: str = ""
 
 
 @dataclass(frozen=True)
 class ToolSpec:
     """A tool. `needs`: it is listed when a configured service has one of these capabilities.
 
-    The handler takes a `Call` and the tool's arguments; its docstring is what the model reads.
+    The handler takes a `Call` and the tool's arguments; its docstring is what the model reads. A tool that `asks` first
+    has an argument `confirm`, and goes ahead only when a person has agreed to the question.
     """
 
     name: str
@@ -63,6 +89,7 @@ class ToolSpec:
     hints: Hints
     handler: Callable[..., Awaitable[Any]]
     returns: type[Noun] | type[Picture]
+    asks: Callable[..., Awaitable[Question]] | None = None
 
     @property
     def description(self) -> str:
@@ -72,7 +99,12 @@ class ToolSpec:
 
 
 def tool(
-    *, toolset: Toolset, access: Access, needs: type[Service], hints: Hints
+    *,
+    toolset: Toolset,
+    access: Access,
+    needs: type[Service],
+    hints: Hints,
+    asks: Callable[..., Awaitable[Question]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], ToolSpec]:
     """Make a tool of an async function.
 
@@ -83,6 +115,8 @@ def tool(
 
     def make(handler: Callable[..., Awaitable[Any]]) -> ToolSpec:
         returns = get_type_hints(handler)["return"]
-        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns)
+        if get_origin(returns) is Illustrated:
+            (returns,) = get_args(returns)
+        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns, asks)
 
     return make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testlab_tools.catalog import jobs, nodes, production, reservations, runs
+from testlab_tools.catalog import exports, files, jobs, nodes, production, remote, reservations, runs
 from testlab_tools.registry import ToolSpec
 
 
@@ -10,12 +10,21 @@ def all_tools() -> tuple[ToolSpec, ...]:
     """Every tool there is, whatever is configured or allowed."""
     return (
         runs.list_runs,
+        runs.get_run,
         runs.get_failed_cases,
+        files.read_log,
+        files.get_artifact,
+        exports.export_runs,
         nodes.list_nodes,
         nodes.grab_screenshot,
         reservations.reserve_nodes,
+        reservations.extend_reservation,
         reservations.end_reservation,
+        reservations.interrupt_reservation,
+        remote.press_key,
+        jobs.list_test_cases,
         jobs.run_tests,
         jobs.get_job,
+        jobs.stop_job,
         production.create_run,
     )

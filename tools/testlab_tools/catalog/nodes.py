@@ -9,7 +9,6 @@ from pydantic import Field
 
 from testlab_tools.capabilities import NodeFarm, RunArchive
 from testlab_tools.errors import BadInput, LabError, NotFound
-from testlab_tools.handles import Handle
 from testlab_tools.models import Node, NodeList, ServiceShare
 from testlab_tools.pictures import shown
 from testlab_tools.registry import LOOK, Call, Picture, tool
@@ -34,11 +33,11 @@ async def list_nodes(
     if len(errors) == len(answers):
         raise errors[0]
     every = [node for answer in answers if not isinstance(answer, LabError) for node in answer]
-    wanted = {Handle.parse(n, call.lab.services).native for n in node_ids}
-    unknown = wanted - {Handle.parse(n.node_id, call.lab.services).native for n in every}
+    wanted = {str(farm.handle(native)) for farm, native in (call.lab.owner(n, NodeFarm) for n in node_ids)}
+    unknown = wanted - {node.node_id for node in every}
     if unknown and not errors:
         raise NotFound("Some of node_ids do not exist", "", "list_nodes without node_ids shows all.")
-    chosen = [n for n in every if _fits(n, available, text, wanted, call)]
+    chosen = [n for n in every if _fits(n, available, text, wanted)]
     if detail:
         chosen = await asyncio.gather(*(_detailed(call, node) for node in chosen))
     shares = [
@@ -87,12 +86,10 @@ async def _detailed(call: Call, node: Node) -> Node:
     return await farm.get_node(native, detail=True)
 
 
-def _fits(node: Node, available: bool, text: str, wanted: set[str], call: Call) -> bool:
+def _fits(node: Node, available: bool, text: str, wanted: set[str]) -> bool:
     words = f"{node.node_id} {node.name} {node.device_type}".casefold()
     return (
-        (not available or node.state == "free")
-        and text.casefold() in words
-        and (not wanted or Handle.parse(node.node_id, call.lab.services).native in wanted)
+        (not available or node.state == "free") and text.casefold() in words and (not wanted or node.node_id in wanted)
     )
 
 

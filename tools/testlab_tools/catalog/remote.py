@@ -20,7 +20,7 @@ async def press_key(
     remote_control: Annotated[str, Field(description="Empty: the test pack's default")] = "",
     test_pack_revision: str = "",
 ) -> Pressed:
-    """Press one key of the device's remote control, by hand as it were; the node must not be busy.
+    """Press one key of the device's remote control; the node must be free or reserved by you.
 
     Does not say what happened: grab_screenshot shows it. For a series of steps write a test and run_tests.
     """

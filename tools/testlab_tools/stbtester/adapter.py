@@ -9,16 +9,20 @@ token_env = "STBT_AUTH_TOKEN"      # portal, user menu: "Generate new access tok
 from __future__ import annotations
 
 from testlab_tools.settings import ServiceSettings
+from testlab_tools.stbtester.export import Reports
+from testlab_tools.stbtester.files import Files
 from testlab_tools.stbtester.jobs import Jobs
-from testlab_tools.stbtester.runs import Results
+from testlab_tools.stbtester.remote import Remote
+from testlab_tools.stbtester.reservations import Reservations
+from testlab_tools.stbtester.test_pack import Pack
 
 
 class Settings(ServiceSettings):
     """Keys of a `kind = "stbtester"` table: those every service takes."""
 
 
-class StbTester(Results, Jobs):
-    """A portal: an archive of runs, a farm of nodes, and a runner of jobs on them."""
+class StbTester(Reports, Files, Reservations, Remote, Pack, Jobs):
+    """A portal: an archive of runs and what they left, a farm of nodes, a test pack, and a runner of jobs."""
 
 
 def connect(name: str, settings: Settings) -> StbTester:

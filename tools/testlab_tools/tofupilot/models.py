@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
-from testlab_tools.times import Moment
+from testlab_tools.times import Moment, seconds
 from testlab_tools.wire import Wire
 
 RunOutcome = Literal["PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED"]
@@ -22,10 +22,29 @@ class Named(Wire):
     name: str
 
 
+class Version(Wire):
+    """The version of a procedure."""
+
+    tag: str
+
+
+class Procedure(Named):
+    """The procedure of a run."""
+
+    version: Version | None = None
+
+
+class Numbered(Wire):
+    """`{id, number}`, as revisions and batches stand in a run."""
+
+    number: str
+
+
 class Part(Wire):
     """The part of a unit."""
 
     number: str
+    revision: Numbered | None = None
 
 
 class Unit(Wire):
@@ -34,6 +53,14 @@ class Unit(Wire):
     serial_number: str
     sample: Literal["golden", "failing", "ignored"] | None = None
     part: Part | None = None
+    batch: Numbered | None = None
+
+
+class Person(Wire):
+    """Who operated or uploaded a run."""
+
+    name: str | None = None
+    email: str | None = None
 
 
 class RunRow(Wire):
@@ -43,7 +70,7 @@ class RunRow(Wire):
     started_at: Moment
     ended_at: Moment
     outcome: RunOutcome
-    procedure: Named
+    procedure: Procedure
     unit: Unit
     created_by_station: Named | None = None
 
@@ -102,12 +129,23 @@ class Attachment(Wire):
     """A file kept with a run; its `download_url` is presigned and is not read."""
 
     name: str
+    size: int | None = None
 
 
-class RunDetail(RunRow):
+class SubUnit(Wire):
+    """A unit built into the one of a run."""
+
+    serial_number: str
+
+
+class WholeRun(RunRow):
     """`GET /v2/runs/{id}`."""
 
     docstring: str | None = None
+    operated_by: Person | None = None
+    created_by_user: Person | None = None
+    sub_units: list[SubUnit] | None = None
+    metadata: dict[str, Any] | None = None
     phases: list[PhaseRow] | None = None
     logs: list[LogRow] | None = None
     attachments: list[Attachment] | None = None
@@ -161,13 +199,18 @@ class V1Phase(Wire):
     measurements: list[V1Measurement] = []
 
 
+def _length(value: Any) -> Any:
+    return seconds(value) if isinstance(value, str) else value
+
+
 class V1Run(Wire):
     """An element of `GET /v1/runs?serial_number=`. The document shows no id; some servers send one."""
 
     id: str = ""
     started_at: Annotated[Moment, Field(validation_alias=AliasChoices("startedAt", "started_at"))]
-    duration: str | None = None
+    duration: Annotated[float | None, BeforeValidator(_length)] = None
     status: V1Status | None = None
     run_passed: bool | None = None
     procedure: Named | str | None = None
+    created_by: Annotated[Person | None, Field(validation_alias=AliasChoices("createdBy", "created_by_user"))] = None
     phases: list[V1Phase] = []

@@ -12,8 +12,9 @@ from testlab_tools.errors import BadReply, NotFound, Unsupported
 from testlab_tools.http import Reply, clock_skew
 from testlab_tools.models import CreatedRun, FailedRun, Outcome, Run
 from testlab_tools.questions import NewMeasurement, NewPhase, NewRun, RunQuery
-from testlab_tools.times import seconds
+from testlab_tools.records import RunDetail
 from testlab_tools.tofupilot.api import SENT, SENT_MEASUREMENT, TofuPilotApi
+from testlab_tools.tofupilot.details import v1_detail
 from testlab_tools.tofupilot.models import Created, Named, V1Run
 from testlab_tools.tofupilot.phases import cases
 from testlab_tools.wire import decode, decode_value
@@ -56,12 +57,12 @@ class TofuPilotV1(TofuPilotApi, RunArchive, RunSink):
             run.position = str(skip + n + 1)
         return Runs(page, more=len(found) > skip + limit, total=len(found))
 
+    async def get_run(self, run_id: str) -> RunDetail:
+        serial, row = await self._row(run_id)
+        return v1_detail(self._run(serial, row), row)
+
     async def failures(self, run_id: str) -> list[FailedRun]:
-        serial, _, key = run_id.partition("/")
-        serial = unquote(serial)
-        row = next((r for r in await self._rows(serial) if key in (r.id, r.started_at.isoformat())), None)
-        if row is None:
-            raise NotFound(f"{self.name} has no such run", "", "list_runs(unit=…) shows the runs of a unit.")
+        serial, row = await self._row(run_id)
         every = cases(row.phases)
         failed = [case for case in every if case.outcome in ("fail", "error")]
         return [FailedRun(**self._run(serial, row).model_dump(), cases=failed, cases_run=len(every))]
@@ -79,6 +80,14 @@ class TofuPilotV1(TofuPilotApi, RunArchive, RunSink):
             next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
         )
 
+    async def _row(self, run_id: str) -> tuple[str, V1Run]:
+        serial, _, key = run_id.partition("/")
+        serial = unquote(serial)
+        for row in await self._rows(serial):
+            if key in (row.id, row.started_at.isoformat()):
+                return serial, row
+        raise NotFound(f"{self.name} has no such run", "", "list_runs(unit=…) shows the runs of a unit.")
+
     async def _rows(self, serial: str) -> list[V1Run]:
         reply = await self.client.get("/api/v1/runs", {"serial_number": serial})
         if reply.status == 404 and _says_error(reply):
@@ -91,7 +100,7 @@ class TofuPilotV1(TofuPilotApi, RunArchive, RunSink):
             outcome=_outcome(row),
             test=row.procedure.name if isinstance(row.procedure, Named) else row.procedure or "",
             started_at=row.started_at,
-            duration_s=round(seconds(row.duration), 1) if row.duration else 0,
+            duration_s=round(row.duration or 0, 1),
             unit=serial,
         )
 

@@ -14,8 +14,10 @@ from testlab_tools.http import clock_skew
 from testlab_tools.limits import Limits
 from testlab_tools.models import CreatedRun, FailedRun, Run
 from testlab_tools.questions import NewMeasurement, NewPhase, NewRun, RunQuery
+from testlab_tools.records import RunDetail
 from testlab_tools.tofupilot.api import SENT, SENT_MEASUREMENT, TofuPilotApi, checked_identifier
-from testlab_tools.tofupilot.models import Created, Named, Procedures, RunDetail, RunRow, RunRows, Who
+from testlab_tools.tofupilot.details import v2_detail
+from testlab_tools.tofupilot.models import Created, Named, Procedures, RunRow, RunRows, Who, WholeRun
 from testlab_tools.tofupilot.phases import OUTCOMES, cases
 from testlab_tools.untrusted import capped
 from testlab_tools.wire import decode
@@ -60,13 +62,12 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
                 return Runs(runs[:limit], more=len(runs) > limit or following is not None)
             cursor, index = str(following), 0
 
+    async def get_run(self, run_id: str) -> RunDetail:
+        row = await self._whole(run_id)
+        return v2_detail(self._run(row, ""), row)
+
     async def failures(self, run_id: str) -> list[FailedRun]:
-        if not _is_uuid(run_id):
-            raise NotFound(
-                f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs there are."
-            )
-        reply = await self.client.get(f"/api/v2/runs/{run_id}")
-        run = decode(self.checked(reply, "run", "list_runs shows the runs there are."), RunDetail)
+        run = await self._whole(run_id)
         every = cases(run.phases or [])
         errors = [line.message for line in run.logs or [] if line.level in ("ERROR", "CRITICAL")]
         said = errors[-1] if errors else run.docstring or ""
@@ -92,6 +93,14 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
             procedure=procedure.name,
             next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
         )
+
+    async def _whole(self, run_id: str) -> WholeRun:
+        if not _is_uuid(run_id):
+            raise NotFound(
+                f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs there are."
+            )
+        reply = await self.client.get(f"/api/v2/runs/{run_id}")
+        return decode(self.checked(reply, "run", "list_runs shows the runs there are."), WholeRun)
 
     async def _page(self, params: dict[str, Any], cursor: str) -> RunRows:
         at = {"cursor": cursor} if cursor else {}
