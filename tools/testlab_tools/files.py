@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from testlab_tools.errors import BadInput, Refused
+from testlab_tools.transfers import Transfers
+from testlab_tools.writing import refused
 
 
 @dataclass(frozen=True)
 class Folders:
-    """The folders a tool may write to; a relative path means the first of them."""
+    """The folders a tool may write to, and the files now being written; a relative path means the first folder."""
 
     save_to: Sequence[Path]
+    transfers: Transfers = field(default_factory=Transfers, compare=False)
 
     def to_write(self, path: str) -> Path | None:
         """Where to write, symlinks and `..` resolved; None for an empty path.
@@ -47,6 +50,5 @@ def write(path: Path, data: bytes) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadInput(f"The file cannot be saved there ({reason})", "", "Give another save_to.") from None
+        raise refused(error) from None
     return str(path)

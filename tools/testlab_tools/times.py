@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BeforeValidator, PlainSerializer
 
 from testlab_tools.errors import BadInput
 
 _RELATIVE = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
+_ZONE = re.compile(r"[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*")
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(
     r"(?P<sign>-)?P(?:(?P<days>[\d.]+)D)?(?:T(?:(?P<hours>[\d.]+)H)?(?:(?P<minutes>[\d.]+)M)?(?:(?P<seconds>[\d.]+)S)?)?"
@@ -40,6 +43,25 @@ def parse_time(text: str, argument: str, now: datetime | None = None) -> datetim
 def utc(moment: datetime) -> datetime:
     """The same moment in UTC; one without a zone is taken as UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def checked_zone(name: str, argument: str) -> str:
+    """The name, if the Olson database has it (`America/Denver`); any that looks like one where there is no database.
+
+    Raises:
+        BadInput: naming `argument` and the nearest zones.
+    """
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        known = available_timezones()
+    else:
+        return name
+    if not known and _ZONE.fullmatch(name):
+        return name
+    near = get_close_matches(name, known, n=2)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "For example Europe/London or America/Denver."
+    raise BadInput(f"{argument} is not the name of a time zone", "", hint)
 
 
 def iso(moment: datetime) -> str:

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import RunArchive
-from testlab_tools.catalog.arguments import AnyOutcome, Cursor, Limit, Service, Since, Until
+from testlab_tools.catalog.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
 from testlab_tools.errors import BadInput
 from testlab_tools.merged import list_merged
 from testlab_tools.models import FailedCases, RunPage
 from testlab_tools.questions import RunQuery
+from testlab_tools.records import RunDetail, shortened
 from testlab_tools.registry import LOOK, Call, tool
 from testlab_tools.times import parse_time
 
@@ -53,6 +54,18 @@ async def list_runs(
     )
     question = "\n".join((service, outcome, unit, part, test, station, since, until, filter, sort))
     return await list_merged(archives, query, limit, cursor, question)
+
+
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
+async def get_run(
+    call: Call, run_id: RunId, include: list[Literal["cases", "measurements", "tags", "artifacts"]] = []
+) -> RunDetail:
+    """Get one run: outcome, reason, who ran it, revision, batch, category, link; steps and more with include.
+
+    get_failed_cases is shorter on why it failed.
+    """
+    archive, native = call.lab.owner(run_id, RunArchive, lambda archive, run: archive.owns_run(run))
+    return shortened(await archive.get_run(native), include)
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)

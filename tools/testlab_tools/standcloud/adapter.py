@@ -24,6 +24,7 @@ from testlab_tools.http.retry import retry_after
 from testlab_tools.limits import Limits
 from testlab_tools.models import Case, FailedRun, Measurement, Outcome, Run
 from testlab_tools.questions import RunQuery
+from testlab_tools.records import KnownRun, RunDetail, labels
 from testlab_tools.settings import ServiceSettings
 from testlab_tools.standcloud.models import CaseMeasurement, FailedCaseRow, TestRunRow, outcome
 from testlab_tools.times import utc
@@ -68,18 +69,35 @@ class StandCloud(RunArchive):
         runs = [self._run(decode_value(reply, row, TestRunRow)) for _, row in rest[:limit]]
         return Runs(runs, more=len(rest) > limit, total=len(inside))
 
+    async def get_run(self, run_id: str) -> RunDetail:
+        row = await self._row(run_id)
+        run = self._run(row)
+        failed = [] if run.outcome == "pass" else await self._failed_cases(run_id)
+        return RunDetail(
+            run=KnownRun(**run.model_dump(), batch=row.batch_number or ""),
+            tags=labels(row.dut_info or {}, row.test_stand_info or {}, row.test_run_artifact or {}),
+            cases=failed,
+            note="StandCloud tells only of failed cases, and keeps no files.",
+        )
+
     async def failures(self, run_id: str) -> list[FailedRun]:
-        path = f"{self._root}/test_run/{quote(run_id, safe='')}"
-        reply = self._checked(await self.client.get(path), "test run")
+        run = self._run(await self._row(run_id))
+        failed = [] if run.outcome == "pass" else await self._failed_cases(run_id)
+        return [FailedRun(**run.model_dump(), cases=failed)]
+
+    async def _row(self, run_id: str) -> TestRunRow:
+        reply = self._checked(await self.client.get(self._path(run_id)), "test run")
         body = _listed(reply)
         if not body:
             raise NotFound(f"{self.name} has no such test run", "", "list_runs shows the runs there are.")
-        run = self._run(decode_value(reply, body[0], TestRunRow))
-        if run.outcome == "pass":
-            return [FailedRun(**run.model_dump(), cases=[])]
-        reply = self._checked(await self.client.get(f"{path}/failed_case"), "test run's failed cases")
-        cases = [_case(row) for row in decode_value(reply, _listed(reply), list[FailedCaseRow])]
-        return [FailedRun(**run.model_dump(), cases=cases)]
+        return decode_value(reply, body[0], TestRunRow)
+
+    async def _failed_cases(self, run_id: str) -> list[Case]:
+        reply = self._checked(await self.client.get(f"{self._path(run_id)}/failed_case"), "test run's failed cases")
+        return [_case(row) for row in decode_value(reply, _listed(reply), list[FailedCaseRow])]
+
+    def _path(self, run_id: str) -> str:
+        return f"{self._root}/test_run/{quote(run_id, safe='')}"
 
     def _run(self, row: TestRunRow) -> Run:
         length = row.duration.total_seconds() if row.duration else 0

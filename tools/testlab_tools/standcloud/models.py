@@ -57,6 +57,10 @@ class TestRunRow(Wire):
     duration: Annotated[timedelta | None, BeforeValidator(_length)] = None
     test_stand_name: str = ""
     test_stand_hw_id: str = ""
+    batch_number: str | None = None
+    dut_info: dict[str, Any] | None = None
+    test_stand_info: dict[str, Any] | None = None
+    test_run_artifact: dict[str, Any] | None = None
 
 
 class CaseMeasurement(Wire):

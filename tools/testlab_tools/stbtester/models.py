@@ -41,6 +41,8 @@ class ResultDetail(ResultRow):
     tags: dict[str, Any] = {}
     username: str | None = None
     job_category: str | None = None
+    test_pack_branch: str | None = None
+    triage_url: str | None = None
 
 
 class ResultCounts(Wire):
@@ -75,6 +77,7 @@ class ReservationEntry(Wire):
     reservation_id: int
     node_id: str
     username: str
+    start_time: Moment | None = None
     expires: Moment | None = None
     message: str = ""
     reserved_by_you: bool

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from testlab_tools.capabilities import RunArchive, Runs
-from testlab_tools.errors import Unsupported
+from testlab_tools.errors import BadReply, Unsupported
 from testlab_tools.models import Case, FailedRun, Run
 from testlab_tools.questions import RunQuery
+from testlab_tools.records import Artifact, KnownRun, RunDetail, labels
 from testlab_tools.stbtester.models import ResultDetail, ResultRow
 from testlab_tools.stbtester.portal import Portal, path_of
-from testlab_tools.times import iso
+from testlab_tools.stbtester.results import ROW_LIMIT, around, expression, matches, result_path
 from testlab_tools.wire import decode
-
-ROW_LIMIT = 2_000
-"""`GET /api/v2/results` returns the first 2,000 matches and no cursor ("Get list of test results", Notes)."""
 
 DETAILED_FAILURES = 20
 """A job's failures beyond these are listed without traceback, to bound the requests of one call."""
+
+REQUESTS = 5
+"""The most lists one page is put together from."""
 
 
 class Results(Portal, RunArchive):
@@ -37,36 +38,94 @@ class Results(Portal, RunArchive):
             )
         if query.outcome not in ("", "pass", "fail", "error"):
             return Runs([], more=False, total=0)
-        rows = await self._rows(query, after)
-        matching = sorted((row for row in rows if _matches(row, query)), key=_order, reverse=not query.oldest_first)
-        rest = _past(matching, after, query.oldest_first)
-        capped = len(rows) >= ROW_LIMIT
+        found, cut = await self._matching(query, after)
+        total, at_least = len(found), cut is not None
+        rest = _past(found, after, query.oldest_first)
+        for _ in range(REQUESTS - 1):
+            if cut is None or len(rest) > limit:
+                break
+            following, edge = await self._matching(query, cut)
+            rest += _past(following, cut, query.oldest_first)
+            if edge == cut:
+                break
+            cut = edge
+        if cut is not None and not rest:
+            raise self.too_many()
         runs = [self._run(row) for row in rest[:limit]]
-        return Runs(runs, more=len(rest) > limit or capped, total=len(matching), at_least=capped)
+        return Runs(runs, more=len(rest) > limit or cut is not None, total=total, at_least=at_least)
+
+    async def get_run(self, run_id: str) -> RunDetail:
+        detail = await self.detail(run_id)
+        failed = detail.result != "pass"
+        known = KnownRun(
+            **self._run(detail).model_dump(),
+            user=detail.username or "",
+            category=detail.job_category or "",
+            branch=(detail.test_pack_branch or "").removeprefix("refs/heads/"),
+            revision=detail.test_pack_sha,
+            triage_url=detail.triage_url or "",
+            cases_run=1,
+        )
+        return RunDetail(
+            run=known,
+            cases=[_case(detail)],
+            tags=labels(detail.tags),
+            artifacts=[Artifact(name=name, size=entry.size) for name, entry in sorted(detail.artifacts.items())],
+            next="get_failed_cases explains it; read_log and get_artifact show what it left." if failed else "",
+        )
 
     async def failures(self, run_id: str) -> list[FailedRun]:
         if len(run_id.strip("/").split("/")) == 3:
             return await self._job_failures(run_id)
-        return [await self._failed_run(run_id)]
+        return [self._failed(await self.detail(run_id))]
+
+    async def detail(self, run_id: str) -> ResultDetail:
+        """A result as the portal tells it ("Get detailed information about a test run")."""
+        reply = await self.client.get(result_path(self.name, run_id))
+        return decode(self.checked(reply, "result", "list_runs shows the runs there are."), ResultDetail)
+
+    async def rows(self, query: RunQuery, dates: Iterable[str]) -> list[ResultRow]:
+        """The first ROW_LIMIT results, in the query's order and within `dates`, as the portal picks them."""
+        order = "asc" if query.oldest_first else "desc"
+        params = {"filter": expression(query, dates), "sort": f"date:{order}", "tz": "UTC"}
+        reply = await self.client.get("/api/v2/results", params)
+        return decode(self.checked(reply, "the filter or list of results"), list[ResultRow])
 
     async def _job_failures(self, job_uid: str) -> list[FailedRun]:
         status = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}")
         self.checked(status, "job", "list_runs shows runs and their job_uid.")
-        rows = await self._rows(RunQuery(job="/" + job_uid.strip("/")), "")
-        failed = sorted((row for row in rows if row.result != "pass"), key=_order)
-        detailed = await asyncio.gather(*(self._failed_run(row.result_id) for row in failed[:DETAILED_FAILURES]))
-        return [*detailed, *(self._failed(row) for row in failed[DETAILED_FAILURES:])]
+        rows, _ = await self._matching(RunQuery(job="/" + job_uid.strip("/"), oldest_first=True), "")
+        failed = [row for row in rows if row.result != "pass"]
+        detailed = await asyncio.gather(*(self.detail(row.result_id) for row in failed[:DETAILED_FAILURES]))
+        return [self._failed(row) for row in (*detailed, *failed[DETAILED_FAILURES:])]
 
-    async def _failed_run(self, run_id: str) -> FailedRun:
-        reply = await self.client.get(f"/api/v2/results{path_of(run_id)}")
-        self.checked(reply, "result", "list_runs shows the runs there are.")
-        return self._failed(decode(reply, ResultDetail))
+    async def _matching(self, query: RunQuery, after: str) -> tuple[list[ResultRow], str | None]:
+        """Rows in order, from the position `after` on and perhaps a few before it; then where the portal cut the list,
+        as the position to go on from, or None when it is whole.
 
-    async def _rows(self, query: RunQuery, after: str) -> list[ResultRow]:
-        order = "asc" if query.oldest_first else "desc"
-        params = {"filter": _filter(query, after), "sort": f"date:{order}", "tz": "UTC"}
-        reply = await self.client.get("/api/v2/results", params)
-        return decode(self.checked(reply, "the filter or list of results"), list[ResultRow])
+        Of the moment at which it was cut, some rows may be missing, so none is given: the next list has them all.
+        """
+        start = _start_of(after)
+        upward = query.oldest_first
+        dates = around(start or query.since, query.until) if upward else around(query.since, start or query.until)
+        rows = await self.rows(query, dates)
+        cut = None
+        if len(rows) >= ROW_LIMIT:
+            moments = [row.start_time for row in rows]
+            edge = max(moments) if upward else min(moments)
+            cut = f"{edge.isoformat()} " + ("" if upward else _LAST)
+            rows = [row for row in rows if row.start_time != edge]
+        wanted = [row for row in rows if matches(row, query)]
+        return sorted(wanted, key=_order, reverse=not upward), cut
+
+    def too_many(self) -> BadReply:
+        """What to say when a list is cut so that it cannot be gone on with."""
+        return BadReply(
+            self.name,
+            f"{self.name} lists no more than {ROW_LIMIT} results at a time, and none of them is one asked for",
+            "Very many began at one moment, or it reads the filter otherwise than its documentation says",
+            "Narrow the question: since, until, station or test.",
+        )
 
     def _run(self, row: ResultRow) -> Run:
         return Run(
@@ -78,63 +137,29 @@ class Results(Portal, RunArchive):
             station=row.node_id,
             job_uid=self.handle(row.job_uid),
             reason=row.failure_reason or "",
-            position=_position(row),
+            position=f"{row.start_time.isoformat()} {row.result_id}",
         )
 
     def _failed(self, row: ResultRow) -> FailedRun:
-        detail = row if isinstance(row, ResultDetail) else None
-        cases = [
-            Case(
-                case=row.test_case,
-                outcome=row.result,
-                reason=row.failure_reason or "",
-                traceback=(detail.traceback or "") if detail else "",
-            )
-        ]
         return FailedRun(
             **self._run(row).model_dump(exclude={"reason"}),
-            cases=[] if row.result == "pass" else cases,
+            cases=[] if row.result == "pass" else [_case(row)],
             cases_run=1,
-            artifacts=sorted(detail.artifacts) if detail else [],
+            artifacts=sorted(row.artifacts) if isinstance(row, ResultDetail) else [],
         )
 
 
-def _filter(query: RunQuery, after: str) -> str:
-    """The query in the portal's search grammar, as in its own examples: `job:/node/0a23/972`, space-separated.
-
-    Dates narrow what is sent; `_matches` decides, so that a portal reading them otherwise cannot add or hide a row.
-    """
-    start = _start_of(after)
-    since, until = (start or query.since, query.until) if query.oldest_first else (query.since, start or query.until)
-    terms: Iterable[str] = (
-        f"job:{query.job}" if query.job else "",
-        f"result:{query.outcome}" if query.outcome else "",
-        f"testcase:{_quoted(query.test)}" if query.test else "",
-        f"node:{_quoted(query.station)}" if query.station else "",
-        f"date:>={iso(since)}" if since else "",
-        f"date:<={iso(until + timedelta(seconds=1))}" if until else "",
-        query.text,
-    )
-    return " ".join(term for term in terms if term)
+_LAST = "\U0010ffff"
+"""Sorts after every id."""
 
 
-def _matches(row: ResultRow, query: RunQuery) -> bool:
-    return (
-        (not query.outcome or row.result == query.outcome)
-        and (not query.test or query.test in row.test_case)
-        and (not query.station or row.node_id == query.station)
-        and (not query.job or row.job_uid == query.job)
-        and (query.since is None or row.start_time >= query.since)
-        and (query.until is None or row.start_time < query.until)
-    )
+def _case(row: ResultRow) -> Case:
+    traceback = (row.traceback or "") if isinstance(row, ResultDetail) else ""
+    return Case(case=row.test_case, outcome=row.result, reason=row.failure_reason or "", traceback=traceback)
 
 
 def _order(row: ResultRow) -> tuple[datetime, str]:
     return (row.start_time, row.result_id)
-
-
-def _position(row: ResultRow) -> str:
-    return f"{row.start_time.isoformat()} {row.result_id}"
 
 
 def _start_of(after: str) -> datetime | None:
@@ -152,7 +177,3 @@ def _past(rows: list[ResultRow], after: str, ascending: bool) -> list[ResultRow]
 
 def _seconds(start: datetime, end: datetime | None) -> float:
     return round((end - start).total_seconds(), 1) if end else 0
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text else text

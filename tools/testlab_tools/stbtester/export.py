@@ -1,0 +1,83 @@
+"""Stb-tester's reports of results: "Get list of test results (CSV)" and "(XML)" of its REST API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from testlab_tools.capabilities import Export, RunExport
+from testlab_tools.errors import BadReply
+from testlab_tools.exports import Merger, merger
+from testlab_tools.questions import RunQuery
+from testlab_tools.stbtester.results import ROW_LIMIT, exact, expression, matches
+from testlab_tools.stbtester.runs import Results
+
+MOST_PAGE_BYTES = 256 * 2**20
+
+
+class Span(NamedTuple):
+    """A stretch of time whose results one report holds: its dates in the search grammar, and how many are listed."""
+
+    dates: list[str]
+    listed: int
+
+
+class Reports(Results, RunExport):
+    """Writes all results that match, page by page past the portal's limit of rows."""
+
+    async def export_runs(
+        self, query: RunQuery, form: Literal["csv", "junit"], write: Callable[[bytes], Awaitable[None]]
+    ) -> Export:
+        merged, listed, pages = merger(form), 0, 0
+        async with aclosing(self._spans(query)) as spans:
+            async for span in spans:
+                listed += span.listed
+                pages += 1
+                await self._page(expression(query, span.dates), form, merged, write)
+        await write(merged.end())
+        return Export(merged.runs, listed, pages)
+
+    async def _page(
+        self, text: str, form: Literal["csv", "junit"], merged: Merger, write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """`include_tz` is always sent: its default may change ("Get list of test results (XML)")."""
+        params = {"filter": text, "sort": "date:desc", "tz": "UTC"}
+        path = "/api/v2/results.csv"
+        if form == "junit":
+            path, params["include_tz"] = "/api/v2/results.xml", "true"
+        try:
+            async with self.client.stream(path, params, most_bytes=MOST_PAGE_BYTES) as stream:
+                self.checked(stream.reply, "the filter or report of results")
+                async for chunk in stream.chunks():
+                    await write(merged.feed(chunk))
+            await write(merged.end_page())
+        except ValueError as error:
+            unusable = f"{self.name} sent a report that cannot be used"
+            raise BadReply(self.name, unusable, str(error), "Nothing was saved.") from None
+
+    async def _spans(self, query: RunQuery) -> AsyncGenerator[Span, None]:
+        """Stretches of time, newest first, that hold fewer results than the portal lists at once; they do not overlap
+        and leave nothing out, even where several results have one start time.
+
+        The rows of a report may not show when they began, so the dates alone must tell its pages apart.
+        """
+        bounds = [
+            *([exact(">=", query.since)] if query.since else []),
+            *([exact("<", query.until)] if query.until else []),
+        ]
+        upto: datetime | None = None
+        while True:
+            dates = [*bounds, *([exact("<=", upto)] if upto else [])]
+            rows = await self.rows(query, dates)
+            wanted = [row for row in rows if matches(row, query) and (upto is None or row.start_time <= upto)]
+            if len(rows) < ROW_LIMIT:
+                yield Span(dates, len(wanted))
+                return
+            edge = min(row.start_time for row in rows)
+            newer = [row for row in wanted if row.start_time > edge]
+            if not newer:
+                raise self.too_many()
+            yield Span([*dates, exact(">", edge)], len(newer))
+            upto = edge
