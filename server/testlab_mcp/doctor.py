@@ -49,9 +49,8 @@ def doctor(config_file: str) -> int:
     print(table(head, [finding[:6] for finding in findings]))
     for held in (reservation for finding in findings for reservation in finding.held):
         until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
-        print(
-            f"\n{paint('you hold', 'bold')} {held.node_id} {until} (reservation {held.reservation_id}): {held.message}"
-        )
+        what = f"{held.node_id} {until} (reservation {held.reservation_id})"
+        print(f"\n{paint('you hold', 'bold')} {what}: {held.message}")
     ill = [finding for finding in findings if finding.remedy]
     for finding in ill:
         print(f"\n{paint(finding.service, 'bold')}: {finding.remedy}")

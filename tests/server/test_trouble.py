@@ -55,7 +55,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("reserve_nodes", {"node_ids": ["{busy}"], "message": "m", "duration_minutes": 5}, "is running job"),
         ("end_reservation", {"reservation_id": "999"}, "no such reservation"),
         ("end_reservation", {"reservation_id": "six"}, "no such reservation"),
-        ("end_reservation", {"reservation_id": "{theirs}"}, "held by another user"),
+        ("end_reservation", {"reservation_id": "{theirs}"}, "held by colleague"),
         ("run_tests", {"node_id": "nowhere", **NODE}, "no such node"),
         ("run_tests", {"node_id": "{free}", **NODE, "test_pack_revision": "no-such"}, "no such revision"),
         ("run_tests", {"node_id": "{free}", **NODE, "category": "a/b"}, "must not contain"),
@@ -172,9 +172,8 @@ async def test_a_change_whose_answer_was_lost_is_said_and_not_sent_again(
     fresh_sim: Any, fault: Any, connect: Any, ask: Any, refused: Any
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
-        free = by_state((await ask(client, "list_nodes"))["nodes"])["free"]
-        fault(action="reset-after", path_prefix="/api/v2/reservations", method="POST", times=1)
-        told = await refused(client, "reserve_nodes", node_ids=[free], message="soak", duration_minutes=5)
+        fault(action="reset-after", path_prefix="/api/v2/runs", method="POST", times=1)
+        run = {"procedure_id": "Main board FCT", "serial_number": "SN-LOST", "part_number": "P", "outcome": "pass"}
+        told = await refused(client, "create_run", **run)
         assert "may or may not have happened" in told
-        node = (await ask(client, "list_nodes", node_ids=[free]))["nodes"][0]
-        assert node["state"] == "reserved by you"
+        assert len((await ask(client, "list_runs", service="factory", unit="SN-LOST"))["runs"]) == 1

@@ -54,13 +54,13 @@ def described(url: str) -> dict[str, Any]:
 
 
 def _announce(lab: dict[str, Any], ready_file: Path | None) -> None:
+    if ready_file is not None:
+        _write_privately(ready_file, json.dumps(lab, indent=2) + "\n")
     lines = [f"Simulated test lab at {lab['url']}/", ""]
     lines += [
         f"  {name:<11} {service['url']:<38} token {service['token']}" for name, service in lab["services"].items()
     ]
-    print(*lines, sep="\n", file=sys.stderr, flush=True)  # noqa: T201
-    if ready_file is not None:
-        _write_privately(ready_file, json.dumps(lab, indent=2) + "\n")
+    sys.stderr.write("\n".join([*lines, ""]))
 
 
 def _write_privately(path: Path, text: str) -> None:
