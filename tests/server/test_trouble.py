@@ -40,7 +40,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
             {"run_id": UUID},
             "could belong to several services. Put one of factory, cloud and a colon in front",
         ),
-        ("list_nodes", {"node_ids": ["nowhere"]}, "do not exist"),
+        ("list_nodes", {"node_ids": ["nowhere"]}, "no such node"),
         ("grab_screenshot", {}, "Give either node_id or run_id"),
         ("grab_screenshot", {"node_id": "nowhere"}, "no such node. list_nodes shows all nodes"),
         ("grab_screenshot", {"node_id": "factory:nowhere"}, "Service factory cannot do this. These can: portal"),

@@ -174,7 +174,7 @@ class Node(Noun):
 
 
 class NodeList(Noun):
-    """The lab's nodes: `total` counts all of them, `shown` those that match."""
+    """The lab's nodes, or those asked for by id: `total` of them, `free` ones among them, `shown` that match."""
 
     nodes: list[Node]
     shown: int

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import NodeFarm, RunArchive
-from testlab_tools.errors import BadInput, LabError, NotFound
+from testlab_tools.errors import BadInput, LabError
 from testlab_tools.models import Node, NodeList, ServiceShare
 from testlab_tools.pictures import shown
 from testlab_tools.registry import LOOK, Call, Picture, tool
@@ -27,24 +27,13 @@ async def list_nodes(
 
     detail is for a few nodes. reserve_nodes takes one; grab_screenshot shows its screen.
     """
-    farms = call.lab.offering(NodeFarm)
-    answers = await asyncio.gather(*(_nodes_of(farm) for farm in farms))
-    errors = [a for a in answers if isinstance(a, LabError)]
-    if len(errors) == len(answers):
-        raise errors[0]
-    every = [node for answer in answers if not isinstance(answer, LabError) for node in answer]
-    wanted = {str(farm.handle(native)) for farm, native in (call.lab.owner(n, NodeFarm) for n in node_ids)}
-    unknown = wanted - {node.node_id for node in every}
-    if unknown and not errors:
-        raise NotFound("Some of node_ids do not exist", "", "list_nodes without node_ids shows all.")
-    chosen = [n for n in every if _fits(n, available, text, wanted)]
-    if detail:
-        chosen = await asyncio.gather(*(_detailed(call, node) for node in chosen))
-    shares = [
-        ServiceShare(service=farm.name, shown=0, error=str(answer))
-        for farm, answer in zip(farms, answers, strict=True)
-        if isinstance(answer, LabError)
-    ]
+    if node_ids:
+        every, shares = await _named(call, node_ids, detail), []
+    else:
+        every, shares = await _all(call)
+    chosen = [node for node in every if _fits(node, available, text)]
+    if detail and not node_ids:
+        chosen = await _named(call, [node.node_id for node in chosen], detail)
     free = sum(node.state == "free" for node in every)
     return NodeList(nodes=chosen, shown=len(chosen), total=len(every), free=free, services=shares)
 
@@ -74,6 +63,23 @@ async def grab_screenshot(
     return shown(image, f"Screen at the end of {farm.handle(native)}", size, call.files.to_write(save_to))
 
 
+async def _named(call: Call, node_ids: list[str], detail: bool) -> list[Node]:
+    """Those nodes alone, each asked for by itself."""
+    owned = [call.lab.owner(node_id, NodeFarm) for node_id in dict.fromkeys(node_ids)]
+    return await asyncio.gather(*(farm.get_node(native, detail) for farm, native in owned))
+
+
+async def _all(call: Call) -> tuple[list[Node], list[ServiceShare]]:
+    """Every node of every farm that answers, and which do not; if none does, the first error is raised."""
+    farms = call.lab.offering(NodeFarm)
+    answers = await asyncio.gather(*(_nodes_of(farm) for farm in farms))
+    errors = [(farm, a) for farm, a in zip(farms, answers, strict=True) if isinstance(a, LabError)]
+    if len(errors) == len(answers):
+        raise errors[0][1]
+    shares = [ServiceShare(service=farm.name, shown=0, error=str(error)) for farm, error in errors]
+    return [node for answer in answers if not isinstance(answer, LabError) for node in answer], shares
+
+
 async def _nodes_of(farm: NodeFarm) -> list[Node] | LabError:
     try:
         return await farm.list_nodes()
@@ -81,16 +87,9 @@ async def _nodes_of(farm: NodeFarm) -> list[Node] | LabError:
         return error
 
 
-async def _detailed(call: Call, node: Node) -> Node:
-    farm, native = call.lab.owner(node.node_id, NodeFarm)
-    return await farm.get_node(native, detail=True)
-
-
-def _fits(node: Node, available: bool, text: str, wanted: set[str]) -> bool:
+def _fits(node: Node, available: bool, text: str) -> bool:
     words = f"{node.node_id} {node.name} {node.device_type}".casefold()
-    return (
-        (not available or node.state == "free") and text.casefold() in words and (not wanted or node.node_id in wanted)
-    )
+    return (not available or node.state == "free") and text.casefold() in words
 
 
 def _has_runs_like(farm: NodeFarm, run_id: str) -> bool:
