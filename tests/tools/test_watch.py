@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from testlab_tools.capabilities import Health, JobRunner
-from testlab_tools.errors import BadReply, ServiceDown
+from testlab_tools.capabilities import Health, JobOwner, JobRunner
+from testlab_tools.errors import AuthError, BadReply, NotFound, RateLimited, ServiceDown
 from testlab_tools.http import ServiceClient
 from testlab_tools.models import Job
 from testlab_tools.questions import TestOrder
-from testlab_tools.watch import watch
+from testlab_tools.watch import Watches
 
 Hurried = Callable[[Coroutine[Any, Any, Any]], Any]
 UID = "/node-1/0a23/972"
@@ -41,7 +41,7 @@ class Rack(JobRunner):
         self.poll: Callable[[], Awaitable[bool]] = self._held
         self.polls_cancelled = 0
 
-    async def get_job(self, job_uid: str) -> Job:
+    async def get_job(self, job_uid: str, patient: bool = True) -> Job:
         self.asked.append(f"get {job_uid}")
         done = min(self.total, int((now() - self.begun) / 10))
         finished = now() - self.begun >= self.ends_at
@@ -78,6 +78,12 @@ class Rack(JobRunner):
     async def node_job(self, node_id: str) -> Job:
         raise AssertionError("watching asks for the job, not the node")
 
+    async def stop_job(self, job_uid: str) -> bool:
+        raise AssertionError("watching stops nothing")
+
+    async def job_owner(self, job_uid: str) -> JobOwner:
+        raise AssertionError("watching is for everybody's jobs")
+
     def polls(self) -> int:
         return sum(line.startswith("await") for line in self.asked)
 
@@ -99,7 +105,7 @@ async def quiet(done: float, total: float, words: str) -> None:
 def test_not_waiting_asks_nothing(hurried: Hurried, client_of: Any) -> None:
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"))
-        job = await watch(rack, await rack.get_job(UID), 0, quiet)
+        job = await Watches().wait(rack, UID, 0, quiet, known=await rack.get_job(UID))
 
         assert not job.finished
         assert job.next == "Still running: get_job(job_uid='portal:/node-1/0a23/972', wait_seconds=45) waits on."
@@ -111,7 +117,7 @@ def test_not_waiting_asks_nothing(hurried: Hurried, client_of: Any) -> None:
 def test_a_finished_job_is_not_waited_for(hurried: Hurried, client_of: Any) -> None:
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=0)
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert job.finished
         assert rack.polls() == 0
@@ -122,7 +128,7 @@ def test_a_finished_job_is_not_waited_for(hurried: Hurried, client_of: Any) -> N
 def test_the_end_is_noticed_at_once(hurried: Hurried, client_of: Any) -> None:
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=20.25, total=2)
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert job.finished
         assert now() - rack.begun == pytest.approx(20.25, abs=0.05)
@@ -134,12 +140,12 @@ def test_the_end_is_noticed_at_once(hurried: Hurried, client_of: Any) -> None:
 def test_waiting_ends_after_the_time_given_and_says_what_to_call_next(hurried: Hurried, client_of: Any) -> None:
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"))
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert (job.finished, job.passed, job.total) == (False, 4, 100)
         assert "wait_seconds=45" in job.next
         assert now() - rack.begun == pytest.approx(45, abs=0.1)
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         assert rack.polls_cancelled == 1
 
     hurried(scene())
@@ -149,11 +155,10 @@ def test_progress_increases_and_ends_with_the_result(hurried: Hurried, client_of
     async def scene() -> None:
         told = Told()
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=40, failed=1, total=4)
-        await watch(rack, await rack.get_job(UID), 45, told)
+        await Watches().wait(rack, UID, 45, told, known=await rack.get_job(UID))
 
         done = [step[0] for step in told.steps]
-        assert done == sorted(done)
-        assert sorted(set(done)) == [0, 1, 2, 3, 4]
+        assert done == [0, 1, 2, 3, 4]
         assert told.steps[0] == (0, 4, "0 of 4 tests done, 0 failed")
         assert told.steps[-1] == (4, 4, "4 of 4 tests done, 1 failed")
 
@@ -163,7 +168,7 @@ def test_progress_increases_and_ends_with_the_result(hurried: Hurried, client_of
 def test_cancelling_ends_the_waiting_and_leaves_the_job(hurried: Hurried, client_of: Any) -> None:
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"))
-        waiting = asyncio.create_task(watch(rack, await rack.get_job(UID), 45, quiet))
+        waiting = asyncio.create_task(Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID)))
         await asyncio.sleep(3.5)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -186,7 +191,7 @@ def test_a_portal_that_lets_go_at_once_is_not_hammered(hurried: Hurried, client_
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"))
         rack.poll = let_go
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert not job.finished
         assert 3 <= rack.polls() <= 8
@@ -199,7 +204,7 @@ def test_a_portal_that_lets_go_after_its_time_is_asked_again(hurried: Hurried, c
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=40.5)
         rack.held_for = 10
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert job.finished
         assert rack.polls() == 5
@@ -215,7 +220,7 @@ def test_a_portal_that_says_ended_before_its_counts_do_is_asked_once_a_second(hu
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=5)
         rack.poll = ended
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert job.finished
         assert len(rack.asked) <= 9
@@ -230,7 +235,7 @@ def test_a_long_poll_that_breaks_does_not_end_the_waiting(hurried: Hurried, clie
     async def scene() -> None:
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=30)
         rack.poll = breaks
-        job = await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet, known=await rack.get_job(UID))
 
         assert job.finished
         assert rack.polls() <= 8
@@ -238,32 +243,198 @@ def test_a_long_poll_that_breaks_does_not_end_the_waiting(hurried: Hurried, clie
     hurried(scene())
 
 
-def test_an_outage_during_the_waiting_is_an_error(hurried: Hurried, client_of: Any) -> None:
+def test_an_outage_during_the_waiting_is_ridden_out(hurried: Hurried, client_of: Any) -> None:
+    class Away(Rack):
+        async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+            if 10 < now() - self.begun < 20:
+                raise ServiceDown("portal", "Service portal cannot be reached")
+            return await super().get_job(job_uid)
+
+    async def scene() -> None:
+        rack = Away(client_of("http://127.0.0.1:9"), ends_at=30, total=3)
+        job = await Watches().wait(rack, UID, 45, quiet)
+
+        assert (job.finished, job.passed, job.note) == (True, 3, "")
+
+    hurried(scene())
+
+
+def test_an_outage_that_lasts_is_told_beside_the_last_counts(hurried: Hurried, client_of: Any) -> None:
     class Broken(Rack):
-        async def get_job(self, job_uid: str) -> Job:
-            if now() - self.begun > 10:
+        async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+            if now() - self.begun > 10.5:
+                self.asked.append("broken")
                 raise ServiceDown("portal", "Service portal cannot be reached")
             return await super().get_job(job_uid)
 
     async def scene() -> None:
         rack = Broken(client_of("http://127.0.0.1:9"))
-        with pytest.raises(ServiceDown):
-            await watch(rack, await rack.get_job(UID), 45, quiet)
-        await asyncio.sleep(0)
+        job = await Watches().wait(rack, UID, 45, quiet)
+
+        assert (job.finished, job.passed) == (False, 1)
+        assert job.note == "Counts of 35 s ago. Service portal cannot be reached."
+        assert "get_job(job_uid='portal:/node-1/0a23/972', wait_seconds=45)" in job.next
+        assert 4 <= rack.asked.count("broken") <= 8
+        await asyncio.sleep(0.01)
         assert rack.polls_cancelled == 1
 
     hurried(scene())
 
 
-def test_an_answer_to_the_long_poll_that_cannot_be_read_is_an_error(hurried: Hurried, client_of: Any) -> None:
+def test_a_service_that_asks_for_a_longer_pause_gets_it(hurried: Hurried, client_of: Any) -> None:
+    class Limited(Rack):
+        async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+            if not patient:
+                self.asked.append("limited")
+                raise RateLimited("portal", "Service portal is limiting requests", retry_after=20)
+            return await super().get_job(job_uid)
+
+        async def await_job(self, job_uid: str) -> bool:
+            self.asked.append(f"await {job_uid}")
+            raise RateLimited("portal", "Service portal is limiting requests", retry_after=20)
+
+    async def scene() -> None:
+        rack = Limited(client_of("http://127.0.0.1:9"))
+        job = await Watches().wait(rack, UID, 45, quiet)
+
+        assert "limiting requests" in job.note
+        assert (rack.asked.count("limited"), rack.polls()) == (3, 3)
+
+    hurried(scene())
+
+
+def test_a_refusal_ends_the_waiting_at_once(hurried: Hurried, client_of: Any) -> None:
+    class Revoked(Rack):
+        async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+            if now() - self.begun > 10:
+                raise AuthError("portal", "portal refuses job (HTTP 403)")
+            return await super().get_job(job_uid)
+
+    async def scene() -> None:
+        rack = Revoked(client_of("http://127.0.0.1:9"))
+        job = await Watches().wait(rack, UID, 45, quiet)
+
+        assert now() - rack.begun == pytest.approx(11, abs=1)
+        assert (job.finished, "portal refuses job" in job.note) == (False, True)
+
+    hurried(scene())
+
+
+def test_a_job_that_was_never_read_is_an_error_for_everybody(hurried: Hurried, client_of: Any) -> None:
+    class Empty(Rack):
+        async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+            self.asked.append(f"get {job_uid}")
+            await asyncio.sleep(0.1)
+            raise NotFound("portal has no such job")
+
+    async def scene() -> None:
+        rack, watches = Empty(client_of("http://127.0.0.1:9")), Watches()
+        told = await asyncio.gather(*(watches.wait(rack, UID, 45, quiet) for _ in range(5)), return_exceptions=True)
+
+        assert [type(error) for error in told] == [NotFound] * 5
+        assert rack.asked == [f"get {UID}"]
+
+    hurried(scene())
+
+
+def test_a_long_poll_that_cannot_be_read_leaves_the_counts_to_tell_of_the_end(hurried: Hurried, client_of: Any) -> None:
     async def odd() -> bool:
         raise BadReply("portal", "portal answered job with HTTP 418, which its documentation does not list")
 
     async def scene() -> None:
-        rack = Rack(client_of("http://127.0.0.1:9"))
+        rack = Rack(client_of("http://127.0.0.1:9"), ends_at=30)
         rack.poll = odd
-        with pytest.raises(BadReply):
-            await watch(rack, await rack.get_job(UID), 45, quiet)
+        job = await Watches().wait(rack, UID, 45, quiet)
+
+        assert job.finished
+        assert (rack.polls(), len(rack.asked) <= 34) == (1, True)
+
+    hurried(scene())
+
+
+def test_all_who_wait_share_one_poll_and_one_look_a_second(hurried: Hurried, client_of: Any) -> None:
+    async def scene() -> None:
+        rack, watches, told = Rack(client_of("http://127.0.0.1:9"), ends_at=30, total=3), Watches(), Told()
+
+        async def late() -> Job:
+            await asyncio.sleep(5.5)
+            return await watches.wait(rack, UID, 45, told)
+
+        waiting = [watches.wait(rack, UID, 45, told) for _ in range(100)]
+        jobs = await asyncio.gather(*waiting, late())
+
+        assert {job.passed for job in jobs} == {3}
+        assert all(job.finished for job in jobs)
+        assert rack.polls() == 1
+        assert len(rack.asked) <= 33
+        assert sum(step[0] == 3 for step in told.steps) == 101
+        assert now() - rack.begun == pytest.approx(30, abs=0.05)
+
+    hurried(scene())
+
+
+def test_each_waits_only_as_long_as_it_asked_to(hurried: Hurried, client_of: Any) -> None:
+    async def scene() -> None:
+        rack, watches = Rack(client_of("http://127.0.0.1:9")), Watches()
+
+        async def waited(seconds: int) -> float:
+            await watches.wait(rack, UID, seconds, quiet)
+            return now() - rack.begun
+
+        assert await asyncio.gather(waited(3), waited(30), waited(9)) == pytest.approx([3, 30, 9], abs=0.1)
+
+    hurried(scene())
+
+
+def test_cancelling_one_leaves_the_others_waiting_and_the_last_one_ends_the_poll(
+    hurried: Hurried, client_of: Any
+) -> None:
+    async def scene() -> None:
+        rack, watches = Rack(client_of("http://127.0.0.1:9")), Watches()
+        first, second = (asyncio.create_task(watches.wait(rack, UID, 45, quiet)) for _ in range(2))
+        await asyncio.sleep(3)
+        first.cancel()
+        await asyncio.sleep(3)
+        assert (first.cancelled(), second.done(), rack.polls_cancelled) == (True, False, 0)
+        second.cancel()
+        await asyncio.sleep(0.01)
+        assert (second.cancelled(), rack.polls_cancelled) == (True, 1)
+        asked = len(rack.asked)
+        await asyncio.sleep(10)
+        assert len(rack.asked) == asked
+        assert not (await watches.wait(rack, UID, 2, quiet)).finished
+        assert rack.polls() == 2
+
+    hurried(scene())
+
+
+def test_one_whose_client_is_slow_to_take_progress_holds_up_nobody(hurried: Hurried, client_of: Any) -> None:
+    async def stuck(done: float, total: float, words: str) -> None:
+        await asyncio.sleep(1000)
+
+    async def scene() -> None:
+        rack, watches = Rack(client_of("http://127.0.0.1:9"), ends_at=20), Watches()
+        slow = asyncio.create_task(watches.wait(rack, UID, 45, stuck))
+        job = await watches.wait(rack, UID, 45, quiet)
+
+        assert job.finished
+        assert now() - rack.begun == pytest.approx(20, abs=0.05)
+        slow.cancel()
+
+    hurried(scene())
+
+
+def test_a_job_whose_total_grows_is_a_soak_and_says_so(hurried: Hurried, client_of: Any) -> None:
+    class Soaking(Rack):
+        async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+            job = await super().get_job(job_uid)
+            return job.model_copy(update={"total": job.passed + 1})
+
+    async def scene() -> None:
+        watches, rack = Watches(), Soaking(client_of("http://127.0.0.1:9"))
+        for wait, known in ((0, True), (15, False)):
+            job = await watches.wait(rack, UID, wait, quiet, soak=known)
+            assert "total grows, until stop_job(job_uid='portal:/node-1/0a23/972')" in job.next
 
     hurried(scene())
 
@@ -279,7 +450,7 @@ def test_an_error_that_comes_when_nobody_waits_makes_no_noise(hurried: Hurried, 
         asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
         rack = Rack(client_of("http://127.0.0.1:9"), ends_at=0.5)
         rack.poll = late
-        job = await watch(rack, await rack.get_job(UID), 5, quiet)
+        job = await Watches().wait(rack, UID, 5, quiet, known=await rack.get_job(UID))
         assert job.finished
         await asyncio.sleep(5)
         del rack, job
@@ -313,7 +484,7 @@ def test_a_finished_job_says_what_to_look_at(
             errored=errored,
             total=total,
         )
-        told = await watch(Rack(client_of("http://127.0.0.1:9")), job, 45, quiet)
+        told = await Watches().wait(Rack(client_of("http://127.0.0.1:9")), UID, 45, quiet, known=job)
 
         assert (told.note, told.next) == (note, following)
 

@@ -1,76 +1,192 @@
-"""Waiting on a job: bounded, with progress, one upstream long poll however many wait."""
+"""Waiting on jobs: bounded, with progress, and one upstream long poll per job however many wait."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 
 from testlab_tools.capabilities import JobRunner
-from testlab_tools.errors import ServiceDown
-from testlab_tools.handles import Handle
+from testlab_tools.errors import LabError, RateLimited, ServiceDown
 from testlab_tools.models import Job
-from testlab_tools.registry import Progress
+
+Progress = Callable[[float, float, str], Awaitable[None]]
+"""Takes what is done, of how much, and both in words."""
 
 LOOK_EVERY_S = 1.0
-"""How often the counts are read for progress. Callers waiting on the same job share the request."""
+"""How often a job's counts are read, all its waiters together."""
+
+LOOK_AGAIN_S = 8.0
+"""The longest pause between two looks at a job whose service is in trouble, unless it asks for more."""
+
+POLL_AGAIN_S = 15.0
+"""The longest pause between two long polls that were let go at once."""
 
 
-async def watch(runner: JobRunner, job: Job, wait_seconds: int, progress: Progress) -> Job:
-    """The job once it has finished, or as it stands after `wait_seconds`. Cancelling leaves the job alone."""
-    if wait_seconds and not job.finished:
-        job = await _held(runner, job, _now() + wait_seconds, progress)
-    return job.model_copy(update=_what_next(job))
+class Watches:
+    """The jobs that somebody waits for, each watched once. A lab has one."""
+
+    def __init__(self) -> None:
+        self._watches: dict[tuple[str, str], _Watch] = {}
+
+    async def wait(
+        self,
+        runner: JobRunner,
+        job_uid: str,
+        wait_seconds: float,
+        progress: Progress,
+        known: Job | None = None,
+        soak: bool = False,
+    ) -> Job:
+        """The job once it has finished, or as it stands after `wait_seconds`. Cancelling leaves the job alone.
+
+        `known` is the job as it was just read; `soak` that it repeats its tests for ever. A service that fails
+        meanwhile is asked on; what it last said is the answer then, with a note.
+
+        Raises:
+            LabError: the job could not be read at all.
+        """
+        if wait_seconds <= 0 or (known is not None and known.finished):
+            job = known or await runner.get_job(job_uid)
+            return job.model_copy(update=_what_next(job, soak))
+        until = _now() + wait_seconds
+        key = (runner.name, job_uid)
+        watch = self._watches.get(key)
+        if watch is None or watch.over:
+            watch = self._watches[key] = _Watch(runner, job_uid, known, soak)
+        watch.waiting += 1
+        try:
+            return await watch.follow(until, progress)
+        finally:
+            watch.waiting -= 1
+            if not watch.waiting:
+                watch.end()
+                if self._watches.get(key) is watch:
+                    del self._watches[key]
 
 
-async def _held(runner: JobRunner, job: Job, until: float, progress: Progress) -> Job:
-    native = Handle.parse(job.job_uid, [runner.name]).native
-    ended = asyncio.ensure_future(_ended(runner, native))
-    ended.add_done_callback(_seen)
-    try:
-        while (left := until - _now()) > 0 and not job.finished:
-            await progress(job.done, job.total, f"{job.done} of {job.total} tests done, {job.failed} failed")
-            pause = min(LOOK_EVERY_S, left)
-            if ended.done():
-                ended.result()
-                await asyncio.sleep(pause)
-            else:
-                await asyncio.wait([ended], timeout=pause)
-            job = await runner.get_job(native)
-        await progress(job.done, job.total, f"{job.done} of {job.total} tests done, {job.failed} failed")
+class _Watch:
+    """One job, read once a second and polled once, for everybody who waits on it."""
+
+    def __init__(self, runner: JobRunner, job_uid: str, known: Job | None, soak: bool) -> None:
+        self.waiting = 0
+        self._runner = runner
+        self._uid = job_uid
+        self._job = known
+        self._read_at = _now()
+        self._soak = soak
+        self._trouble: LabError | None = None
+        self._news = asyncio.Event()
+        self._task = asyncio.create_task(self._look_until_finished())
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def over(self) -> bool:
+        """Whether the job is no longer looked at."""
+        return self._task.done()
+
+    def end(self) -> None:
+        """Let go of everything upstream."""
+        self._task.cancel()
+
+    async def follow(self, until: float, progress: Progress) -> Job:
+        """What one caller waits for; `until` by the loop's clock."""
+        told = -1
+        while True:
+            news, job = self._news, self._job
+            if job is not None and job.done > told:  # MCP: "The progress value MUST increase with each notification"
+                told = job.done
+                await progress(job.done, job.total, f"{job.done} of {job.total} tests done, {job.failed} failed")
+            if self.over or (job is not None and _now() >= until):
+                return self._answer()
+            try:
+                async with asyncio.timeout_at(None if job is None else until):
+                    await news.wait()
+            except TimeoutError:
+                continue
+
+    def _answer(self) -> Job:
+        if self._job is None:
+            self._task.result()
+            raise AssertionError("unreachable: a watch that read nothing ends with an error")
+        update = _what_next(self._job, self._soak)
+        if self._trouble is not None and not self._job.finished:
+            update["note"] = f"Counts of {_now() - self._read_at:.0f} s ago. {self._trouble}"
+        return self._job.model_copy(update=update)
+
+    async def _look_until_finished(self) -> None:
+        job = self._job
+        if job is None:
+            job = self._heard(await self._runner.get_job(self._uid))
+        poll = asyncio.create_task(self._until_let_go())
+        poll.add_done_callback(_retrieve)
+        pause = LOOK_EVERY_S
+        try:
+            while not job.finished:
+                await (asyncio.sleep(pause) if poll.done() else asyncio.wait([poll], timeout=pause))
+                try:
+                    job = self._heard(await self._runner.get_job(self._uid, patient=False))
+                    pause = LOOK_EVERY_S
+                except (RateLimited, ServiceDown) as trouble:
+                    self._trouble = trouble
+                    pause = max(min(pause * 2, LOOK_AGAIN_S), _asked(trouble))
+        finally:
+            poll.cancel()
+
+    async def _until_let_go(self) -> None:
+        """Long polls until the job has ended, or an answer makes no sense: the counts then tell of the end.
+
+        A portal that lets go or fails at once is not asked again at once.
+        """
+        pause = 0.5
+        while True:
+            begun, asked = _now(), 0.0
+            try:
+                if await self._runner.await_job(self._uid):
+                    return
+            except (RateLimited, ServiceDown) as trouble:
+                asked = _asked(trouble)
+            if _now() - begun >= LOOK_EVERY_S and not asked:
+                pause = 0.5
+                continue
+            await asyncio.sleep(max(pause, asked))
+            pause = min(pause * 2, POLL_AGAIN_S)
+
+    def _heard(self, job: Job) -> Job:
+        self._soak = self._soak or (self._job is not None and job.total > self._job.total)
+        self._job, self._read_at, self._trouble = job, _now(), None
+        self._tell()
         return job
-    finally:
-        ended.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, LabError):
+            self._trouble = error
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
 
-async def _ended(runner: JobRunner, native: str) -> None:
-    """Return when the job has ended. A portal that lets go or hangs up at once is not asked again at once.
-
-    Its being down is told by whoever reads the counts meanwhile.
-    """
-    pause = 0.5
-    while True:
-        begun = _now()
-        with suppress(ServiceDown):
-            if await runner.await_job(native):
-                return
-        if _now() - begun < 1:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 15)
+def _asked(trouble: LabError) -> float:
+    return trouble.retry_after if isinstance(trouble, RateLimited) else 0.0
 
 
-def _seen(ended: asyncio.Future[None]) -> None:
-    """Nobody is left to hear of an error that comes after the waiting has ended."""
-    if not ended.cancelled():
-        ended.exception()
+def _retrieve(poll: asyncio.Task[None]) -> None:
+    """An error of the long poll is nobody's: the counts are read meanwhile, and meet the same or go on."""
+    if not poll.cancelled():
+        poll.exception()
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _what_next(job: Job) -> dict[str, str]:
+def _what_next(job: Job, soak: bool) -> dict[str, str]:
     if not job.finished:
-        return {"next": f"Still running: get_job(job_uid={job.job_uid!r}, wait_seconds=45) waits on."}
+        on = f"Still running: get_job(job_uid={job.job_uid!r}, wait_seconds=45) waits on."
+        forever = f" It repeats its tests, so total grows, until stop_job(job_uid={job.job_uid!r})."
+        return {"next": on + forever if soak else on}
     if job.done < job.total:
         return {"note": f"Ended before all its tests had run: {job.done} of {job.total}."}
     if job.failed or job.errored:

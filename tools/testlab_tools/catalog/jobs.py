@@ -1,18 +1,44 @@
-"""Tools about jobs: start tests on a node, and follow them."""
+"""Tools about jobs: find test cases, start them on a node, follow the job and stop it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import JobRunner
-from testlab_tools.catalog.arguments import NodeId, Wait
+from testlab_tools.capabilities import JobRunner, TestPack
+from testlab_tools.catalog.arguments import Cursor, Limit, NodeId, Wait
 from testlab_tools.errors import BadInput
-from testlab_tools.models import Job
+from testlab_tools.models import Job, StoppedJob, TestCases
+from testlab_tools.pages import page_of
 from testlab_tools.questions import TestOrder
-from testlab_tools.registry import ADD, LOOK, Call, tool
-from testlab_tools.watch import watch
+from testlab_tools.registry import ADD, DESTROY, LOOK, Call, tool
+from testlab_tools.stopping import STOP_SECONDS, check_owner, stop, stopped_noun
+from testlab_tools.test_cases import check_names, matching
+
+JobUid = Annotated[str, Field(description="From run_tests")]
+
+
+@tool(toolset="jobs", access="observe", needs=TestPack, hints=LOOK)
+async def list_test_cases(
+    call: Call,
+    revision: Annotated[str, Field(min_length=1, description="Branch, tag or commit SHA")],
+    search: Annotated[str, Field(description="Words the names must contain")] = "",
+    service: Annotated[str, Field(description="Needed if several have test packs")] = "",
+    limit: Limit = 50,
+    cursor: Cursor = "",
+) -> TestCases:
+    """List the test cases that a revision of the test pack holds, by name. total counts all that match search.
+
+    Says nothing of how they fared: list_runs(test=…) does. run_tests runs them.
+    """
+    pack = call.lab.one(TestPack, service)
+    found = matching(await pack.list_test_cases(revision), search)
+    page = page_of(found, limit, cursor)
+    more = "More follow: pass cursor, with the same arguments. " if page.cursor else ""
+    runs = "run_tests runs them; test_pack_revision is this revision." if found else "Search with fewer words."
+    return TestCases(test_cases=page.items, total=len(found), cursor=page.cursor, next=more + runs)
 
 
 @tool(toolset="jobs", access="operate", needs=JobRunner, hints=ADD)
@@ -20,7 +46,7 @@ async def run_tests(
     call: Call,
     node_id: NodeId,
     test_pack_revision: Annotated[str, Field(min_length=1, description="Branch, tag or commit SHA")],
-    test_cases: Annotated[list[str], Field(min_length=1, description="As tests/menu.py::test_name")],
+    test_cases: Annotated[list[str], Field(min_length=1, description="From list_test_cases")],
     remote_control: Annotated[str, Field(description="Empty: the test pack's default")] = "",
     category: Annotated[str, Field(description="Groups the results")] = "",
     soak: Literal["run once", "run forever"] = "run once",
@@ -33,24 +59,24 @@ async def run_tests(
     The node must be free or reserved by you. Gives counts, not failures: get_job waits on, get_failed_cases(job_uid)
     explains.
     """
+    until = _now() + wait_seconds
     runner, native = call.lab.owner(node_id, JobRunner)
+    forever = soak == "run forever"
     order = TestOrder(
-        test_pack_revision,
-        tuple(test_cases),
-        remote_control,
-        category,
-        soak == "run forever",
-        shuffle,
-        tuple(tags.items()),
+        test_pack_revision, tuple(test_cases), remote_control, category, forever, shuffle, tuple(tags.items())
     )
-    job = await runner.run_tests(native, order)
-    return await watch(runner, job, wait_seconds, call.progress)
+    if isinstance(runner, TestPack):
+        check_names(test_cases, await runner.list_test_cases(test_pack_revision))
+    started = await runner.run_tests(native, order)
+    uid, left = call.lab.native(started.job_uid), until - _now()
+    job = await call.lab.watches.wait(runner, uid, left, call.progress, known=started, soak=forever)
+    return job.model_copy(update={"note": f"{started.note} {job.note}".strip()})
 
 
 @tool(toolset="jobs", access="observe", needs=JobRunner, hints=LOOK)
 async def get_job(
     call: Call,
-    job_uid: Annotated[str, Field(description="From run_tests")] = "",
+    job_uid: JobUid = "",
     node_id: Annotated[str, Field(description="Or: this node's current or last job")] = "",
     wait_seconds: Wait = 0,
 ) -> Job:
@@ -59,12 +85,42 @@ async def get_job(
     finished=false: call again with the same job_uid. Cancelling stops the waiting, not the job.
     get_failed_cases(job_uid) explains what failed.
     """
+    until = _now() + wait_seconds
+    runner, native, known = await _named(call, job_uid, node_id)
+    return await call.lab.watches.wait(runner, native, until - _now(), call.progress, known=known)
+
+
+@tool(toolset="jobs", access="operate", needs=JobRunner, hints=DESTROY)
+async def stop_job(
+    call: Call,
+    job_uid: JobUid = "",
+    node_id: Annotated[str, Field(description="Or: this node's current job")] = "",
+) -> StoppedJob:
+    """Stop a test job, and hold up to 40 s until it has stopped. Tests that have finished keep their results.
+
+    Stops only jobs you started, unless access is admin. Stopping a job that has ended is no error.
+    """
+    until = _now() + STOP_SECONDS
+    runner, native, known = await _named(call, job_uid, node_id)
+    job = known or await runner.get_job(native)
+    if job.finished:
+        return stopped_noun(job, True, "It had ended before.")
+    if call.access != "admin":
+        await check_owner(runner, job)
+    return await stop(runner, job, until)
+
+
+async def _named(call: Call, job_uid: str, node_id: str) -> tuple[JobRunner, str, Job | None]:
+    """The runner and native id of the job that the arguments name, and the job where it had to be read for that."""
     if bool(job_uid) == bool(node_id):
         raise BadInput("Give either job_uid or node_id", "", "job_uid as run_tests returned it.")
     if job_uid:
         runner, native = call.lab.owner(job_uid, JobRunner, lambda farm, job: farm.owns_job(job))
-        job = await runner.get_job(native)
-    else:
-        runner, native = call.lab.owner(node_id, JobRunner)
-        job = await runner.node_job(native)
-    return await watch(runner, job, wait_seconds, call.progress)
+        return runner, native, None
+    runner, node = call.lab.owner(node_id, JobRunner)
+    job = await runner.node_job(node)
+    return runner, call.lab.native(job.job_uid), job
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
