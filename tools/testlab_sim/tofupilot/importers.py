@@ -10,16 +10,13 @@ from testlab_sim.production.history import History
 from testlab_sim.production.records import Run, Station
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.service import Refusal
+from testlab_sim.tofupilot.unreadable import Unreadable
 from testlab_sim.world import Person
 
 if TYPE_CHECKING:
     from testlab_sim.tofupilot.intake import Draft
 
 Reader = Callable[[History, bytes, float], "list[Draft]"]
-
-
-class Unreadable(Exception):
-    """The content is not of the format told, or lacks what a run needs."""
 
 
 def import_report(

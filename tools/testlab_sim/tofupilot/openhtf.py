@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Attachment, Detail, LogLine, Measurement, Phase, Procedure, Series
-from testlab_sim.tofupilot.importers import Unreadable
 from testlab_sim.tofupilot.intake import Draft, part_number_in
 from testlab_sim.tofupilot.limits import validators_of
+from testlab_sim.tofupilot.unreadable import Unreadable
 
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 _OUTCOMES = ("PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED")
