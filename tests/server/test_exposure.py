@@ -18,8 +18,8 @@ def service(kind: str, **keys: str):
 
 PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("standcloud")
 READING = {"list_runs", "get_failed_cases"}
-NODES = {"list_nodes", "grab_screenshot", "get_job"}
-OPERATING = {"reserve_nodes", "end_reservation", "run_tests"}
+NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
+OPERATING = {"reserve_nodes", "end_reservation", "run_tests", "stop_job"}
 
 
 @pytest.mark.parametrize(

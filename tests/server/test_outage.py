@@ -16,7 +16,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "reserve_nodes": {"node_ids": ["stb-tester-000000000001"], "message": "soak", "duration_minutes": 5},
     "end_reservation": {"reservation_id": "6"},
     "run_tests": {"node_id": "stb-tester-000000000001", "test_pack_revision": "main", "test_cases": ["tests/a.py::b"]},
+    "list_test_cases": {"revision": "main"},
     "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
+    "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
     "create_run": {"procedure_id": "FVT1", "serial_number": "SN-1", "outcome": "pass"},
 }
 SERVICES = {
