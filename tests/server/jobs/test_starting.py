@@ -59,7 +59,7 @@ async def test_category_tags_soak_and_shuffle_reach_the_portal(bench: Any, clien
     assert len(results) > 1
     detail = bench.you.get(f"/results{results[0]['result_id']}").json()
     assert (detail["job_category"], detail["tags"]) == (more["category"], more["tags"])
-    watched = await ask(client, "get_job", job_uid=job["job_uid"], wait_seconds=2)
+    watched = await ask(client, "get_job", job_uid=job["job_uid"])
     assert watched["total"] > 1
 
 

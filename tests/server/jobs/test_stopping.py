@@ -44,7 +44,7 @@ async def test_202_while_stopping_is_waited_out_with_pauses(bench: Any, client: 
 async def test_one_that_takes_too_long_is_reported_with_what_to_call_next(
     bench: Any, client: Any, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("testlab_tools.catalog.jobs.STOP_SECONDS", 1.0)
+    monkeypatch.setattr("testlab_tools.catalog.jobs.STOP_SECONDS", 0.5)
     job = await ask(client, "run_tests", **bench.order())
     bench.hold(stopping=60.0)
     stopped = await ask(client, "stop_job", job_uid=job["job_uid"])
@@ -74,7 +74,7 @@ async def test_a_portal_in_trouble_is_asked_again(trouble: dict[str, Any], bench
 async def test_a_portal_that_takes_no_stop_is_an_error(
     bench: Any, client: Any, ask: Any, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("testlab_tools.catalog.jobs.STOP_SECONDS", 1.0)
+    monkeypatch.setattr("testlab_tools.catalog.jobs.STOP_SECONDS", 0.5)
     job = await ask(client, "run_tests", **bench.order())
     bench.fault(status=429, path_prefix=f"/api/v2/jobs{bench.native(job['job_uid'])}/stop", times=0)
     assert "limiting requests" in await refused(client, "stop_job", job_uid=job["job_uid"])
