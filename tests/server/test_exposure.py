@@ -17,7 +17,8 @@ def service(kind: str, **keys: str):
 
 
 PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("standcloud")
-READING = {"list_runs", "get_failed_cases"}
+READING = {"list_runs", "get_run", "get_failed_cases"}
+FILES = {"read_log", "get_artifact", "export_runs"}
 NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
 OPERATING = {"reserve_nodes", "end_reservation", "run_tests", "stop_job"}
 
@@ -30,17 +31,17 @@ OPERATING = {"reserve_nodes", "end_reservation", "run_tests", "stop_job"}
         ([FACTORY], Policy(), READING | {"create_run"}),
         ([FACTORY], Policy("observe"), READING),
         ([service("tofupilot", api_version="v1")], Policy(), READING | {"create_run"}),
-        ([PORTAL], Policy("observe"), READING | NODES),
-        ([PORTAL], Policy(), READING | NODES | OPERATING),
+        ([PORTAL], Policy("observe"), READING | FILES | NODES),
+        ([PORTAL], Policy(), READING | FILES | NODES | OPERATING),
         ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS)),
-        ([PORTAL], Policy.of("operate", ["runs"], [], []), READING),
-        ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | {"get_job"}),
-        ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING),
-        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | NODES | OPERATING),
+        ([PORTAL], Policy.of("operate", ["runs"], [], []), READING | FILES),
+        ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | FILES | {"get_job"}),
+        ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING | FILES),
+        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | FILES | NODES | OPERATING),
         (
             [PORTAL],
             Policy.of("operate", ["default"], ["run_tests"], ["run_tests"]),
-            READING | NODES | OPERATING - {"run_tests"},
+            READING | FILES | NODES | OPERATING - {"run_tests"},
         ),
     ],
 )

@@ -11,6 +11,10 @@ from testlab_tools.catalog import all_tools
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "list_runs": {},
     "get_failed_cases": {"run_id": "{service}:/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
+    "get_run": {},
+    "read_log": {"run_id": "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
+    "get_artifact": {"run_id": "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00", "name": "video.mp4"},
+    "export_runs": {"save_to": "runs.xml", "format": "junit"},
     "list_nodes": {},
     "grab_screenshot": {"node_id": "stb-tester-000000000001"},
     "reserve_nodes": {"node_ids": ["stb-tester-000000000001"], "message": "soak", "duration_minutes": 5},
@@ -32,9 +36,10 @@ RUN_IDS = {"factory": UUID, "old": "SN-1/1", "cloud": UUID}
 
 
 def cases() -> list[tuple[str, str]]:
-    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_failed_cases")]
+    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases")]
+    files = [("portal", t) for t in ("read_log", "get_artifact", "export_runs")]
     nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
-    return [*runs, *nodes, ("factory", "create_run"), ("old", "create_run")]
+    return [*runs, *files, *nodes, ("factory", "create_run"), ("old", "create_run")]
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:
@@ -46,7 +51,7 @@ async def test_a_dead_service_is_an_error_and_the_server_goes_on(
     service: str, tool: str, connect: Any, refused: Any, dead_url: str, no_backoff: None
 ) -> None:
     arguments = dict(ARGUMENTS[tool])
-    if tool == "get_failed_cases":
+    if tool in ("get_run", "get_failed_cases"):
         arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
     if (service, tool) == ("old", "list_runs"):
         arguments["unit"] = "SN-1"
@@ -63,7 +68,7 @@ async def test_a_missing_token_is_told_with_its_remedy_and_the_server_starts(
     service: str, tool: str, connect: Any, refused: Any, dead_url: str
 ) -> None:
     arguments = dict(ARGUMENTS[tool])
-    if tool == "get_failed_cases":
+    if tool in ("get_run", "get_failed_cases"):
         arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
     if (service, tool) == ("old", "list_runs"):
         arguments["unit"] = "SN-1"

@@ -86,7 +86,19 @@ def test_a_description_begins_with_a_verb_and_has_at_most_60_words() -> None:
     for tool in all_tools():
         words = tool.description.split()
         assert len(words) <= 60, tool.name
-        assert words[0] in {"List", "Explain", "Grab", "Reserve", "End", "Run", "Get", "Record", "Stop"}, tool.name
+        assert words[0] in {
+            "List",
+            "Explain",
+            "Grab",
+            "Reserve",
+            "End",
+            "Run",
+            "Get",
+            "Record",
+            "Stop",
+            "Read",
+            "Write",
+        }, tool.name
 
 
 @pytest.mark.parametrize("name", list(BUDGET))

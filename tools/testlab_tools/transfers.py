@@ -45,11 +45,10 @@ class Transfers:
         key: Hashable,
         work: Callable[[Writer], Awaitable[Any]],
         watch: Callable[[int], Awaitable[None]],
-        hold_seconds: float = HOLD_SECONDS,
     ) -> Saved:
         """Have `work` write the file, or wait on what another call with the same `key` began.
 
-        Returns when it is done, or unfinished after `hold_seconds`: then it goes on by itself. `watch` is told the size
+        Returns when it is done, or unfinished after HOLD_SECONDS: then it goes on by itself. `watch` is told the size
         every second. When the last caller waiting is cancelled, the file is given up.
 
         Raises:
@@ -66,7 +65,7 @@ class Transfers:
             raise Conflict("Another file is being written there", "", "Give another save_to, or wait for it.")
         transfer.waiting += 1
         try:
-            await _until_done(transfer, watch, hold_seconds)
+            await _until_done(transfer, watch)
         except asyncio.CancelledError:
             if transfer.waiting == 1:
                 transfer.task.cancel()
@@ -89,9 +88,9 @@ async def _filled(writer: Writer, work: Callable[[Writer], Awaitable[Any]]) -> A
         return await work(writer)
 
 
-async def _until_done(transfer: _Transfer, watch: Callable[[int], Awaitable[None]], hold_seconds: float) -> None:
+async def _until_done(transfer: _Transfer, watch: Callable[[int], Awaitable[None]]) -> None:
     clock = asyncio.get_running_loop().time
-    until = clock() + hold_seconds
+    until = clock() + HOLD_SECONDS
     while (left := until - clock()) > 0:
         done, _ = await asyncio.wait([transfer.task], timeout=min(LOOK_EVERY_S, left))
         if done:
