@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import testlab_tools
 from testlab_tools.capabilities import Service
-from testlab_tools.catalog.runs import get_failed_cases, list_runs
+from testlab_tools.catalog.runs import get_failed_cases, get_run, list_runs
 from testlab_tools.errors import AuthError, ConfigError, NotFound
 from testlab_tools.kinds import known_kinds, load_kind
 from testlab_tools.registry import Call
@@ -142,6 +142,13 @@ async def test_what_failed_is_explained_by_handle_or_bare_id(run_id: str, call: 
     (case,) = run.cases
     assert (run.run_id, case.case, case.outcome, case.reason) == ("wall:7", "Drop test", "fail", "case cracked")
     assert other_origin.asked == []
+
+
+async def test_a_run_is_told_with_its_case(call: Call) -> None:
+    told = await get_run.handler(call, run_id="wall:8", include=["cases"])
+
+    assert (told.run.run_id, told.run.test, told.run.outcome) == ("wall:8", "Smoke test", "pass")
+    assert [(case.case, case.outcome) for case in told.cases] == [("Smoke test", "pass")]
 
 
 async def test_a_run_that_passed_has_nothing_to_explain(call: Call) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from testlab_tools.capabilities import Health, RunArchive, Runs, RunSink, Service
-from testlab_tools.errors import BadInput, Unsupported
+from testlab_tools.errors import BadInput, NotFound, Unsupported
 from testlab_tools.http import ServiceClient
 from testlab_tools.lab import Lab
 from testlab_tools.models import FailedRun
 from testlab_tools.questions import RunQuery
+from testlab_tools.records import RunDetail
 
 
 class Archive(RunArchive):
@@ -25,6 +26,9 @@ class Archive(RunArchive):
 
     async def probe(self) -> Health:
         return Health(self.name)
+
+    async def get_run(self, run_id: str) -> RunDetail:
+        raise NotFound(self.name)
 
     async def failures(self, run_id: str) -> list[FailedRun]:
         return []

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from testlab_tools.capabilities import Health, RunArchive, Runs
-from testlab_tools.errors import BadInput, RateLimited, ServiceDown
+from testlab_tools.errors import BadInput, NotFound, RateLimited, ServiceDown
 from testlab_tools.http import ServiceClient
 from testlab_tools.merged import list_merged
 from testlab_tools.models import FailedRun, Run, RunPage
 from testlab_tools.questions import RunQuery
+from testlab_tools.records import RunDetail
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 ClientOf = Callable[..., ServiceClient]
@@ -39,6 +40,9 @@ class Shelf(RunArchive):
 
     async def probe(self) -> Health:
         return Health(self.name)
+
+    async def get_run(self, run_id: str) -> RunDetail:
+        raise NotFound(self.name)
 
     async def failures(self, run_id: str) -> list[FailedRun]:
         return []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from testlab_tools.errors import BadInput
-from testlab_tools.times import Moment, iso, parse_time, seconds, utc
+from testlab_tools.times import Moment, checked_zone, iso, parse_time, seconds, utc
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -110,3 +111,44 @@ def test_a_field_holding_a_moment_takes_any_form_and_gives_utc(value: object) ->
 def test_a_field_holding_a_moment_refuses_what_is_none(value: object) -> None:
     with pytest.raises(ValidationError):
         Holder.model_validate({"at": value})
+
+
+@pytest.mark.parametrize("name", ["UTC", "America/Denver", "Asia/Kolkata", "America/Argentina/Ushuaia"])
+def test_a_zone_of_the_olson_database_is_taken(name: str) -> None:
+    assert checked_zone(name, "tz") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("America/Denvr", "Did you mean America/Denver"),
+        ("Mars/Olympus", "For example Europe/London"),
+        ("", "For example"),
+        ("../../etc/passwd", "tz is not the name"),
+        ("/etc/localtime", "tz is not the name"),
+        ("UTC\x00", "tz is not the name"),
+        ("America", "tz is not the name"),
+    ],
+)
+def test_any_other_zone_is_answered_with_the_nearest(name: str, told: str) -> None:
+    with pytest.raises(BadInput, match="tz is not the name of a time zone") as error:
+        checked_zone(name, "tz")
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"), [("Europe/London", True), ("Etc/GMT+1", True), ("../x", False), ("a b", False)]
+)
+def test_where_the_system_has_no_database_only_the_form_is_looked_at(
+    name: str, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(key: str) -> None:
+        raise ZoneInfoNotFoundError(key)
+
+    monkeypatch.setattr("testlab_tools.times.ZoneInfo", unknown)
+    monkeypatch.setattr("testlab_tools.times.available_timezones", set)
+    if fits:
+        assert checked_zone(name, "tz") == name
+    else:
+        with pytest.raises(BadInput):
+            checked_zone(name, "tz")

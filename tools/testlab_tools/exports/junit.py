@@ -65,11 +65,15 @@ class Suites:
     def _end(self, name: str) -> None:
         self._open.pop()
         if name != _ROOT:
-            self._out.append(f"</{name}>" + ("\n" if name in ("testsuite", "testcase") else ""))
+            self._out.append(f"</{name}>" if self._within() else f"</{name}>\n")
 
     def _text(self, text: str) -> None:
-        if any(name != _ROOT for name in self._open):
+        if self._within():
             self._out.append(escape(text))
+
+    def _within(self) -> bool:
+        """Whether a suite is open, and not only the root around them."""
+        return bool(self._open) and self._open[-1] != _ROOT
 
 
 def _refuse_doctype(*_: object) -> None:

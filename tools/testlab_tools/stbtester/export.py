@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from testlab_tools.exports import Merger, merger
 from testlab_tools.questions import RunQuery
 from testlab_tools.stbtester.results import ROW_LIMIT, exact, expression, matches
 from testlab_tools.stbtester.runs import Results
+from testlab_tools.times import iso
 
 MOST_PAGE_BYTES = 256 * 2**20
 
@@ -30,6 +32,7 @@ class Reports(Results, RunExport):
     async def export_runs(
         self, query: RunQuery, form: Literal["csv", "junit"], write: Callable[[bytes], Awaitable[None]]
     ) -> Export:
+        query = replace(query, since=_second(query.since), until=_second(query.until))
         merged, listed, pages = merger(form), 0, 0
         async with aclosing(self._spans(query)) as spans:
             async for span in spans:
@@ -61,11 +64,12 @@ class Reports(Results, RunExport):
         """Stretches of time, newest first, that hold fewer results than the portal lists at once; they do not overlap
         and leave nothing out, even where several results have one start time.
 
-        The rows of a report may not show when they began, so the dates alone must tell its pages apart.
+        The rows of a report may not show when they began, so the dates alone must tell its pages apart, to the
+        microsecond in which results state theirs. `since` and `until` hold to the second.
         """
         bounds = [
-            *([exact(">=", query.since)] if query.since else []),
-            *([exact("<", query.until)] if query.until else []),
+            *([f"date:>={iso(query.since)}"] if query.since else []),
+            *([f"date:<{iso(query.until)}"] if query.until else []),
         ]
         upto: datetime | None = None
         while True:
@@ -81,3 +85,7 @@ class Reports(Results, RunExport):
                 raise self.too_many()
             yield Span([*dates, exact(">", edge)], len(newer))
             upto = edge
+
+
+def _second(moment: datetime | None) -> datetime | None:
+    return moment.replace(microsecond=0) if moment else None

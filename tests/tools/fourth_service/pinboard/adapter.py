@@ -16,6 +16,7 @@ from testlab_tools.errors import AuthError, NotFound, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
 from testlab_tools.models import Case, FailedRun, Outcome, Run
 from testlab_tools.questions import RunQuery
+from testlab_tools.records import KnownRun, RunDetail
 from testlab_tools.settings import ServiceSettings
 from testlab_tools.wire import decode
 
@@ -48,16 +49,23 @@ class Pinboard(RunArchive):
         page = [self._run(pin, skip + n + 1) for n, pin in enumerate(pins[skip : skip + limit])]
         return Runs(page, more=len(pins) > skip + limit, total=len(pins))
 
+    async def get_run(self, run_id: str) -> RunDetail:
+        run = await self._one(run_id)
+        return RunDetail(run=KnownRun(**run.model_dump(), cases_run=1), cases=[_case(run)])
+
     async def failures(self, run_id: str) -> list[FailedRun]:
-        pin = next((pin for pin in await self._all() if str(pin.id) == run_id), None)
-        if pin is None:
-            raise NotFound(f"{self.name} has no such pin", "", "list_runs shows the runs there are.")
-        run = self._run(pin, 0)
-        case = Case(case=pin.title, outcome=run.outcome, reason=pin.remark)
-        return [FailedRun(**run.model_dump(), cases=[] if run.outcome == "pass" else [case], cases_run=1)]
+        run = await self._one(run_id)
+        cases = [] if run.outcome == "pass" else [_case(run)]
+        return [FailedRun(**run.model_dump(), cases=cases, cases_run=1)]
 
     def owns_run(self, run_id: str) -> bool:
         return run_id.isdecimal()
+
+    async def _one(self, run_id: str) -> Run:
+        pin = next((pin for pin in await self._all() if str(pin.id) == run_id), None)
+        if pin is None:
+            raise NotFound(f"{self.name} has no such pin", "", "list_runs shows the runs there are.")
+        return self._run(pin, 0)
 
     async def _all(self) -> list[Pin]:
         return decode(self._checked(await self.client.get(self._pins)), list[Pin])
@@ -86,6 +94,10 @@ class Pinboard(RunArchive):
 def connect(name: str, settings: Settings) -> Pinboard:
     """The board named in the table."""
     return Pinboard(name, settings.client(name, "bearer"), settings.board)
+
+
+def _case(run: Run) -> Case:
+    return Case(case=run.test, outcome=run.outcome, reason=run.reason)
 
 
 def _matches(pin: Pin, query: RunQuery) -> bool:
