@@ -68,8 +68,8 @@ async def run_tests(
     if isinstance(runner, TestPack):
         check_names(test_cases, await runner.list_test_cases(test_pack_revision))
     started = await runner.run_tests(native, order)
-    uid, left = call.lab.native(started.job_uid), until - _now()
-    job = await call.lab.watches.wait(runner, uid, left, call.progress, known=started, soak=forever)
+    uid, known = call.lab.native(started.job_uid), started.model_copy(update={"note": ""})
+    job = await call.lab.watches.wait(runner, uid, until - _now(), call.progress, known=known, soak=forever)
     return job.model_copy(update={"note": f"{started.note} {job.note}".strip()})
 
 
