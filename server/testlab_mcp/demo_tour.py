@@ -229,7 +229,7 @@ def _limits(m: Answer) -> str:
 
 def _holding(node: Answer) -> str:
     if held := node.get("reservation"):
-        return f"{held['holder']} until {held.get('expires_at', 'ended')}: {held.get('message', '')}"
+        return f"{held.get('holder', 'you')} until {held.get('expires_at', 'ended')}: {held.get('message', '')}"
     if (job := node.get("job")) and not job["finished"]:
         return f"job {job['done']} of {job['total']} tests"
     return f"idle since {node['last_used_at']}" if node.get("last_used_at") else ""

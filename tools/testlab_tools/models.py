@@ -5,11 +5,11 @@ A field left at its default is not reported. Fields typed `Untrusted` carry what
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from testlab_tools.times import Moment
+from testlab_tools.times import Minute, Moment
 from testlab_tools.untrusted import Untrusted
 
 Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
@@ -148,6 +148,14 @@ class Pressed(Noun):
     next: str = ""
 
 
+def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
+    """Inside a node, what the node and its state say already is left out."""
+    if reservation is None:
+        return None
+    said = {"node_id", "yours", "holder"} if reservation.yours else {"node_id", "yours"}
+    return reservation.model_dump(mode="json", exclude=said, exclude_defaults=True)
+
+
 class JobBrief(Noun):
     """A node's current job, in one line; of an idle node, with detail, its last."""
 
@@ -159,16 +167,16 @@ class JobBrief(Noun):
 
 class Node(Noun):
     """A device under test with its node. `why` is the service's reason for not being available; `last_used_at` says
-    since when it has been idle."""
+    since when it has been idle, and is left out while it is in use."""
 
     node_id: str
     state: NodeState
     name: Untrusted = ""
     device_type: Untrusted = ""
-    reservation: Reservation | None = None
+    reservation: Annotated[Reservation | None, PlainSerializer(_within_node)] = None
     job: JobBrief | None = None
     last_used_by: Untrusted = ""
-    last_used_at: Moment | None = None
+    last_used_at: Minute | None = None
     why: Untrusted = ""
     detail: dict[str, Any] = {}
 

@@ -36,9 +36,9 @@ def _for_model(image: Image) -> tuple[Image, str]:
             smaller = original.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, Pillow.DecompressionBombError):
         raise BadReply("", "The screenshot that came is not an image", f"{len(image.data)} bytes") from None
-    smaller.thumbnail((LONG_SIDE, LONG_SIDE), Pillow.Resampling.LANCZOS)
+    smaller.thumbnail((LONG_SIDE, LONG_SIDE), Pillow.Resampling.BICUBIC)
     out = io.BytesIO()
-    smaller.save(out, "JPEG", quality=QUALITY, optimize=True)
+    smaller.save(out, "JPEG", quality=QUALITY)
     scale = width / smaller.width
     facts = f"{smaller.width}x{smaller.height} px, original {width}x{height}; multiply coordinates by {scale:g}"
     return Image(out.getvalue(), "image/jpeg"), facts

@@ -100,3 +100,11 @@ def _aware(value: Any) -> Any:
 
 Moment = Annotated[datetime, BeforeValidator(_aware), PlainSerializer(iso, return_type=str)]
 """A field holding a moment: any ISO 8601 form in, UTC to the second out."""
+
+
+def _to_the_minute(moment: datetime) -> str:
+    return iso(moment)[:16] + "Z"
+
+
+Minute = Annotated[datetime, BeforeValidator(_aware), PlainSerializer(_to_the_minute, return_type=str)]
+"""As Moment, written to the minute: for tables of many rows where the second tells nothing."""

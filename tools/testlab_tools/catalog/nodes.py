@@ -20,7 +20,7 @@ async def list_nodes(
     available: Annotated[bool, Field(description="Only those free to reserve")] = False,
     text: Annotated[str, Field(description="Part of id, name or device type")] = "",
     node_ids: list[str] = [],
-    detail: Annotated[bool, Field(description="Add configuration, address, licence, last job")] = False,
+    detail: Annotated[bool, Field(description="Add configuration, address, licence, last user and job")] = False,
 ) -> NodeList:
     """List the lab's nodes in one table to decide from: state, who holds each until when and why, what runs, since
     when idle.
@@ -57,10 +57,14 @@ async def grab_screenshot(
     if node_id:
         farm, native = call.lab.owner(node_id, NodeFarm)
         image = await farm.screenshot(native, thumbnail=size == "thumbnail")
-        return shown(image, f"Screen of {farm.handle(native)} now", size, call.files.to_write(save_to))
+        return await asyncio.to_thread(
+            shown, image, f"Screen of {farm.handle(native)} now", size, call.files.to_write(save_to)
+        )
     farm, native = call.lab.owner(run_id, NodeFarm, _has_runs_like)
     image = await farm.run_screenshot(native, thumbnail=size == "thumbnail")
-    return shown(image, f"Screen at the end of {farm.handle(native)}", size, call.files.to_write(save_to))
+    return await asyncio.to_thread(
+        shown, image, f"Screen at the end of {farm.handle(native)}", size, call.files.to_write(save_to)
+    )
 
 
 async def _named(call: Call, node_ids: list[str], detail: bool) -> list[Node]:

@@ -168,7 +168,7 @@ class ServiceClient:
                 verify=self.endpoint.tls(),
                 trust_env=True,
                 follow_redirects=False,
-                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=self.endpoint.max_concurrency * 2),
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=self.endpoint.max_concurrency),
                 headers={"User-Agent": "testlab-mcp"},
             )
         return self._pool

@@ -58,6 +58,7 @@ class Nodes(Portal):
 
     def _node(self, status: NodeStatus, detail: bool = False) -> Node:
         state = _state(status)
+        in_use = state in ("busy", "reserved", "reserved by you") and not detail
         return Node(
             node_id=self.handle(status.node_id),
             state=state,
@@ -65,8 +66,8 @@ class Nodes(Portal):
             device_type=status.device_type or "",
             reservation=self.reservation_noun(status.reservation) if status.reservation else None,
             job=self._job(status.job) if status.job and (detail or status.job.status == "running") else None,
-            last_used_by=status.last_used_by or "",
-            last_used_at=status.last_used_time,
+            last_used_by=(status.last_used_by or "") if detail else "",
+            last_used_at=None if in_use else status.last_used_time,
             why=(status.not_available_reason or "") if state == "unavailable" else "",
             detail=_detail(status) if detail else {},
         )
