@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
@@ -11,14 +9,14 @@ from uuid import UUID
 from testlab_tools.capabilities import Health, RunArchive, Runs, RunSink
 from testlab_tools.errors import BadInput, NotFound
 from testlab_tools.http import clock_skew
-from testlab_tools.limits import Limits
 from testlab_tools.models import CreatedRun, FailedRun, Run
-from testlab_tools.questions import NewMeasurement, NewPhase, NewRun, RunQuery
+from testlab_tools.questions import NewRun, RunQuery
 from testlab_tools.records import RunDetail
-from testlab_tools.tofupilot.api import SENT, SENT_MEASUREMENT, TofuPilotApi, checked_identifier
+from testlab_tools.tofupilot.api import TofuPilotApi
 from testlab_tools.tofupilot.details import v2_detail
 from testlab_tools.tofupilot.models import Created, Named, Procedures, RunRow, RunRows, Who, WholeRun
 from testlab_tools.tofupilot.phases import OUTCOMES, cases
+from testlab_tools.tofupilot.v2_body import run_body, stamp
 from testlab_tools.untrusted import capped
 from testlab_tools.wire import decode
 
@@ -86,7 +84,7 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
 
     async def create_run(self, run: NewRun) -> CreatedRun:
         procedure = await self._procedure(run)
-        reply = await self.client.send("POST", "/api/v2/runs", body=dict(_body(run, procedure.id)))
+        reply = await self.client.send("POST", "/api/v2/runs", body=dict(run_body(run, procedure.id)))
         self.checked(reply, "run", "Check serial_number, part_number and the phases' times.")
         return CreatedRun(
             run_id=self.handle(decode(reply, Created).id),
@@ -121,9 +119,9 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         if query.part:
             params["part_numbers"] = [query.part]
         if query.since:
-            params["started_after"] = _stamp(query.since)
+            params["started_after"] = stamp(query.since)
         if query.until:
-            params["started_before"] = _stamp(query.until)
+            params["started_before"] = stamp(query.until)
         if query.text:
             params["search_query"] = query.text
         for key, path, wanted in (
@@ -186,75 +184,9 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         )
 
 
-def _body(run: NewRun, procedure_id: str) -> Iterator[tuple[str, Any]]:
-    """`POST /v2/runs`: optional fields are left out, not sent as null."""
-    yield "procedure_id", procedure_id
-    yield "serial_number", checked_identifier(run.serial_number, "serial_number")
-    yield "outcome", SENT[run.outcome]
-    yield "started_at", _stamp(run.started_at)
-    yield "ended_at", _stamp(run.ended_at)
-    yield "client_run_ref", run.ref
-    for key, value in (("part_number", run.part_number), ("revision_number", run.revision)):
-        if value:
-            yield key, checked_identifier(value, key)
-    for key, value in (
-        ("batch_number", run.batch_number),
-        ("procedure_version", run.procedure_version),
-        ("docstring", run.notes),
-    ):
-        if value:
-            yield key, value
-    if run.sub_units:
-        yield "sub_units", list(run.sub_units)
-    if run.phases:
-        yield "phases", list(_phases(run.phases))
-
-
-def _phases(phases: tuple[NewPhase, ...]) -> Iterator[dict[str, Any]]:
-    tries: dict[str, int] = {}
-    for phase in phases:
-        count = tries[phase.name] = tries.get(phase.name, -1) + 1
-        yield {
-            "name": phase.name,
-            "outcome": SENT[phase.outcome],
-            "started_at": _stamp(phase.started_at),
-            "ended_at": _stamp(phase.ended_at),
-            "retry_count": count,
-            "measurements": [dict(_measurement(m)) for m in phase.measurements],
-        }
-
-
-def _measurement(m: NewMeasurement) -> Iterator[tuple[str, Any]]:
-    yield "name", m.name
-    yield "outcome", SENT_MEASUREMENT[m.outcome]
-    if m.value is not None:
-        yield "measured_value", m.value
-    if m.units:
-        yield "units", m.units
-    if validators := list(_validators(m)):
-        yield "validators", validators
-
-
-def _validators(m: NewMeasurement) -> Iterator[dict[str, Any]]:
-    """One per limit, each with its own outcome: the server stores it as sent and does not evaluate."""
-    for operator, limits, bound in ((">=", Limits(lower=m.lower), m.lower), ("<=", Limits(upper=m.upper), m.upper)):
-        if bound is not None:
-            kept = limits.allow(m.value)
-            outcome = m.outcome if kept is None else "pass" if kept else "fail"
-            yield {"operator": operator, "expected_value": bound, "outcome": SENT_MEASUREMENT[outcome]}
-    if m.expected:
-        pattern = m.expected.removeprefix("matches /").removesuffix("/")
-        operator = "==" if pattern == m.expected else "matches"
-        yield {"operator": operator, "expected_value": pattern, "outcome": SENT_MEASUREMENT[m.outcome]}
-
-
 def _place(after: str) -> tuple[str, int]:
     cursor, _, index = after.partition(":")
     return cursor, int(index or 0)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_uuid(text: str) -> bool:
