@@ -33,8 +33,8 @@ async def test_a_result_is_told_with_all_that_the_portal_knows(lab: Any, portal:
 
 
 @pytest.mark.parametrize("service", ["portal", "factory", "cloud"])
-async def test_a_run_is_told_briefly_unless_more_is_asked_for(service: str, sim: Any, connect: Any, ask: Any) -> None:
-    async with connect(sim.config_toml()) as client:
+async def test_a_run_is_told_briefly_unless_more_is_asked_for(service: str, lab: Any, connect: Any, ask: Any) -> None:
+    async with connect(lab.config_toml()) as client:
         (listed,) = (await ask(client, "list_runs", service=service, outcome="fail", limit=1))["runs"]
         brief = await ask(client, "get_run", run_id=listed["run_id"])
         cases = await ask(client, "get_run", run_id=listed["run_id"], include=["cases"])
@@ -48,9 +48,9 @@ async def test_a_run_is_told_briefly_unless_more_is_asked_for(service: str, sim:
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
 async def test_a_production_run_is_told_with_its_passing_phases_too(
-    version: str, sim: Any, connect: Any, ask: Any
+    version: str, lab: Any, connect: Any, ask: Any
 ) -> None:
-    config = sim.config_toml()
+    config = lab.config_toml()
     async with connect(config) as client:
         (listed,) = (await ask(client, "list_runs", service="factory", outcome="fail", limit=1))["runs"]
         failed = (await ask(client, "get_failed_cases", run_id=listed["run_id"]))["runs"][0]
