@@ -20,7 +20,8 @@ PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("st
 READING = {"list_runs", "get_run", "get_failed_cases"}
 FILES = {"read_log", "get_artifact", "export_runs"}
 NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
-OPERATING = {"reserve_nodes", "end_reservation", "run_tests", "stop_job"}
+OPERATING = {"reserve_nodes", "extend_reservation", "end_reservation", "press_key", "run_tests", "stop_job"}
+ADMIN = {"interrupt_reservation"}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,8 @@ OPERATING = {"reserve_nodes", "end_reservation", "run_tests", "stop_job"}
         ([service("tofupilot", api_version="v1")], Policy(), READING | {"create_run"}),
         ([PORTAL], Policy("observe"), READING | FILES | NODES),
         ([PORTAL], Policy(), READING | FILES | NODES | OPERATING),
-        ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS)),
+        ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS) - ADMIN),
+        ([PORTAL, FACTORY, CLOUD], Policy("admin"), set(TOOLS)),
         ([PORTAL], Policy.of("operate", ["runs"], [], []), READING | FILES),
         ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | FILES | {"get_job"}),
         ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING | FILES),
@@ -58,5 +60,5 @@ def test_a_refusal_names_the_setting_that_would_allow_it() -> None:
 
 
 def test_listing_keeps_the_catalogs_order() -> None:
-    every = exposed(all_tools(), [PORTAL, FACTORY, CLOUD], Policy())
+    every = exposed(all_tools(), [PORTAL, FACTORY, CLOUD], Policy("admin"))
     assert [tool.name for tool in every] == [tool.name for tool in all_tools()]

@@ -18,13 +18,17 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "list_nodes": {},
     "grab_screenshot": {"node_id": "stb-tester-000000000001"},
     "reserve_nodes": {"node_ids": ["stb-tester-000000000001"], "message": "soak", "duration_minutes": 5},
+    "extend_reservation": {"reservation_id": "6", "minutes": 5},
     "end_reservation": {"reservation_id": "6"},
+    "interrupt_reservation": {"reservation_id": "6", "message": "m", "confirm": "stb-tester-000000000001"},
+    "press_key": {"node_id": "stb-tester-000000000001", "key": "KEY_OK"},
     "run_tests": {"node_id": "stb-tester-000000000001", "test_pack_revision": "main", "test_cases": ["tests/a.py::b"]},
     "list_test_cases": {"revision": "main"},
     "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
     "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
     "create_run": {"procedure_id": "FVT1", "serial_number": "SN-1", "outcome": "pass"},
 }
+ADMIN = '[server]\naccess = "admin"\n'
 SERVICES = {
     "portal": '[services.portal]\nkind = "stbtester"\n',
     "factory": '[services.factory]\nkind = "tofupilot"\n',
@@ -55,7 +59,7 @@ async def test_a_dead_service_is_an_error_and_the_server_goes_on(
         arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
     if (service, tool) == ("old", "list_runs"):
         arguments["unit"] = "SN-1"
-    async with connect(f'{SERVICES[service]}url = "{dead_url}"\ntoken = "t"\n') as client:
+    async with connect(f'{ADMIN}{SERVICES[service]}url = "{dead_url}"\ntoken = "t"\n') as client:
         for _ in range(2):
             told = await refused(client, tool, **arguments)
             assert told.startswith(f"{tool} failed: Service {service} cannot be reached. ")
@@ -72,7 +76,7 @@ async def test_a_missing_token_is_told_with_its_remedy_and_the_server_starts(
         arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
     if (service, tool) == ("old", "list_runs"):
         arguments["unit"] = "SN-1"
-    config = f'{SERVICES[service]}url = "{dead_url}"\ntoken_env = "NO_SUCH_TOKEN_IS_SET"\n'
+    config = f'{ADMIN}{SERVICES[service]}url = "{dead_url}"\ntoken_env = "NO_SUCH_TOKEN_IS_SET"\n'
     async with connect(config) as client:
         told = await refused(client, tool, **arguments)
         assert "NO_SUCH_TOKEN_IS_SET is empty or not set" in told
