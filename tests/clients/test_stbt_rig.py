@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -50,10 +51,12 @@ def rig(
     simlab: dict[str, Any],
     test_pack: Path,
 ) -> Rig:
-    """Run `stbt_rig` in the test pack: `rig("screenshot", node_id=…, settings=JENKINS)`."""
+    """Run `stbt_rig` in the test pack: `rig("screenshot", node_id=…, settings=JENKINS)`; `who` names the token."""
 
-    def run(*arguments: str, node_id: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        token = simlab["services"]["stbtester"]["token"]
+    def run(
+        *arguments: str, node_id: str, settings: dict[str, str], who: str = "token"
+    ) -> subprocess.CompletedProcess[str]:
+        token = simlab["services"]["stbtester"][who]
         return subprocess.run(
             [client_python("stbt-rig-33.1.0"), "-m", "stbt_rig", "-v", "--node-id", node_id, *arguments],
             cwd=test_pack,
@@ -201,3 +204,48 @@ async def test_a_run_started_by_stbt_rig_is_listed_and_explained_by_our_server(
         whole_job = await client.call_tool("get_failed_cases", {"run_id": f"portal:{job_uid}"})
         assert whole_job.structured_content is not None
         assert [each["run_id"] for each in whole_job.structured_content["runs"]] == [run["run_id"]]
+
+
+async def test_a_node_that_our_server_holds_is_refused_to_a_colleagues_stbt_rig(
+    rig: Rig, free_node: str, server_command: list[str]
+) -> None:
+    command, *arguments = server_command
+    colleague = {"node_id": free_node, "settings": JENKINS, "who": "colleague_token"}
+    async with Client(StdioServerParameters(command=command, args=arguments, env=dict(os.environ))) as client:
+        order = {"node_ids": [free_node], "message": "Overnight soak", "duration_minutes": 30}
+        held = await client.call_tool("reserve_nodes", order)
+        assert not held.is_error
+        refused = await asyncio.to_thread(rig, "run", PASSING[0], **colleague)
+        assert refused.returncode == 1
+        assert "Node is currently in use" in refused.stderr
+
+        reservation = held.structured_content["reservations"][0]["reservation_id"]
+        await client.call_tool("end_reservation", {"reservation_id": reservation})
+        allowed = await asyncio.to_thread(rig, "run", PASSING[0], **colleague)
+        assert allowed.returncode == 0, allowed.stderr
+
+
+async def test_a_node_that_a_colleagues_stbt_rig_uses_is_refused_by_our_server(
+    rig: Rig, free_node: str, server_command: list[str], ask: Callable[..., httpx2.Response]
+) -> None:
+    cases = [name for name in ask("stbtester", "/api/v2/test_pack/main/test_case_names").json() if "player" in name]
+    command, *arguments = server_command
+    async with Client(StdioServerParameters(command=command, args=arguments, env=dict(os.environ))) as client:
+        running = asyncio.create_task(
+            asyncio.to_thread(rig, "run", *cases, node_id=free_node, settings=JENKINS, who="colleague_token")
+        )
+        node: dict[str, Any] = {}
+        while node.get("state") != "busy":
+            assert not running.done(), running.result().stderr
+            listed = await client.call_tool("list_nodes", {"node_ids": [free_node]})
+            (node,) = listed.structured_content["nodes"]
+        for tool, order in (
+            ("reserve_nodes", {"node_ids": [free_node], "message": "mine", "duration_minutes": 5}),
+            ("run_tests", {"node_id": free_node, "test_pack_revision": "main", "test_cases": [PASSING[0]]}),
+            ("stop_job", {"node_id": free_node}),
+        ):
+            told = await client.call_tool(tool, order)
+            assert told.is_error, tool
+            assert node["job"]["job_uid"].partition(":")[2] in told.content[0].text, told.content[0].text
+        done = await running
+        assert _job_uid(done.stdout) in node["job"]["job_uid"], "and the job ran to its end"
