@@ -129,7 +129,9 @@ async def test_a_page_says_what_each_service_gave_and_has(shelves: list[Shelf]) 
         ("factory", 1, None, False),
         ("cloud", 1, 3, False),
     ]
-    assert page.note == "More follow: pass cursor, with the same arguments."
+    assert page.note == (
+        "More follow: pass cursor, with the same arguments. How many match in all, factory does not say."
+    )
 
 
 async def test_the_totals_stay_those_of_the_first_page(shelves: list[Shelf]) -> None:

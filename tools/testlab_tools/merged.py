@@ -86,7 +86,7 @@ async def list_merged(
     shares = [_share(a.name, places[a.name], page, errors.get(a.name, "")) for a in archives]
     more = any(not place.ended for name, place in places.items() if name not in errors)
     after = Cursor(key, query.since, query.until, places).write() if more else ""
-    return RunPage(runs=[run for run, _ in page], services=shares, cursor=after, note=_note(after, errors))
+    return RunPage(runs=[run for run, _ in page], services=shares, cursor=after, note=_note(after, places, errors))
 
 
 async def _ask(archive: RunArchive, query: RunQuery, limit: int, start: Cursor) -> Runs | LabError:
@@ -103,10 +103,12 @@ def _next_place(name: str, start: Cursor, got: dict[str, Runs], page: list[tuple
     used = [run for run, service in page if service == name]
     runs = got[name]
     first = not before.after
+    ended = len(used) == len(runs.runs) and not runs.more
+    counted = len(used) if ended and runs.total is None else runs.total
     return Place(
         after=used[-1].position if used else before.after,
-        ended=len(used) == len(runs.runs) and not runs.more,
-        total=runs.total if first else before.total,
+        ended=ended,
+        total=counted if first else before.total,
         at_least=runs.at_least if first else before.at_least,
     )
 
@@ -116,8 +118,10 @@ def _share(name: str, place: Place, page: list[tuple[Run, str]], error: str) -> 
     return ServiceShare(service=name, shown=shown, total=place.total, at_least=place.at_least, error=error)
 
 
-def _note(cursor: str, errors: dict[str, str]) -> str:
+def _note(cursor: str, places: dict[str, Place], errors: dict[str, str]) -> str:
     parts = ["More follow: pass cursor, with the same arguments."] if cursor else []
+    if silent := [name for name, place in places.items() if place.total is None and name not in errors]:
+        parts.append(f"How many match in all, {', '.join(silent)} {'does' if len(silent) == 1 else 'do'} not say.")
     if errors:
         parts.append(f"Not in this list: {', '.join(errors)} (see services).")
     return " ".join(parts)
