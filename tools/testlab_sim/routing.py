@@ -118,8 +118,8 @@ class Api(Generic[World]):
 
     async def _docs(self, request: Request) -> Response:
         rows = "".join(
-            f"<tr><td><code>{'/'.join(e.methods)}</code></td><td><code>{html.escape(e.path)}</code></td>"
-            f"<td>{html.escape(e.summary)}</td><td>{' '.join(map(str, e.statuses))}</td></tr>"
+            f"<tr><td><code>{'/'.join(e.methods)}</code></td><td><code>{html.escape(_CONVERTOR.sub(r'{\1}', e.path))}</code></td>"
+            f"<td>{html.escape(e.summary)}</td><td>{' '.join(map(str, sorted(e.statuses)))}</td></tr>"
             for e in self.endpoints
         )
         return HTMLResponse(_PAGE.format(title=html.escape(self.title), prefix=self.prefix, rows=rows))
