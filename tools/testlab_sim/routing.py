@@ -31,6 +31,11 @@ class Endpoint(Generic[World]):
     statuses: Mapping[int, str]
     guarded: bool
 
+    @property
+    def plain_path(self) -> str:
+        """The path as people write it: `{job_uid}`, without how it is read."""
+        return _CONVERTOR.sub(r"{\1}", self.path)
+
     def operation(self) -> dict[str, Any]:
         names = [name for name, _ in _CONVERTOR.findall(self.path)]
         parameters = [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]
@@ -104,7 +109,7 @@ class Api(Generic[World]):
         """The OpenAPI 3.1 document of this service."""
         paths: dict[str, dict[str, Any]] = {}
         for e in self.endpoints:
-            item = paths.setdefault(_CONVERTOR.sub(r"{\1}", e.path), {})
+            item = paths.setdefault(e.plain_path, {})
             item.update({method.lower(): e.operation() for method in e.methods})
         return {
             "openapi": "3.1.0",
@@ -118,7 +123,7 @@ class Api(Generic[World]):
 
     async def _docs(self, request: Request) -> Response:
         rows = "".join(
-            f"<tr><td><code>{'/'.join(e.methods)}</code></td><td><code>{html.escape(_CONVERTOR.sub(r'{\1}', e.path))}</code></td>"
+            f"<tr><td><code>{'/'.join(e.methods)}</code></td><td><code>{html.escape(e.plain_path)}</code></td>"
             f"<td>{html.escape(e.summary)}</td><td>{' '.join(map(str, sorted(e.statuses)))}</td></tr>"
             for e in self.endpoints
         )
