@@ -147,6 +147,20 @@ class RunSink(Service):
         """Record a finished run; the service creates the unit when it does not know it."""
 
 
+class ReportImporter(Service):
+    """Reads report files of test frameworks by itself."""
+
+    importers: frozenset[str]
+    """Names of its importers, as the service spells them: `OPENHTF`, `WATS`, ..."""
+
+    @abstractmethod
+    async def import_file(self, name: str, data: bytes, importer: str) -> list[str]:
+        """Upload a report and have one of `importers` read it; native ids of the runs it became.
+
+        Raises BadInput when the service cannot read it, Unsupported when it has no such importer.
+        """
+
+
 class NodeFarm(Service):
     """Has nodes to look at and to reserve."""
 
