@@ -14,6 +14,7 @@ from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
+from testlab_tools.recording import record
 from testlab_tools.registry import ADD, Call, tool
 from testlab_tools.times import parse_time
 
@@ -100,7 +101,7 @@ async def create_run(
         phases=_phases(phases, start),
         sub_units=tuple(sub_units),
     )
-    return await sink.create_run(run)
+    return await record(call, sink, run)
 
 
 def _refused(constant: str) -> None:
