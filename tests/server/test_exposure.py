@@ -21,17 +21,19 @@ READING = {"list_runs", "get_run", "get_failed_cases"}
 FILES = {"read_log", "get_artifact", "export_runs"}
 NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
 OPERATING = {"reserve_nodes", "extend_reservation", "end_reservation", "press_key", "run_tests", "stop_job"}
-ADMIN = {"interrupt_reservation"}
+ADMIN = {"interrupt_reservation", "delete_run", "delete_unit"}
+LOGS, UNITS = {"read_log"}, {"get_unit"}
+PRODUCTION = {"create_run", "update_unit"}
 
 
 @pytest.mark.parametrize(
     ("services", "policy", "names"),
     [
         ([], Policy(), set()),
-        ([CLOUD], Policy(), READING),
-        ([FACTORY], Policy(), READING | {"create_run"}),
-        ([FACTORY], Policy("observe"), READING),
-        ([service("tofupilot", api_version="v1")], Policy(), READING | {"create_run"}),
+        ([CLOUD], Policy(), READING | UNITS),
+        ([FACTORY], Policy(), READING | LOGS | UNITS | PRODUCTION),
+        ([FACTORY], Policy("observe"), READING | LOGS | UNITS),
+        ([service("tofupilot", api_version="v1")], Policy(), READING | UNITS | PRODUCTION),
         ([PORTAL], Policy("observe"), READING | FILES | NODES),
         ([PORTAL], Policy(), READING | FILES | NODES | OPERATING),
         ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS) - ADMIN),

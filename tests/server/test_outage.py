@@ -26,6 +26,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "list_test_cases": {"revision": "main"},
     "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
     "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
+    "get_unit": {"serial_number": "SN-1"},
+    "update_unit": {"serial_number": "SN-1", "sub_units": ["SN-2"]},
+    "delete_run": {},
+    "delete_unit": {"serial_number": "SN-1", "service": "factory", "confirm": "SN-1"},
     "create_run": {"procedure_id": "FVT1", "serial_number": "SN-1", "outcome": "pass"},
 }
 ADMIN = '[server]\naccess = "admin"\n'
@@ -39,11 +43,24 @@ UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
 RUN_IDS = {"factory": UUID, "old": "SN-1/1", "cloud": UUID}
 
 
+def arguments_of(service: str, tool: str) -> dict[str, Any]:
+    arguments = dict(ARGUMENTS[tool])
+    if tool in ("get_run", "get_failed_cases", "delete_run") or (service in RUN_IDS and "run_id" in arguments):
+        arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
+    if (service, tool) == ("old", "list_runs"):
+        arguments["unit"] = "SN-1"
+    if "service" in arguments:
+        arguments["service"] = service
+    return arguments
+
+
 def cases() -> list[tuple[str, str]]:
     runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases")]
     files = [("portal", t) for t in ("read_log", "get_artifact", "export_runs")]
     nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
-    return [*runs, *files, *nodes, ("factory", "create_run"), ("old", "create_run")]
+    units = [(s, "get_unit") for s in ("factory", "old", "cloud")]
+    production = [(s, t.name) for s in ("factory", "old") for t in all_tools() if t.toolset == "production"]
+    return [*runs, *files, *nodes, *units, *production, ("factory", "read_log")]
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:
@@ -54,11 +71,7 @@ def test_every_tool_is_tried_against_a_dead_service() -> None:
 async def test_a_dead_service_is_an_error_and_the_server_goes_on(
     service: str, tool: str, connect: Any, refused: Any, dead_url: str, no_backoff: None
 ) -> None:
-    arguments = dict(ARGUMENTS[tool])
-    if tool in ("get_run", "get_failed_cases"):
-        arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
-    if (service, tool) == ("old", "list_runs"):
-        arguments["unit"] = "SN-1"
+    arguments = arguments_of(service, tool)
     async with connect(f'{ADMIN}{SERVICES[service]}url = "{dead_url}"\ntoken = "t"\n') as client:
         for _ in range(2):
             told = await refused(client, tool, **arguments)
@@ -71,11 +84,7 @@ async def test_a_dead_service_is_an_error_and_the_server_goes_on(
 async def test_a_missing_token_is_told_with_its_remedy_and_the_server_starts(
     service: str, tool: str, connect: Any, refused: Any, dead_url: str
 ) -> None:
-    arguments = dict(ARGUMENTS[tool])
-    if tool in ("get_run", "get_failed_cases"):
-        arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
-    if (service, tool) == ("old", "list_runs"):
-        arguments["unit"] = "SN-1"
+    arguments = arguments_of(service, tool)
     config = f'{ADMIN}{SERVICES[service]}url = "{dead_url}"\ntoken_env = "NO_SUCH_TOKEN_IS_SET"\n'
     async with connect(config) as client:
         told = await refused(client, tool, **arguments)

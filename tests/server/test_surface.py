@@ -101,6 +101,8 @@ def test_a_description_begins_with_a_verb_and_has_at_most_60_words() -> None:
             "Stop",
             "Read",
             "Write",
+            "Update",
+            "Delete",
         }, tool.name
 
 

@@ -169,14 +169,3 @@ async def test_a_service_that_limits_requests_is_waited_for_within_a_bound(
         fault(status=429, path_prefix="/api/v2/nodes", retry_after="120", times=1)
         told = await refused(client, "list_nodes")
         assert "asks to wait 120 s" in told
-
-
-async def test_a_change_whose_answer_was_lost_is_said_and_not_sent_again(
-    fresh_sim: Any, fault: Any, connect: Any, ask: Any, refused: Any
-) -> None:
-    async with connect(fresh_sim.config_toml()) as client:
-        fault(action="reset-after", path_prefix="/api/v2/runs", method="POST", times=1)
-        run = {"procedure_id": "Main board FCT", "serial_number": "SN-LOST", "part_number": "P", "outcome": "pass"}
-        told = await refused(client, "create_run", **run)
-        assert "may or may not have happened" in told
-        assert len((await ask(client, "list_runs", service="factory", unit="SN-LOST"))["runs"]) == 1

@@ -228,6 +228,9 @@ class Sink(RunSink):
         self.runs.append(run)
         return CreatedRun(run_id=self.handle("1"), procedure=run.procedure_id)
 
+    async def find_created(self, run: NewRun) -> CreatedRun | None:
+        return CreatedRun(run_id=self.handle("1"), procedure=run.procedure_id) if run in self.runs else None
+
 
 @pytest.fixture
 def sink() -> Sink:

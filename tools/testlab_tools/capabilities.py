@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple
 
 from testlab_tools.http import ServiceClient
-from testlab_tools.models import CreatedRun, FailedRun, Job, Node, Reservation, Run
-from testlab_tools.questions import NewRun, RunQuery, TestOrder
+from testlab_tools.models import CreatedRun, FailedRun, Job, Node, Reservation, Run, Unit
+from testlab_tools.questions import NewRun, RunQuery, TestOrder, UnitChange
 from testlab_tools.records import RunDetail
 
 
@@ -144,7 +144,67 @@ class RunSink(Service):
 
     @abstractmethod
     async def create_run(self, run: NewRun) -> CreatedRun:
-        """Record a finished run; the service creates the unit when it does not know it."""
+        """Record a finished run; the service creates the unit when it does not know it.
+
+        An answer that was lost is looked up; a run of the same `ref` is recorded once where the service can tell.
+        """
+
+    @abstractmethod
+    async def find_created(self, run: NewRun) -> CreatedRun | None:
+        """The run as it was recorded before, if it was: of that serial number, procedure and start time."""
+
+
+class AttachmentSink(Service):
+    """Takes files to keep with runs."""
+
+    @abstractmethod
+    async def attach(self, run_id: str, name: str, data: bytes) -> None:
+        """Keep a file with a run. Raises BadInput when it is too large."""
+
+
+class RunContents(NamedTuple):
+    """A run and what goes with it when it is deleted; `attachments` is None where the service does not say."""
+
+    run: Run
+    phases: int
+    measurements: int
+    attachments: int | None = None
+
+
+class RunEraser(Service):
+    """Deletes runs, for good."""
+
+    @abstractmethod
+    async def run_contents(self, run_id: str) -> RunContents:
+        """What deleting the run would take with it, as it stands now."""
+
+    @abstractmethod
+    async def delete_run(self, run_id: str) -> None:
+        """Delete a run with its phases, measurements and attachments."""
+
+
+class UnitArchive(RunArchive):
+    """Finds the runs of a unit: its `list_runs` goes by serial number (`RunQuery.unit`)."""
+
+
+class UnitRegistry(Service):
+    """Keeps units, and what is built into them."""
+
+    @abstractmethod
+    async def get_unit(self, serial_number: str) -> Unit:
+        """A unit as the service knows it. Raises NotFound when it knows none."""
+
+    @abstractmethod
+    async def update_unit(self, serial_number: str, change: UnitChange) -> Unit:
+        """Change what `change` names, and nothing else; the unit as it is then."""
+
+    @abstractmethod
+    async def count_runs(self, serial_number: str) -> tuple[int, bool]:
+        """How many runs a unit has, and whether that is all: False when there are more than were counted."""
+
+    @abstractmethod
+    async def delete_unit(self, serial_number: str) -> None:
+        """Delete a unit with all its runs."""
 
 
 class ReportImporter(Service):
@@ -154,10 +214,11 @@ class ReportImporter(Service):
     """Names of its importers, as the service spells them: `OPENHTF`, `WATS`, ..."""
 
     @abstractmethod
-    async def import_file(self, name: str, data: bytes, importer: str) -> list[str]:
+    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
         """Upload a report and have one of `importers` read it; native ids of the runs it became.
 
-        Raises BadInput when the service cannot read it, Unsupported when it has no such importer.
+        `serial_number`, where it is known, becomes part of ids that need it. Raises BadInput when the service cannot
+        read the report, Unsupported when it has no such importer.
         """
 
 

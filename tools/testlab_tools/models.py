@@ -113,6 +113,37 @@ class CreatedRun(Noun):
     next: str = ""
 
 
+class Unit(Noun):
+    """A unit as one service knows it; `parent` is the unit it is built into. Units are named by serial number."""
+
+    service: str
+    serial_number: Untrusted
+    part: Untrusted = ""
+    revision: Untrusted = ""
+    batch: Untrusted = ""
+    sample: str = ""
+    parent: Untrusted = ""
+    sub_units: list[Untrusted] = []
+    note: str = ""
+
+
+class UnitHistory(Noun):
+    """A unit as each service that keeps units knows it, and its runs over all services, newest first."""
+
+    units: list[Unit]
+    runs: list[Run]
+    services: list[ServiceShare]
+    note: str = ""
+    next: str = ""
+
+
+class Deleted(Noun):
+    """What is gone for good: a run by its handle, a unit by its serial number; `runs` counts what went with a unit."""
+
+    deleted: str
+    runs: int | None = None
+
+
 class Reservation(Noun):
     """A node held by somebody; without `expires_at` it is held until ended."""
 

@@ -69,7 +69,8 @@ class NewPhase:
 class NewRun:
     """A production run to record. `ref` makes sending it twice safe where the service can tell.
 
-    `procedure_name` helps where `procedure_id` is not one the service knows.
+    `procedure_name` helps where `procedure_id` is not one the service knows; `variables` are names with values to keep
+    beside the run.
     """
 
     procedure_id: str
@@ -80,9 +81,21 @@ class NewRun:
     ref: str
     procedure_name: str = ""
     part_number: str = ""
+    part_name: str = ""
     revision: str = ""
     batch_number: str = ""
     procedure_version: str = ""
     notes: str = ""
     phases: tuple[NewPhase, ...] = ()
     sub_units: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitChange:
+    """What to change of a unit; empty fields leave it as it is. Sub-units are serial numbers."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    batch_number: str = ""
+    sample: Literal["", "golden", "failing", "ignored", "production"] = ""

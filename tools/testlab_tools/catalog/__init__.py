@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testlab_tools.catalog import exports, files, jobs, nodes, production, remote, reservations, runs
+from testlab_tools.catalog import exports, files, jobs, nodes, production, remote, reservations, runs, units
 from testlab_tools.registry import ToolSpec
 
 
@@ -15,6 +15,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         files.read_log,
         files.get_artifact,
         exports.export_runs,
+        units.get_unit,
         nodes.list_nodes,
         nodes.grab_screenshot,
         reservations.reserve_nodes,
@@ -27,4 +28,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.get_job,
         jobs.stop_job,
         production.create_run,
+        units.update_unit,
+        runs.delete_run,
+        units.delete_unit,
     )

@@ -31,7 +31,7 @@ class MeasurementIn(BaseModel):
     value: Annotated[float, Field(description="Or text, flag, data", allow_inf_nan=False)] = 0
     text: str = ""
     flag: bool = False
-    data: Annotated[str, Field(description="JSON list or object")] = ""
+    data: Annotated[str, Field(description="JSON")] = ""
     units: str = ""
     limits: Annotated[str, Field(description="4.85 <= x <= 5.15, or expected text")] = ""
     outcome: Annotated[Literal["", "pass", "fail", "unset"], Field(description="Empty: judged by limits")] = ""
@@ -71,18 +71,17 @@ async def create_run(
     started_at: str = "",
     ended_at: str = "",
     part_number: str = "",
+    part_name: str = "",
     revision: str = "",
     batch_number: str = "",
     procedure_version: str = "",
     procedure_name: str = "",
     sub_units: Annotated[list[str], Field(description="Serial numbers")] = [],
     notes: str = "",
+    variables: dict[str, str] = {},
     service: str = "",
 ) -> CreatedRun:
-    """Record a finished production run of a unit, with its phases and measurements.
-
-    Does not start tests: run_tests does. A new unit is created. get_failed_cases(run_id) reads a failed run back.
-    """
+    """Record a finished production run of a unit; a new unit is created. Starts no tests: run_tests does."""
     sink = call.lab.one(RunSink, service)
     start, end = _span(started_at, ended_at, phases)
     run = NewRun(
@@ -93,6 +92,7 @@ async def create_run(
         ended_at=end,
         ref=str(uuid4()),
         part_number=part_number,
+        part_name=part_name,
         revision=revision,
         batch_number=batch_number,
         procedure_name=procedure_name,
@@ -100,6 +100,7 @@ async def create_run(
         notes=notes,
         phases=_phases(phases, start),
         sub_units=tuple(sub_units),
+        variables=tuple(variables.items()),
     )
     return await record(call, sink, run)
 

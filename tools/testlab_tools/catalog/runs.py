@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import RunArchive
+from testlab_tools.capabilities import RunArchive, RunEraser
 from testlab_tools.catalog.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
 from testlab_tools.errors import BadInput
 from testlab_tools.merged import list_merged
-from testlab_tools.models import FailedCases, RunPage
+from testlab_tools.models import Deleted, FailedCases, RunPage
 from testlab_tools.questions import RunQuery
 from testlab_tools.records import RunDetail, shortened
-from testlab_tools.registry import LOOK, Call, tool
-from testlab_tools.times import parse_time
+from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
+from testlab_tools.times import iso, parse_time
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
@@ -84,6 +84,36 @@ async def get_failed_cases(
     if not failed:
         return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job failed.")
     return FailedCases(runs=failed, next="list_runs(test=…) shows whether the same fails elsewhere.")
+
+
+async def _what_goes(call: Call, run_id: str, confirm: str) -> Question:
+    """The run and what is in it, counted now."""
+    eraser, native = call.lab.owner(run_id, RunEraser, _has_runs_like)
+    held = await eraser.run_contents(native)
+    run = held.run
+    files = "any attachments (not counted)" if held.attachments is None else f"{held.attachments} attachments"
+    return Question(
+        f"Delete run {run.run_id} ({run.outcome}, {iso(run.started_at)}) with its {held.phases} phases, "
+        f"{held.measurements} measurements and {files}, for good?",
+        target=run.run_id,
+        quoted=f"\nUnit: {run.unit}\nTest: {run.test}",
+    )
+
+
+@tool(toolset="production", access="admin", needs=RunEraser, hints=DESTROY, asks=_what_goes)
+async def delete_run(
+    call: Call,
+    run_id: RunId,
+    confirm: Annotated[str, Field(description="Only if the client cannot ask: the run_id")] = "",
+) -> Deleted:
+    """Delete a run with its phases, measurements and attachments, for good. A person is asked first."""
+    eraser, native = call.lab.owner(run_id, RunEraser, _has_runs_like)
+    await eraser.delete_run(native)
+    return Deleted(deleted=eraser.handle(native))
+
+
+def _has_runs_like(service: RunEraser, run_id: str) -> bool:
+    return isinstance(service, RunArchive) and service.owns_run(run_id)
 
 
 def _native(call: Call, station: str) -> str:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast
 from urllib.parse import quote
 
-from testlab_tools.capabilities import Health, RunArchive, Runs
+from testlab_tools.capabilities import Health, Runs, UnitArchive
 from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, NotFound, RateLimited, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
 from testlab_tools.http.retry import retry_after
@@ -41,7 +41,7 @@ class Settings(ServiceSettings):
     auth: Literal["x-api-key", "bearer"] = "x-api-key"
 
 
-class StandCloud(RunArchive):
+class StandCloud(UnitArchive):
     """Test runs of an organisation, for reading."""
 
     kind = "standcloud"

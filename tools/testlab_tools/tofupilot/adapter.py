@@ -12,14 +12,27 @@ from __future__ import annotations
 from typing import Literal
 
 from testlab_tools.settings import ServiceSettings
-from testlab_tools.tofupilot.v1 import TofuPilotV1
-from testlab_tools.tofupilot.v2 import TofuPilotV2
+from testlab_tools.tofupilot.v1 import V1Runs
+from testlab_tools.tofupilot.v1_recording import V1Recording
+from testlab_tools.tofupilot.v1_units import V1Units
+from testlab_tools.tofupilot.v2 import V2Runs
+from testlab_tools.tofupilot.v2_logs import V2Logs
+from testlab_tools.tofupilot.v2_recording import V2Recording
+from testlab_tools.tofupilot.v2_units import V2Units
 
 
 class Settings(ServiceSettings):
     """Keys of a `kind = "tofupilot"` table."""
 
     api_version: Literal["v1", "v2"] = "v2"
+
+
+class TofuPilotV1(V1Runs, V1Recording, V1Units):
+    """All that API v1 offers."""
+
+
+class TofuPilotV2(V2Runs, V2Recording, V2Units, V2Logs):
+    """All that is used of API v2."""
 
 
 def connect(name: str, settings: Settings) -> TofuPilotV1 | TofuPilotV2:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import (
+    AnswerLost,
     AuthError,
     BadInput,
     BadReply,
@@ -75,6 +77,23 @@ class TofuPilotApi(Service):
                 return ServiceDown(name, f"{name} failed over the {what} (HTTP {status})", "", "Call again later.")
             case status:
                 return BadReply(name, f"{name} answered with HTTP {status}, which its documentation does not list")
+
+
+def still_there(lost: AnswerLost, what: str) -> AnswerLost:
+    """A deletion whose answer was lost, and that did not happen as far as can be seen."""
+    return AnswerLost(
+        lost.service,
+        f"{lost.service} did not answer, and the {what} is still there",
+        lost.why,
+        "It is safe to call again.",
+    )
+
+
+def segment(name: str) -> str:
+    """A name as one segment of a path, whatever is in it. Raises BadInput for one that a path cannot hold."""
+    if name in ("", ".", ".."):
+        raise BadInput("That is no serial number, nor any id", "", "list_runs shows runs and their units.")
+    return quote(name, safe="")
 
 
 def checked_identifier(value: str, what: str) -> str:

@@ -157,6 +157,57 @@ class Created(Wire):
     id: str
 
 
+class Upload(Wire):
+    """Where to PUT a file: `upload_url` in v2, `uploadUrl` in v1."""
+
+    id: str
+    url: Annotated[str, Field(validation_alias=AliasChoices("upload_url", "uploadUrl"), repr=False)]
+
+
+class Imported(Wire):
+    """What became of one report; its `error` is the service's text and is not read."""
+
+    success: bool
+    id: str | None = None
+    ids: list[str] | None = None
+
+
+class Imports(Wire):
+    """`POST /v2/imports/structured`."""
+
+    results: list[Imported]
+
+
+class UnitPlace(Wire):
+    """A unit's parent or sub-unit."""
+
+    serial_number: str
+
+
+class UnitWhole(Unit):
+    """`GET /v2/units/{serial_number}`; its attachments' presigned URLs are not read."""
+
+    parent: UnitPlace | None = None
+    children: list[UnitPlace] | None = None
+
+
+class LogEntry(Wire):
+    """An element of `GET /v2/logs`."""
+
+    level: str
+    message: str
+    created_at: Moment
+    source_file: str | None = None
+    line_number: int | None = None
+
+
+class LogEntries(Wire):
+    """`GET /v2/logs`."""
+
+    data: list[LogEntry]
+    meta: PageMeta
+
+
 class Procedures(Wire):
     """`GET /v2/procedures`."""
 
@@ -203,6 +254,33 @@ def _length(value: Any) -> Any:
     return seconds(value) if isinstance(value, str) else value
 
 
+class V1Procedure(Named):
+    """A run's procedure: `identifier` is what people call its id (`FVT1`)."""
+
+    identifier: str | None = None
+
+
+class V1Component(Wire):
+    """A part."""
+
+    part_number: str
+
+
+class V1Revision(Wire):
+    """A part's revision."""
+
+    identifier: str
+    component: V1Component | None = None
+
+
+class V1Unit(Wire):
+    """The unit of a run, as client 1.12.1 types it; the document does not show it."""
+
+    serial_number: str
+    revision: V1Revision | None = None
+    batch: Numbered | None = None
+
+
 class V1Run(Wire):
     """An element of `GET /v1/runs?serial_number=`. The document shows no id; some servers send one."""
 
@@ -211,6 +289,7 @@ class V1Run(Wire):
     duration: Annotated[float | None, BeforeValidator(_length)] = None
     status: V1Status | None = None
     run_passed: bool | None = None
-    procedure: Named | str | None = None
+    procedure: V1Procedure | str | None = None
+    unit: V1Unit | None = None
     created_by: Annotated[Person | None, Field(validation_alias=AliasChoices("createdBy", "created_by_user"))] = None
     phases: list[V1Phase] = []

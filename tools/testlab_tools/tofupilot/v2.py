@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
-from uuid import UUID
 
-from testlab_tools.capabilities import Health, RunArchive, Runs, RunSink
-from testlab_tools.errors import BadInput, NotFound
+from testlab_tools.capabilities import Health, RunContents, RunEraser, Runs, UnitArchive
+from testlab_tools.errors import AnswerLost, NotFound
 from testlab_tools.http import clock_skew
-from testlab_tools.models import CreatedRun, FailedRun, Run
-from testlab_tools.questions import NewRun, RunQuery
+from testlab_tools.models import FailedRun, Run
+from testlab_tools.questions import RunQuery
 from testlab_tools.records import RunDetail
-from testlab_tools.tofupilot.api import TofuPilotApi
+from testlab_tools.tofupilot.api import still_there
 from testlab_tools.tofupilot.details import v2_detail
-from testlab_tools.tofupilot.models import Created, Named, Procedures, RunRow, RunRows, Who, WholeRun
+from testlab_tools.tofupilot.models import RunRow, Who, WholeRun
 from testlab_tools.tofupilot.phases import OUTCOMES, cases
-from testlab_tools.tofupilot.v2_body import run_body, stamp
+from testlab_tools.tofupilot.v2_api import V2Api, is_uuid
+from testlab_tools.tofupilot.v2_body import stamp
 from testlab_tools.untrusted import capped
 from testlab_tools.wire import decode
-
-PAGE = 50
-"""The documented default `limit`. Always the same, so that a cursor and an index into its page name a run for good."""
 
 _ASKED: dict[str, list[str]] = {
     "pass": ["PASS"],
@@ -31,11 +27,11 @@ _ASKED: dict[str, list[str]] = {
 }
 
 
-class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
-    """Runs of an organisation, read and recorded."""
+class V2Runs(V2Api, UnitArchive, RunEraser):
+    """Runs of an organisation, read and deleted."""
 
     def owns_run(self, run_id: str) -> bool:
-        return _is_uuid(run_id)
+        return is_uuid(run_id)
 
     async def probe(self) -> Health:
         reply = self.checked(await self.client.get("/api/v2/whoami"), "account")
@@ -52,7 +48,7 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         cursor, index = _place(after)
         runs: list[Run] = []
         while True:
-            page = await self._page(params, cursor)
+            page = await self.run_page(params, cursor)
             fresh = page.data[index:]
             runs += [self._run(row, f"{cursor}:{index + n + 1}") for n, row in enumerate(fresh)]
             following = page.meta.next_cursor if page.meta.has_more else None
@@ -82,33 +78,34 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
             )
         ]
 
-    async def create_run(self, run: NewRun) -> CreatedRun:
-        procedure = await self._procedure(run)
-        reply = await self.client.send("POST", "/api/v2/runs", body=dict(run_body(run, procedure.id)))
-        self.checked(reply, "run", "Check serial_number, part_number and the phases' times.")
-        return CreatedRun(
-            run_id=self.handle(decode(reply, Created).id),
-            procedure=procedure.name,
-            next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
-        )
+    async def run_contents(self, run_id: str) -> RunContents:
+        run = await self._whole(run_id)
+        phases = run.phases or []
+        measurements = sum(len(phase.measurements) for phase in phases)
+        return RunContents(self._run(run, ""), len(phases), measurements, len(run.attachments or []))
+
+    async def delete_run(self, run_id: str) -> None:
+        try:
+            reply = await self.client.send("DELETE", "/api/v2/runs", params={"ids": [run_id]})
+        except AnswerLost as lost:
+            try:
+                await self._whole(run_id)
+            except NotFound:
+                return
+            raise still_there(lost, "run") from None
+        self.checked(reply, "run", "list_runs shows the runs there are.")
 
     async def _whole(self, run_id: str) -> WholeRun:
-        if not _is_uuid(run_id):
+        if not is_uuid(run_id):
             raise NotFound(
                 f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs there are."
             )
         reply = await self.client.get(f"/api/v2/runs/{run_id}")
         return decode(self.checked(reply, "run", "list_runs shows the runs there are."), WholeRun)
 
-    async def _page(self, params: dict[str, Any], cursor: str) -> RunRows:
-        at = {"cursor": cursor} if cursor else {}
-        reply = await self.client.get("/api/v2/runs", {**params, **at})
-        return decode(self.checked(reply, "list of runs"), RunRows)
-
     async def _params(self, query: RunQuery) -> dict[str, Any] | None:
         """The query as parameters (repeated keys for lists); None when a name in it exists nowhere."""
         params: dict[str, Any] = {
-            "limit": PAGE,
             "sort_by": "started_at",
             "sort_order": "asc" if query.oldest_first else "desc",
         }
@@ -129,45 +126,10 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
             ("created_by_station_ids", "/api/v2/stations", query.station),
         ):
             if wanted:
-                params[key] = [item.id for item in await self._named(path, wanted)]
+                params[key] = [item.id for item in await self.named(path, wanted)]
                 if not params[key]:
                     return None
         return params
-
-    async def _procedure(self, run: NewRun) -> Named:
-        """The procedure of that id or name. Raises NotFound naming the nearest of those there are."""
-        wanted = run.procedure_id
-        found = await self._named("/api/v2/procedures", wanted)
-        if not found and run.procedure_name:
-            found = await self._named("/api/v2/procedures", run.procedure_name)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise BadInput("Several procedures have that name", "", "Give the procedure's id.")
-        every = await self._every("/api/v2/procedures")
-        names = {p.name: p.id for p in every if p.name.isprintable() and len(p.name) < 80}
-        near = get_close_matches(wanted, names, n=3, cutoff=0.4)
-        raise NotFound(
-            f"{self.name} has no such procedure",
-            f"It has {len(every)}",
-            f"Nearest ids: {', '.join(names[n] for n in near)}." if near else "",
-        )
-
-    async def _named(self, path: str, wanted: str) -> list[Named]:
-        every = await self._every(path)
-        folded = wanted.casefold()
-        return [item for item in every if item.id == wanted] or [i for i in every if i.name.casefold() == folded]
-
-    async def _every(self, path: str) -> list[Named]:
-        items: list[Named] = []
-        cursor: dict[str, Any] = {}
-        while True:
-            reply = await self.client.get(path, {"limit": PAGE, **cursor})
-            page = decode(self.checked(reply, f"list at {path}"), Procedures)
-            items += page.data
-            if not page.meta.has_more or page.meta.next_cursor is None:
-                return items
-            cursor = {"cursor": page.meta.next_cursor}
 
     def _run(self, row: RunRow, position: str) -> Run:
         return Run(
@@ -187,11 +149,3 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
 def _place(after: str) -> tuple[str, int]:
     cursor, _, index = after.partition(":")
     return cursor, int(index or 0)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

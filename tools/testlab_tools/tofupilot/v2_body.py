@@ -31,6 +31,8 @@ def run_body(run: NewRun, procedure_id: str) -> Iterator[tuple[str, Any]]:
             yield key, value
     if run.sub_units:
         yield "sub_units", list(run.sub_units)
+    if run.variables:
+        yield "metadata", dict(run.variables)
     if run.phases:
         yield "phases", list(_phases(run.phases))
 
