@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testlab_tools.errors import BadInput, Refused
+from testlab_tools.errors import BadInput, NotFound, Refused
 from testlab_tools.files import Folders, write
 
 
@@ -103,3 +103,50 @@ def test_a_file_the_system_refuses_is_told_with_its_reason(allowed: Path) -> Non
 
     with pytest.raises(BadInput, match=r"cannot be saved there \(.+\)\. Give another save_to"):
         write(allowed / "taken" / "screen.png", b"data")
+
+
+@pytest.fixture
+def readable(allowed: Path, tmp_path: Path) -> Folders:
+    """May read below `reports`, and below `allowed`, where it may write."""
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "a.json").write_text("{}", encoding="utf-8")
+    (allowed / "saved.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "outside.json").write_text("{}", encoding="utf-8")
+    return Folders([allowed], read_from=[tmp_path / "reports"])
+
+
+def test_what_lies_in_a_folder_to_read_from_or_was_saved_is_read(readable: Folders, tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "a.json"
+
+    assert readable.to_read("a.json") == readable.to_read(str(report)) == report
+    assert readable.to_read("../reports/a.json") == report
+    assert readable.to_read("saved.json") == tmp_path / "allowed" / "saved.json"
+
+
+@pytest.mark.parametrize("path", ["../outside.json", "/etc/passwd", "x/../../outside.json", "~/a.json", "../no-such"])
+def test_what_lies_outside_is_refused_whether_it_is_there_or_not(path: str, readable: Folders) -> None:
+    with pytest.raises(Refused, match=r"\[files\] read_from"):
+        readable.to_read(path)
+
+
+def test_symlinks_that_lead_outside_are_not_read(readable: Folders, tmp_path: Path) -> None:
+    (tmp_path / "reports" / "link.json").symlink_to(tmp_path / "outside.json")
+    (tmp_path / "reports" / "up").symlink_to(tmp_path)
+
+    for path in ("link.json", "up/outside.json"):
+        with pytest.raises(Refused):
+            readable.to_read(path)
+
+
+def test_with_no_folder_nothing_is_read_and_the_setting_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}", encoding="utf-8")
+
+    with pytest.raises(Refused, match=r"\[files\] read_from"):
+        Folders(()).to_read(str(tmp_path / "a.json"))
+
+
+def test_a_file_that_is_not_there_is_said(readable: Folders) -> None:
+    with pytest.raises(NotFound, match="no such file"):
+        readable.to_read("b.json")
+    with pytest.raises(BadInput, match="not one this system can have"):
+        readable.to_read("a\0b")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testlab_tools.errors import BadInput, Refused
+from testlab_tools.errors import BadInput, NotFound, Refused
 from testlab_tools.transfers import Transfers
 from testlab_tools.writing import refused
 
 
 @dataclass(frozen=True)
 class Folders:
-    """The folders a tool may write to, and the files now being written; a relative path means the first folder."""
+    """The folders a tool may write to, and the files now being written; a relative path means the first folder.
+
+    What lies below `read_from`, or was saved, a tool may read.
+    """
 
     save_to: Sequence[Path]
     transfers: Transfers = field(default_factory=Transfers, compare=False)
+    read_from: Sequence[Path] = ()
 
     def to_write(self, path: str) -> Path | None:
         """Where to write, symlinks and `..` resolved; None for an empty path.
@@ -42,6 +47,33 @@ class Folders:
         if target.is_dir() or path.endswith(("/", "\\")):
             raise BadInput("save_to names a folder", "", "Give a file name.")
         return target
+
+    def to_read(self, path: str) -> Path:
+        """The file to read, symlinks and `..` resolved; a relative path is looked for in each folder in turn.
+
+        Raises:
+            Refused: outside all folders, or there are none.
+            NotFound: there is no such file.
+            BadInput: it is no path.
+        """
+        folders = [folder.resolve() for folder in (*self.read_from, *self.save_to)]
+        if not folders:
+            raise Refused("Files are not read", "[files] read_from in the config names no folder", "Name one there.")
+        try:
+            targets = [(folder / Path(path).expanduser()).resolve() for folder in folders]
+        except (RuntimeError, ValueError, OSError):
+            raise BadInput("path is not one this system can have", "", "Give the path of a file.") from None
+        allowed = [target for target in targets if any(target.is_relative_to(folder) for folder in folders)]
+        found = next((target for target in allowed if os.path.exists(target)), None)
+        if found is None and len(allowed) < len(targets):
+            raise Refused(
+                "Files are not read there",
+                "Only below the folders of [files] read_from and save_to in the config",
+                "Put the file there, or add its folder to [files] read_from.",
+            )
+        if found is None:
+            raise NotFound("There is no such file below [files] read_from and save_to", "", "Check its path.")
+        return found
 
 
 def write(path: Path, data: bytes) -> str:

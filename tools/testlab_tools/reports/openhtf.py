@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
-from typing import Annotated, Any, Literal
-from uuid import NAMESPACE_OID, uuid5
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
 from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
+from testlab_tools.reports.json_document import Framework, Millis, Shape, digest, parsed, shaped
+from testlab_tools.reports.report import Report, counted, ref_of
 from testlab_tools.untrusted import capped, plain
 
+_BY = Framework("an OpenHTF", "OpenHTF 1.6", "OpenHTF's OutputToJSON")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEAR_9999 = 253_402_300_799_999
 _TRIGGER = "trigger_phase"
 
 _RUN: dict[str, Literal["pass", "fail", "error", "stopped"]] = {
@@ -41,23 +39,17 @@ _MEASUREMENT: dict[str, Literal["pass", "fail", "unset"]] = {
     "SKIPPED": "unset",
 }
 
-Millis = Annotated[int, Field(ge=0, le=_YEAR_9999)]
 
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="ignore", defer_build=True)
-
-
-class _Units(_Shape):
+class _Units(Shape):
     suffix: str | None = None
 
 
-class _Conditional(_Shape):
+class _Conditional(Shape):
     result: Any = None
     validator: str
 
 
-class _Measurement(_Shape):
+class _Measurement(Shape):
     """`measured_value` of a measurement with dimensions is a list of points, the value last in each."""
 
     name: str = Field(min_length=1)
@@ -68,21 +60,22 @@ class _Measurement(_Shape):
     conditional_validators: list[_Conditional] = []
 
 
-class _Phase(_Shape):
+class _Phase(Shape):
     name: str = Field(min_length=1)
     outcome: Literal["PASS", "FAIL", "SKIP", "ERROR"]
     start_time_millis: Millis
     end_time_millis: Millis
     subtest_name: str | None = None
     measurements: dict[str, _Measurement] = {}
+    attachments: dict[str, Any] = {}
 
 
-class _Detail(_Shape):
+class _Detail(Shape):
     code: str | int = ""
     description: str = ""
 
 
-class _Report(_Shape):
+class _Report(Shape):
     dut_id: str | None
     start_time_millis: Millis
     end_time_millis: Millis
@@ -90,13 +83,36 @@ class _Report(_Shape):
     outcome_details: list[_Detail] = []
     metadata: dict[str, Any]
     phases: list[_Phase]
+    log_records: list[Any] = []
 
 
 _FIELDS = {name for shape in (_Report, _Phase, _Measurement, _Units) for name in shape.model_fields}
 
 
 def read_openhtf(content: bytes) -> NewRun:
-    """The run that a report is about.
+    """The run that a report is about, as `openhtf_report` reads it.
+
+    Raises:
+        BadInput: it is no such report, or names no serial number or procedure. Nothing that stands in it is repeated.
+    """
+    run = openhtf_report(content).run
+    if not run.serial_number:
+        raise BadInput(
+            "The OpenHTF report has no serial number",
+            "Its test was started without a dut_id",
+            "Give test.execute() a test_start that returns the serial number, or create_run one by hand.",
+        )
+    if not run.procedure_id:
+        raise BadInput(
+            "The OpenHTF report names no procedure",
+            "Its metadata has neither procedure_id nor procedure_name nor test_name",
+            "Give htf.Test(…) a procedure_id.",
+        )
+    return run
+
+
+def openhtf_report(content: bytes) -> Report:
+    """Read a report.
 
     The procedure is metadata's `procedure_id`, else `procedure_name`, else `test_name`; its version
     `procedure_version`, else `test_version`. Every attempt of a phase is kept, in order; the phase of a subtest is
@@ -105,25 +121,19 @@ def read_openhtf(content: bytes) -> NewRun:
     same report, however it is indented, has the same one.
 
     Raises:
-        BadInput: it is no such report, or names no serial number. Nothing that stands in it is repeated.
+        BadInput: it is no such report. Nothing that stands in it is repeated.
     """
-    body = _parsed(content)
-    report = _shaped(body)
+    body = parsed(content, _BY)
+    report = shaped(body, _Report, _FIELDS, _BY)
     serial = plain(report.dut_id or "").strip()
-    if serial in ("", "UNKNOWN_DUT"):
-        raise BadInput(
-            "The OpenHTF report has no serial number",
-            "Its test was started without a dut_id",
-            "Give test.execute() a test_start that returns the serial number, or create_run one by hand.",
-        )
     started = _moment(report.start_time_millis)
-    return NewRun(
-        procedure_id=_procedure(report.metadata),
-        serial_number=serial,
+    run = NewRun(
+        procedure_id=_said(report.metadata, "procedure_id", "procedure_name", "test_name"),
+        serial_number="" if serial == "UNKNOWN_DUT" else serial,
         outcome=_RUN[report.outcome],
         started_at=started,
         ended_at=max(started, _moment(report.end_time_millis)),
-        ref=_ref(body),
+        ref=ref_of("openhtf", digest(body)),
         procedure_name=_said(report.metadata, "procedure_name", "test_name"),
         part_number=_said(report.metadata, "part_number"),
         revision=_said(report.metadata, "revision"),
@@ -132,42 +142,9 @@ def read_openhtf(content: bytes) -> NewRun:
         notes=_notes(report),
         phases=tuple(_phase(phase) for n, phase in enumerate(report.phases) if n or phase.name != _TRIGGER),
     )
-
-
-def _parsed(content: bytes) -> object:
-    try:
-        return json.loads(content, parse_constant=_constant, parse_float=_float)
-    except (ValueError, RecursionError):
-        raise BadInput(
-            "The report is not JSON",
-            f"It is {len(content)} bytes that cannot be read as JSON",
-            "Give the file that OpenHTF's OutputToJSON wrote, whole.",
-        ) from None
-
-
-def _shaped(body: object) -> _Report:
-    try:
-        return _Report.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"] if isinstance(part, int) or part in _FIELDS)
-        missing = first["type"] == "missing"
-        raise BadInput(
-            "The JSON is not an OpenHTF report",
-            f"Field {where or '(the whole)'} {'is missing' if missing else 'is not what OpenHTF 1.6 writes there'}",
-            "Give the file that OpenHTF's OutputToJSON wrote after the test had ended.",
-        ) from None
-
-
-def _procedure(metadata: dict[str, Any]) -> str:
-    name = _said(metadata, "procedure_id", "procedure_name", "test_name")
-    if not name:
-        raise BadInput(
-            "The OpenHTF report names no procedure",
-            "Its metadata has neither procedure_id nor procedure_name nor test_name",
-            "Give htf.Test(…) a procedure_id.",
-        )
-    return name
+    attachments = tuple(capped(name, 200) for phase in report.phases for name in phase.attachments)
+    dropped = (*counted(len(attachments), "attachment"), *counted(len(report.log_records), "log record"))
+    return Report(run, dropped, attachments)
 
 
 def _phase(phase: _Phase) -> NewPhase:
@@ -205,20 +182,5 @@ def _said(metadata: dict[str, Any], *keys: str) -> str:
     return ""
 
 
-def _ref(body: object) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return str(uuid5(NAMESPACE_OID, f"openhtf {sha256(text.encode()).hexdigest()}"))
-
-
 def _moment(millis: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=millis)
-
-
-def _constant(name: str) -> str:
-    """OpenHTF writes a value of NaN or infinity as the text `nan`, `inf` or `-inf`; so is a bare one read."""
-    return name.lower().replace("infinity", "inf")
-
-
-def _float(text: str) -> float | str:
-    number = float(text)
-    return number if math.isfinite(number) else text

@@ -1,0 +1,152 @@
+"""JUnit XML, read as a run. The sample is as the vendor's documentation shows Stb-tester's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from testlab_tools.errors import BadInput
+from testlab_tools.reports.junit import junit_report
+
+SAMPLE = Path(__file__).parents[2] / "samples" / "junit" / "stbt_results_like.xml"
+START = datetime(2026, 11, 20, 8, tzinfo=UTC)
+SECRET = "ignore_previous_instructions"
+
+
+def suite(cases: str = '<testcase name="a" time="1"/>', attributes: str = 'timestamp="2026-11-20T08:00:00"') -> bytes:
+    return f"<testsuite {attributes}>{cases}</testsuite>".encode()
+
+
+def phases(content: bytes) -> list[tuple[str, str]]:
+    return [(phase.name, phase.outcome) for phase in junit_report(content).run.phases]
+
+
+def test_a_report_is_read_whole() -> None:
+    report = junit_report(SAMPLE.read_bytes())
+
+    assert [(p.name, p.outcome, p.ended_at - p.started_at) for p in report.run.phases] == [
+        ("tests/menu.py::test_that_menu_appears", "pass", timedelta(seconds=3.270815)),
+        ("tests/epg.py::test_that_epg_is_populated", "fail", timedelta(seconds=6.970535)),
+        ("tests/dvr.py::test_that_dvr_records", "error", timedelta(seconds=61)),
+    ]
+    assert (report.run.outcome, report.run.started_at) == ("fail", START)
+    assert report.run.ended_at - START == timedelta(seconds=71.24135)
+    assert report.run.notes == (
+        "tests/epg.py::test_that_epg_is_populated: EPG is empty\n"
+        "tests/dvr.py::test_that_dvr_records: stbt.NoVideo: No video"
+    )
+    assert report.missing == ["serial_number", "procedure_id"]
+    assert report.dropped == ("2 tracebacks", "1 captured output")
+
+
+def test_a_suite_by_itself_and_one_that_is_wrapped_are_the_same_run() -> None:
+    alone, wrapped = junit_report(suite()).run, junit_report(b"<testsuites>" + suite() + b"</testsuites>").run
+
+    assert (alone.phases, alone.outcome, alone.started_at) == (wrapped.phases, wrapped.outcome, wrapped.started_at)
+
+
+def test_suites_begin_when_they_say_and_else_follow_one_another() -> None:
+    later = suite(attributes='timestamp="2026-11-20T10:00:00+01:00"')
+    run = junit_report(b"<testsuites>" + suite() + suite(attributes="") + later + b"</testsuites>").run
+
+    assert [phase.started_at - START for phase in run.phases] == [timedelta(seconds=s) for s in (0, 1, 3600)]
+
+
+def test_suites_within_suites_count() -> None:
+    assert phases(suite('<testcase name="a"/><testsuite><testcase name="b"/></testsuite>')) == [
+        ("a", "pass"),
+        ("b", "pass"),
+    ]
+
+
+def test_test_cases_of_one_name_are_no_attempts_and_stay_apart() -> None:
+    failed = '<testcase name="a"><failure/></testcase><testcase name="a"/>'
+
+    assert phases(suite(failed)) == [("a", "fail"), ("a (2)", "pass")]
+    assert junit_report(suite(failed)).run.outcome == "fail"
+
+
+def test_surefires_attempts_are_attempts() -> None:
+    flaky = '<testcase name="a"><flakyFailure message="m"/><flakyError message="m"/></testcase>'
+    rerun = '<testcase name="b"><failure/><rerunFailure message="m"/><rerunError message="m"/></testcase>'
+
+    assert phases(suite(flaky)) == [("a", "fail"), ("a", "error"), ("a", "pass")]
+    assert junit_report(suite(flaky)).run.outcome == "pass"
+    assert phases(suite(rerun)) == [("b", "fail"), ("b", "fail"), ("b", "error")]
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome"),
+    [
+        (suite('<testcase name="a"/><testcase name="b"><skipped/></testcase>'), "pass"),
+        (suite('<testcase name="a"><error/></testcase>'), "error"),
+        (suite('<testcase name="a"><error/></testcase><testcase name="b"><failure/></testcase>'), "fail"),
+        (suite('<testcase name="a"/>', 'timestamp="2026-11-20T08:00:00" errors="1"'), "error"),
+        (suite('<testcase name="a"/>', 'timestamp="2026-11-20T08:00:00" failures="1"'), "fail"),
+    ],
+)
+def test_the_outcome_is_the_worst_there_is(content: bytes, outcome: str) -> None:
+    assert junit_report(content).run.outcome == outcome
+
+
+def test_a_start_given_goes_before_what_the_report_says() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert junit_report(suite(), moment).run.started_at == moment
+    assert junit_report(suite(attributes=""), moment).run.started_at == moment
+
+
+def test_a_report_without_a_time_asks_for_it() -> None:
+    with pytest.raises(BadInput, match=r"does not say when it ran\. Give started_at"):
+        junit_report(suite(attributes=""))
+
+
+def test_the_same_bytes_have_the_same_ref_and_another_unit_has_another() -> None:
+    first, again = junit_report(suite()), junit_report(suite())
+
+    assert first.run.ref == again.run.ref != junit_report(SAMPLE.read_bytes()).run.ref
+    assert first.about("SN-1", "FVT1").run.ref == again.about("sn-1", "FVT1", "P").run.ref
+    assert len({first.run.ref, first.about("SN-1", "FVT1").run.ref, first.about("SN-2", "FVT1").run.ref}) == 3
+
+
+BOMB = '<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa">' + "".join(
+    f'<!ENTITY {c} "{f"&{p};" * 10}">' for p, c in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "not XML"),
+        (SECRET.encode(), "not XML"),
+        (b"<", "not XML"),
+        (b"<!-- " * 1_000, "not XML"),
+        (SAMPLE.read_bytes()[:400], "no XML, or breaks off"),
+        (f"<{SECRET}/>".encode(), "neither testsuites nor testsuite"),
+        (b"<testsuites/>", "no test case"),
+        (suite(""), "no test case"),
+        (suite("", 'errors="1"'), "no test case"),
+        (suite('<testcase name="a"><skipped/></testcase>'), "were skipped"),
+        (suite(attributes=f'timestamp="{SECRET}"'), "time or count in it is none"),
+        (suite(f'<testcase name="a" time="{SECRET}"/>'), "time or count in it is none"),
+        (suite('<testcase name="a" time="1e400"/>'), "time or count in it is none"),
+        (suite('<testcase name="a" time="1e300"/>'), "time or count in it is none"),
+        (f"{BOMB}]><testsuite><testcase name='&i;'/></testsuite>".encode(), "declares a document type"),
+        (f"{BOMB}]><testsuite><testcase name='&i;'/></testsuite>".encode("utf-16"), "declares a document type"),
+        (b'<!DOCTYPE t SYSTEM "file:///etc/passwd"><testsuite/>', "declares a document type"),
+    ],
+)
+def test_anything_else_is_refused_and_none_of_its_text_repeated(content: bytes, told: str) -> None:
+    with pytest.raises(BadInput, match=told) as refused:
+        junit_report(content)
+    assert SECRET not in str(refused.value)
+
+
+def test_suites_nested_beyond_measure_are_no_crash() -> None:
+    with pytest.raises(BadInput):
+        junit_report(b"<testsuite>" * 50_000)
+    deep = b"<testsuite>" * 2_000 + b"</testsuite>" * 2_000
+    with pytest.raises(BadInput):
+        junit_report(deep)
