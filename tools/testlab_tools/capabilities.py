@@ -153,6 +153,13 @@ class RunSink(Service):
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         """The run as it was recorded before, if it was: of that serial number, procedure and start time."""
 
+    def foresee(self, run: NewRun) -> list[str]:
+        """What the service would not keep of a run, in our words, without asking it.
+
+        Raises BadInput for a run it would refuse by its form.
+        """
+        return []
+
 
 class AttachmentSink(Service):
     """Takes files to keep with runs."""

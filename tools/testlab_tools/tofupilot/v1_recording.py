@@ -40,6 +40,9 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         found = await self._recorded(run)
         return self._created(run, found) if found else None
 
+    def foresee(self, run: NewRun) -> list[str]:
+        return [lossy] if (lossy := _lossy(run)) else []
+
     async def attach(self, run_id: str, name: str, data: bytes) -> None:
         upload = await self._upload(name, data)
         body = {"upload_id": upload, "run_id": run_id.rpartition("/")[2]}

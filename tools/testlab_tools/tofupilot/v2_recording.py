@@ -35,13 +35,16 @@ class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
         if sent.reply is None:
             return self._created(run, procedure, sent.found, FOUND)
         self.checked(sent.reply, "run", "Check serial_number, part_number and the phases' times.")
-        note = "TofuPilot v2 names parts apart from runs: part_name was left out." if run.part_name else ""
-        return self._created(run, procedure, decode(sent.reply, Created).id, note)
+        return self._created(run, procedure, decode(sent.reply, Created).id, _lossy(run))
 
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         procedure = await self.procedure(run)
         found = await self._recorded(run, procedure)
         return self._created(run, procedure, found) if found else None
+
+    def foresee(self, run: NewRun) -> list[str]:
+        dict(run_body(run, run.procedure_id))
+        return [lossy] if (lossy := _lossy(run)) else []
 
     async def attach(self, run_id: str, name: str, data: bytes) -> None:
         """`finalize` is sent as the vendor's command line does; the Python client 2.26.1 leaves it out."""
@@ -91,3 +94,7 @@ class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
             note=note,
             next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
         )
+
+
+def _lossy(run: NewRun) -> str:
+    return "TofuPilot v2 names parts apart from runs: part_name was left out." if run.part_name else ""
