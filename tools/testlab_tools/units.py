@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from testlab_tools.capabilities import UnitArchive, UnitRegistry
-from testlab_tools.errors import LabError, NotFound
+from testlab_tools.errors import BadInput, LabError, NotFound
 from testlab_tools.merged import list_merged
 from testlab_tools.models import Unit, UnitHistory
 from testlab_tools.questions import RunQuery
@@ -43,7 +43,7 @@ async def history_of(archives: Sequence[UnitArchive], serial_number: str, limit:
 async def _look(registry: UnitRegistry, serial_number: str) -> Unit | LabError | None:
     try:
         return await registry.get_unit(serial_number)
-    except NotFound:
+    except (NotFound, BadInput):
         return None
     except LabError as error:
         return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Service
@@ -106,10 +107,31 @@ def checked_identifier(value: str, what: str) -> str:
 
 
 def _fields(reply: Reply) -> list[str]:
-    """Names of the fields a v2 error objects to (`issues[].path`), as far as they are names."""
+    """The fields a v2 error objects to (`issues[].path`), as far as they are names we send: it may hold any text."""
     try:
         body = reply.json()
-        paths = [str(issue["path"]) for issue in body["issues"] if issue.get("path")]
+        paths = [_path(issue["path"]) for issue in body["issues"] if issue.get("path")]
     except (BadReply, KeyError, TypeError, AttributeError):
         return []
-    return [path for path in paths if re.fullmatch(r"[\w.\[\]', -]{1,60}", path)][:5]
+    return [path for path in dict.fromkeys(paths) if path][:5]
+
+
+def _path(path: object) -> str:
+    parts = cast(list[object], path) if isinstance(path, list) else str(path).split(".")
+    known = all(isinstance(part, int) or str(part) in _FIELDS or str(part).isdecimal() for part in parts)
+    return ".".join(str(part) for part in parts)[:60] if known else ""
+
+
+_FIELDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        procedure_id serial_number outcome started_at ended_at client_run_ref part_number revision_number batch_number
+        procedure_version docstring sub_units metadata phases name retry_count measurements measured_value units
+        validators operator expected_value child_serial_number sample items upload_id importer ids serial_numbers
+        part_numbers procedure_ids created_by_station_ids outcomes started_after started_before search_query limit
+        cursor sort_by sort_order run_ids id
+        """,
+    )
+)
+"""What is sent to v2, of which alone an error may speak."""

@@ -289,6 +289,7 @@ class V1Run(Wire):
     duration: Annotated[float | None, BeforeValidator(_length)] = None
     status: V1Status | None = None
     run_passed: bool | None = None
+    outcome: RunOutcome | None = None
     procedure: V1Procedure | str | None = None
     unit: V1Unit | None = None
     created_by: Annotated[Person | None, Field(validation_alias=AliasChoices("createdBy", "created_by_user"))] = None

@@ -13,7 +13,7 @@ from testlab_tools.records import RunDetail
 from testlab_tools.tofupilot.api import still_there
 from testlab_tools.tofupilot.details import v1_detail
 from testlab_tools.tofupilot.models import Named, V1Run
-from testlab_tools.tofupilot.phases import cases
+from testlab_tools.tofupilot.phases import OUTCOMES, cases
 from testlab_tools.tofupilot.v1_api import V1Api, deletable, quoted, split
 
 _OUTCOMES: dict[str, Outcome] = {"pass": "pass", "fail": "fail", "error": "error", "timeout": "error"}
@@ -108,8 +108,11 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
 
 
 def _outcome(row: V1Run) -> Outcome:
-    """v1 says passed or not; a run that did not pass, and has erroneous phases but no failed one, is an error."""
+    """Client 1.12.1 types an outcome; the document says passed or not: then a run that did not pass, and has erroneous
+    phases but no failed one, is an error."""
     ended = {case.outcome for case in cases(row.phases)}
+    if row.outcome is not None:
+        return OUTCOMES[row.outcome]
     if row.status is not None:
         said = _OUTCOMES.get(row.status.name.casefold(), "stopped")
     elif row.run_passed is not None:
