@@ -164,6 +164,9 @@ class RunSink(Service):
 class AttachmentSink(Service):
     """Takes files to keep with runs."""
 
+    most_bytes: int
+    """How large a file may be."""
+
     @abstractmethod
     async def attach(self, run_id: str, name: str, data: bytes) -> None:
         """Keep a file with a run. Raises BadInput when it is too large."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from testlab_tools.attachments import attached, files_to_attach
 from testlab_tools.capabilities import RunSink
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
@@ -20,7 +21,8 @@ from testlab_tools.times import parse_time
 
 
 class MeasurementIn(BaseModel):
-    """A measurement as the agent gives it; `limits` as OpenHTF writes them, e.g. `4.85 <= x <= 5.15`.
+    """A measurement as the agent gives it; `limits` as OpenHTF writes them, e.g. `4.85 <= x <= 5.15`. Its outcome, left
+    out, is judged by them.
 
     What was measured is a number, text, a flag or JSON data: several clients cannot read a field of many types.
     """
@@ -34,7 +36,7 @@ class MeasurementIn(BaseModel):
     data: Annotated[str, Field(description="JSON")] = ""
     units: str = ""
     limits: Annotated[str, Field(description="4.85 <= x <= 5.15, or expected text")] = ""
-    outcome: Annotated[Literal["", "pass", "fail", "unset"], Field(description="Empty: judged by limits")] = ""
+    outcome: Literal["", "pass", "fail", "unset"] = ""
 
     def measured(self) -> Any:
         """What was measured; None when nothing was. Raises BadInput when several are given, or data is not JSON."""
@@ -67,7 +69,7 @@ async def create_run(
     procedure_id: Annotated[str, Field(min_length=1, description="Id or name")],
     serial_number: Annotated[str, Field(min_length=1)],
     outcome: Literal["pass", "fail", "error", "stopped"],
-    phases: Annotated[list[PhaseIn], Field(description="A retried phase once per attempt")] = [],
+    phases: Annotated[list[PhaseIn], Field(description="Retried: once per attempt")] = [],
     started_at: str = "",
     ended_at: str = "",
     part_number: str = "",
@@ -76,13 +78,15 @@ async def create_run(
     batch_number: str = "",
     procedure_version: str = "",
     procedure_name: str = "",
-    sub_units: Annotated[list[str], Field(description="Serial numbers")] = [],
+    sub_units: list[str] = [],
     notes: str = "",
     variables: dict[str, str] = {},
+    attachments: Annotated[list[str], Field(max_length=20)] = [],
     service: str = "",
 ) -> CreatedRun:
     """Record a finished production run of a unit; a new unit is created. Starts no tests: run_tests does."""
     sink = call.lab.one(RunSink, service)
+    files = files_to_attach(call.files, attachments, sink)
     start, end = _span(started_at, ended_at, phases)
     run = NewRun(
         procedure_id=procedure_id,
@@ -102,7 +106,8 @@ async def create_run(
         sub_units=tuple(sub_units),
         variables=tuple(variables.items()),
     )
-    return await record(call, sink, run)
+    created = await record(call, sink, run)
+    return await attached(sink, call.lab.native(created.run_id), created, files)
 
 
 def _refused(constant: str) -> None:

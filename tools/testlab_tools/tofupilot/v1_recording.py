@@ -10,7 +10,7 @@ from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
 from testlab_tools.tofupilot.creation import FOUND, same_moment, without_ref
 from testlab_tools.tofupilot.models import Created, V1Procedure, V1Run
-from testlab_tools.tofupilot.uploads import IMPORTERS, put
+from testlab_tools.tofupilot.uploads import IMPORTERS, MAX_BYTES, put
 from testlab_tools.tofupilot.v1_api import V1Api, quoted
 from testlab_tools.tofupilot.v1_body import run_body
 from testlab_tools.wire import decode
@@ -19,6 +19,7 @@ from testlab_tools.wire import decode
 class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
     """`POST /v1/runs`, `/v1/import` and the uploads they need."""
 
+    most_bytes = MAX_BYTES
     importers = IMPORTERS
     """The document names OPENHTF; a server without another answers 400."""
 

@@ -11,7 +11,7 @@ from testlab_tools.questions import NewRun
 from testlab_tools.tofupilot.api import segment
 from testlab_tools.tofupilot.creation import FOUND, same_moment, with_ref
 from testlab_tools.tofupilot.models import Created, Imports, Named
-from testlab_tools.tofupilot.uploads import IMPORTERS, put
+from testlab_tools.tofupilot.uploads import IMPORTERS, MAX_BYTES, put
 from testlab_tools.tofupilot.v2_api import V2Api
 from testlab_tools.tofupilot.v2_body import run_body, stamp
 from testlab_tools.wire import decode
@@ -22,6 +22,7 @@ _NEAR = timedelta(seconds=1)
 class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
     """`POST /v2/runs`, `/v2/imports/structured`, and the uploads they need."""
 
+    most_bytes = MAX_BYTES
     importers = IMPORTERS
 
     async def create_run(self, run: NewRun) -> CreatedRun:
