@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from mcp import Client
+from mcp.client.context import ClientRequestContext
+from mcp_types import ElicitRequestParams, ElicitResult
+
+from testlab_mcp.app import build_server
+from testlab_mcp.config import parse_config
+from testlab_mcp.serve import policy_of
 
 VERSIONS = ("v1", "v2")
 
@@ -244,3 +251,24 @@ async def test_below_admin_nothing_is_deleted_and_below_operate_nothing_changed(
     async with connect(factory.config(version, access="observe")) as client:
         assert "Not allowed" in await refused(client, "update_unit", serial_number=serial, sub_units=["X"])
     assert len(factory.runs(serial)) == 1
+
+
+@pytest.mark.parametrize("answer", ["accept", "decline"])
+async def test_a_person_sees_whose_unit_it_is_before_it_is_deleted(
+    answer: Literal["accept", "decline"], factory: Any, ask: Any, refused: Any
+) -> None:
+    asked: list[str] = []
+
+    async def decide(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action=answer, content={"go_ahead": True} if answer == "accept" else None)
+
+    serial = factory.serial()
+    factory.record(serial)
+    read = parse_config(factory.config("v2"))
+    server = build_server(read.lab(), policy_of(read), read.folders())
+    async with Client(server, elicitation_callback=decide) as client:
+        call = ask if answer == "accept" else refused
+        await call(client, "delete_unit", serial_number=serial, service="factory", confirm=serial)
+    assert asked == [f"Delete a unit of factory with its 1 run, for good?\nUnit: {serial}\nPart: UT"]
+    assert factory.status(f"/v2/units/{serial}") == (404 if answer == "accept" else 200)
