@@ -126,6 +126,8 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
+        if lab.outbox is not None:
+            lab.outbox.resume()
         try:
             yield
         finally:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from testlab_tools.capabilities import Service
+from testlab_tools.deliveries.courier import Pace
+from testlab_tools.deliveries.outbox import Outbox
 from testlab_tools.errors import ConfigError
 from testlab_tools.files import Folders
 from testlab_tools.kinds import Kind, load_kind
@@ -36,11 +39,34 @@ class ServerSettings(BaseModel):
 
 
 class FileSettings(BaseModel):
-    """The `[files]` table: folders that tools may write to; the first is where bare names go."""
+    """The `[files]` table: folders that tools may write to, and read from; bare names go to the first of `save_to`."""
 
     model_config = ConfigDict(extra="forbid")
 
     save_to: list[str] = Field(default=[], description="default: a folder of the user's own data")
+    read_from: list[str] = []
+
+
+class DurableSettings(BaseModel):
+    """The `[durable]` table: where runs are written down before they are sent.
+
+    `path` is a SQLite file; `database_url` a PostgreSQL database instead. Tries are at most `longest_pause_seconds`
+    apart.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = True
+    path: str = Field(default="", description="default: a file for this config in the user's own data folder")
+    database_url: SecretStr | None = None
+    longest_pause_seconds: float = Field(default=60.0, ge=1, le=3600)
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be a postgresql:// URL; path names a SQLite file")
+        return url
 
 
 @dataclass(frozen=True)
@@ -51,22 +77,41 @@ class Config:
     files: FileSettings
     services: Mapping[str, tuple[Kind, ServiceSettings]]
     path: Path | None = None
+    durable: DurableSettings = field(default_factory=DurableSettings)
 
     def lab(self) -> Lab:
         """Connect every service. Nothing is opened and no token read before the first request."""
-        return Lab(self.connected())
+        return Lab(self.connected(), self.outbox())
+
+    def outbox(self) -> Outbox | None:
+        """Where runs are written down before they are sent; None when that is switched off."""
+        if not self.durable.enabled:
+            return None
+        url = self.durable.database_url
+        place = self._deliveries() if url is None else url.get_secret_value()
+        return Outbox(place, self.connected, Pace(longest_s=self.durable.longest_pause_seconds))
+
+    def _deliveries(self) -> Path:
+        """The SQLite file. By default each config has its own: another's services may have the same names."""
+        if self.durable.path:
+            return Path(self.durable.path).expanduser().absolute()
+        from platformdirs import user_data_path
+
+        key = hashlib.sha256(str(self.path.resolve() if self.path else "").encode()).hexdigest()[:12]
+        return user_data_path("testlab-mcp", appauthor=False) / "deliveries" / f"{key}.sqlite"
 
     def connected(self) -> Iterable[Service]:
         """The services, in the file's order."""
         return [kind.connect(name, settings) for name, (kind, settings) in self.services.items()]
 
     def folders(self) -> Folders:
-        """Where tools may write."""
+        """Where tools may write and read."""
+        read_from = [Path(folder).expanduser() for folder in self.files.read_from]
         if self.files.save_to:
-            return Folders([Path(folder).expanduser() for folder in self.files.save_to])
+            return Folders([Path(folder).expanduser() for folder in self.files.save_to], read_from=read_from)
         from platformdirs import user_data_path
 
-        return Folders([user_data_path("testlab-mcp", appauthor=False) / "files"])
+        return Folders([user_data_path("testlab-mcp", appauthor=False) / "files"], read_from=read_from)
 
 
 def find_config(given: str = "") -> Path:
@@ -106,12 +151,13 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from None
-    _known(tables, ("server", "files", "services"), where)
+    _known(tables, ("server", "files", "durable", "services"), where)
     server = _table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
     files = _table(FileSettings, tables.get("files", {}), f"{where}, [files]")
     services = _mapping(tables.get("services", {}), f"{where}, [services]")
     read = {name: _service(name, table, where) for name, table in services.items()}
-    return Config(server, files, read, path)
+    durable = _table(DurableSettings, tables.get("durable", {}), f"{where}, [durable]")
+    return Config(server, files, read, path, durable)
 
 
 def _service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:

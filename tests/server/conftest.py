@@ -54,6 +54,8 @@ def connect(tmp_path: Path) -> Connect:
     async def connected(config: str, mode: str = "auto") -> AsyncIterator[Client]:
         if "[files]" not in config:
             config += f"\n[files]\nsave_to = ['{tmp_path}']\n"
+        if "[durable]" not in config:
+            config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
         read = parse_config(config)
         server = build_server(read.lab(), policy_of(read), read.folders())
         with one_error():
@@ -69,6 +71,8 @@ def spawn(tmp_path: Path) -> Connect:
 
     @asynccontextmanager
     async def spawned(config: str, mode: str = "auto") -> AsyncIterator[Client]:
+        if "[durable]" not in config:
+            config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
         path = tmp_path / "config.toml"
         path.write_text(config, encoding="utf-8")
         arguments = ["-m", "testlab_mcp", "serve", "--config", str(path)]

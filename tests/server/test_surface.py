@@ -18,7 +18,7 @@ NAMES = [tool.name for tool in all_tools()]
 
 
 async def listed(sim: Any, connect: Any, extra: str = "") -> dict[str, dict[str, Any]]:
-    async with connect('[server]\naccess = "admin"\n' + sim.config_toml() + extra) as client:
+    async with connect('[server]\naccess = "admin"\ntoolsets = ["all"]\n' + sim.config_toml() + extra) as client:
         tools = (await client.list_tools()).tools
     return {t.name: t.model_dump(by_alias=True, exclude_none=True, mode="json") for t in tools}
 
@@ -103,6 +103,7 @@ def test_a_description_begins_with_a_verb_and_has_at_most_60_words() -> None:
             "Write",
             "Update",
             "Delete",
+            "Send",
         }, tool.name
 
 

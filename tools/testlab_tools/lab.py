@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from testlab_tools.capabilities import Service
+from testlab_tools.deliveries.outbox import Outbox
 from testlab_tools.errors import BadInput, Unsupported
 from testlab_tools.handles import Handle
 from testlab_tools.holding import Holding
@@ -16,13 +17,14 @@ C = TypeVar("C", bound=Service)
 
 
 class Lab:
-    """The configured services.
+    """The configured services; `outbox` delivers runs to them, None where deliveries are switched off.
 
     >>> archive, native = lab.owner("portal:/stb-tester-abcdef123456/0a23/972/2015-05-28_14.46.34", RunArchive)
     """
 
-    def __init__(self, services: Iterable[Service]) -> None:
+    def __init__(self, services: Iterable[Service], outbox: Outbox | None = None) -> None:
         self.services = {service.name: service for service in services}
+        self.outbox = outbox
         self.holding = Holding()
         self.watches = Watches()
 
@@ -81,7 +83,9 @@ class Lab:
         return Handle.parse(handle, self.services).native
 
     async def aclose(self) -> None:
-        """Release the reservations made here, then every service's connections."""
+        """Stop the deliveries, release the reservations made here, then every service's connections."""
+        if self.outbox is not None:
+            await self.outbox.aclose()
         await self.holding.release()
         for service in self.services.values():
             await service.aclose()

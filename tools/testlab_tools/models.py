@@ -105,10 +105,11 @@ class RunPage(Noun):
 
 
 class CreatedRun(Noun):
-    """A run that the service has taken."""
+    """A run that the service has taken; or, with `queued`, the delivery that will bring it there."""
 
-    run_id: str
+    run_id: str = ""
     procedure: Untrusted
+    queued: str = ""
     note: str = ""
     next: str = ""
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from testlab_tools.catalog import exports, files, jobs, nodes, production, remote, reservations, runs, units
+from testlab_tools.catalog import (
+    deliveries,
+    exports,
+    files,
+    jobs,
+    nodes,
+    production,
+    remote,
+    reservations,
+    runs,
+    units,
+)
 from testlab_tools.registry import ToolSpec
 
 
@@ -28,6 +39,8 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.get_job,
         jobs.stop_job,
         production.create_run,
+        deliveries.list_deliveries,
+        deliveries.release_delivery,
         units.update_unit,
         runs.delete_run,
         units.delete_unit,

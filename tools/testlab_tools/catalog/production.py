@@ -84,7 +84,7 @@ async def create_run(
     attachments: Annotated[list[str], Field(max_length=20)] = [],
     service: str = "",
 ) -> CreatedRun:
-    """Record a finished production run of a unit; a new unit is created. Starts no tests: run_tests does."""
+    """Record a finished production run; a new unit is created. Starts no tests: run_tests does."""
     sink = call.lab.one(RunSink, service)
     files = files_to_attach(call.files, attachments, sink)
     start, end = _span(started_at, ended_at, phases)

@@ -1,0 +1,119 @@
+"""Runs given while the service goes up and down and the servers are killed: all there, none twice.
+
+A few kills here; `./do crash` runs the whole of it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+WHOLE = os.environ.get("TESTLAB_CRASH") == "whole"
+TROUBLES: tuple[dict[str, object], ...] = (
+    {"action": "reset"},
+    {"action": "status", "status": 503},
+    {"action": "status", "status": 429, "retry_after": "1"},
+    {"action": "reset-after", "method": "POST"},
+    {"action": "slow", "seconds": 1.0},
+    {"action": "garbage", "method": "POST"},
+)
+
+
+class Driver:
+    """Gives runs to servers and kills those; a run whose answer never came is looked up, and given again if need be."""
+
+    def __init__(self, plant: Any, open_window: Any, config: str, windows: int, seed: int) -> None:
+        self.plant = plant
+        self.chance = random.Random(seed)
+        self.kills = 0
+        self._open = lambda: open_window(config)
+        self.windows = [self._open() for _ in range(windows)]
+
+    def give(self, serials: list[str], kill: bool) -> list[str]:
+        """Give runs during some trouble and kill a server meanwhile; the serials of those that nobody has."""
+        if self.chance.random() < 0.7:
+            self.plant.trouble(**self.chance.choice(TROUBLES))
+        asked = [(serial, n % len(self.windows)) for n, serial in enumerate(serials)]
+        numbers = [self.windows[at].ask("create_run", **self.run(serial)) for serial, at in asked]
+        if kill:
+            time.sleep(self.chance.uniform(0.0, 3.0))
+            victim = self.chance.randrange(len(self.windows))
+            self.windows[victim].kill()
+            self.kills += 1
+        answers = [self.windows[at].answer(number) for (_, at), number in zip(asked, numbers, strict=True)]
+        if kill:
+            self.windows[victim] = self._open()
+        self.plant.calm()
+        written = self.written()
+        lost = [serial for (serial, _), answer in zip(asked, answers, strict=True) if serial not in written]
+        assert all(answer is None for (serial, _), answer in zip(asked, answers, strict=True) if serial in lost)
+        return lost
+
+    def run(self, serial: str) -> dict[str, Any]:
+        return self.plant.run(serial, phases=[{"name": "Power", "outcome": "pass", "duration_s": 2}])
+
+    def written(self) -> set[str]:
+        """The serials of all deliveries there are."""
+        listed = self.windows[0].call("list_deliveries", limit=200)
+        assert max(listed["waiting"], listed["parked"], listed["delivered"]) <= 200
+        assert listed["parked"] == 0
+        return {delivery["unit"] for delivery in listed["deliveries"]}
+
+
+def crash(driver: Driver, runs: int, kills: int, until: Any, capsys: Any, title: str) -> None:
+    todo = [f"SN-{n:03}" for n in range(runs)]
+    batch = runs // kills
+    while todo:
+        now, todo = todo[:batch], todo[batch:]
+        todo = driver.give(now, kill=driver.kills < kills) + todo
+    expected = [f"SN-{n:03}" for n in range(runs)]
+    until(lambda: len(driver.plant.serials()) >= runs, seconds=90)
+    until(lambda: driver.windows[0].call("list_deliveries", limit=1)["waiting"] == 0, seconds=30)
+    there = driver.plant.serials()
+    twice, missing = len(there) - len(set(there)), len(set(expected) - set(there))
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{title}: {len(there)} of {runs} runs there, {twice} twice, {missing} missing, {driver.kills} kills\n"
+        )
+    assert there == expected
+
+
+@pytest.mark.parametrize("version", ["v2", "v1"] if WHOLE else ["v2"])
+def test_no_run_is_lost_or_made_twice_though_the_server_is_killed_again_and_again(
+    version: str, plant: Any, open_window: Any, sqlite: str, until: Any, capsys: Any
+) -> None:
+    runs, kills = (200, 20) if WHOLE else (40, 4)
+    driver = Driver(plant, open_window, plant.config(sqlite, version), windows=1, seed=20)
+    crash(driver, runs, kills, until, capsys, f"SQLite, one server, TofuPilot {version}")
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """A database of its own on the PostgreSQL server of this machine."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 5432)):
+            pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    name = f"testlab_{uuid4().hex[:12]}"
+    with psycopg.connect("postgresql://127.0.0.1:5432/postgres", autocommit=True) as session:
+        session.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        yield f"database_url = 'postgresql://127.0.0.1:5432/{name}'"
+        session.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def test_on_postgresql_with_two_servers_one_of_them_killed_no_run_is_lost_or_made_twice(
+    plant: Any, open_window: Any, postgresql: str, until: Any, capsys: Any
+) -> None:
+    runs, kills = (200, 20) if WHOLE else (30, 3)
+    driver = Driver(plant, open_window, plant.config(postgresql), windows=2, seed=21)
+    crash(driver, runs, kills, until, capsys, "PostgreSQL, two servers, TofuPilot v2")

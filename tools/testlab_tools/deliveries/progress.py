@@ -1,0 +1,59 @@
+"""How far a delivery has come: kept with it, and all that another process goes by."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from testlab_tools import errors
+from testlab_tools.errors import LabError, ServiceError
+from testlab_tools.models import CreatedRun
+from testlab_tools.times import Moment
+
+State = Literal["queued", "sending", "delivered", "parked"]
+
+
+class Failure(BaseModel):
+    """A LabError as it is kept: none of it is anybody else's text."""
+
+    kind: str
+    what: str
+    why: str = ""
+    next_step: str = ""
+
+    @classmethod
+    def of(cls, error: LabError) -> Failure:
+        return cls(kind=type(error).__name__, what=error.what, why=error.why, next_step=error.next_step)
+
+    def __str__(self) -> str:
+        return str(LabError(self.what, self.why, self.next_step))
+
+    def error(self, service: str) -> LabError:
+        """The error again, of its own class."""
+        kind: Any = getattr(errors, self.kind, LabError)
+        texts = (self.what, self.why, self.next_step)
+        return kind(service, *texts) if issubclass(kind, ServiceError) else kind(*texts)
+
+
+class Progress(BaseModel):
+    """`attempts` counts sends; `unsure` says that one of them may have arrived without our knowing."""
+
+    state: State = "queued"
+    attempts: int = 0
+    unsure: bool = False
+    failure: Failure | None = None
+    next_try_at: datetime | None = None
+    created: CreatedRun | None = None
+
+
+class Kept(BaseModel):
+    """A delivery as it is kept: `run` is the run to record, `round` counts how often it was released."""
+
+    delivery_id: str
+    round: int
+    service: str
+    run: dict[str, Any]
+    written_at: Moment
+    progress: Progress
