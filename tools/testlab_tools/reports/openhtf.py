@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -11,7 +13,7 @@ from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
 from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
 from testlab_tools.reports.json_document import Framework, Millis, Shape, digest, parsed, shaped
-from testlab_tools.reports.report import Report, counted, ref_of
+from testlab_tools.reports.report import Attachment, Report, counted, ref_of
 from testlab_tools.untrusted import capped, plain
 
 _BY = Framework("an OpenHTF", "OpenHTF 1.6", "OpenHTF's OutputToJSON")
@@ -60,6 +62,12 @@ class _Measurement(Shape):
     conditional_validators: list[_Conditional] = []
 
 
+class _File(Shape):
+    """`data` is base64, and only there when the report was written with `inline_attachments=True`."""
+
+    data: str | None = None
+
+
 class _Phase(Shape):
     name: str = Field(min_length=1)
     outcome: Literal["PASS", "FAIL", "SKIP", "ERROR"]
@@ -67,7 +75,7 @@ class _Phase(Shape):
     end_time_millis: Millis
     subtest_name: str | None = None
     measurements: dict[str, _Measurement] = {}
-    attachments: dict[str, Any] = {}
+    attachments: dict[str, _File] = {}
 
 
 class _Detail(Shape):
@@ -117,7 +125,7 @@ def openhtf_report(content: bytes) -> Report:
     The procedure is metadata's `procedure_id`, else `procedure_name`, else `test_name`; its version
     `procedure_version`, else `test_version`. Every attempt of a phase is kept, in order; the phase of a subtest is
     named `subtest: phase`. `trigger_phase`, which OpenHTF itself puts first to wait for the serial number, is
-    dropped, and so are attachments and logs. `outcome_details` become notes. `ref` is made from the content: the
+    dropped, and so are logs. `outcome_details` become notes. `ref` is made from the content: the
     same report, however it is indented, has the same one.
 
     Raises:
@@ -142,9 +150,19 @@ def openhtf_report(content: bytes) -> Report:
         notes=_notes(report),
         phases=tuple(_phase(phase) for n, phase in enumerate(report.phases) if n or phase.name != _TRIGGER),
     )
-    attachments = tuple(capped(name, 200) for phase in report.phases for name in phase.attachments)
-    dropped = (*counted(len(attachments), "attachment"), *counted(len(report.log_records), "log record"))
-    return Report(run, dropped, attachments)
+    named = [item for phase in report.phases for item in phase.attachments.items()]
+    attachments = tuple(_attachments(named))
+    absent = ("attachments that are not in the report",) if len(attachments) < len(named) else ()
+    return Report(run, (*absent, *counted(len(report.log_records), "log record")), attachments)
+
+
+def _attachments(named: list[tuple[str, _File]]) -> Iterator[Attachment]:
+    for name, file in named:
+        if file.data is not None:
+            try:
+                yield Attachment(capped(name, 200), b64decode(file.data, validate=True))
+            except ValueError:
+                continue
 
 
 def _phase(phase: _Phase) -> NewPhase:

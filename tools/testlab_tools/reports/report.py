@@ -11,16 +11,24 @@ from testlab_tools.untrusted import plain
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file inside a report."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Report:
     """The run that a report tells of.
 
     Its `serial_number` and `procedure_id` are empty where the report names none. `ref` is made from the content.
-    `dropped` says, in our words, what the report holds and a run does not keep; `attachments` are names.
+    `dropped` says, in our words, what the report holds and a run does not keep.
     """
 
     run: NewRun
     dropped: tuple[str, ...] = ()
-    attachments: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def missing(self) -> list[str]:
