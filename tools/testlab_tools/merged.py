@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, cast
 
 from testlab_tools.capabilities import RunArchive, Runs
-from testlab_tools.errors import BadInput, LabError
+from testlab_tools.errors import BadInput, LabError, ServiceError
 from testlab_tools.models import Run, RunPage, ServiceShare
 from testlab_tools.questions import RunQuery
 
@@ -66,8 +66,8 @@ class Cursor:
 async def list_merged(
     archives: Sequence[RunArchive], query: RunQuery, limit: int, cursor: str, question: str
 ) -> RunPage:
-    """One page over all `archives`. A service that fails is reported in its share; if all fail, the first error is
-    raised, since an outage is never an empty list."""
+    """One page over all `archives`. A service that fails is reported in its share; if all fail, an error is raised,
+    since an outage is never an empty list: one of a service in trouble before one that cannot do it anyway."""
     key = blake2s(question.encode(), digest_size=6).hexdigest()
     start = Cursor.read(cursor, key) if cursor else Cursor(key, query.since, query.until)
     query = replace(query, since=start.since, until=start.until)
@@ -75,7 +75,7 @@ async def list_merged(
     answers = await asyncio.gather(*(_ask(a, query, limit, start) for a in asked))
     failures = [a for a in answers if isinstance(a, LabError)]
     if failures and len(failures) == len(answers):
-        raise failures[0]
+        raise next((failure for failure in failures if isinstance(failure, ServiceError)), failures[0])
     got = {a.name: answer for a, answer in zip(asked, answers, strict=True) if isinstance(answer, Runs)}
     lists = [[(run, name) for run in runs.runs] for name, runs in got.items()]
     # Merged, not sorted: a page must take the first runs of each service, even of one that orders them oddly.
