@@ -14,7 +14,7 @@ from testlab_tools.models import FailedCases, RunPage
 from testlab_tools.questions import RunQuery
 from testlab_tools.records import RunDetail, shortened
 from testlab_tools.registry import LOOK, Call, tool
-from testlab_tools.times import parse_time
+from testlab_tools.times import parse_span
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
@@ -41,15 +41,16 @@ async def list_runs(
     archives = call.lab.offering(RunArchive, service)
     if filter and len(archives) > 1:
         raise BadInput("filter is in one service's own grammar", "", "Give service as well.")
+    begin, end = parse_span(since, until)
     query = RunQuery(
         outcome=outcome,
         unit=unit,
         part=part,
         test=test,
-        station=_native(call, station),
+        station=call.lab.native(station),
         text=filter,
-        since=parse_time(since, "since"),
-        until=parse_time(until, "until"),
+        since=begin,
+        until=end,
         oldest_first=sort == "oldest",
     )
     question = "\n".join((service, outcome, unit, part, test, station, since, until, filter, sort))
@@ -84,8 +85,3 @@ async def get_failed_cases(
     if not failed:
         return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job failed.")
     return FailedCases(runs=failed, next="list_runs(test=…) shows whether the same fails elsewhere.")
-
-
-def _native(call: Call, station: str) -> str:
-    head, colon, tail = station.partition(":")
-    return tail if colon and head in call.lab.services else station
