@@ -47,7 +47,7 @@ class Nodes(Portal):
         free = [s.node_id for s in statuses.values() if s.available and s.device_type in types]
         free = [self.handle(n) for n in free if n not in node_ids]
         return Conflict(
-            "; ".join(_holding(s) for s in taken) or "One of the nodes was taken by somebody else a moment ago",
+            "; ".join(self._taken(s) for s in taken) or "One of the nodes was taken by somebody else a moment ago",
             "",
             f"Free nodes of the same device type: {', '.join(free)}." if free else "No node of the same type is free.",
         )
@@ -83,6 +83,18 @@ class Nodes(Portal):
             message=entry.message,
         )
 
+    def _taken(self, status: NodeStatus) -> str:
+        """Our own words for why a node is taken. The holder's message is in list_nodes, where it is marked as data."""
+        node, held = self.handle(status.node_id), status.reservation
+        until = f"until {iso(held.expires)}" if held and held.expires else "without end"
+        if held and held.reserved_by_you:
+            return f"Node {node} is already reserved by you {until}"
+        if held:
+            return f"Node {node} is reserved by {login_of(held.username)} {until}; list_nodes has their message"
+        if status.job and status.job.status == "running":
+            return f"Node {node} is running job {self.handle(status.job.job_uid)}"
+        return f"Node {node} is {_state(status)}"
+
     def _job(self, job: JobStatus) -> JobBrief:
         counts = job.result_counts
         return JobBrief(
@@ -103,20 +115,6 @@ def _state(status: NodeStatus) -> NodeState:
     if status.reservation:
         return "reserved by you" if status.reservation.reserved_by_you else "reserved"
     return "free" if status.available else "unavailable"
-
-
-def _holding(status: NodeStatus) -> str:
-    """Our own words for why a node is taken. The holder's message is in list_nodes, where it is marked as data."""
-    held = status.reservation
-    if held and held.reserved_by_you:
-        until = f" until {iso(held.expires)}" if held.expires else " without end"
-        return f"Node {status.node_id} is already reserved by you{until}"
-    if held:
-        until = f" until {iso(held.expires)}" if held.expires else " without end"
-        return f"Node {status.node_id} is reserved by {login_of(held.username)}{until}"
-    if status.job and status.job.status == "running":
-        return f"Node {status.node_id} is running job {status.job.job_uid}"
-    return f"Node {status.node_id} is {_state(status)}"
 
 
 def login_of(name: str) -> str:
