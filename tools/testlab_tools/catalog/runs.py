@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import RunArchive
+from testlab_tools.capabilities import DETAILED_FAILURES, RunArchive
 from testlab_tools.catalog.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
 from testlab_tools.errors import BadInput
 from testlab_tools.merged import list_merged
 from testlab_tools.models import FailedCases, RunPage
 from testlab_tools.questions import RunQuery
-from testlab_tools.records import RunDetail, shortened
+from testlab_tools.records import RunDetail, explained, shortened
 from testlab_tools.registry import LOOK, Call, tool
 from testlab_tools.times import parse_span
 
@@ -84,4 +84,5 @@ async def get_failed_cases(
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:
         return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job failed.")
-    return FailedCases(runs=failed, next="list_runs(test=…) shows whether the same fails elsewhere.")
+    told = explained(failed, DETAILED_FAILURES)
+    return told.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
-from testlab_tools.capabilities import RunArchive, Runs
+from testlab_tools.capabilities import DETAILED_FAILURES, RunArchive, Runs
 from testlab_tools.errors import BadReply, Unsupported
 from testlab_tools.models import Case, FailedRun, Run
 from testlab_tools.questions import RunQuery
@@ -15,9 +15,6 @@ from testlab_tools.stbtester.models import ResultDetail, ResultRow
 from testlab_tools.stbtester.portal import Portal, path_of
 from testlab_tools.stbtester.results import ROW_LIMIT, around, expression, matches, result_path
 from testlab_tools.wire import decode
-
-DETAILED_FAILURES = 20
-"""A job's failures beyond these are listed without traceback, to bound the requests of one call."""
 
 REQUESTS = 5
 """The most lists one page is put together from."""
@@ -94,8 +91,11 @@ class Results(Portal, RunArchive):
     async def _job_failures(self, job_uid: str) -> list[FailedRun]:
         status = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}")
         self.checked(status, "job", "list_runs shows runs and their job_uid.")
-        rows, _ = await self._matching(RunQuery(job="/" + job_uid.strip("/"), oldest_first=True), "")
-        failed = [row for row in rows if row.result != "pass"]
+        job = "/" + job_uid.strip("/")
+        # Each outcome by itself: a soak job has more results than the portal lists, nearly all of them passes.
+        asked = (RunQuery(job=job, outcome=outcome, oldest_first=True) for outcome in ("fail", "error"))
+        found = await asyncio.gather(*(self._matching(query, "") for query in asked))
+        failed = sorted((row for rows, _ in found for row in rows), key=_order)
         detailed = await asyncio.gather(*(self.detail(row.result_id) for row in failed[:DETAILED_FAILURES]))
         return [self._failed(row) for row in (*detailed, *failed[DETAILED_FAILURES:])]
 
