@@ -30,6 +30,21 @@ async def test_runs_of_a_service_are_listed_newest_first_page_by_page_without_lo
     assert starts == sorted(starts, reverse=True)
 
 
+async def test_pages_repeat_nothing_when_runs_are_recorded_meanwhile(fresh_sim: Any, connect: Any, ask: Any) -> None:
+    run = {"procedure_id": "Main board FCT", "part_number": "STB-4K", "outcome": "pass"}
+    seen: list[str] = []
+    cursor = ""
+    async with connect(fresh_sim.config_toml()) as client:
+        before = (await ask(client, "list_runs", service="factory", limit=150))["runs"]
+        for number in range(4):
+            page = await ask(client, "list_runs", service="factory", limit=30, cursor=cursor)
+            seen += [row["run_id"] for row in page["runs"]]
+            cursor = page["cursor"]
+            for other in range(17):
+                await ask(client, "create_run", serial_number=f"SN-{number}-{other}", **run)
+    assert seen == [row["run_id"] for row in before[:120]]
+
+
 async def test_runs_of_all_services_are_merged_with_one_cursor(sim: Any, connect: Any, ask: Any) -> None:
     async with connect(sim.config_toml()) as client:
         page = await ask(client, "list_runs", until="1d", limit=40)

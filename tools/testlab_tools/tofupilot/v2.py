@@ -21,7 +21,10 @@ from testlab_tools.untrusted import capped
 from testlab_tools.wire import decode
 
 PAGE = 50
-"""The documented default `limit`. Always the same, so that a cursor and an index into its page name a run for good."""
+"""The documented default `limit`. Always the same, so that a cursor and an index into its page name a run."""
+
+SHIFTED_PAGES = 4
+"""How many pages a run is looked for in, when others have come before it since its place was given out."""
 
 _ASKED: dict[str, list[str]] = {
     "pass": ["PASS"],
@@ -49,16 +52,16 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         params = await self._params(query)
         if params is None:
             return Runs([], more=False, total=0)
-        cursor, index = _place(after)
+        page, cursor, index = await self._resumed(params, after)
         runs: list[Run] = []
         while True:
-            page = await self._page(params, cursor)
             fresh = page.data[index:]
-            runs += [self._run(row, f"{cursor}:{index + n + 1}") for n, row in enumerate(fresh)]
+            runs += [self._run(row, f"{cursor}:{index + n + 1}:{row.id}") for n, row in enumerate(fresh)]
             following = page.meta.next_cursor if page.meta.has_more else None
             if len(runs) > limit or following is None:
                 return Runs(runs[:limit], more=len(runs) > limit or following is not None)
             cursor, index = str(following), 0
+            page = await self._page(params, cursor)
 
     async def get_run(self, run_id: str) -> RunDetail:
         row = await self._whole(run_id)
@@ -104,6 +107,23 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         at = {"cursor": cursor} if cursor else {}
         reply = await self.client.get("/api/v2/runs", {**params, **at})
         return decode(self.checked(reply, "list of runs"), RunRows)
+
+    async def _resumed(self, params: dict[str, Any], after: str) -> tuple[RunRows, str, int]:
+        """The page, its cursor and the index in it to go on from: cursors count rows, so a run recorded meanwhile
+        shifts those that began before it. Where the run at `after` is no longer found, it is the place it had."""
+        place, _, run_id = after.rpartition(":")
+        first, _, index = place.partition(":")
+        begun = page = await self._page(params, first)
+        cursor = first
+        for _ in range(SHIFTED_PAGES if run_id else 0):
+            ids = [row.id for row in page.data]
+            if run_id in ids:
+                return page, cursor, ids.index(run_id) + 1
+            if not page.meta.has_more or page.meta.next_cursor is None:
+                break
+            cursor = str(page.meta.next_cursor)
+            page = await self._page(params, cursor)
+        return begun, first, int(index or 0)
 
     async def _params(self, query: RunQuery) -> dict[str, Any] | None:
         """The query as parameters (repeated keys for lists); None when a name in it exists nowhere."""
@@ -182,11 +202,6 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
             sample=row.unit.sample or "",
             position=position,
         )
-
-
-def _place(after: str) -> tuple[str, int]:
-    cursor, _, index = after.partition(":")
-    return cursor, int(index or 0)
 
 
 def _is_uuid(text: str) -> bool:
