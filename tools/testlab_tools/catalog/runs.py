@@ -83,6 +83,6 @@ async def get_failed_cases(
     runs = await archive.failures(native)
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:
-        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job failed.")
+        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job has failed so far.")
     told = explained(failed, DETAILED_FAILURES)
     return told.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})
