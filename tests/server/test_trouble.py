@@ -53,6 +53,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("reserve_nodes", {"node_ids": [], "message": "m", "duration_minutes": 5}, "node_ids"),
         ("reserve_nodes", {"node_ids": ["{free}"], "message": "", "duration_minutes": 5}, "message"),
         ("reserve_nodes", {"node_ids": ["{free}"], "message": "m", "duration_minutes": 0}, "duration_minutes"),
+        ("reserve_nodes", {"node_ids": ["{free}"], "message": " ", "duration_minutes": 5}, "Check message"),
         ("reserve_nodes", {"node_ids": ["{reserved}"], "message": "m", "duration_minutes": 5}, "reserved by colleague"),
         ("reserve_nodes", {"node_ids": ["{busy}"], "message": "m", "duration_minutes": 5}, "is running job"),
         ("end_reservation", {"reservation_id": "999"}, "no such reservation"),

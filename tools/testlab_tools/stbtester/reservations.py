@@ -30,6 +30,8 @@ class Reservations(Nodes, NodeFarm):
             return await self._made_after_all(node_ids, message, lost)
         if reply.status == 409:
             raise await self.conflict(node_ids)
+        if reply.status == 400:
+            raise BadInput(f"{self.name} does not accept the reservation", "", "Check message and duration_minutes.")
         self.checked(reply, "node among those to reserve", "list_nodes shows all nodes.")
         return [self.reservation_noun(entry) for entry in decode(reply, ReservationsReply).reservations]
 
