@@ -170,14 +170,15 @@ async def test_interrupting_is_not_offered_below_admin(fresh_sim: Any, connect: 
         assert 'needs [server] access = "admin"' in told
 
 
-@pytest.mark.parametrize("when", ["reset", "reset-after"])
+@pytest.mark.parametrize("when", ["reset", "reset-after", "missing-field"])
 async def test_a_reservation_whose_answer_was_lost_is_looked_up(
     when: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
-        control("POST", "faults", {"action": when, "path_prefix": "/api/v2/reservations", "method": "POST"})
-        if when == "reset-after":
+        fault = {"action": when, "path_prefix": "/api/v2/reservations", "method": "POST", "field": "reservations"}
+        control("POST", "faults", fault).raise_for_status()
+        if when != "reset":
             held = await reserved(client, ask, node)
             assert held["node_id"] == node
         else:
