@@ -36,6 +36,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("get_failed_cases", {"run_id": "portal:/stb-tester-00044b80f101/0a21/99999"}, "no such job"),
         ("get_failed_cases", {"run_id": f"factory:{UUID}"}, "factory has no such run"),
         ("get_failed_cases", {"run_id": "factory:42"}, "Its run ids are UUIDs"),
+        ("get_failed_cases", {"run_id": "cloud:42"}, "cloud has no such test run. Its run ids are UUIDs"),
         ("get_failed_cases", {"run_id": f"cloud:{UUID}"}, "cloud has no such test run"),
         (
             "get_failed_cases",
