@@ -242,6 +242,28 @@ async def test_a_created_run_is_listed_and_explained(version: str, fresh_sim: An
     assert rails["idle"]["upper"] == 0.12
 
 
+@pytest.mark.parametrize(
+    ("phases", "note"),
+    [
+        ([{"name": "rails", "outcome": "fail"}, {"name": "rails", "outcome": "pass"}], ""),
+        (
+            [{"name": "rails", "outcome": "fail"}],
+            "Recorded with outcome pass, though 1 of its phases did not pass.",
+        ),
+        (
+            [{"name": "rails", "outcome": "pass", "measurements": [{"name": "v", "value": 9, "limits": "x <= 5"}]}],
+            "Recorded with outcome pass, though 1 of its phases passed with a measurement that fails.",
+        ),
+    ],
+)
+async def test_a_run_that_contradicts_itself_is_recorded_and_that_is_said(
+    phases: list[dict[str, Any]], note: str, fresh_sim: Any, connect: Any, ask: Any
+) -> None:
+    run = {"procedure_id": "Main board FCT", "serial_number": "SN-1", "part_number": "STB-4K", "outcome": "pass"}
+    async with connect(fresh_sim.config_toml()) as client:
+        assert (await ask(client, "create_run", **run, phases=phases)).get("note", "") == note
+
+
 async def test_a_measurement_whose_outcome_contradicts_its_limits_is_refused(
     sim: Any, connect: Any, refused: Any
 ) -> None:

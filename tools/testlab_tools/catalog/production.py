@@ -100,7 +100,18 @@ async def create_run(
         phases=_phases(phases, start),
         sub_units=tuple(sub_units),
     )
-    return await sink.create_run(run)
+    created = await sink.create_run(run)
+    return created.model_copy(update={"note": f"{created.note} {_doubt(run)}".strip()})
+
+
+def _doubt(run: NewRun) -> str:
+    """What contradicts itself in a run: services keep it as it is sent."""
+    last = {phase.name: phase for phase in run.phases}.values()
+    failed = sum(phase.outcome in ("fail", "error") for phase in last)
+    broken = sum(phase.outcome == "pass" and any(m.outcome == "fail" for m in phase.measurements) for phase in last)
+    doubts = [f"{failed} of its phases did not pass"] if failed and run.outcome == "pass" else []
+    doubts += [f"{broken} of its phases passed with a measurement that fails"] if broken else []
+    return f"Recorded with outcome {run.outcome}, though {' and '.join(doubts)}." if doubts else ""
 
 
 def _refused(constant: str) -> None:
