@@ -184,3 +184,37 @@ async def test_a_change_whose_answer_was_lost_is_said_and_not_sent_again(
         told = await refused(client, "create_run", **run)
         assert "may or may not have happened" in told
         assert len((await ask(client, "list_runs", service="factory", unit="SN-LOST"))["runs"]) == 1
+
+
+async def test_a_conflict_carries_the_holders_message_beside_the_text(sim: Any, connect: Any, ask: Any) -> None:
+    async with connect(sim.config_toml()) as client:
+        node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
+        order = {"node_ids": [node["node_id"]], "message": "mine", "duration_minutes": 5}
+        told = await client.call_tool("reserve_nodes", order)
+    assert told.is_error
+    assert node["reservation"]["message"] not in told.content[0].text
+    (taken,) = told.structured_content["taken"]
+    assert taken["reservation"] == node["reservation"]
+    assert {"message", "holder"} <= set(told.structured_content["untrusted"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"service": "portal", "station": "Rack 99"}, "portal has no node of that name"),
+        ({"service": "factory", "station": "FVT-99"}, "factory has no station of that name"),
+        ({"service": "factory", "test": "No such procedure"}, "factory has no procedure of that name"),
+    ],
+)
+async def test_a_name_that_nothing_has_is_not_an_empty_list(
+    arguments: dict[str, str], told: str, sim: Any, connect: Any, refused: Any
+) -> None:
+    async with connect(sim.config_toml()) as client:
+        assert told in await refused(client, "list_runs", **arguments)
+
+
+async def test_a_nodes_friendly_name_finds_its_runs(sim: Any, connect: Any, ask: Any) -> None:
+    async with connect(sim.config_toml()) as client:
+        node = (await ask(client, "list_nodes", text="Rack 1, Node 1"))["nodes"][0]
+        runs = (await ask(client, "list_runs", service="portal", station="Rack 1, Node 1", limit=5))["runs"]
+    assert {f"portal:{run['station']}" for run in runs} == {node["node_id"]}

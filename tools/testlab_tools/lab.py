@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -82,9 +83,12 @@ class Lab:
 
     async def aclose(self) -> None:
         """Release the reservations made here, then every service's connections."""
-        await self.holding.release()
-        for service in self.services.values():
-            await service.aclose()
+        try:
+            await self.holding.release()
+        finally:
+            async with AsyncExitStack() as stack:
+                for service in self.services.values():
+                    stack.push_async_callback(service.aclose)
 
     def _mistyped(self, native: str) -> None:
         head, colon, _ = native.partition(":")

@@ -181,6 +181,12 @@ class Node(Noun):
     detail: dict[str, UntrustedData] = {}
 
 
+class Taken(Noun):
+    """Nodes that could not be had, with who holds them and their message, or what they run."""
+
+    taken: list[Node]
+
+
 class NodeList(Noun):
     """The lab's nodes, or those asked for by id: `total` of them, `free` ones among them, `shown` that match."""
 

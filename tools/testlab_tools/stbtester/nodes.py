@@ -9,11 +9,10 @@ from urllib.parse import quote
 from testlab_tools.capabilities import Image
 from testlab_tools.errors import Conflict
 from testlab_tools.http import Reply
-from testlab_tools.models import JobBrief, Node, NodeState, Reservation
+from testlab_tools.models import JobBrief, Node, NodeState, Reservation, Taken
 from testlab_tools.stbtester.models import JobStatus, NodeStatus, ReservationEntry
 from testlab_tools.stbtester.portal import Portal, path_of
 from testlab_tools.times import iso
-from testlab_tools.wire import decode
 
 OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
@@ -50,11 +49,8 @@ class Nodes(Portal):
             "; ".join(self._taken(s) for s in taken) or "One of the nodes was taken by somebody else a moment ago",
             "",
             f"Free nodes of the same device type: {', '.join(free)}." if free else "No node of the same type is free.",
+            Taken(taken=[self._node(s) for s in taken]),
         )
-
-    async def statuses(self) -> list[NodeStatus]:
-        """Every node as the portal tells it."""
-        return decode(self.checked(await self.client.get("/api/v2/nodes"), "the list of nodes"), list[NodeStatus])
 
     def _node(self, status: NodeStatus, detail: bool = False) -> Node:
         state = _state(status)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from testlab_tools.capabilities import DETAILED_FAILURES, RunArchive, Runs
-from testlab_tools.errors import BadReply, Unsupported
+from testlab_tools.errors import BadReply, NotFound, Unsupported
 from testlab_tools.models import Case, FailedRun, Run
 from testlab_tools.questions import RunQuery
 from testlab_tools.records import Artifact, KnownRun, RunDetail, labels
@@ -35,6 +36,8 @@ class Results(Portal, RunArchive):
             )
         if query.outcome not in ("", "pass", "fail", "error"):
             return Runs([], more=False, total=0)
+        if query.station:
+            query = replace(query, station=await self._node_id(query.station))
         found, cut = await self._matching(query, after)
         total, at_least = len(found), cut is not None
         rest = _past(found, after, query.oldest_first)
@@ -50,6 +53,14 @@ class Results(Portal, RunArchive):
             raise self.too_many()
         runs = [self._run(row) for row in rest[:limit]]
         return Runs(runs, more=len(rest) > limit or cut is not None, total=total, at_least=at_least)
+
+    async def _node_id(self, station: str) -> str:
+        """The id of the node of that id or friendly name: a name that no node has would read as "no runs"."""
+        named = station.casefold()
+        for status in await self.statuses():
+            if named in (status.node_id.casefold(), (status.friendly_name or "").casefold()):
+                return status.node_id
+        raise NotFound(f"{self.name} has no node of that name", "", "list_nodes shows all nodes.")
 
     async def get_run(self, run_id: str) -> RunDetail:
         detail = await self.detail(run_id)

@@ -50,8 +50,6 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
         if query.job or query.outcome == "skip":
             return Runs([], more=False, total=0)
         params = await self._params(query)
-        if params is None:
-            return Runs([], more=False, total=0)
         page, cursor, index = await self._resumed(params, after)
         runs: list[Run] = []
         while True:
@@ -125,8 +123,12 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
             page = await self._page(params, cursor)
         return begun, first, int(index or 0)
 
-    async def _params(self, query: RunQuery) -> dict[str, Any] | None:
-        """The query as parameters (repeated keys for lists); None when a name in it exists nowhere."""
+    async def _params(self, query: RunQuery) -> dict[str, Any]:
+        """The query as parameters (repeated keys for lists).
+
+        Raises:
+            NotFound: a procedure or station of that name exists nowhere, which would read as "no runs".
+        """
         params: dict[str, Any] = {
             "limit": PAGE,
             "sort_by": "started_at",
@@ -144,14 +146,14 @@ class TofuPilotV2(TofuPilotApi, RunArchive, RunSink):
             params["started_before"] = stamp(query.until)
         if query.text:
             params["search_query"] = query.text
-        for key, path, wanted in (
-            ("procedure_ids", "/api/v2/procedures", query.test),
-            ("created_by_station_ids", "/api/v2/stations", query.station),
+        for key, noun, path, wanted in (
+            ("procedure_ids", "procedure", "/api/v2/procedures", query.test),
+            ("created_by_station_ids", "station", "/api/v2/stations", query.station),
         ):
             if wanted:
                 params[key] = [item.id for item in await self._named(path, wanted)]
                 if not params[key]:
-                    return None
+                    raise NotFound(f"{self.name} has no {noun} of that name", "", "Names must match whole.")
         return params
 
     async def _procedure(self, run: NewRun) -> Named:
