@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from mcp import Client
@@ -134,7 +135,7 @@ class Tour:
             print(failures(answer))
 
     async def _screenshot(self, node: str) -> None:
-        asked = {"node_id": node, "save_to": "screen.png"}
+        asked = {"node_id": node, "save_to": f"screen-{datetime.now():%Y%m%d-%H%M%S}.png"}
         self._agent.announce("What does its screen show?", "grab_screenshot", asked)
         result = await self._agent.call("grab_screenshot", asked)
         image = next(block for block in result.content if isinstance(block, ImageContent))

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from testlab_tools.capabilities import Image
-from testlab_tools.errors import LabError
+from testlab_tools.errors import Conflict, LabError
 from testlab_tools.models import Noun
 from testlab_tools.registry import Illustrated, Picture
 from testlab_tools.untrusted import FROM_LAB
@@ -27,11 +27,16 @@ def result_of(value: Noun | Picture | Illustrated[Any]) -> CallToolResult:
         if value.image is not None:
             result.content.insert(0, _block(value.image))
         return result
+    data = _data(value)
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+
+def _data(value: Noun) -> dict[str, Any]:
     data: dict[str, Any] = value.model_dump(mode="json", exclude_defaults=True)
     if fields := untrusted_fields(type(value)):
         data["untrusted"] = list(fields)
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+    return data
 
 
 def _block(image: Image) -> ImageContent:
@@ -39,8 +44,13 @@ def _block(image: Image) -> ImageContent:
 
 
 def error_result(tool: str, error: LabError) -> CallToolResult:
-    """A failure, all in the text: clients that prefer the structure show the text of errors."""
-    return CallToolResult(content=[TextContent(type="text", text=f"{tool} failed: {error}")], is_error=True)
+    """A failure, all in the text, since clients that prefer the structure show the text of errors; what somebody wrote
+    about it, such as a holder's message, stands beside it, marked as untrusted."""
+    text = TextContent(type="text", text=f"{tool} failed: {error}")
+    details = error.details if isinstance(error, Conflict) else None
+    return CallToolResult(
+        content=[text], structured_content=_data(details) if isinstance(details, Noun) else None, is_error=True
+    )
 
 
 @cache

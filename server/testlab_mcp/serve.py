@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import anyio
@@ -39,6 +41,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
         if http:
             from testlab_mcp.streamable import serve_http
 
+            signal.signal(signal.SIGTERM, _unwind)
             serve_http(server, host, port)
         else:
             anyio.run(_serve_stdio, server, lab, stack)
@@ -60,6 +63,11 @@ async def _stop_on_signal(lab: Lab, stack: ExitStack) -> None:
             await lab.aclose()
             stack.close()
             os._exit(0)
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:
+    """uvicorn, once it has stopped, raises the signal anew; the default would end us before the simulated lab."""
+    sys.exit(0)
 
 
 def policy_of(config: Config) -> Policy:

@@ -31,7 +31,7 @@ def test_the_demo_tours_the_six_operations_and_explains_a_report(tmp_path: Path)
     assert "8 of 8 tests done" in done.stdout
     assert "4.85 <= x <= 5.15" in done.stdout
     assert "flash_firmware after 2 attempts" in done.stdout
-    saved = re.search(r"Saved to (.*screen\.png)", done.stdout)
+    saved = re.search(r"Saved to (.*screen-\d+-\d+\.png)", done.stdout)
     assert saved
     assert Path(saved[1]).read_bytes().startswith(b"\x89PNG")
     assert Path(saved[1]).is_relative_to(tmp_path)

@@ -59,7 +59,8 @@ async def test_several_nodes_are_reserved_all_or_none(fresh_sim: Any, connect: A
         await refused(client, "reserve_nodes", node_ids=[*free, busy], message="m", duration_minutes=5)
         states = (await ask(client, "list_nodes", node_ids=free))["nodes"]
         assert [n["state"] for n in states] == ["free", "free"]
-        made = await ask(client, "reserve_nodes", node_ids=free, message="m", duration_minutes=5)
+        twice = [*free, free[0].partition(":")[2]]
+        made = await ask(client, "reserve_nodes", node_ids=twice, message="m", duration_minutes=5)
         assert [r["node_id"] for r in made["reservations"]] == free
 
 
@@ -169,14 +170,15 @@ async def test_interrupting_is_not_offered_below_admin(fresh_sim: Any, connect: 
         assert 'needs [server] access = "admin"' in told
 
 
-@pytest.mark.parametrize("when", ["reset", "reset-after"])
+@pytest.mark.parametrize("when", ["reset", "reset-after", "missing-field"])
 async def test_a_reservation_whose_answer_was_lost_is_looked_up(
     when: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
-        control("POST", "faults", {"action": when, "path_prefix": "/api/v2/reservations", "method": "POST"})
-        if when == "reset-after":
+        fault = {"action": when, "path_prefix": "/api/v2/reservations", "method": "POST", "field": "reservations"}
+        control("POST", "faults", fault).raise_for_status()
+        if when != "reset":
             held = await reserved(client, ask, node)
             assert held["node_id"] == node
         else:
@@ -288,3 +290,31 @@ async def test_a_key_that_cannot_be_pressed_is_told_why(
     async with connect(fresh_sim.config_toml()) as client:
         node = next(n["node_id"] for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == state)
         assert told in await refused(client, "press_key", node_id=node, key=key)
+
+
+@pytest.mark.parametrize("when", ["reset", "reset-after"])
+async def test_an_interruption_whose_answer_was_lost_is_looked_up(
+    when: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+) -> None:
+    async with connect(ADMIN + fresh_sim.config_toml()) as client:
+        node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
+        order = {"reservation_id": node["reservation"]["reservation_id"], "message": "m", "confirm": node["node_id"]}
+        control("POST", "faults", {"action": when, "path_prefix": "/api/v2/reservations", "method": "POST"})
+        if when == "reset-after":
+            assert (await ask(client, "interrupt_reservation", **order))["ended"]
+        else:
+            told = await refused(client, "interrupt_reservation", **order)
+            assert "still stands. It is safe to call again" in told
+
+
+async def test_a_key_whose_answer_was_lost_is_not_pressed_again(
+    fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+) -> None:
+    async with connect(fresh_sim.config_toml()) as client:
+        node = await free_node(client, ask)
+        control("POST", "faults", {"action": "reset-after", "path_prefix": "/api/v2/nodes", "method": "POST"})
+        told = await refused(client, "press_key", node_id=node, key="KEY_OK")
+        assert "may or may not have been pressed" in told
+        assert "grab_screenshot" in told
+    pressed = [r for r in control("GET", "requests").json()["requests"] if r["path"].endswith("/press")]
+    assert sum(r["count"] for r in pressed) == 1

@@ -30,6 +30,21 @@ async def test_runs_of_a_service_are_listed_newest_first_page_by_page_without_lo
     assert starts == sorted(starts, reverse=True)
 
 
+async def test_pages_repeat_nothing_when_runs_are_recorded_meanwhile(fresh_sim: Any, connect: Any, ask: Any) -> None:
+    run = {"procedure_id": "Main board FCT", "part_number": "STB-4K", "outcome": "pass"}
+    seen: list[str] = []
+    cursor = ""
+    async with connect(fresh_sim.config_toml()) as client:
+        before = (await ask(client, "list_runs", service="factory", limit=150))["runs"]
+        for number in range(4):
+            page = await ask(client, "list_runs", service="factory", limit=30, cursor=cursor)
+            seen += [row["run_id"] for row in page["runs"]]
+            cursor = page["cursor"]
+            for other in range(17):
+                await ask(client, "create_run", serial_number=f"SN-{number}-{other}", **run)
+    assert seen == [row["run_id"] for row in before[:120]]
+
+
 async def test_runs_of_all_services_are_merged_with_one_cursor(sim: Any, connect: Any, ask: Any) -> None:
     async with connect(sim.config_toml()) as client:
         page = await ask(client, "list_runs", until="1d", limit=40)
@@ -149,12 +164,12 @@ async def test_a_screenshot_is_an_image_a_model_can_take(sim: Any, connect: Any,
     async with connect(sim.config_toml()) as client:
         node = (await ask(client, "list_nodes", available=True))["nodes"][0]["node_id"]
         for size, wanted in (("model", (1024, 576)), ("full", (1280, 720))):
-            shot = await client.call_tool("grab_screenshot", {"node_id": node, "size": size, "save_to": "s.png"})
+            shot = await client.call_tool("grab_screenshot", {"node_id": node, "size": size, "save_to": f"{size}.png"})
             image = next(block for block in shot.content if isinstance(block, ImageContent))
             with Image.open(io.BytesIO(base64.b64decode(image.data))) as picture:
                 assert picture.size == wanted
             assert shot.structured_content is None
-            with Image.open(tmp_path / "s.png") as kept:
+            with Image.open(tmp_path / f"{size}.png") as kept:
                 assert kept.size == (1280, 720)
 
 
@@ -225,6 +240,28 @@ async def test_a_created_run_is_listed_and_explained(version: str, fresh_sim: An
     }
     assert rails["idle"]["outcome"] == "pass"
     assert rails["idle"]["upper"] == 0.12
+
+
+@pytest.mark.parametrize(
+    ("phases", "note"),
+    [
+        ([{"name": "rails", "outcome": "fail"}, {"name": "rails", "outcome": "pass"}], ""),
+        (
+            [{"name": "rails", "outcome": "fail"}],
+            "Recorded with outcome pass, though 1 of its phases did not pass.",
+        ),
+        (
+            [{"name": "rails", "outcome": "pass", "measurements": [{"name": "v", "value": 9, "limits": "x <= 5"}]}],
+            "Recorded with outcome pass, though 1 of its phases passed with a measurement that fails.",
+        ),
+    ],
+)
+async def test_a_run_that_contradicts_itself_is_recorded_and_that_is_said(
+    phases: list[dict[str, Any]], note: str, fresh_sim: Any, connect: Any, ask: Any
+) -> None:
+    run = {"procedure_id": "Main board FCT", "serial_number": "SN-1", "part_number": "STB-4K", "outcome": "pass"}
+    async with connect(fresh_sim.config_toml()) as client:
+        assert (await ask(client, "create_run", **run, phases=phases)).get("note", "") == note
 
 
 async def test_a_measurement_whose_outcome_contradicts_its_limits_is_refused(

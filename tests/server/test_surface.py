@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from testlab_mcp.listing import BUDGET, TOOL_LIMIT, costs, count, described
+from testlab_mcp.results import untrusted_fields
 from testlab_tools.catalog import all_tools
+from testlab_tools.models import FailedCases, NodeList
+from testlab_tools.records import RunDetail
 from testlab_tools.registry import Picture
 
 SNAPS = Path(__file__).parent / "toolsnaps"
@@ -114,3 +117,9 @@ def test_the_tool_list_keeps_its_token_budget(name: str) -> None:
 
 def test_no_tool_costs_more_than_its_limit() -> None:
     assert {tool.name: n for tool in all_tools() if (n := count(described(tool))) > TOOL_LIMIT} == {}
+
+
+def test_whatever_type_a_measured_value_or_a_nodes_configuration_has_it_is_marked_untrusted() -> None:
+    assert "value" in untrusted_fields(FailedCases)
+    assert "value" in untrusted_fields(RunDetail)
+    assert "detail" in untrusted_fields(NodeList)

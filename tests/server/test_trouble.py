@@ -22,6 +22,8 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("list_runs", {"limit": "many"}, "limit should be a valid integer"),
         ("list_runs", {"limit": 1000}, "limit should be less than or equal to 200"),
         ("list_runs", {"since": "yesterday"}, "since is not a time. Give ISO 8601"),
+        ("list_runs", {"since": "2026-11-20T20:00", "until": "2026-11-20T08:00"}, "until is not after since"),
+        ("export_runs", {"save_to": "r.csv", "since": "24h", "until": "7d"}, "until is not after since"),
         ("list_runs", {"service": "portl"}, "no service of that name. Did you mean 'portal'?"),
         ("list_runs", {"filter": "result:fail"}, "Give service as well"),
         ("list_runs", {"cursor": "bm9uc2Vuc2U"}, "cursor is not one this tool gave"),
@@ -34,6 +36,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("get_failed_cases", {"run_id": "portal:/stb-tester-00044b80f101/0a21/99999"}, "no such job"),
         ("get_failed_cases", {"run_id": f"factory:{UUID}"}, "factory has no such run"),
         ("get_failed_cases", {"run_id": "factory:42"}, "Its run ids are UUIDs"),
+        ("get_failed_cases", {"run_id": "cloud:42"}, "cloud has no such test run. Its run ids are UUIDs"),
         ("get_failed_cases", {"run_id": f"cloud:{UUID}"}, "cloud has no such test run"),
         (
             "get_failed_cases",
@@ -51,6 +54,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("reserve_nodes", {"node_ids": [], "message": "m", "duration_minutes": 5}, "node_ids"),
         ("reserve_nodes", {"node_ids": ["{free}"], "message": "", "duration_minutes": 5}, "message"),
         ("reserve_nodes", {"node_ids": ["{free}"], "message": "m", "duration_minutes": 0}, "duration_minutes"),
+        ("reserve_nodes", {"node_ids": ["{free}"], "message": " ", "duration_minutes": 5}, "Check message"),
         ("reserve_nodes", {"node_ids": ["{reserved}"], "message": "m", "duration_minutes": 5}, "reserved by colleague"),
         ("reserve_nodes", {"node_ids": ["{busy}"], "message": "m", "duration_minutes": 5}, "is running job"),
         ("end_reservation", {"reservation_id": "999"}, "no such reservation"),
@@ -169,3 +173,37 @@ async def test_a_service_that_limits_requests_is_waited_for_within_a_bound(
         fault(status=429, path_prefix="/api/v2/nodes", retry_after="120", times=1)
         told = await refused(client, "list_nodes")
         assert "asks to wait 120 s" in told
+
+
+async def test_a_conflict_carries_the_holders_message_beside_the_text(sim: Any, connect: Any, ask: Any) -> None:
+    async with connect(sim.config_toml()) as client:
+        node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
+        order = {"node_ids": [node["node_id"]], "message": "mine", "duration_minutes": 5}
+        told = await client.call_tool("reserve_nodes", order)
+    assert told.is_error
+    assert node["reservation"]["message"] not in told.content[0].text
+    (taken,) = told.structured_content["taken"]
+    assert taken["reservation"] == node["reservation"]
+    assert {"message", "holder"} <= set(told.structured_content["untrusted"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"service": "portal", "station": "Rack 99"}, "portal has no node of that name"),
+        ({"service": "factory", "station": "FVT-99"}, "factory has no station of that name"),
+        ({"service": "factory", "test": "No such procedure"}, "factory has no procedure of that name"),
+    ],
+)
+async def test_a_name_that_nothing_has_is_not_an_empty_list(
+    arguments: dict[str, str], told: str, sim: Any, connect: Any, refused: Any
+) -> None:
+    async with connect(sim.config_toml()) as client:
+        assert told in await refused(client, "list_runs", **arguments)
+
+
+async def test_a_nodes_friendly_name_finds_its_runs(sim: Any, connect: Any, ask: Any) -> None:
+    async with connect(sim.config_toml()) as client:
+        node = (await ask(client, "list_nodes", text="Rack 1, Node 1"))["nodes"][0]
+        runs = (await ask(client, "list_runs", service="portal", station="Rack 1, Node 1", limit=5))["runs"]
+    assert {f"portal:{run['station']}" for run in runs} == {node["node_id"]}

@@ -98,6 +98,15 @@ def test_writing_makes_the_folders_in_between(allowed: Path) -> None:
     assert (allowed / "a" / "b" / "screen.png").read_bytes() == b"data"
 
 
+def test_a_file_that_is_there_is_kept(allowed: Path) -> None:
+    (allowed / "runs.csv").write_bytes(b"runs")
+
+    with pytest.raises(BadInput, match="Files are not overwritten"):
+        write(allowed / "runs.csv", b"a screenshot")
+
+    assert (allowed / "runs.csv").read_bytes() == b"runs"
+
+
 def test_a_file_the_system_refuses_is_told_with_its_reason(allowed: Path) -> None:
     (allowed / "taken").write_bytes(b"")
 

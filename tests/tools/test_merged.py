@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from testlab_tools.capabilities import Health, RunArchive, Runs
-from testlab_tools.errors import BadInput, NotFound, RateLimited, ServiceDown
+from testlab_tools.errors import BadInput, NotFound, RateLimited, ServiceDown, Unsupported
 from testlab_tools.http import ServiceClient
 from testlab_tools.merged import list_merged
 from testlab_tools.models import FailedRun, Run, RunPage
@@ -24,7 +24,7 @@ ClientOf = Callable[..., ServiceClient]
 
 
 class Shelf(RunArchive):
-    """Runs at given minutes, newest first; answers after `turns` of the loop, or fails while `down`."""
+    """Runs at given minutes, newest first; answers after `turns` of the loop, or fails while `down` or `unable`."""
 
     kind = "shelf"
 
@@ -32,7 +32,7 @@ class Shelf(RunArchive):
         super().__init__(name, client)
         self.minutes = minutes
         self.turns = turns
-        self.down = False
+        self.down = self.unable = False
         self.in_order = True
         self.total: int | None = len(minutes)
         self.at_least = False
@@ -51,6 +51,8 @@ class Shelf(RunArchive):
         self.queries.append(query)
         for _ in range(self.turns):
             await asyncio.sleep(0)
+        if self.unable:
+            raise Unsupported(f"{self.name} cannot find runs by serial number")
         if self.down:
             raise ServiceDown(self.name, f"Service {self.name} cannot be reached")
         minutes = sorted(self.minutes, reverse=not query.oldest_first) if self.in_order else self.minutes
@@ -155,6 +157,14 @@ async def test_nothing_found_is_an_empty_page_with_every_service(client_of: Clie
 
     assert (page.runs, page.cursor) == ([], "")
     assert [(s.service, s.shown, s.total) for s in page.services] == [("portal", 0, 0), ("cloud", 0, 0)]
+
+
+async def test_an_outage_is_told_even_where_another_service_cannot_do_it(shelves: list[Shelf]) -> None:
+    shelves[0].unable = True
+    shelves[1].down = shelves[2].down = True
+
+    with pytest.raises(ServiceDown, match="factory cannot be reached"):
+        await page_of(shelves, RunQuery(unit="SN-1"), 10)
 
 
 async def test_a_service_that_was_read_to_its_end_is_not_asked_again(shelves: list[Shelf]) -> None:

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from pydantic import BaseModel
 
-from testlab_tools.untrusted import FROM_LAB, MAX_CHARS, Untrusted, capped, plain
+from testlab_tools.untrusted import FROM_LAB, MAX_CHARS, Untrusted, UntrustedData, capped, plain
 
 ESC = "\x1b"
 
@@ -128,9 +128,23 @@ def test_a_cut_text_is_not_cut_again() -> None:
 
 
 class Holder(BaseModel):
-    reason: Untrusted
+    reason: Untrusted = ""
+    value: UntrustedData = None
 
 
 def test_an_untrusted_field_is_plain_and_marked() -> None:
     assert Holder(reason=f"{ESC}[31mFAIL").reason == "FAIL"
     assert FROM_LAB in Holder.model_fields["reason"].metadata
+
+
+@pytest.mark.parametrize("value", [None, 5.02, True, "1.4.2", [1, 2.5], {"x": [1, "a"]}])
+def test_data_of_any_type_stays_what_it_is(value: object) -> None:
+    assert Holder(value=value).value == value
+
+
+def test_text_anywhere_in_untrusted_data_is_plain_capped_and_marked() -> None:
+    value = Holder(value={f"{ESC}[1mname": ["\u202efail", {"deep": "x" * 5_000}]}).value
+
+    assert value["name"][0] == "fail"
+    assert len(value["name"][1]["deep"]) <= MAX_CHARS
+    assert FROM_LAB in Holder.model_fields["value"].metadata

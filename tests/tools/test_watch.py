@@ -439,6 +439,21 @@ def test_a_job_whose_total_grows_is_a_soak_and_says_so(hurried: Hurried, client_
     hurried(scene())
 
 
+def test_an_error_of_our_own_is_not_taken_for_a_job_that_runs(hurried: Hurried, client_of: Any) -> None:
+    async def scene() -> None:
+        rack = Rack(client_of("http://127.0.0.1:9"))
+        known = await rack.get_job(UID)
+
+        async def broken(job_uid: str, patient: bool = True) -> Job:
+            raise ZeroDivisionError
+
+        rack.get_job = broken
+        with pytest.raises(ZeroDivisionError):
+            await Watches().wait(rack, UID, 30, quiet, known=known)
+
+    hurried(scene())
+
+
 def test_an_error_that_comes_when_nobody_waits_makes_no_noise(hurried: Hurried, client_of: Any) -> None:
     noise: list[dict[str, Any]] = []
 

@@ -15,6 +15,9 @@ from testlab_tools.models import CreatedRun, FailedRun, Job, Node, Reservation, 
 from testlab_tools.questions import NewRun, RunQuery, TestOrder, UnitChange
 from testlab_tools.records import RunDetail
 
+DETAILED_FAILURES = 20
+"""How many failed runs of a job are read one by one, to bound the requests of one call."""
+
 
 class Service(ABC):
     """A configured instance of one kind of service."""
@@ -98,7 +101,8 @@ class RunArchive(Service):
 
     @abstractmethod
     async def failures(self, run_id: str) -> list[FailedRun]:
-        """The run with its failed cases (none when it passed); for a job's id, its runs that did not pass."""
+        """The run with its failed cases (none when it passed); for a job's id, its runs that did not pass, oldest
+        first, of which DETAILED_FAILURES with traceback and artifacts."""
 
     @abstractmethod
     async def get_run(self, run_id: str) -> RunDetail:

@@ -61,7 +61,14 @@ class Gone(NotFound):
 
 
 class Conflict(LabError):
-    """Busy, or reserved by somebody: try another, wait, or ask the holder."""
+    """Busy, or reserved by somebody: try another, wait, or ask the holder.
+
+    `details` is a noun with the facts, what others wrote among them; it is carried beside the text, never in it.
+    """
+
+    def __init__(self, what: str, why: str = "", next_step: str = "", details: object = None) -> None:
+        self.details = details
+        super().__init__(what, why, next_step)
 
 
 class ServiceError(LabError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from testlab_tools.errors import BadInput, NotFound, Refused
 from testlab_tools.transfers import Transfers
-from testlab_tools.writing import refused
+from testlab_tools.writing import refused, taken
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,13 @@ class Folders:
 
 
 def write(path: Path, data: bytes) -> str:
-    """Write the file and return its path. Raises BadInput when the system refuses."""
+    """Write a new file and return its path. Raises BadInput when there is one already, or the system refuses."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        if path.exists() or path.is_symlink():
+            raise taken()
+        with path.open("xb") as file:
+            file.write(data)
     except OSError as error:
         raise refused(error) from None
     return str(path)

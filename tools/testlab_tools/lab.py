@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -84,11 +85,14 @@ class Lab:
 
     async def aclose(self) -> None:
         """Stop the deliveries, release the reservations made here, then every service's connections."""
-        if self.outbox is not None:
-            await self.outbox.aclose()
-        await self.holding.release()
-        for service in self.services.values():
-            await service.aclose()
+        try:
+            if self.outbox is not None:
+                await self.outbox.aclose()
+            await self.holding.release()
+        finally:
+            async with AsyncExitStack() as stack:
+                for service in self.services.values():
+                    stack.push_async_callback(service.aclose)
 
     def _mistyped(self, native: str) -> None:
         head, colon, _ = native.partition(":")

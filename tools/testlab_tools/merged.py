@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, cast
 
 from testlab_tools.capabilities import RunArchive, Runs
-from testlab_tools.errors import BadInput, LabError
+from testlab_tools.errors import BadInput, LabError, ServiceError
 from testlab_tools.models import Run, RunPage, ServiceShare
 from testlab_tools.questions import RunQuery
 
@@ -66,8 +66,8 @@ class Cursor:
 async def list_merged(
     archives: Sequence[RunArchive], query: RunQuery, limit: int, cursor: str, question: str
 ) -> RunPage:
-    """One page over all `archives`. A service that fails is reported in its share; if all fail, the first error is
-    raised, since an outage is never an empty list."""
+    """One page over all `archives`. A service that fails is reported in its share; if all fail, an error is raised,
+    since an outage is never an empty list: one of a service in trouble before one that cannot do it anyway."""
     key = blake2s(question.encode(), digest_size=6).hexdigest()
     start = Cursor.read(cursor, key) if cursor else Cursor(key, query.since, query.until)
     query = replace(query, since=start.since, until=start.until)
@@ -75,15 +75,15 @@ async def list_merged(
     answers = await asyncio.gather(*(_ask(a, query, limit, start) for a in asked))
     failures = [a for a in answers if isinstance(a, LabError)]
     if failures and len(failures) == len(answers):
-        raise failures[0]
+        raise next((failure for failure in failures if isinstance(failure, ServiceError)), failures[0])
     got = {a.name: answer for a, answer in zip(asked, answers, strict=True) if isinstance(answer, Runs)}
     lists = [[(run, name) for run in runs.runs] for name, runs in got.items()]
     # Merged, not sorted: a page must take the first runs of each service, even of one that orders them oddly.
     merged = merge(*lists, key=lambda item: item[0].started_at, reverse=not query.oldest_first)
     page = list(islice(merged, limit))
     places = {a.name: _next_place(a.name, start, got, page) for a in archives}
-    errors = {a.name: str(answer) for a, answer in zip(asked, answers, strict=True) if isinstance(answer, LabError)}
-    shares = [_share(a.name, places[a.name], page, errors.get(a.name, "")) for a in archives]
+    errors = {a.name: answer for a, answer in zip(asked, answers, strict=True) if isinstance(answer, LabError)}
+    shares = [_share(a.name, places[a.name], page, errors.get(a.name)) for a in archives]
     more = any(not place.ended for name, place in places.items() if name not in errors)
     after = Cursor(key, query.since, query.until, places).write() if more else ""
     return RunPage(runs=[run for run, _ in page], services=shares, cursor=after, note=_note(after, places, errors))
@@ -113,17 +113,19 @@ def _next_place(name: str, start: Cursor, got: dict[str, Runs], page: list[tuple
     )
 
 
-def _share(name: str, place: Place, page: list[tuple[Run, str]], error: str) -> ServiceShare:
+def _share(name: str, place: Place, page: list[tuple[Run, str]], error: LabError | None) -> ServiceShare:
+    """One in trouble says it whole; one that has nothing to do with the question, in few words."""
     shown = sum(service == name for _, service in page)
-    return ServiceShare(service=name, shown=shown, total=place.total, at_least=place.at_least, error=error)
+    said = "" if error is None else str(error) if isinstance(error, ServiceError) else error.what
+    return ServiceShare(service=name, shown=shown, total=place.total, at_least=place.at_least, error=said)
 
 
-def _note(cursor: str, places: dict[str, Place], errors: dict[str, str]) -> str:
+def _note(cursor: str, places: dict[str, Place], errors: dict[str, LabError]) -> str:
     parts = ["More follow: pass cursor, with the same arguments."] if cursor else []
     if silent := [name for name, place in places.items() if place.total is None and name not in errors]:
         parts.append(f"How many match in all, {', '.join(silent)} {'does' if len(silent) == 1 else 'do'} not say.")
-    if errors:
-        parts.append(f"Not in this list: {', '.join(errors)} (see services).")
+    if troubled := [name for name, error in errors.items() if isinstance(error, ServiceError)]:
+        parts.append(f"Not in this list: {', '.join(troubled)} (see services).")
     return " ".join(parts)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from testlab_tools.times import Minute, Moment
-from testlab_tools.untrusted import Untrusted
+from testlab_tools.untrusted import Untrusted, UntrustedData
 
 Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
 NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
@@ -50,7 +50,7 @@ class Measurement(Noun):
 
     name: Untrusted
     outcome: Literal["pass", "fail", "unset"]
-    value: Any = None
+    value: UntrustedData = None
     units: Untrusted = ""
     lower: float | None = None
     upper: float | None = None
@@ -210,7 +210,13 @@ class Node(Noun):
     last_used_by: Untrusted = ""
     last_used_at: Minute | None = None
     why: Untrusted = ""
-    detail: dict[str, Any] = {}
+    detail: dict[str, UntrustedData] = {}
+
+
+class Taken(Noun):
+    """Nodes that could not be had, with who holds them and their message, or what they run."""
+
+    taken: list[Node]
 
 
 class NodeList(Noun):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator
 
-from testlab_tools.models import Case, Measurement, Noun, Run
+from testlab_tools.models import Case, FailedCases, FailedRun, Measurement, Noun, Run
 from testlab_tools.untrusted import FROM_LAB, Untrusted, plain
 
 Excerpt = Annotated[str, AfterValidator(plain), FROM_LAB]
@@ -16,6 +16,7 @@ Excerpt = Annotated[str, AfterValidator(plain), FROM_LAB]
 
 
 MOST_CASES = 200
+MOST_RUNS = 50
 MOST_POINTS = 20
 
 
@@ -60,15 +61,34 @@ def shortened(run: RunDetail, include: Collection[str]) -> RunDetail:
     cases = run.cases if {"cases", "measurements"} & set(include) else []
     if len(cases) > MOST_CASES:
         notes.append(f"The first {MOST_CASES} of {len(cases)} cases.")
+    if "measurements" in include:
+        notes += _series(cases[:MOST_CASES])
     cases = [_case(case, "measurements" in include) for case in cases[:MOST_CASES]]
-    values = [m.value for case in cases for m in case.measurements]
-    if any(isinstance(value, list) and len(cast(list[Any], value)) == MOST_POINTS for value in values):
-        notes.append(f"Of a measured series, at most {MOST_POINTS} points are shown.")
     artifacts = run.artifacts if "artifacts" in include else []
     if len(artifacts) > MOST_CASES:
         notes.append(f"The first {MOST_CASES} of {len(artifacts)} artifacts: get_artifact lists folders.")
     kept = {"cases": cases, "artifacts": artifacts[:MOST_CASES], "note": " ".join(notes)}
     return run.model_copy(update=kept if "tags" in include else {**kept, "tags": {}})
+
+
+def explained(failed: list[FailedRun], in_full: int) -> FailedCases:
+    """Runs that did not pass, as many as a model can take in; `in_full` of them were read with all they left."""
+    shown = failed[:MOST_RUNS]
+    cases = [case for run in shown for case in run.cases]
+    notes = [f"The first {MOST_RUNS} of {len(failed)} runs: list_runs lists all."] if len(failed) > MOST_RUNS else []
+    if len(shown) > in_full:
+        notes.append(f"From run {in_full + 1} on without traceback and artifacts: ask with its run_id.")
+    if any(not run.cases for run in shown):
+        notes.append("Where cases is missing, the run is said not to have passed, though none of its cases failed.")
+    notes += _series(cases)
+    runs = [run.model_copy(update={"cases": [_case(case, True) for case in run.cases]}) for run in shown]
+    return FailedCases(runs=runs, note=" ".join(notes))
+
+
+def _series(cases: list[Case]) -> list[str]:
+    values = [m.value for case in cases for m in case.measurements]
+    long = any(isinstance(value, list) and len(cast(list[Any], value)) > MOST_POINTS for value in values)
+    return [f"Of a measured series, the first {MOST_POINTS} points are shown."] if long else []
 
 
 def _case(case: Case, measurements: bool) -> Case:

@@ -40,6 +40,19 @@ def parse_time(text: str, argument: str, now: datetime | None = None) -> datetim
         ) from None
 
 
+def parse_span(since: str, until: str) -> tuple[datetime | None, datetime | None]:
+    """Both ends of a span of time, each read as by `parse_time`.
+
+    Raises:
+        BadInput: one is no time, or the span ends before it begins: nothing can be in it.
+    """
+    now = datetime.now(UTC)
+    start, end = parse_time(since, "since", now), parse_time(until, "until", now)
+    if start and end and end <= start:
+        raise BadInput("until is not after since", f"{iso(start)} to {iso(end)} holds nothing", "Swap or correct them.")
+    return start, end
+
+
 def utc(moment: datetime) -> datetime:
     """The same moment in UTC; one without a zone is taken as UTC."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -7,7 +7,7 @@ reader: ANSI and OSC sequences, control, bidirectional, zero-width and Unicode-t
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator
 
@@ -44,6 +44,17 @@ def capped(text: str, limit: int = MAX_CHARS) -> str:
     return text[:kept] + _notice(len(text) - kept)
 
 
+def plain_data(value: Any) -> Any:
+    """JSON data with every text in it, names included, plain and capped."""
+    if isinstance(value, str):
+        return capped(value)
+    if isinstance(value, list):
+        return [plain_data(item) for item in cast(list[Any], value)]
+    if isinstance(value, dict):
+        return {plain_data(name): plain_data(item) for name, item in cast(dict[Any, Any], value).items()}
+    return value
+
+
 def _notice(missing: int) -> str:
     return f"… [{missing} more characters]"
 
@@ -55,3 +66,6 @@ class FromLab:
 FROM_LAB = FromLab()
 Untrusted = Annotated[str, AfterValidator(capped), FROM_LAB]
 """A string field whose content came from the lab; results list such fields under `untrusted`."""
+
+UntrustedData = Annotated[Any, AfterValidator(plain_data), FROM_LAB]
+"""As `Untrusted`, for a field of any JSON type."""

@@ -105,9 +105,9 @@ class _Watch:
                 continue
 
     def _answer(self) -> Job:
-        if self._job is None:
+        if self._job is None or (self.over and not self._job.finished and self._trouble is None):
             self._task.result()
-            raise AssertionError("unreachable: a watch that read nothing ends with an error")
+            raise AssertionError("unreachable: a watch that ends too early ends with an error")
         update = _what_next(self._job, self._soak)
         if self._trouble is not None and not self._job.finished:
             update["note"] = f"Counts of {_now() - self._read_at:.0f} s ago. {self._trouble}"

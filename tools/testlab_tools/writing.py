@@ -34,7 +34,7 @@ class Writer:
     async def __aenter__(self) -> Writer:
         try:
             if self.path.exists() or self.path.is_symlink():
-                raise _taken()
+                raise taken()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._part.open("xb", buffering=0)
         except OSError as error:
@@ -75,13 +75,13 @@ class Writer:
         try:
             os.link(self._part, self.path)
         except FileExistsError:
-            raise _taken() from None
+            raise taken() from None
         except OSError:
             self._rename()
 
     def _rename(self) -> None:
         if self.path.exists():
-            raise _taken()
+            raise taken()
         try:
             self._part.replace(self.path)
         except OSError as error:
@@ -94,7 +94,8 @@ def refused(error: OSError) -> BadInput:
     return BadInput(f"The file cannot be saved there ({reason})", "", "Give another save_to.")
 
 
-def _taken() -> BadInput:
+def taken() -> BadInput:
+    """What to say when there is a file already."""
     return BadInput("There is a file of that name already", "Files are not overwritten", "Give another save_to.")
 
 

@@ -90,4 +90,4 @@ async def test_a_remote_control_the_pack_lacks_is_told(bench: Any, client: Any, 
 
 async def test_a_node_that_runs_a_job_is_a_conflict(bench: Any, client: Any, refused: Any) -> None:
     uid = bench.start(bench.colleague)
-    assert f"is running job {bench.native(uid)}" in await refused(client, "run_tests", **bench.order())
+    assert f"is running job {uid}" in await refused(client, "run_tests", **bench.order())

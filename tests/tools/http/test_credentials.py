@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 import sys
 import traceback
@@ -111,3 +112,15 @@ def test_neither_token_nor_credentials_show_the_secret() -> None:
     assert credentials.headers
 
     assert SECRET not in f"{token!r} {token} {credentials!r} {vars(credentials)!r}"
+
+
+async def test_a_slow_token_command_holds_nothing_else_up() -> None:
+    slow = command(f"import time; time.sleep(0.3); print({SECRET!r})")
+    credentials = Credentials("portal", "bearer", Token(command=slow))
+    reading = asyncio.create_task(credentials.ready())
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 100
+    assert credentials.headers == {"Authorization": f"Bearer {SECRET}"}

@@ -9,11 +9,10 @@ from pydantic import Field
 from testlab_tools.capabilities import Export, RunExport
 from testlab_tools.catalog.arguments import Since, Until
 from testlab_tools.errors import BadInput
-from testlab_tools.handles import Handle
 from testlab_tools.questions import RunQuery
 from testlab_tools.records import Exported
 from testlab_tools.registry import LOOK, Call, tool
-from testlab_tools.times import parse_time
+from testlab_tools.times import parse_span
 from testlab_tools.writing import Writer
 
 
@@ -38,13 +37,14 @@ async def export_runs(
     target = call.files.to_write(save_to)
     if target is None:
         raise BadInput("save_to is empty", "", "Give a file name.")
+    begin, end = parse_span(since, until)
     query = RunQuery(
         outcome=outcome,
         test=test,
-        station=Handle.parse(station, call.lab.services).native,
+        station=call.lab.native(station),
         text=filter,
-        since=parse_time(since, "since"),
-        until=parse_time(until, "until"),
+        since=begin,
+        until=end,
     )
 
     async def work(out: Writer) -> Export:

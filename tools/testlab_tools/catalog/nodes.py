@@ -46,7 +46,7 @@ async def grab_screenshot(
     size: Annotated[
         Literal["model", "thumbnail", "full"], Field(description="model: JPEG, long side 1024 px; full: PNG as sent")
     ] = "model",
-    save_to: Annotated[str, Field(description="Also write the original to this file")] = "",
+    save_to: Annotated[str, Field(description="Also write the original to this new file")] = "",
 ) -> Picture:
     """Grab a node's screen as an image, or the screen saved when a run ended.
 

@@ -107,7 +107,18 @@ async def create_run(
         variables=tuple(variables.items()),
     )
     created = await record(call, sink, run)
+    created = created.model_copy(update={"note": f"{created.note} {_doubt(run)}".strip()})
     return await attached(sink, call.lab.native(created.run_id), created, files)
+
+
+def _doubt(run: NewRun) -> str:
+    """What contradicts itself in a run: services keep it as it is sent."""
+    last = {phase.name: phase for phase in run.phases}.values()
+    failed = sum(phase.outcome in ("fail", "error") for phase in last)
+    broken = sum(phase.outcome == "pass" and any(m.outcome == "fail" for m in phase.measurements) for phase in last)
+    doubts = [f"{failed} of its phases did not pass"] if failed and run.outcome == "pass" else []
+    doubts += [f"{broken} of its phases passed with a measurement that fails"] if broken else []
+    return f"Recorded with outcome {run.outcome}, though {' and '.join(doubts)}." if doubts else ""
 
 
 def _refused(constant: str) -> None:

@@ -31,7 +31,7 @@ async def reserve_nodes(
     """
     if duration_minutes == FOREVER and call.access != "admin":
         raise Refused("A reservation without end needs [server] access = admin", "", "Give duration_minutes.")
-    owned = [call.lab.owner(node_id, NodeFarm) for node_id in node_ids]
+    owned = list(dict.fromkeys(call.lab.owner(node_id, NodeFarm) for node_id in node_ids))
     farm = owned[0][0]
     if any(other is not farm for other, _ in owned):
         raise BadInput("node_ids are of several services", "", "Reserve those of each service in a call of its own.")

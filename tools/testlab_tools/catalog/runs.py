@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import RunArchive, RunEraser
+from testlab_tools.capabilities import DETAILED_FAILURES, RunArchive, RunEraser
 from testlab_tools.catalog.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
 from testlab_tools.errors import BadInput
 from testlab_tools.merged import list_merged
 from testlab_tools.models import Deleted, FailedCases, RunPage
 from testlab_tools.questions import RunQuery
-from testlab_tools.records import RunDetail, shortened
+from testlab_tools.records import RunDetail, explained, shortened
 from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
-from testlab_tools.times import iso, parse_time
+from testlab_tools.times import iso, parse_span
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
@@ -41,15 +41,16 @@ async def list_runs(
     archives = call.lab.offering(RunArchive, service)
     if filter and len(archives) > 1:
         raise BadInput("filter is in one service's own grammar", "", "Give service as well.")
+    begin, end = parse_span(since, until)
     query = RunQuery(
         outcome=outcome,
         unit=unit,
         part=part,
         test=test,
-        station=_native(call, station),
+        station=call.lab.native(station),
         text=filter,
-        since=parse_time(since, "since"),
-        until=parse_time(until, "until"),
+        since=begin,
+        until=end,
         oldest_first=sort == "oldest",
     )
     question = "\n".join((service, outcome, unit, part, test, station, since, until, filter, sort))
@@ -82,8 +83,9 @@ async def get_failed_cases(
     runs = await archive.failures(native)
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:
-        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job failed.")
-    return FailedCases(runs=failed, next="list_runs(test=…) shows whether the same fails elsewhere.")
+        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job has failed so far.")
+    told = explained(failed, DETAILED_FAILURES)
+    return told.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})
 
 
 async def _what_goes(call: Call, run_id: str, confirm: str) -> Question:
@@ -114,8 +116,3 @@ async def delete_run(
 
 def _has_runs_like(service: RunEraser, run_id: str) -> bool:
     return isinstance(service, RunArchive) and service.owns_run(run_id)
-
-
-def _native(call: Call, station: str) -> str:
-    head, colon, tail = station.partition(":")
-    return tail if colon and head in call.lab.services else station

@@ -112,6 +112,7 @@ class ServiceClient:
     async def _open(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
         """One try at a stream: open, its first chunk there, and what to close after it."""
         url, seconds = self.endpoint.at(path), self.endpoint.timeout_seconds
+        await self._credentials.ready()
         headers = {**self._credentials.headers, "Accept": "*/*"}
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._slots)
@@ -131,6 +132,7 @@ class ServiceClient:
     async def _once(
         self, method: str, path: str, params: Params | None, timeout_s: float, body: object = None
     ) -> Reply:
+        await self._credentials.ready()
         headers = {**self._credentials.headers, "Accept": "application/json, */*;q=0.5"}
         content = None
         if body is not None:

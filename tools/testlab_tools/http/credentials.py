@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import subprocess
@@ -79,6 +80,11 @@ class Credentials:
     @cached_property
     def _secret(self) -> SecretStr:
         return self._token.read(self._service)
+
+    async def ready(self) -> None:
+        """Read the token, a file or command off the event loop. Raises ConfigError when there is none."""
+        if "_secret" not in self.__dict__:
+            self._secret = await asyncio.to_thread(self._token.read, self._service)
 
     @property
     def headers(self) -> Mapping[str, str]:

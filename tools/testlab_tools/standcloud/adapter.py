@@ -86,6 +86,10 @@ class StandCloud(UnitArchive):
         return [FailedRun(**run.model_dump(), cases=failed)]
 
     async def _row(self, run_id: str) -> TestRunRow:
+        if not self.owns_run(run_id):
+            raise NotFound(
+                f"{self.name} has no such test run", "Its run ids are UUIDs", "list_runs shows the runs there are."
+            )
         reply = self._checked(await self.client.get(self._path(run_id)), "test run")
         body = _listed(reply)
         if not body:

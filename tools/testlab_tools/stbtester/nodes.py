@@ -9,11 +9,10 @@ from urllib.parse import quote
 from testlab_tools.capabilities import Image
 from testlab_tools.errors import Conflict
 from testlab_tools.http import Reply
-from testlab_tools.models import JobBrief, Node, NodeState, Reservation
+from testlab_tools.models import JobBrief, Node, NodeState, Reservation, Taken
 from testlab_tools.stbtester.models import JobStatus, NodeStatus, ReservationEntry
 from testlab_tools.stbtester.portal import Portal, path_of
 from testlab_tools.times import iso
-from testlab_tools.wire import decode
 
 OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
@@ -47,14 +46,11 @@ class Nodes(Portal):
         free = [s.node_id for s in statuses.values() if s.available and s.device_type in types]
         free = [self.handle(n) for n in free if n not in node_ids]
         return Conflict(
-            "; ".join(_holding(s) for s in taken) or "One of the nodes was taken by somebody else a moment ago",
+            "; ".join(self._taken(s) for s in taken) or "One of the nodes was taken by somebody else a moment ago",
             "",
             f"Free nodes of the same device type: {', '.join(free)}." if free else "No node of the same type is free.",
+            Taken(taken=[self._node(s) for s in taken]),
         )
-
-    async def statuses(self) -> list[NodeStatus]:
-        """Every node as the portal tells it."""
-        return decode(self.checked(await self.client.get("/api/v2/nodes"), "the list of nodes"), list[NodeStatus])
 
     def _node(self, status: NodeStatus, detail: bool = False) -> Node:
         state = _state(status)
@@ -83,6 +79,18 @@ class Nodes(Portal):
             message=entry.message,
         )
 
+    def _taken(self, status: NodeStatus) -> str:
+        """Our own words for why a node is taken. The holder's message is in list_nodes, where it is marked as data."""
+        node, held = self.handle(status.node_id), status.reservation
+        until = f"until {iso(held.expires)}" if held and held.expires else "without end"
+        if held and held.reserved_by_you:
+            return f"Node {node} is already reserved by you {until}"
+        if held:
+            return f"Node {node} is reserved by {login_of(held.username)} {until}; list_nodes has their message"
+        if status.job and status.job.status == "running":
+            return f"Node {node} is running job {self.handle(status.job.job_uid)}"
+        return f"Node {node} is {_state(status)}"
+
     def _job(self, job: JobStatus) -> JobBrief:
         counts = job.result_counts
         return JobBrief(
@@ -103,20 +111,6 @@ def _state(status: NodeStatus) -> NodeState:
     if status.reservation:
         return "reserved by you" if status.reservation.reserved_by_you else "reserved"
     return "free" if status.available else "unavailable"
-
-
-def _holding(status: NodeStatus) -> str:
-    """Our own words for why a node is taken. The holder's message is in list_nodes, where it is marked as data."""
-    held = status.reservation
-    if held and held.reserved_by_you:
-        until = f" until {iso(held.expires)}" if held.expires else " without end"
-        return f"Node {status.node_id} is already reserved by you{until}"
-    if held:
-        until = f" until {iso(held.expires)}" if held.expires else " without end"
-        return f"Node {status.node_id} is reserved by {login_of(held.username)}{until}"
-    if status.job and status.job.status == "running":
-        return f"Node {status.node_id} is running job {status.job.job_uid}"
-    return f"Node {status.node_id} is {_state(status)}"
 
 
 def login_of(name: str) -> str:

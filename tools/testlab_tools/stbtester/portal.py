@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Health, Service
@@ -10,6 +11,8 @@ from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.retry import retry_after
 from testlab_tools.stbtester.models import NodeStatus
 from testlab_tools.wire import Wire, decode
+
+NODE_ID = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
 class Portal(Service):
@@ -67,10 +70,15 @@ class Portal(Service):
                     name, f"{name} answered {what} with HTTP {status}, which its documentation does not list"
                 )
 
+    async def statuses(self) -> list[NodeStatus]:
+        """Every node as the portal tells it."""
+        return decode(self.checked(await self.client.get("/api/v2/nodes"), "the list of nodes"), list[NodeStatus])
+
     async def node_status(self, node_id: str) -> NodeStatus:
         """One node as the portal tells it."""
         reply = await self.client.get(f"/api/v2/nodes/{quote(node_id, safe='')}")
-        return decode(self.checked(reply, "node", "list_nodes shows all nodes."), NodeStatus)
+        named = f"node {node_id}" if NODE_ID.fullmatch(node_id) else "node"
+        return decode(self.checked(reply, named, "list_nodes shows all nodes."), NodeStatus)
 
 
 class _User(Wire):

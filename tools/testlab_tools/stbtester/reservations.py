@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from testlab_tools.capabilities import NodeFarm
-from testlab_tools.errors import AnswerLost, BadInput, LabError, NotFound, Refused, ServiceError
+from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound, Refused, ServiceError
 from testlab_tools.http import Reply
 from testlab_tools.models import Reservation
 from testlab_tools.stbtester.models import ReservationEntry, ReservationsReply
@@ -26,12 +26,17 @@ class Reservations(Nodes, NodeFarm):
             body["duration_secs"] = duration_s
         try:
             reply = await self.client.send("POST", "/api/v2/reservations", body=body)
-        except AnswerLost as lost:
-            return await self._made_after_all(node_ids, message, lost)
-        if reply.status == 409:
-            raise await self.conflict(node_ids)
-        self.checked(reply, "node among those to reserve", "list_nodes shows all nodes.")
-        return [self.reservation_noun(entry) for entry in decode(reply, ReservationsReply).reservations]
+            if reply.status == 409:
+                raise await self.conflict(node_ids)
+            if reply.status == 400:
+                raise BadInput(
+                    f"{self.name} does not accept the reservation", "", "Check message and duration_minutes."
+                )
+            self.checked(reply, "node among those to reserve", "list_nodes shows all nodes.")
+            made = decode(reply, ReservationsReply).reservations
+        except (AnswerLost, BadReply) as lost:
+            made = await self._made_after_all(node_ids, message, lost)
+        return [self.reservation_noun(entry) for entry in made]
 
     async def reservation(self, reservation_id: str) -> Reservation:
         return self.reservation_noun(await self._entry(reservation_id))
@@ -76,7 +81,9 @@ class Reservations(Nodes, NodeFarm):
     async def _post(self, reservation_id: str, action: str, body: object) -> Reply:
         return await self.client.send("POST", f"/api/v2/reservations/{_number(reservation_id)}/{action}", body=body)
 
-    async def _made_after_all(self, node_ids: Sequence[str], message: str, lost: AnswerLost) -> list[Reservation]:
+    async def _made_after_all(
+        self, node_ids: Sequence[str], message: str, lost: AnswerLost | BadReply
+    ) -> list[ReservationEntry]:
         """What became of a reservation whose answer was lost: nobody else can have put our message on our node."""
         try:
             entries = await self._entries()
@@ -85,7 +92,7 @@ class Reservations(Nodes, NodeFarm):
         ours = [e for e in entries if e.node_id in node_ids and e.reserved_by_you and e.message == message]
         if len(ours) < len(node_ids):
             raise _not_done(lost, "Nothing was reserved")
-        return [self.reservation_noun(entry) for entry in ours]
+        return ours
 
     async def _entries(self) -> list[ReservationEntry]:
         return [status.reservation for status in await self.statuses() if status.reservation]
@@ -114,7 +121,7 @@ def _number(reservation_id: str) -> int:
     return int(reservation_id)
 
 
-def _not_done(lost: AnswerLost, what: str) -> LabError:
+def _not_done(lost: AnswerLost | BadReply, what: str) -> LabError:
     return AnswerLost(lost.service, f"The answer of service {lost.service} was lost", what, "It is safe to call again.")
 
 

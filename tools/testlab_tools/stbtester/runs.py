@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
-from testlab_tools.capabilities import RunArchive, Runs
-from testlab_tools.errors import BadReply, Unsupported
+from testlab_tools.capabilities import DETAILED_FAILURES, RunArchive, Runs
+from testlab_tools.errors import BadReply, NotFound, Unsupported
 from testlab_tools.models import Case, FailedRun, Run
 from testlab_tools.questions import RunQuery
 from testlab_tools.records import Artifact, KnownRun, RunDetail, labels
@@ -15,9 +16,6 @@ from testlab_tools.stbtester.models import ResultDetail, ResultRow
 from testlab_tools.stbtester.portal import Portal, path_of
 from testlab_tools.stbtester.results import ROW_LIMIT, around, expression, matches, result_path
 from testlab_tools.wire import decode
-
-DETAILED_FAILURES = 20
-"""A job's failures beyond these are listed without traceback, to bound the requests of one call."""
 
 REQUESTS = 5
 """The most lists one page is put together from."""
@@ -38,6 +36,8 @@ class Results(Portal, RunArchive):
             )
         if query.outcome not in ("", "pass", "fail", "error"):
             return Runs([], more=False, total=0)
+        if query.station:
+            query = replace(query, station=await self._node_id(query.station))
         found, cut = await self._matching(query, after)
         total, at_least = len(found), cut is not None
         rest = _past(found, after, query.oldest_first)
@@ -53,6 +53,14 @@ class Results(Portal, RunArchive):
             raise self.too_many()
         runs = [self._run(row) for row in rest[:limit]]
         return Runs(runs, more=len(rest) > limit or cut is not None, total=total, at_least=at_least)
+
+    async def _node_id(self, station: str) -> str:
+        """The id of the node of that id or friendly name: a name that no node has would read as "no runs"."""
+        named = station.casefold()
+        for status in await self.statuses():
+            if named in (status.node_id.casefold(), (status.friendly_name or "").casefold()):
+                return status.node_id
+        raise NotFound(f"{self.name} has no node of that name", "", "list_nodes shows all nodes.")
 
     async def get_run(self, run_id: str) -> RunDetail:
         detail = await self.detail(run_id)
@@ -94,8 +102,11 @@ class Results(Portal, RunArchive):
     async def _job_failures(self, job_uid: str) -> list[FailedRun]:
         status = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}")
         self.checked(status, "job", "list_runs shows runs and their job_uid.")
-        rows, _ = await self._matching(RunQuery(job="/" + job_uid.strip("/"), oldest_first=True), "")
-        failed = [row for row in rows if row.result != "pass"]
+        job = "/" + job_uid.strip("/")
+        # Each outcome by itself: a soak job has more results than the portal lists, nearly all of them passes.
+        asked = (RunQuery(job=job, outcome=outcome, oldest_first=True) for outcome in ("fail", "error"))
+        found = await asyncio.gather(*(self._matching(query, "") for query in asked))
+        failed = sorted((row for rows, _ in found for row in rows), key=_order)
         detailed = await asyncio.gather(*(self.detail(row.result_id) for row in failed[:DETAILED_FAILURES]))
         return [self._failed(row) for row in (*detailed, *failed[DETAILED_FAILURES:])]
 

@@ -12,12 +12,15 @@ from testlab_tools.questions import RunQuery
 from testlab_tools.records import RunDetail
 from testlab_tools.tofupilot.api import still_there
 from testlab_tools.tofupilot.details import v2_detail
-from testlab_tools.tofupilot.models import RunRow, Who, WholeRun
+from testlab_tools.tofupilot.models import RunRow, RunRows, Who, WholeRun
 from testlab_tools.tofupilot.phases import OUTCOMES, cases
 from testlab_tools.tofupilot.v2_api import V2Api, is_uuid
 from testlab_tools.tofupilot.v2_body import stamp
 from testlab_tools.untrusted import capped
 from testlab_tools.wire import decode
+
+SHIFTED_PAGES = 4
+"""How many pages a run is looked for in, when others have come before it since its place was given out."""
 
 _ASKED: dict[str, list[str]] = {
     "pass": ["PASS"],
@@ -43,18 +46,16 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
         if query.job or query.outcome == "skip":
             return Runs([], more=False, total=0)
         params = await self._params(query)
-        if params is None:
-            return Runs([], more=False, total=0)
-        cursor, index = _place(after)
+        page, cursor, index = await self._resumed(params, after)
         runs: list[Run] = []
         while True:
-            page = await self.run_page(params, cursor)
             fresh = page.data[index:]
-            runs += [self._run(row, f"{cursor}:{index + n + 1}") for n, row in enumerate(fresh)]
+            runs += [self._run(row, f"{cursor}:{index + n + 1}:{row.id}") for n, row in enumerate(fresh)]
             following = page.meta.next_cursor if page.meta.has_more else None
             if len(runs) > limit or following is None:
                 return Runs(runs[:limit], more=len(runs) > limit or following is not None)
             cursor, index = str(following), 0
+            page = await self.run_page(params, cursor)
 
     async def get_run(self, run_id: str) -> RunDetail:
         row = await self._whole(run_id)
@@ -103,8 +104,29 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
         reply = await self.client.get(f"/api/v2/runs/{run_id}")
         return decode(self.checked(reply, "run", "list_runs shows the runs there are."), WholeRun)
 
-    async def _params(self, query: RunQuery) -> dict[str, Any] | None:
-        """The query as parameters (repeated keys for lists); None when a name in it exists nowhere."""
+    async def _resumed(self, params: dict[str, Any], after: str) -> tuple[RunRows, str, int]:
+        """The page, its cursor and the index in it to go on from: cursors count rows, so a run recorded meanwhile
+        shifts those that began before it. Where the run at `after` is no longer found, it is the place it had."""
+        place, _, run_id = after.rpartition(":")
+        first, _, index = place.partition(":")
+        begun = page = await self.run_page(params, first)
+        cursor = first
+        for _ in range(SHIFTED_PAGES if run_id else 0):
+            ids = [row.id for row in page.data]
+            if run_id in ids:
+                return page, cursor, ids.index(run_id) + 1
+            if not page.meta.has_more or page.meta.next_cursor is None:
+                break
+            cursor = str(page.meta.next_cursor)
+            page = await self.run_page(params, cursor)
+        return begun, first, int(index or 0)
+
+    async def _params(self, query: RunQuery) -> dict[str, Any]:
+        """The query as parameters (repeated keys for lists).
+
+        Raises:
+            NotFound: a procedure or station of that name exists nowhere, which would read as "no runs".
+        """
         params: dict[str, Any] = {
             "sort_by": "started_at",
             "sort_order": "asc" if query.oldest_first else "desc",
@@ -121,14 +143,14 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             params["started_before"] = stamp(query.until)
         if query.text:
             params["search_query"] = query.text
-        for key, path, wanted in (
-            ("procedure_ids", "/api/v2/procedures", query.test),
-            ("created_by_station_ids", "/api/v2/stations", query.station),
+        for key, noun, path, wanted in (
+            ("procedure_ids", "procedure", "/api/v2/procedures", query.test),
+            ("created_by_station_ids", "station", "/api/v2/stations", query.station),
         ):
             if wanted:
                 params[key] = [item.id for item in await self.named(path, wanted)]
                 if not params[key]:
-                    return None
+                    raise NotFound(f"{self.name} has no {noun} of that name", "", "Names must match whole.")
         return params
 
     def _run(self, row: RunRow, position: str) -> Run:
@@ -146,6 +168,3 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
         )
 
 
-def _place(after: str) -> tuple[str, int]:
-    cursor, _, index = after.partition(":")
-    return cursor, int(index or 0)
