@@ -30,6 +30,7 @@ WORDS = {
     "serve": "run the MCP server (--demo, --config F, --http HOST:PORT)",
     "doctor": "check the config: reachability, auth and clock of every service",
     "test": "run the tests; arguments go to pytest",
+    "crash": "200 runs, 20 kills, on SQLite and PostgreSQL: is each run there once?",
     "check": "lint, formatting, types and import contracts",
     "format": "format the code and sort its imports",
     "snap": "write the snapshots of the MCP surface anew",
@@ -65,6 +66,11 @@ def _test(*arguments: str) -> int:
     return _become("python", "-m", "pytest", *arguments)
 
 
+def _crash(*arguments: str) -> int:
+    os.environ["TESTLAB_CRASH"] = "whole"
+    return _test("tests/server/deliveries/test_crashes.py", *arguments)
+
+
 def _snap(*arguments: str) -> int:
     os.environ["TESTLAB_SNAP"] = "write"
     return _test("tests/server/test_surface.py", *arguments)
@@ -94,6 +100,7 @@ def _lock(*arguments: str) -> int:
 
 REPOSITORY_WORDS = {
     "test": _test,
+    "crash": _crash,
     "check": _check,
     "format": _format,
     "snap": _snap,

@@ -73,6 +73,7 @@ def test_every_commented_key_of_the_example_config_is_real() -> None:
     config = parse_config("\n".join(lines))
     assert config.server.deny == ["create_run"]
     assert config.files.save_to == ["~/testlab"]
+    assert config.files.read_from == ["~/reports"]
 
 
 def test_the_environment_names_the_config_when_no_argument_does(

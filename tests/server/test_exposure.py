@@ -23,7 +23,8 @@ NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
 OPERATING = {"reserve_nodes", "extend_reservation", "end_reservation", "press_key", "run_tests", "stop_job"}
 ADMIN = {"interrupt_reservation", "delete_run", "delete_unit"}
 LOGS, UNITS = {"read_log"}, {"get_unit"}
-PRODUCTION = {"create_run", "update_unit"}
+PRODUCTION = {"create_run", "import_report", "update_unit"}
+DELIVERIES = {"list_deliveries", "release_delivery"}
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,9 @@ PRODUCTION = {"create_run", "update_unit"}
         ([service("tofupilot", api_version="v1")], Policy(), READING | UNITS | PRODUCTION),
         ([PORTAL], Policy("observe"), READING | FILES | NODES),
         ([PORTAL], Policy(), READING | FILES | NODES | OPERATING),
-        ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS) - ADMIN),
-        ([PORTAL, FACTORY, CLOUD], Policy("admin"), set(TOOLS)),
+        ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS) - ADMIN - DELIVERIES),
+        ([PORTAL, FACTORY, CLOUD], Policy("admin"), set(TOOLS) - DELIVERIES),
+        ([FACTORY], Policy.of("operate", ["deliveries"], [], []), DELIVERIES),
         ([PORTAL], Policy.of("operate", ["runs"], [], []), READING | FILES),
         ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | FILES | {"get_job"}),
         ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING | FILES),
@@ -62,5 +64,5 @@ def test_a_refusal_names_the_setting_that_would_allow_it() -> None:
 
 
 def test_listing_keeps_the_catalogs_order() -> None:
-    every = exposed(all_tools(), [PORTAL, FACTORY, CLOUD], Policy("admin"))
+    every = exposed(all_tools(), [PORTAL, FACTORY, CLOUD], Policy.of("admin", ["all"], [], []))
     assert [tool.name for tool in every] == [tool.name for tool in all_tools()]

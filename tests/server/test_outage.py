@@ -31,7 +31,16 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "delete_run": {},
     "delete_unit": {"serial_number": "SN-1", "service": "factory", "confirm": "SN-1"},
     "create_run": {"procedure_id": "FVT1", "serial_number": "SN-1", "outcome": "pass"},
+    "import_report": {
+        "content": '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>',
+        "serial_number": "SN-1",
+        "procedure_id": "FVT1",
+    },
 }
+WRITTEN_DOWN = {"create_run", "import_report"}
+"""They write the run down first, and answer that it is queued."""
+OUR_OWN = {"list_deliveries", "release_delivery"}
+"""They ask no service, but this server's own database."""
 ADMIN = '[server]\naccess = "admin"\n'
 SERVICES = {
     "portal": '[services.portal]\nkind = "stbtester"\n',
@@ -60,11 +69,36 @@ def cases() -> list[tuple[str, str]]:
     nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
     units = [(s, "get_unit") for s in ("factory", "old", "cloud")]
     production = [(s, t.name) for s in ("factory", "old") for t in all_tools() if t.toolset == "production"]
+    production = [(s, t) for s, t in production if t not in WRITTEN_DOWN]
     return [*runs, *files, *nodes, *units, *production, ("factory", "read_log")]
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:
-    assert {tool for _, tool in cases()} == {tool.name for tool in all_tools()}
+    assert {tool for _, tool in cases()} | WRITTEN_DOWN | OUR_OWN == {tool.name for tool in all_tools()}
+
+
+@pytest.mark.parametrize("tool", sorted(WRITTEN_DOWN))
+@pytest.mark.parametrize("service", ["factory", "old"])
+async def test_a_run_for_a_dead_service_is_queued_and_its_answer_says_why(
+    service: str, tool: str, connect: Any, ask: Any, dead_url: str, no_backoff: None
+) -> None:
+    async with connect(f'{SERVICES[service]}url = "{dead_url}"\ntoken = "t"\n') as client:
+        answer = await ask(client, tool, **ARGUMENTS[tool])
+        assert answer["queued"]
+        assert not answer.get("run_id")
+        assert not answer.get("run_ids")
+        assert f"Service {service} cannot be reached" in answer["note"]
+
+
+@pytest.mark.parametrize("tool", sorted(WRITTEN_DOWN))
+async def test_a_run_given_without_a_token_is_queued_and_its_answer_names_the_setting(
+    tool: str, connect: Any, ask: Any, dead_url: str
+) -> None:
+    config = f'{SERVICES["factory"]}url = "{dead_url}"\ntoken_env = "NO_SUCH_TOKEN_IS_SET"\n'
+    async with connect(config) as client:
+        answer = await ask(client, tool, **ARGUMENTS[tool])
+        assert answer["queued"]
+        assert "NO_SUCH_TOKEN_IS_SET is empty or not set" in answer["note"]
 
 
 @pytest.mark.parametrize(("service", "tool"), cases())

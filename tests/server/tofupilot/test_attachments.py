@@ -66,3 +66,14 @@ async def test_a_file_the_store_refuses_is_told_and_the_run_stays(
         created = await ask(client, "create_run", **order(factory, "a.txt", "b.txt", "c.txt"))
     assert "Not attached: b.txt, c.txt (The store of factory did not take the file (HTTP 500))." in created["note"]
     assert ("a.txt", 1) in kept(created["run_id"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_files_of_a_run_that_waits_to_be_delivered_are_said_not_to_be_sent(
+    version: str, factory: Any, connect: Any, ask: Any, dead_url: str, tmp_path: Path, no_backoff: None
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"1")
+    async with connect(factory.config(version, url=dead_url)) as client:
+        created = await ask(client, "create_run", **order(factory, "a.txt"))
+    assert created["queued"]
+    assert "Its attachments were not sent" in created["note"]

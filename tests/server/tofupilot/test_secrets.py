@@ -80,7 +80,7 @@ def shapes(base: type[Wire]) -> list[type[Wire]]:
 
 
 def test_no_shape_has_a_field_for_a_key_or_a_link() -> None:
-    ours = [shape for shape in shapes(Wire) if shape.__module__ == models.__name__]
+    ours = [shape for shape in shapes(Wire) if shape.__module__.startswith("testlab_tools.tofupilot.")]
     assert len(ours) > 20
     assert {(s.__name__, f) for s in ours for f in s.model_fields if f in SECRET_FIELDS} == set()
 

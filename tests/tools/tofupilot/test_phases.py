@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from testlab_tools.models import Case
-from testlab_tools.tofupilot.models import PhaseRow, V1Phase
+from testlab_tools.tofupilot.models import PhaseRow
 from testlab_tools.tofupilot.phases import cases
+from testlab_tools.tofupilot.v1_models import V1Phase
 
 
 def phase(name: str, outcome: str, second: int = 0, **fields: Any) -> PhaseRow:

@@ -21,9 +21,10 @@ _LOCK_BYTE = 1 << 20
 
 
 class Database(ABC):
-    """A place for deliveries: `url` is SQLAlchemy's."""
+    """A place for deliveries: `url` is SQLAlchemy's; `look_s` is how often `waiting` may be asked, in seconds."""
 
     url: str
+    look_s: float
 
     @abstractmethod
     def prepare(self) -> None:
@@ -56,6 +57,8 @@ class RunnerLock(ABC):
 
 class SqliteDatabase(Database):
     """One file, which several servers on this machine share."""
+
+    look_s = 1.0
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -96,7 +99,8 @@ class FileLock(RunnerLock):
             os.close(descriptor)
             return False
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0) if sys.platform != "win32" else None
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, str(os.getpid()).encode())
         self._descriptor = descriptor
         return True
 
@@ -124,6 +128,8 @@ def _lock(descriptor: int) -> None:
 
 class PostgresDatabase(Database):
     """A PostgreSQL database, which servers on several machines can share; they must name their services alike."""
+
+    look_s = 5.0
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -42,6 +42,7 @@ class Outbox:
         pace: Pace | None = None,
         hold_s: float = HOLD_S,
     ) -> None:
+        self.place = place
         self._database: Database = PostgresDatabase(place) if isinstance(place, str) else SqliteDatabase(place)
         self._opening = threading.Lock()
         self._store: Store | None = None

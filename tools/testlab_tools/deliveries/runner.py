@@ -26,8 +26,6 @@ logger = logging.getLogger("testlab_tools")
 
 REST_S = 60.0
 """After so long without work, the turn is given back."""
-LOOK_S = 1.0
-"""How often a process without the turn looks whether it is free and anything waits."""
 STOP_S = 2.0
 _one_engine = threading.Lock()
 """DBOS has one instance per process."""
@@ -78,14 +76,18 @@ class Runner:
             self._thread.join(STOP_S)
 
     def _run(self, after_s: float) -> None:
+        complained = False
         self._wake.wait(after_s)
         while not self._stopping.is_set():
             self._wake.clear()
             try:
                 self._look()
+                complained = False
             except Exception:
-                logger.exception("deliveries cannot be run now; trying again")
-            self._wake.wait(LOOK_S)
+                if not complained:
+                    logger.exception("deliveries cannot be run now; this goes on trying")
+                complained = True
+            self._wake.wait(self._database.look_s)
         self._halt()
 
     def _look(self) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from testlab_tools.models import Case, Run
 from testlab_tools.records import Artifact, KnownRun, RunDetail, labels
-from testlab_tools.tofupilot.models import Person, V1Run, WholeRun
+from testlab_tools.tofupilot.models import Person, WholeRun
 from testlab_tools.tofupilot.phases import cases
+from testlab_tools.tofupilot.v1_models import V1Run
 
 _FAILED = "get_failed_cases explains what failed."
 

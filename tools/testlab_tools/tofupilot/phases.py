@@ -7,14 +7,8 @@ from datetime import UTC, datetime
 
 from testlab_tools.limits import Limits
 from testlab_tools.models import Case, Measurement, Outcome
-from testlab_tools.tofupilot.models import (
-    MeasurementRow,
-    PhaseRow,
-    RunOutcome,
-    V1Measurement,
-    V1Phase,
-    Validator,
-)
+from testlab_tools.tofupilot.models import MeasurementRow, PhaseRow, RunOutcome, Validator
+from testlab_tools.tofupilot.v1_models import V1Measurement, V1Phase
 
 OUTCOMES: dict[RunOutcome, Outcome] = {
     "PASS": "pass",

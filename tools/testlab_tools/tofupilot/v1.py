@@ -12,9 +12,10 @@ from testlab_tools.questions import RunQuery
 from testlab_tools.records import RunDetail
 from testlab_tools.tofupilot.api import still_there
 from testlab_tools.tofupilot.details import v1_detail
-from testlab_tools.tofupilot.models import Named, V1Run
+from testlab_tools.tofupilot.models import Named
 from testlab_tools.tofupilot.phases import OUTCOMES, cases
 from testlab_tools.tofupilot.v1_api import V1Api, deletable, quoted, split
+from testlab_tools.tofupilot.v1_models import V1Run
 
 _OUTCOMES: dict[str, Outcome] = {"pass": "pass", "fail": "fail", "error": "error", "timeout": "error"}
 _PROBE = "testlab-mcp-doctor"

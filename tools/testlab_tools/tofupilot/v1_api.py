@@ -8,7 +8,7 @@ from urllib.parse import quote
 from testlab_tools.errors import BadInput, BadReply, Unsupported
 from testlab_tools.http import Reply
 from testlab_tools.tofupilot.api import TofuPilotApi
-from testlab_tools.tofupilot.models import V1Run
+from testlab_tools.tofupilot.v1_models import V1Run
 from testlab_tools.wire import decode_value
 
 

@@ -9,10 +9,11 @@ from testlab_tools.errors import NotFound
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
 from testlab_tools.tofupilot.creation import FOUND, same_moment, without_ref
-from testlab_tools.tofupilot.models import Created, V1Procedure, V1Run
+from testlab_tools.tofupilot.models import Created
 from testlab_tools.tofupilot.uploads import IMPORTERS, MAX_BYTES, put
 from testlab_tools.tofupilot.v1_api import V1Api, quoted
 from testlab_tools.tofupilot.v1_body import run_body
+from testlab_tools.tofupilot.v1_models import V1Procedure, V1Run
 from testlab_tools.wire import decode
 
 

@@ -1,0 +1,140 @@
+"""What each failure means for a delivery: try again, wait for the operator, or park it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from testlab_tools.deliveries.courier import Courier, Pace, runs
+from testlab_tools.deliveries.progress import Progress
+from testlab_tools.errors import (
+    AnswerLost,
+    AuthError,
+    BadInput,
+    BadReply,
+    ConfigError,
+    Conflict,
+    LabError,
+    NotFound,
+    RateLimited,
+    Refused,
+    ServiceDown,
+)
+from testlab_tools.models import CreatedRun
+from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RUN = NewRun("FVT1", "SN-1", "fail", NOON, NOON, "ref-1")
+QUICK = Pace(first_s=0.01, longest_s=0.02, settle_s=0.01)
+
+
+class Sink:
+    """What a courier needs of a service; `failures` are met one after another."""
+
+    name = "factory"
+
+    def __init__(self, *failures: LabError, found: bool = False) -> None:
+        self.failures = list(failures)
+        self.found = found
+        self.sent: list[NewRun] = []
+        self.looked = 0
+
+    async def create_run(self, run: NewRun) -> CreatedRun:
+        self.sent.append(run)
+        if self.failures:
+            raise self.failures.pop(0)
+        return CreatedRun(run_id="factory:1", procedure="FVT1")
+
+    async def find_created(self, run: NewRun) -> CreatedRun | None:
+        self.looked += 1
+        return CreatedRun(run_id="factory:found", procedure="FVT1") if self.found else None
+
+
+@pytest.fixture(autouse=True)
+def any_sink_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testlab_tools.deliveries.courier.RunSink", Sink)
+
+
+async def delivered(sink: Any, before: Progress | None = None, run: NewRun = RUN) -> tuple[Progress, list[Progress]]:
+    told: list[Progress] = []
+
+    async def tell(progress: Progress) -> None:
+        told.append(progress)
+
+    content = runs().dump_python(run, mode="json")
+    async with asyncio.timeout(5):
+        done = await Courier({"factory": sink}, QUICK).deliver("factory", content, before or Progress(), tell)
+    return done, told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServiceDown("factory", "down"),
+        RateLimited("factory", "slower"),
+        AuthError("factory", "token"),
+        ConfigError("no token"),
+        BadReply("factory", "a page"),
+        AnswerLost("factory", "lost"),
+    ],
+)
+async def test_what_time_or_the_operator_mends_is_tried_again_and_the_reason_is_told(error: LabError) -> None:
+    sink = Sink(error, error)
+    done, told = await delivered(sink)
+    assert (done.state, done.attempts, len(sink.sent)) == ("delivered", 3, 3)
+    waiting = [progress for progress in told if progress.state == "queued"]
+    assert [str(progress.failure) for progress in waiting] == [str(error)] * 2
+    assert all(progress.next_try_at for progress in waiting)
+
+
+@pytest.mark.parametrize("error", [BadInput("bad"), Refused("no"), NotFound("none"), Conflict("taken"), LabError("?")])
+async def test_what_only_a_correction_mends_is_parked_at_once(error: LabError) -> None:
+    sink = Sink(error)
+    done, _ = await delivered(sink)
+    assert (done.state, len(sink.sent)) == ("parked", 1)
+    assert done.failure is not None
+    again = done.failure.error("factory")
+    assert (type(again), str(again)) == (type(error), str(error))
+
+
+async def test_a_run_is_looked_up_before_it_is_sent_again_once_it_may_have_arrived() -> None:
+    sink = Sink(AnswerLost("factory", "lost"), found=True)
+    done, _ = await delivered(sink)
+    assert done.created is not None
+    assert (done.created.run_id, len(sink.sent), sink.looked) == ("factory:found", 1, 1)
+
+
+async def test_a_run_that_a_dead_process_was_sending_is_looked_up_first() -> None:
+    sink = Sink(found=True)
+    done, _ = await delivered(sink, Progress(state="sending", attempts=1))
+    assert (done.state, sink.sent) == ("delivered", [])
+
+
+async def test_a_run_that_cannot_have_arrived_is_not_looked_up() -> None:
+    sink = Sink(ServiceDown("factory", "down"))
+    await delivered(sink)
+    assert sink.looked == 0
+
+
+async def test_a_run_is_sent_as_it_was_given() -> None:
+    points = [[0.0, 1.5], [1.0, 2.5]]
+    measured = tuple(
+        NewMeasurement(name, "pass", value, lower=4.85) for name, value in (("n", 4.9), ("t", "a"), ("d", points))
+    )
+    given = NewRun("FVT1", "SN-é", "pass", NOON, NOON, "ref-2", phases=(NewPhase("p", "pass", NOON, NOON, measured),))
+    sink = Sink()
+    await delivered(sink, run=given)
+    assert sink.sent == [given]
+
+
+def test_pauses_double_up_to_the_longest_and_honour_what_the_service_asks() -> None:
+    pace, down = Pace(1, 60, 5), ServiceDown("factory", "down")
+    assert 0.5 <= pace.pause(1, down) <= 1
+    assert 4 <= pace.pause(4, down) <= 8
+    assert 30 <= pace.pause(1000, down) <= 60
+    assert pace.pause(1, RateLimited("factory", "slower", retry_after=90)) == 90
+    assert pace.pause(1, AnswerLost("factory", "lost")) == 5
+    assert pace.pause(1, AuthError("factory", "token")) == 60
