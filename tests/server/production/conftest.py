@@ -17,10 +17,10 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 class Factory:
     """The simulated TofuPilot, asked without our client."""
 
-    def __init__(self, lab: SimLab, reports: Path, saved: Path) -> None:
+    def __init__(self, lab: SimLab, reports: Path, saved: Path, durable: str = "") -> None:
         self._service = lab.services()["tofupilot"]
         self._root = self._service["url"].rpartition("/")[0]
-        self._files = f"[files]\nread_from = ['{reports}']\nsave_to = ['{saved}']\n"
+        self._files = f"[files]\nread_from = ['{reports}']\nsave_to = ['{saved}']\n{durable}"
         headers = {"Authorization": f"Bearer {self._service['token']}"}
         self._http = httpx2.Client(base_url=self._service["url"], headers=headers, trust_env=False)
 
@@ -77,7 +77,7 @@ def factory(fresh_sim: SimLab, reports: Path, tmp_path: Path) -> Iterator[Factor
 
 @pytest.fixture
 def lot(sim: SimLab, tmp_path: Path) -> Iterator[Factory]:
-    """The TofuPilot that all tests share; reads from the samples."""
-    made = Factory(sim, SAMPLES, tmp_path / "saved")
+    """The TofuPilot that all tests share, sent runs without deliveries; reads from the samples."""
+    made = Factory(sim, SAMPLES, tmp_path / "saved", "[durable]\nenabled = false\n")
     yield made
     made.close()

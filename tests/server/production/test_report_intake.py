@@ -208,3 +208,36 @@ async def test_a_file_the_service_does_not_take_is_told_and_the_run_is_there(
     assert "1 attachment too large" in said["lost"]
     assert "1 attachment (The file is larger than TofuPilot takes)" in done["lost"]
     assert [file["name"] for file in factory.run(done["run_ids"][0])["attachments"]] == ["trace.csv"]
+
+
+ATML = (
+    '<tr:TestResults xmlns:tr="urn:IEEE-1636.1:2011:01:TestResults"{more}><tr:ResultSet ID="1" name="Main" '
+    'startDateTime="2026-03-01T08:00:00Z" endDateTime="2026-03-01T08:01:00Z"><tr:Outcome value="Failed"/>'
+    '</tr:ResultSet><tr:UUT><c:SerialNumber xmlns:c="urn:c">SN-ATML</c:SerialNumber></tr:UUT></tr:TestResults>'
+)
+WSXF = (
+    '<Reports xmlns="http://wats.virinco.com/schemas/WATS/Report/wsxf"><Report SN="SN-X" PN="P" Result="P"/></Reports>'
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "importer", "serial", "outcome"),
+    [
+        ('{"sn": "SN-W", "pn": "P", "result": "Failed", "start": "2026-03-01T08:00:00Z"}', "WATS", "SN-W", "FAIL"),
+        (WSXF, "WSXF", "SN-X", "PASS"),
+        (ATML.format(more=""), "ATML", "SN-ATML", "FAIL"),
+        (ATML.format(more=' xmlns:ts="www.ni.com/TestStand/16.0/ATML"'), "TESTSTAND", "SN-ATML", "FAIL"),
+        ("FAR:A|4\nPRR:1|1|SN-D|1|P|1\n", "ATDF", "SN-D", "PASS"),
+    ],
+)
+async def test_other_formats_are_recognised_and_go_to_the_importer_that_reads_them(
+    content: str, importer: str, serial: str, outcome: str, lot: Any, connect: Any, ask: Any
+) -> None:
+    async with connect(lot.config()) as client:
+        before = lot.asked()
+        said = await ask(client, "import_report", content=content, dry_run=True)
+        assert lot.asked() == before, "a dry run asked the service"
+        done = await ask(client, "import_report", content=content)
+    kept = lot.run(done["run_ids"][0])
+    assert said["plan"]["importer"] == importer
+    assert (kept["unit"]["serial_number"], kept["outcome"]) == (serial, outcome)
