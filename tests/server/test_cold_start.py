@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-UNUSED = {"PIL", "testlab_sim", "bpe_openai", "sqlalchemy", "platformdirs", "xml.etree.ElementTree"}
+UNUSED = {"PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"}
 """Screens, the simulated lab, token counts, exports and the like: imported by the call that needs them."""
 
 
