@@ -166,5 +166,3 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             sample=row.unit.sample or "",
             position=position,
         )
-
-
