@@ -63,6 +63,14 @@ def overloaded(service: str, status: int, headers: Mapping[str, str]) -> Again:
     return Again(down, asked)
 
 
+def limited(service: str, headers: Mapping[str, str]) -> RateLimited:
+    """A 429 to a change, which is not sent again by itself."""
+    asked = retry_after(headers) or 0
+    return RateLimited(
+        service, f"{service} is limiting requests", "", f"Call again in {max(5, round(asked))} s.", asked
+    )
+
+
 def refuse_redirect(service: str, status: int) -> None:
     """Raise BadReply for a redirect: following it could take the token elsewhere."""
     if 300 <= status < 400:

@@ -14,7 +14,7 @@ from testlab_tools.errors import BadReply
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: what an adapter decodes. `lost` cannot happen here: a write without an answer raises AnswerLost."""
+    """An answer: what an adapter decodes. A change without an answer has none: it raises AnswerLost."""
 
     service: str
     status: int

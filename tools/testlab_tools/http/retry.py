@@ -37,7 +37,7 @@ class RetryPolicy:
         return ceiling * (0.5 + 0.5 * self.jitter())
 
     async def run(self, attempt: Callable[[], Awaitable[T]], sleep: Callable[[float], Awaitable[None]]) -> T:
-        """The result of `attempt()`, tried until it raises neither Again nor ServiceDown, or the bounds are reached."""
+        """The result of `attempt()`, tried again while it raises Again or ServiceDown, within the bounds."""
         spent = 0.0
         for number in range(1, self.attempts + 1):
             begun = time.monotonic()

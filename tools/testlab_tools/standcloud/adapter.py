@@ -18,9 +18,9 @@ from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Health, Runs, UnitArchive
-from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, NotFound, RateLimited, ServiceDown
+from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
-from testlab_tools.http.retry import retry_after
+from testlab_tools.http.failures import limited
 from testlab_tools.limits import Limits
 from testlab_tools.models import Case, FailedRun, Measurement, Outcome, Run
 from testlab_tools.questions import RunQuery
@@ -146,8 +146,7 @@ class StandCloud(UnitArchive):
                     f'list_runs shows what is there; [services.{name}] api ("integration" or "hardpy") sets the path.',
                 )
             case 429:
-                asked = retry_after(reply.headers) or 0
-                return RateLimited(name, f"{name} is limiting requests", "", "Call again in a few seconds.", asked)
+                return limited(name, reply.headers)
             case status if status >= 500:
                 return ServiceDown(name, f"{name} failed over the {what} (HTTP {status})", "", "Call again later.")
             case status:

@@ -6,9 +6,9 @@ import re
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Health, Service
-from testlab_tools.errors import AuthError, BadInput, BadReply, Gone, LabError, NotFound, RateLimited, ServiceDown
+from testlab_tools.errors import AuthError, BadInput, BadReply, Gone, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply, clock_skew
-from testlab_tools.http.retry import retry_after
+from testlab_tools.http.failures import limited
 from testlab_tools.stbtester.models import NodeStatus
 from testlab_tools.wire import Wire, decode
 
@@ -52,10 +52,7 @@ class Portal(Service):
             case 410:
                 return Gone(f"{name} has deleted this {what}", "", "Nothing of it can be read any more.")
             case 429:
-                asked = retry_after(reply.headers) or 0
-                return RateLimited(
-                    name, f"{name} is limiting requests", "", f"Call again in {max(5, round(asked))} s.", asked
-                )
+                return limited(name, reply.headers)
             case 503:
                 return ServiceDown(
                     name,

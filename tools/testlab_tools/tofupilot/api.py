@@ -15,12 +15,11 @@ from testlab_tools.errors import (
     Conflict,
     LabError,
     NotFound,
-    RateLimited,
     Refused,
     ServiceDown,
 )
 from testlab_tools.http import Reply
-from testlab_tools.http.retry import retry_after
+from testlab_tools.http.failures import limited
 
 SENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "error": "ERROR", "stopped": "ABORTED", "skip": "SKIP"}
 SENT_MEASUREMENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "unset": "UNSET"}
@@ -68,10 +67,7 @@ class TofuPilotApi(Service):
             case 409:
                 return Conflict(f"{name} already has this {what}", "", "list_runs(unit=…) shows what is there.")
             case 429:
-                asked = retry_after(reply.headers) or 0
-                return RateLimited(
-                    name, f"{name} is limiting requests", "", f"Call again in {max(5, round(asked))} s.", asked
-                )
+                return limited(name, reply.headers)
             case 408:
                 return ServiceDown(name, f"{name} took too long over the {what}", "", "Ask for less: a shorter span.")
             case status if status >= 500:
