@@ -1,0 +1,77 @@
+"""Services that record production: runs, reports, files, units."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from testlab_tools.capabilities.service import Service
+from testlab_tools.models import CreatedRun, Unit
+from testlab_tools.questions import NewRun, UnitChange
+
+
+class RunSink(Service):
+    """Takes production runs."""
+
+    @abstractmethod
+    async def create_run(self, run: NewRun) -> CreatedRun:
+        """Record a finished run; the service creates the unit when it does not know it.
+
+        An answer that was lost is looked up; a run of the same `ref` is recorded once where the service can tell.
+        """
+
+    @abstractmethod
+    async def find_created(self, run: NewRun) -> CreatedRun | None:
+        """The run as it was recorded before, if it was: of that serial number, procedure and start time."""
+
+    def foresee(self, run: NewRun) -> list[str]:
+        """What the service would not keep of a run, in our words, without asking it.
+
+        Raises BadInput for a run it would refuse by its form.
+        """
+        return []
+
+
+class AttachmentSink(Service):
+    """Takes files to keep with runs."""
+
+    most_bytes: int
+    """How large a file may be."""
+
+    @abstractmethod
+    async def attach(self, run_id: str, name: str, data: bytes) -> None:
+        """Keep a file with a run. Raises BadInput when it is too large."""
+
+
+class ReportImporter(Service):
+    """Reads report files of test frameworks by itself."""
+
+    importers: frozenset[str]
+    """Names of its importers, as the service spells them: `OPENHTF`, `WATS`, ..."""
+
+    @abstractmethod
+    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
+        """Upload a report and have one of `importers` read it; native ids of the runs it became.
+
+        `serial_number`, where it is known, becomes part of ids that need it. Raises BadInput when the service cannot
+        read the report, Unsupported when it has no such importer.
+        """
+
+
+class UnitRegistry(Service):
+    """Keeps units, and what is built into them."""
+
+    @abstractmethod
+    async def get_unit(self, serial_number: str) -> Unit:
+        """A unit as the service knows it. Raises NotFound when it knows none."""
+
+    @abstractmethod
+    async def update_unit(self, serial_number: str, change: UnitChange) -> Unit:
+        """Change what `change` names, and nothing else; the unit as it is then."""
+
+    @abstractmethod
+    async def count_runs(self, serial_number: str) -> tuple[int, bool]:
+        """How many runs a unit has, and whether that is all: False when there are more than were counted."""
+
+    @abstractmethod
+    async def delete_unit(self, serial_number: str) -> None:
+        """Delete a unit with all its runs."""
