@@ -1,0 +1,10 @@
+"""What people pick from their client's menu: resources to attach, prompts to start from, completion of both.
+
+offer         the tools that stand behind the menu, and whether they are exposed
+resources     which resources there are, and reading them
+files         a run's log and artifacts as contents
+prompts       the prompts, and what they say
+arguments     what a prompt's arguments may be
+completion    values for what a template or a prompt leaves open
+server        the SDK's server with all of it
+"""
