@@ -8,18 +8,26 @@ an artifact stays what it is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
-from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate, TextContent
+from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate
 
-from testlab_mcp.menu.files import UNTRUSTED, artifact, log
+from testlab_mcp.menu.contents import (
+    JSON,
+    Contents,
+    artifact_of_run,
+    log_of_run,
+    node,
+    run,
+    runs_of_test,
+    screen,
+    services,
+)
 from testlab_mcp.menu.offer import (
     GET_ARTIFACT,
     GET_RUN,
@@ -30,15 +38,8 @@ from testlab_mcp.menu.offer import (
     Offer,
     told,
 )
-from testlab_mcp.results import result_of
-from testlab_tools.catalog import all_tools
-from testlab_tools.models import Noun
-from testlab_tools.records import RunDetail
-from testlab_tools.registry import Picture
 
-JSON = "application/json"
 SERVICES = "testlab://services"
-Contents = list[ReadResourceContents]
 
 
 @dataclass(frozen=True)
@@ -69,42 +70,6 @@ class Shelf:
         )
 
 
-async def _run(offer: Offer, given: Mapping[str, str]) -> Contents:
-    included = ["cases", "measurements", "artifacts"]
-    detail: RunDetail = await offer.call(GET_RUN, run_id=given["handle"], include=included)
-    cases = [
-        case.model_copy(update={"measurements": [m for m in case.measurements if m.outcome == "fail"]})
-        for case in detail.cases
-    ]
-    held_back = sum(len(case.measurements) for case in detail.cases) - sum(len(case.measurements) for case in cases)
-    note = f"{held_back} measurements that did not fail are left out." if held_back else ""
-    return _json(detail.model_copy(update={"cases": cases, "note": f"{detail.note} {note}".strip()}))
-
-
-async def _log(offer: Offer, given: Mapping[str, str]) -> Contents:
-    return await log(offer, given["handle"])
-
-
-async def _artifact(offer: Offer, given: Mapping[str, str]) -> Contents:
-    return await artifact(offer, given["handle"], given["name"])
-
-
-async def _runs_of_test(offer: Offer, given: Mapping[str, str]) -> Contents:
-    return _json(await offer.call(LIST_RUNS, test=given["test"]))
-
-
-async def _node(offer: Offer, given: Mapping[str, str]) -> Contents:
-    return _json(await offer.call(LIST_NODES, node_ids=[given["node_id"]], detail=True))
-
-
-async def _screen(offer: Offer, given: Mapping[str, str]) -> Contents:
-    picture: Picture = await offer.call(GRAB_SCREENSHOT, node_id=given["node_id"])
-    return [
-        ReadResourceContents(picture.image.data, picture.image.media_type, UNTRUSTED),
-        ReadResourceContents(picture.facts, "text/plain"),
-    ]
-
-
 SHELVES = (
     Shelf(
         "testlab://runs/{handle}",
@@ -113,7 +78,7 @@ SHELVES = (
         "One run: outcome, reason, cases, measurements that failed, names of artifacts.",
         JSON,
         GET_RUN,
-        _run,
+        run,
     ),
     Shelf(
         "testlab://runs/{handle}/log",
@@ -122,7 +87,7 @@ SHELVES = (
         "The last lines of a run's log, numbered; says how many there are.",
         "text/plain",
         READ_LOG,
-        _log,
+        log_of_run,
     ),
     Shelf(
         "testlab://runs/{handle}/artifacts/{name}",
@@ -131,7 +96,7 @@ SHELVES = (
         "A file that a run kept: the beginning of a text, an image, or a small file of another kind.",
         "",
         GET_ARTIFACT,
-        _artifact,
+        artifact_of_run,
     ),
     Shelf(
         "testlab://tests/{test}",
@@ -140,7 +105,7 @@ SHELVES = (
         "The newest runs of a test case, procedure or test plan over all services.",
         JSON,
         LIST_RUNS,
-        _runs_of_test,
+        runs_of_test,
     ),
     Shelf(
         "testlab://nodes/{node_id}",
@@ -149,7 +114,7 @@ SHELVES = (
         "A node: state, who holds it until when and why, what runs, its configuration.",
         JSON,
         LIST_NODES,
-        _node,
+        node,
     ),
     Shelf(
         "testlab://nodes/{node_id}/screen",
@@ -158,7 +123,7 @@ SHELVES = (
         "What the device shows now, as a JPEG of at most 1024 px.",
         "image/jpeg",
         GRAB_SCREENSHOT,
-        _screen,
+        screen,
     ),
 )
 
@@ -184,7 +149,7 @@ def templates(offer: Offer) -> list[ResourceTemplate]:
 async def read(offer: Offer, uri: str) -> Iterable[ReadResourceContents]:
     """The contents behind a URI. Raises MCPError when it is none of ours, not allowed, or cannot be read."""
     if uri == SERVICES:
-        return [ReadResourceContents(_services(offer), JSON)]
+        return services(offer)
     for shelf in SHELVES:
         if (given := shelf.template.match(uri)) is not None:
             offer.require(shelf.tool)
@@ -193,23 +158,3 @@ async def read(offer: Offer, uri: str) -> Iterable[ReadResourceContents]:
     shapes = ", ".join([SERVICES, *(shelf.uri for shelf in SHELVES if offer.has(shelf.tool))])
     told_why = f"There is no such resource. There are: {shapes}; ids and names in them are percent-encoded, / as %2F."
     raise MCPError(INVALID_PARAMS, told_why, {"uri": uri})
-
-
-def _services(offer: Offer) -> str:
-    tools = [tool for tool in all_tools() if offer.has(tool.name)]
-    rows: list[dict[str, Any]] = [
-        {
-            "service": service.name,
-            "kind": service.kind,
-            "tools": [tool.name for tool in tools if isinstance(service, tool.needs)],
-        }
-        for service in offer.lab.services.values()
-    ]
-    return json.dumps({"services": rows}, separators=(",", ":"))
-
-
-def _json(noun: Noun) -> Contents:
-    """As the tool's answer has it, `untrusted` included."""
-    text = result_of(noun).content[0]
-    assert isinstance(text, TextContent), "a noun's answer is text"
-    return [ReadResourceContents(text.text, JSON)]

@@ -6,6 +6,7 @@ import base64
 import json
 from typing import Any
 
+import httpx2
 import pytest
 from mcp_types import BlobResourceContents, TextResourceContents
 
@@ -188,3 +189,37 @@ async def test_an_outage_is_an_error_that_names_the_service(
         code, said = await denied(client.read_resource("testlab://runs/cloud%3A12730bbd-2b78-43e5-8b47-4752bf28d999"))
     assert code == -32603
     assert said.startswith("Service cloud cannot be reached.")
+
+
+async def test_a_read_that_takes_too_long_is_given_up(
+    fresh_sim: Any, connect: Any, denied: Any, uri: Any, failed_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_mcp.menu.offer.READ_SECONDS", 0.3)
+    url = fresh_sim.services()["stbtester"]["url"].rpartition("/")[0]
+    async with connect(fresh_sim.config_toml()) as client, httpx2.AsyncClient(base_url=f"{url}/_sim") as control:
+        run_id = (await failed_run(client, "cloud"))["run_id"]
+        await control.post("/faults", json={"service": "standcloud", "action": "hold", "times": 0})
+        code, said = await denied(client.read_resource(uri(RUN, handle=run_id)))
+        await control.delete("/faults")
+        assert (await as_json(client, uri(RUN, handle=run_id)))["run"]["run_id"] == run_id
+    assert (code, said) == (-32603, "It took longer than 0.3 s, and was given up.")
+
+
+async def test_what_nobody_foresaw_is_logged_and_not_told(
+    sim: Any,
+    connect: Any,
+    denied: Any,
+    uri: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    async with connect(sim.config_toml()) as client:
+        monkeypatch.setattr("testlab_tools.standcloud.adapter.StandCloud.get_run", fails)
+        code, said = await denied(client.read_resource(uri(RUN, handle=HANDLES[-1])))
+        assert (await client.list_resources()).resources
+    assert (code, said.partition(".")[0]) == (-32603, "Something went wrong inside this server")
+    assert "secret" not in said
+    assert "ZeroDivisionError" in caplog.text
