@@ -79,7 +79,7 @@ def _load(*arguments: str) -> int:
 
 def _snap(*arguments: str) -> int:
     os.environ["TESTLAB_SNAP"] = "write"
-    return _test("tests/server/test_surface.py", *arguments)
+    return _test("tests/server/test_surface.py", "tests/server/menu/test_surface.py", *arguments)
 
 
 def _tokens(*arguments: str) -> int:

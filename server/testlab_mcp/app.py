@@ -24,6 +24,8 @@ from testlab_mcp import __version__
 from testlab_mcp.agreement import agreed
 from testlab_mcp.arguments import Arguments, output_schema
 from testlab_mcp.exposure import Policy, exposed, refusal
+from testlab_mcp.menu.offer import Offer
+from testlab_mcp.menu.server import MenuServer
 from testlab_mcp.results import error_result, result_of
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import LabError
@@ -141,7 +143,8 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
         return await call_next(ctx)
 
     quiet_libraries()
-    return MCPServer(
+    return MenuServer(
+        Offer(lab, files, policy.access, lambda tool: hidden.get(tool, f"There is no tool {tool}.")),
         "testlab",
         title="Test lab",
         instructions=INSTRUCTIONS,

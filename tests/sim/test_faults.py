@@ -83,6 +83,35 @@ def test_a_slow_answer_is_the_right_one_late(fresh_lab, fault):
     assert time.monotonic() - began >= 0.2
 
 
+def test_a_held_request_is_answered_once_the_faults_are_cleared(fresh_lab, fault):
+    fault(action="hold", times=0)
+    with ThreadPoolExecutor(2) as pool:
+        held = [pool.submit(fresh_lab.you.get, "/nodes") for _ in range(2)]
+        wait_until(lambda: open_requests(fresh_lab) == 2)
+        assert not any(answer.done() for answer in held)
+        fresh_lab.control.delete("/faults")
+        assert [len(answer.result(5).json()) >= 8 for answer in held] == [True, True]
+
+
+def test_a_held_change_is_made_with_all_that_was_sent(fresh_lab):
+    fresh_lab.control.post("/faults", json={**RESERVE, "action": "hold"})
+    node = fresh_lab.node("Rack 1, Node 1")
+    with ThreadPoolExecutor(1) as pool:
+        change = {"node_ids": [node], "message": "held"}
+        held = pool.submit(fresh_lab.you.post, "/reservations", json=change)
+        wait_until(lambda: open_requests(fresh_lab) == 1)
+        fresh_lab.control.delete("/faults")
+        assert held.result(5).status_code in (200, 201)
+    assert fresh_lab.you.get(f"/nodes/{node}").json()["reservation"]["message"] == "held"
+
+
+def test_a_held_request_ends_when_its_client_hangs_up(fresh_lab, fault):
+    fault(action="hold")
+    with pytest.raises(httpx2.ReadTimeout):
+        fresh_lab.you.get("/nodes", timeout=0.1)
+    wait_until(lambda: open_requests(fresh_lab) == 0)
+
+
 @pytest.mark.parametrize("body", [{"action": "explode"}, {"colour": "red"}, {"times": "often"}, []])
 def test_a_fault_that_makes_no_sense_is_refused(fresh_lab, body):
     assert fresh_lab.control.post("/faults", json=body).status_code == 400

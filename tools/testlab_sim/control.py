@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from testlab_sim.faults import ACTIONS, CONTROL, Fault, Faults
+from testlab_sim.faults import ACTION_NAMES, CONTROL, Fault, Faults
 from testlab_sim.stbtester.portal import Holds
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.traffic import Traffic
@@ -47,8 +47,8 @@ class Control:
         given = await _object(request, asdict(Fault()) | {"retry_after": None, "body": None})
         given["retry_after"] = str(given.get("retry_after", ""))
         fault = Fault(**given)
-        if fault.action not in ACTIONS:
-            raise Refusal(400, f"Unknown action {fault.action!r}; known are {', '.join(ACTIONS)}")
+        if fault.action not in ACTION_NAMES:
+            raise Refusal(400, f"Unknown action {fault.action!r}; known are {', '.join(ACTION_NAMES)}")
         return JSONResponse(asdict(self._faults.add(fault)), 201)
 
     async def clear_faults(self, request: Request) -> Response:

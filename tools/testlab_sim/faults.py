@@ -7,6 +7,7 @@ status         answer `status` with `body` (and `Retry-After: retry_after`) with
 reset          close the connection before the request is handled
 reset-after    handle the request, then close the connection without an answer
 slow           wait `seconds`, then handle the request
+hold           keep the request open until the faults are cleared, then handle it; or until its client hangs up
 garbage        answer 200 with something that is not JSON
 missing-field  handle the request and leave `field` out of its JSON answer, at every depth
 """
@@ -56,6 +57,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._cleared = asyncio.Event()
 
     def add(self, fault: Fault) -> Fault:
         self._faults.append(fault)
@@ -63,6 +65,12 @@ class Faults:
 
     def clear(self) -> None:
         self._faults.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def cleared(self) -> None:
+        """Wait until the faults now set are cleared."""
+        await self._cleared.wait()
 
     def take(self, service: str, method: str, path: str) -> Fault | None:
         fault = next((f for f in self._faults if f.matches(service, method, path)), None)
@@ -92,8 +100,29 @@ class Interference:
             fault = self._faults.take(service, method, path)
             if fault is None:
                 await self._app(scope, receive, send)
+            elif fault.action == HOLD:
+                await self._hold(scope, receive, send)
             else:
                 await ACTIONS[fault.action](fault, self._app, scope, receive, send)
+
+    async def _hold(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Takes the whole request first, to notice when its client hangs up, and gives it to the handler again."""
+        taken = [await receive()]
+        while taken[-1].get("more_body"):
+            taken.append(await receive())
+
+        async def again() -> Message:
+            return taken.pop(0) if taken else await receive()
+
+        cleared, gone = asyncio.ensure_future(self._faults.cleared()), asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((cleared, gone), return_when=asyncio.FIRST_COMPLETED)
+            released = cleared.done()
+        finally:
+            cleared.cancel()
+            gone.cancel()
+        if released:
+            await self._app(scope, again, send)
 
 
 async def _status(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,3 +202,8 @@ ACTIONS: dict[str, Action] = {
     "garbage": _garbage,
     "missing-field": _missing_field,
 }
+
+HOLD = "hold"
+"""An action of its own: it waits for what only `Faults` knows."""
+
+ACTION_NAMES = (*ACTIONS, HOLD)

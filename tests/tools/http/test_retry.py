@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testlab_tools.http.retry import RetryPolicy, retry_after
+from testlab_tools.errors import ServiceDown
+from testlab_tools.http.retry import Hung, RetryPolicy, retry_after
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -60,3 +61,38 @@ def test_waits_stay_within_their_bounds_and_differ() -> None:
 
     assert 0.5 <= min(waits) < max(waits) <= 1.0
     assert len(set(waits)) > 100
+
+
+async def test_time_spent_on_tries_that_failed_counts_against_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    tries: list[float] = []
+    monkeypatch.setattr("testlab_tools.http.retry.time.monotonic", lambda: now)
+
+    async def late() -> None:
+        nonlocal now
+        now += 6
+        tries.append(now)
+        raise ServiceDown("portal", "Service portal cannot be reached")
+
+    async def pause(seconds: float) -> None:
+        assert seconds < 1.1
+
+    with pytest.raises(ServiceDown):
+        await RetryPolicy(attempts=9, longest_wait_s=15.0).run(late, pause)
+    assert tries == [6, 12, 18]
+
+
+async def test_a_service_that_hangs_is_not_asked_again() -> None:
+    tries = 0
+
+    async def hang() -> None:
+        nonlocal tries
+        tries += 1
+        raise Hung("portal", "Service portal cannot be reached")
+
+    async def pause(seconds: float) -> None:
+        raise AssertionError("nothing is to be waited for")
+
+    with pytest.raises(Hung):
+        await RetryPolicy().run(hang, pause)
+    assert tries == 1

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 import httpx2
 
 from testlab_tools.errors import AnswerLost, BadReply, ConfigError, LabError, RateLimited, ServiceDown
-from testlab_tools.http.retry import Again, retry_after
+from testlab_tools.http.retry import Again, Hung, retry_after
 
 
 def failure_of(service: str, error: Exception) -> LabError:
     """The failure of a read behind an exception of httpx2, or behind a timeout."""
     if isinstance(error, httpx2.InvalidURL):
         return ConfigError(f"Service {service}'s url is not a URL", "", "Mend it in the config file.")
-    return ServiceDown(
+    kind = Hung if isinstance(error, httpx2.TimeoutException | TimeoutError) else ServiceDown
+    return kind(
         service,
         f"Service {service} cannot be reached",
         _cause(error),

@@ -47,6 +47,8 @@ class RetryPolicy:
             except Again as again:
                 failure = again.failure
                 wait = wait if again.asked is None else again.asked
+            except Hung:
+                raise
             except ServiceDown as error:
                 failure = error
             spent += time.monotonic() - begun
@@ -64,6 +66,10 @@ class Again(Exception):
         super().__init__(str(failure))
         self.failure = failure
         self.asked = asked
+
+
+class Hung(ServiceDown):
+    """No answer within the timeout: a service that hangs costs one timeout, so it is not asked again."""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:

@@ -1,0 +1,83 @@
+"""The tools that stand behind the menu: a resource or a prompt is there only if its tools are exposed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+
+from testlab_tools.catalog import all_tools
+from testlab_tools.errors import ConfigError, LabError, ServiceError
+from testlab_tools.files import Folders
+from testlab_tools.lab import Lab
+from testlab_tools.registry import Access, Call, ToolSpec
+
+logger = logging.getLogger("testlab_mcp")
+
+READ_SECONDS = 50
+"""As long as a tool call may hold."""
+
+LIST_RUNS, GET_RUN, READ_LOG, GET_ARTIFACT = "list_runs", "get_run", "read_log", "get_artifact"
+GET_FAILED_CASES, GET_UNIT, TRIAGE, EXPLAIN_FAILURE = "get_failed_cases", "get_unit", "triage", "explain_failure"
+LIST_NODES, GRAB_SCREENSHOT = "list_nodes", "grab_screenshot"
+RESERVE_NODES, END_RESERVATION, RUN_TESTS, GET_JOB = "reserve_nodes", "end_reservation", "run_tests", "get_job"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The lab, and `refusal`: why a tool is not exposed, empty for one that is; the same policy as for calling it."""
+
+    lab: Lab
+    files: Folders
+    access: Access
+    refusal: Callable[[str], str]
+
+    def has(self, *tools: str) -> bool:
+        """Whether all of these tools are exposed."""
+        return not any(self.refusal(tool) for tool in tools)
+
+    def require(self, *tools: str) -> None:
+        """Raises MCPError with the reason when one of the tools is not exposed."""
+        for tool in tools:
+            if why := self.refusal(tool):
+                raise MCPError(INVALID_PARAMS, f"Not allowed: {why}")
+
+    async def call(self, tool: str, **arguments: object) -> Any:
+        """What the tool's own handler returns, if it is exposed."""
+        self.require(tool)
+        spec = spec_of(tool)
+        return await spec.handler(Call(self.lab, self.files, _silent, self.access), **arguments)
+
+
+def spec_of(tool: str) -> ToolSpec:
+    """A tool of the catalog by its name."""
+    return next(spec for spec in all_tools() if spec.name == tool)
+
+
+@asynccontextmanager
+async def told(data: dict[str, str]) -> AsyncGenerator[None, None]:
+    """Errors of the lab become protocol errors in the same words, with `data`; no read holds longer than a tool."""
+    try:
+        with anyio.fail_after(READ_SECONDS):
+            yield
+    except MCPError:
+        raise
+    except LabError as error:
+        code = INTERNAL_ERROR if isinstance(error, ServiceError | ConfigError) else INVALID_PARAMS
+        raise MCPError(code, str(error), data) from None
+    except TimeoutError:
+        raise MCPError(INTERNAL_ERROR, f"It took longer than {READ_SECONDS} s, and was given up.", data) from None
+    except Exception:
+        logger.exception("A resource or prompt failed in a way nobody foresaw")
+        words = "Something went wrong inside this server. Its log (stderr) has the details."
+        raise MCPError(INTERNAL_ERROR, words, data) from None
+
+
+async def _silent(done: float, total: float, words: str) -> None:
+    """Nobody watches the progress of a read."""
