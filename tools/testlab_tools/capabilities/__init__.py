@@ -21,6 +21,8 @@ from testlab_tools.capabilities.nodes import (
 )
 from testlab_tools.capabilities.production import (
     AttachmentSink,
+    DefinitionPage,
+    ProductionCatalog,
     ReportImporter,
     RunSink,
     UnitRegistry,
@@ -47,6 +49,7 @@ __all__ = [
     "DETAILED_FAILURES",
     "ArtifactKeeper",
     "AttachmentSink",
+    "DefinitionPage",
     "Download",
     "Export",
     "Failure",
@@ -59,6 +62,7 @@ __all__ = [
     "KeptFile",
     "LogKeeper",
     "NodeFarm",
+    "ProductionCatalog",
     "RemoteControl",
     "ReportImporter",
     "RunArchive",

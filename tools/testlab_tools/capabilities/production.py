@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
+from testlab_tools.definitions import Definition, DefinitionKind
 from testlab_tools.models import CreatedRun, Unit
 from testlab_tools.questions import NewRun, UnitChange
 
@@ -75,3 +77,19 @@ class UnitRegistry(Service):
     @abstractmethod
     async def delete_unit(self, serial_number: str) -> None:
         """Delete a unit with all its runs."""
+
+
+class DefinitionPage(NamedTuple):
+    """A page of definitions; `after` resumes behind it, and is empty on the last. `note`: what of them is not told."""
+
+    found: list[Definition]
+    after: str = ""
+    note: str = ""
+
+
+class ProductionCatalog(Service):
+    """Knows what production goes by: procedures, parts with their revisions, batches, stations."""
+
+    @abstractmethod
+    async def list_definitions(self, kind: DefinitionKind, search: str, limit: int, after: str = "") -> DefinitionPage:
+        """Up to `limit` (at most 100) whose name or number holds `search`; few of them are told in more detail."""
