@@ -50,7 +50,8 @@ class UnitArchive(RunArchive):
 
 
 class Failure(NamedTuple):
-    """A case that did not pass in a run that did not: what causes are counted from.
+    """A case that did not pass in a run that did not: what causes are counted from. A run that was stopped counts as one
+    that did not pass where its service tells its cases.
 
     `case` is empty where the service says only that the run did not pass. `revision` is the git SHA of a test pack or
     the version of a procedure; `retried` counts earlier attempts within the run.
