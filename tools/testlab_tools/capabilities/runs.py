@@ -50,8 +50,7 @@ class UnitArchive(RunArchive):
 
 
 class Failure(NamedTuple):
-    """A case that did not pass in a run that did not: what causes are counted from. A run that was stopped counts as one
-    that did not pass where its service tells its cases.
+    """A case that did not pass in a run that did not: what causes are counted from.
 
     `case` is empty where the service says only that the run did not pass. `revision` is the git SHA of a test pack or
     the version of a procedure; `retried` counts earlier attempts within the run.
@@ -82,9 +81,10 @@ class FailureArchive(RunArchive):
 
     @abstractmethod
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:
-        """The failed cases of the newest `limit` runs that match and did not pass (fail or error).
+        """The failed cases of the newest `limit` runs that match and did not pass: fail, error, or stopped where the
+        service counts those among them.
 
-        `query.outcome` is empty, or one of the two.
+        `query.outcome` is empty, or one of these.
         """
 
 
