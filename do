@@ -31,6 +31,7 @@ WORDS = {
     "doctor": "check the config: reachability, auth and clock of every service",
     "test": "run the tests; arguments go to pytest",
     "crash": "200 runs, 20 kills, on SQLite and PostgreSQL: is each run there once?",
+    "load": "1,000 HTTP sessions for a minute: errors, memory, latency",
     "check": "lint, formatting, types and import contracts",
     "format": "format the code and sort its imports",
     "snap": "write the snapshots of the MCP surface anew",
@@ -71,6 +72,11 @@ def _crash(*arguments: str) -> int:
     return _test("tests/server/deliveries/test_crashes.py", *arguments)
 
 
+def _load(*arguments: str) -> int:
+    os.environ["TESTLAB_LOAD"] = "whole"
+    return _test("tests/server/load", *arguments)
+
+
 def _snap(*arguments: str) -> int:
     os.environ["TESTLAB_SNAP"] = "write"
     return _test("tests/server/test_surface.py", *arguments)
@@ -101,6 +107,7 @@ def _lock(*arguments: str) -> int:
 REPOSITORY_WORDS = {
     "test": _test,
     "crash": _crash,
+    "load": _load,
     "check": _check,
     "format": _format,
     "snap": _snap,

@@ -15,6 +15,8 @@ from testlab_tools.errors import ConfigError
 PATH = "/mcp"
 STOP_SECONDS = 3
 BACKLOG = 2048
+IDLE_SECONDS = 75
+"""Longer than clients keep an idle connection: who closes first must not be us, as a request may be on its way."""
 
 
 def serve_http(server: MCPServer[None], host: str, port: int) -> None:
@@ -26,7 +28,12 @@ def serve_http(server: MCPServer[None], host: str, port: int) -> None:
 
     app = server.streamable_http_app(streamable_http_path=PATH, host=host)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_SECONDS, lifespan="on"
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        lifespan="on",
     )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns Nagle off only where the protocol is named; with it on, each answer waits 40 ms.
