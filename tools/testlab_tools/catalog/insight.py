@@ -26,10 +26,10 @@ async def triage(
     station: str = "",
     limit: Annotated[int, Field(ge=1, le=50)] = 15,
 ) -> Triage:
-    """List failures of all services by cause, newest first: counts, units, stations, whether new, and whether product,
+    """List failures of all services by cause, newest first: counts, units, stations, new or not; product,
     infrastructure or flaky, with evidence.
 
-    No logs or measurements: explain_failure has them.
+    No logs: explain_failure has them.
     """
     archives = call.lab.offering(FailureArchive, service)
     mute = [a for a in call.lab.services.values() if isinstance(a, RunArchive) and not isinstance(a, FailureArchive)]

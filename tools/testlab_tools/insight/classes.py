@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
 from testlab_tools.capabilities import Failure
-from testlab_tools.insight.faults import fault_in
+from testlab_tools.insight.faults import fault_of
 from testlab_tools.insight.nouns import CauseClass
 from testlab_tools.models import Run
+from testlab_tools.times import iso
 
 CHANCE = 0.01
 """Failures are one station's own if so many there and none elsewhere is less likely than this by chance."""
@@ -34,6 +35,14 @@ class Facts:
     cut: bool
     since: datetime
     alike: int = 0
+
+    def comparable(self) -> Facts:
+        """Without failures older than the passes that were read: what passed then is not known."""
+        if not (self.cut and self.passes):
+            return self
+        oldest = min(run.started_at for run in self.passes)
+        kept = [[f for f in every if f.run.started_at >= oldest] for every in (self.failures, self.before)]
+        return replace(self, failures=kept[0], before=kept[1], since=max(self.since, oldest))
 
 
 class Verdict(NamedTuple):
@@ -60,13 +69,22 @@ class Mix(NamedTuple):
 
 def judged(facts: Facts) -> Verdict:
     """The class of a cause. Where the data does not tell, it stays with the product, and the evidence says so."""
-    return by_message(facts) or by_station(facts) or by_mix(facts) or by_default(facts)
+    if verdict := by_message(facts):
+        return verdict
+    seen = facts.comparable()
+    if not seen.failures:
+        return Verdict(
+            "product", "By default: all its failures are older than the passes read; narrow since and until."
+        )
+    verdict = by_station(seen) or by_mix(seen) or by_default(seen)
+    if seen is facts or len(seen.failures) == len(facts.failures):
+        return verdict
+    return Verdict(verdict.class_, f"Of its failures since {iso(seen.since)[:10]}: {verdict.evidence}")
 
 
 def by_message(facts: Facts) -> Verdict | None:
     """Infrastructure: the message itself names a fault of the equipment."""
-    newest = facts.failures[0]
-    fault = fault_in(newest.reason, newest.run.outcome == "error")
+    fault = fault_of(facts.failures[0])
     if not fault:
         return None
     said = f"The message tells of {fault}. {_places(facts)}"
@@ -81,15 +99,14 @@ def by_station(facts: Facts) -> Verdict | None:
     revision = _revision(facts.failures[0])
     same = [f for f in facts.failures if _revision(f) == revision]
     units = {f.run.unit for f in same if f.run.unit}
-    if not at or len(same) < FEW or len(units) == 1 or any(f.run.station != at for f in facts.failures):
+    elsewhere_failed = any(f.run.station != at for f in facts.failures)
+    if not at or elsewhere_failed or len(same) < FEW or len(units) == 1:
         return None
     meanwhile = [run for run in _meanwhile(facts) if run.revision == revision]
-    if facts.cut and meanwhile:
-        same = [f for f in same if f.run.started_at >= min(run.started_at for run in meanwhile)]
     here = sum(run.station == at for run in meanwhile)
     elsewhere = [run for run in meanwhile if run.station and run.station != at]
-    chance = ((len(same) + here) / (len(same) + here + len(elsewhere))) ** len(same) if same else 1
-    if len(same) < FEW or len(elsewhere) < FEW or chance > CHANCE:
+    chance = ((len(same) + here) / (len(same) + here + len(elsewhere))) ** len(same)
+    if len(elsewhere) < FEW or chance > CHANCE:
         return None
     others = _n(len({run.station for run in elsewhere}), "other")
     return Verdict(
@@ -168,10 +185,10 @@ def _for_want_of_data(facts: Facts) -> str:
 
 def _passes(facts: Facts) -> str:
     """How often the test passes otherwise, and what became of the units that failed."""
-    passed, at_least = _alike(facts), "at least " if facts.cut else ""
+    passed = _alike(facts)
     where = " on its revision" if _revision(facts.failures[0]) else ""
     failed = len({f.run.run_id for f in (*facts.failures, *facts.before)})
-    said = f"{at_least}{_n(len(passed), 'run')} of the test passed{where}, {failed} failed so."
+    said = f"{_n(len(passed), 'run')} of the test passed{where}, {failed} failed so."
     units = {f.run.unit for f in facts.failures if f.run.unit}
     last = {f.run.unit: f.run.started_at for f in reversed(facts.failures) if f.run.unit}
     later = {run.unit for run in facts.passes or () if run.unit in last and run.started_at > last[run.unit]}
@@ -179,7 +196,7 @@ def _passes(facts: Facts) -> str:
         said += f" {len(later)} of {_n(len(units), 'unit')} passed later; whether reworked first is not recorded."
     elif not units and passed and _one_change(facts):
         said += " It passed before and fails since: a change that is not recorded, or too few runs to tell flaky."
-    return said[:1].upper() + said[1:]
+    return said
 
 
 def _alike(facts: Facts) -> list[Run]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from testlab_tools.capabilities import Failure
+
 _SILENT = (
     r"(?:(?:is |was |does |did )?not (?:respond|answer|reply|found|connected|reachable)\w*|no (?:response|answer|reply)"
     r"|unreachable|unresponsive|disconnected|offline|lost|time(?:d[ -]?)?out)"
@@ -27,6 +29,11 @@ _CONNECTION = re.compile(
     re.IGNORECASE,
 )
 _FAULTS = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in _TABLE]
+
+
+def fault_of(failure: Failure) -> str:
+    """As `fault_in`, of a failure's message."""
+    return fault_in(failure.reason, failure.run.outcome == "error")
 
 
 def fault_in(message: str, errored: bool) -> str:

@@ -34,17 +34,22 @@ class Gathered:
     @property
     def failures(self) -> list[Failure]:
         """Failures in the window, of production units."""
-        return [f for f in _told(self.now) if not f.run.sample]
+        return _counted(self.now)
 
     @property
     def samples(self) -> int:
         """Failures of golden, failing and ignored units in the window."""
-        return sum(bool(f.run.sample) for f in _told(self.now))
+        return sum(bool(f.run.sample) for f in _told(self.now) if f.run.outcome != "stopped")
+
+    @property
+    def stopped(self) -> int:
+        """Runs in the window that somebody stopped: no verdict, and no failure."""
+        return len({f.run.run_id for f in _told(self.now) if f.run.outcome == "stopped"})
 
     @property
     def earlier(self) -> list[Failure]:
         """Failures in the window before, of production units."""
-        return [f for f in _told(self.before) if not f.run.sample]
+        return _counted(self.before)
 
     @property
     def before_whole(self) -> bool:
@@ -69,12 +74,12 @@ async def gathered(archives: Sequence[FailureArchive], query: RunQuery, before: 
 
 async def passes(
     asked: Sequence[tuple[RunArchive, str]], query: RunQuery, since: datetime, seconds: float
-) -> dict[tuple[str, str], Passes]:
-    """Passes of each (service, test) from `since` on, all asked at once; what cannot be had in time is left out."""
+) -> dict[tuple[str, str], Passes | None]:
+    """Passes of each (service, test) from `since` on, all asked at once; None for what cannot be had in time."""
     query = replace(query, outcome="pass", station="", since=since)
     answers = await asyncio.gather(*(_passes(archive, replace(query, test=test), seconds) for archive, test in asked))
     found = zip(asked, answers, strict=True)
-    return {(archive.name, test): answer for (archive, test), answer in found if answer is not None}
+    return {(archive.name, test): answer for (archive, test), answer in found}
 
 
 async def _failures(archive: FailureArchive, query: RunQuery) -> Failures | LabError:
@@ -95,6 +100,10 @@ async def _passes(archive: RunArchive, query: RunQuery, seconds: float) -> Passe
     except (LabError, TimeoutError):
         return None
     return Passes([run for run in page.runs if run.test == query.test and not run.sample], page.more)
+
+
+def _counted(answer: Failures | LabError) -> list[Failure]:
+    return [f for f in _told(answer) if not f.run.sample and f.run.outcome != "stopped"]
 
 
 def _told(answer: Failures | LabError) -> list[Failure]:

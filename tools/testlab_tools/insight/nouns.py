@@ -55,7 +55,8 @@ class TriageShare(Noun):
 
 class TriageTotals(Noun):
     """All that was read from `since` to `until`: `failures` of `runs` runs have `causes` causes, `new` of them not seen
-    in the window before. `samples` counts failures of golden, failing and ignored units, which are in none of these.
+    in the window before. `samples` counts failures of golden, failing and ignored units, `stopped`
+    runs that somebody stopped; neither is in the other counts.
     """
 
     since: Moment
@@ -65,6 +66,7 @@ class TriageTotals(Noun):
     causes: int
     new: int
     samples: int = 0
+    stopped: int = 0
 
 
 class Triage(Noun):

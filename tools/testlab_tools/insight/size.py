@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+from pydantic import BaseModel
+
 _PIECES = re.compile(r"(?P<word>[a-z]+|[A-Z][a-z]*)|\d{1,3}|(?P<mark>[!-/:-@\[-`{-~]{1,2})|(?P<other>[^\x00-\x7f])")
+
+
+def cost(noun: BaseModel) -> int:
+    """The weight of a noun as tools report it."""
+    data = noun.model_dump(mode="json", exclude_defaults=True)
+    return weight(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
 
 
 def weight(text: str) -> int:
