@@ -17,8 +17,8 @@ _UNIT = (
     r"|sec|secs|seconds?|minutes?|mins?|hours?|h|days?|bytes?|fps|rpm|px|bar|K)"
 )
 _PARTS = {
-    "keep": r"\b(?:GPIB|TCPIP|USB|ASRL|PXI|VXI)\d*::[\w.:-]+"
-    r"|\b(?:HTTP|errno|exit (?:code|status)|status(?: code)?|error(?: code)?)\W{0,2}-?\d+\b",
+    "keep": r"(?i:\b(?:GPIB|TCPIP|USB|ASRL|PXI|VXI)\d*::[\w.:-]+"
+    r"|\b(?:HTTP|errno|exit (?:code|status)|status(?: code)?|error(?: code)?)\W{0,2}-?\d+\b)",
     "id": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
     r"|\b(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}\b"
     r"|\b0[xX][0-9a-fA-F]+\b"
@@ -32,7 +32,9 @@ _PARTS = {
     "place": r"\b[a-z][a-z0-9+.-]*://[^\s,;)\]]+"
     r"|(?<![\w.])(?:[A-Za-z]:\\|~?/|\.{1,2}/)[\w.@+~%-]+(?:[/\\][\w.@+~%-]+)*/?"
     r"|(?<![\w/.])[\w.-]+(?:/[\w.-]+)*/[\w-]+\.[A-Za-z]\w{0,5}\b",
-    "number": r"(?<![\w#.])[-+]?(?:\d+(?:[.,]\d+)*|\.\d+)(?:[eE][-+]?\d+)?(?:\s?" + _UNIT + r"(?![\w]))?(?!\w)"
+    "number": r"(?<![\w#.])(?<![A-Za-z_]-)[-+]?(?:\d+(?:[.,]\d+)*|\.\d+)(?:[eE][-+]?\d+)?(?:\s?"
+    + _UNIT
+    + r"(?![\w]))?(?!\w)"
     r"|(?<=[A-Za-z_])\d{5,}(?!\w)",
 }
 _PATTERN = re.compile("|".join(f"(?P<{name}>{part})" for name, part in _PARTS.items()))

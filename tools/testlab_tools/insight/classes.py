@@ -36,11 +36,16 @@ class Facts:
     since: datetime
     alike: int = 0
 
+    @property
+    def oldest_read(self) -> datetime | None:
+        """Since when all passes were read; None where none was left out."""
+        return min(run.started_at for run in self.passes) if self.cut and self.passes else None
+
     def comparable(self) -> Facts:
         """Without failures older than the passes that were read: what passed then is not known."""
-        if not (self.cut and self.passes):
+        oldest = self.oldest_read
+        if oldest is None:
             return self
-        oldest = min(run.started_at for run in self.passes)
         kept = [[f for f in every if f.run.started_at >= oldest] for every in (self.failures, self.before)]
         return replace(self, failures=kept[0], before=kept[1], since=max(self.since, oldest))
 
@@ -77,9 +82,9 @@ def judged(facts: Facts) -> Verdict:
             "product", "By default: all its failures are older than the passes read; narrow since and until."
         )
     verdict = by_station(seen) or by_mix(seen) or by_default(seen)
-    if seen is facts or len(seen.failures) == len(facts.failures):
+    if facts.oldest_read is None:
         return verdict
-    return Verdict(verdict.class_, f"Of its failures since {iso(seen.since)[:10]}: {verdict.evidence}")
+    return Verdict(verdict.class_, f"Since {iso(facts.oldest_read)[:10]}: {verdict.evidence}")
 
 
 def by_message(facts: Facts) -> Verdict | None:
@@ -222,7 +227,8 @@ def _places(facts: Facts) -> str:
         said += f", {most} of {len(facts.failures)} at one of them"
     if facts.passes is None:
         return f"{said}."
-    said += f", which passed the test {_n(len(there), 'time')} meanwhile"
+    at_least = "at least " if facts.oldest_read and facts.oldest_read > facts.since else ""
+    said += f", which passed the test {at_least}{_n(len(there), 'time')} meanwhile"
     others = len({run.station for run in elsewhere})
     return f"{said}; {_n(others, 'other')} passed it {_n(len(elsewhere), 'time')}." if others else f"{said}; no others."
 

@@ -7,7 +7,7 @@ import re
 
 from pydantic import BaseModel
 
-_PIECES = re.compile(r"(?P<word>[a-z]+|[A-Z][a-z]*)|\d{1,3}|(?P<mark>[!-/:-@\[-`{-~]{1,2})|(?P<other>[^\x00-\x7f])")
+_PIECES = re.compile(r"(?P<word>[a-z]+|[A-Z][a-z]*)|\d{1,3}|(?P<mark>[!-/:-@\[-`{-~]{1,3})|(?P<other>[^\x00-\x7f])")
 
 
 def cost(noun: BaseModel) -> int:
@@ -17,9 +17,9 @@ def cost(noun: BaseModel) -> int:
 
 
 def weight(text: str) -> int:
-    """Rather too many than too few: a word is a token per six letters, three digits are one, a character beyond ASCII
+    """Rather too many than too few: a word is a token per five letters, three digits are one, a character beyond ASCII
     two."""
     total = 0
     for piece in _PIECES.finditer(text):
-        total += 2 if piece["other"] else -(-len(piece[0]) // 6) if piece["word"] else 1
+        total += 2 if piece["other"] else -(-len(piece[0]) // 5) if piece["word"] else 1
     return total
