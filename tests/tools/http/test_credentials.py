@@ -45,7 +45,9 @@ def test_a_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(f"{SECRET}\n", encoding="utf-8")
+    path = tmp_path / "token"
+    path.touch(mode=0o600)
+    path.write_text(f"{SECRET}\n", encoding="utf-8")
 
     assert header(Token(file=str(tmp_path / "token"))) == f"Bearer {SECRET}"
 
@@ -56,6 +58,7 @@ def test_a_token_comes_from_a_command() -> None:
 
 def test_a_token_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "token"
+    path.touch(mode=0o600)
     path.write_text(SECRET, encoding="utf-8")
     credentials = Credentials("portal", "bearer", Token(file=str(path)))
 
@@ -77,7 +80,10 @@ def test_a_token_that_was_missing_is_looked_for_again(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("token", "told"),
     [
-        (Token(), r"has no token\. Set token_env, token_file, token_command or token under \[services\.portal\]"),
+        (
+            Token(),
+            r"has no token\. Set token_env, token_file, token_command, token_keyring or token under \[services\.portal\]",
+        ),
         (Token(SecretStr(" ")), "its token is empty"),
         (Token(env="NO_SUCH_VARIABLE"), "the environment variable NO_SUCH_VARIABLE is empty or not set"),
         (Token(file="no/such/file"), r"token_file cannot be read \(FileNotFoundError\)"),

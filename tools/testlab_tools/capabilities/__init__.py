@@ -21,9 +21,11 @@ from testlab_tools.capabilities.nodes import (
 )
 from testlab_tools.capabilities.production import (
     AttachmentSink,
+    PlanState,
     ReportImporter,
     RunSink,
     UnitRegistry,
+    UnitState,
 )
 from testlab_tools.capabilities.runs import (
     DETAILED_FAILURES,
@@ -59,6 +61,7 @@ __all__ = [
     "KeptFile",
     "LogKeeper",
     "NodeFarm",
+    "PlanState",
     "RemoteControl",
     "ReportImporter",
     "RunArchive",
@@ -71,4 +74,5 @@ __all__ = [
     "TestPack",
     "UnitArchive",
     "UnitRegistry",
+    "UnitState",
 ]
