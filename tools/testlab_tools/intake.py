@@ -142,7 +142,9 @@ async def accept_import(service: ReportImporter, form: Format, name: str, data: 
         format=form,
         run_ids=[service.handle(native) for native in ids],
         note=f"Read by the {importer} importer of {service.name}.",
-        next="get_failed_cases(run_id) explains those that did not pass.",
+        next="get_failed_cases(run_id) explains those that did not pass."
+        if ids
+        else "list_runs(unit=…) shows the run.",
     )
 
 

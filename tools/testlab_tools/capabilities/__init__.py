@@ -21,7 +21,9 @@ from testlab_tools.capabilities.nodes import (
 )
 from testlab_tools.capabilities.production import (
     AttachmentSink,
+    DefinitionPage,
     PlanState,
+    ProductionCatalog,
     ReportImporter,
     RunSink,
     UnitRegistry,
@@ -49,6 +51,7 @@ __all__ = [
     "DETAILED_FAILURES",
     "ArtifactKeeper",
     "AttachmentSink",
+    "DefinitionPage",
     "Download",
     "Export",
     "Failure",
@@ -62,6 +65,7 @@ __all__ = [
     "LogKeeper",
     "NodeFarm",
     "PlanState",
+    "ProductionCatalog",
     "RemoteControl",
     "ReportImporter",
     "RunArchive",

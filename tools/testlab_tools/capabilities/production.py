@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
+from testlab_tools.definitions import Definition, DefinitionKind
 from testlab_tools.models import CreatedRun, Outcome, Unit
 from testlab_tools.questions import NewRun, UnitChange
 
@@ -99,3 +100,19 @@ class UnitState(Service):
     @abstractmethod
     async def tested_duts(self, serial_number: str) -> list[PlanState]:
         """The unit's state in each test it was started in, newest first; empty when it is not known."""
+
+
+class DefinitionPage(NamedTuple):
+    """A page of definitions; `after` resumes behind it, and is empty on the last. `note`: what of them is not told."""
+
+    found: list[Definition]
+    after: str = ""
+    note: str = ""
+
+
+class ProductionCatalog(Service):
+    """Knows what production goes by: procedures, parts with their revisions, batches, stations."""
+
+    @abstractmethod
+    async def list_definitions(self, kind: DefinitionKind, search: str, limit: int, after: str = "") -> DefinitionPage:
+        """Up to `limit` (at most 100) whose name or number holds `search`; few of them are told in more detail."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from testlab_tools.catalog import (
+    definitions,
     deliveries,
     exports,
     files,
@@ -41,6 +42,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.run_tests,
         jobs.get_job,
         jobs.stop_job,
+        definitions.list_catalog,
         production.create_run,
         reports.import_report,
         deliveries.list_deliveries,

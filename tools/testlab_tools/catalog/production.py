@@ -89,7 +89,7 @@ async def create_run(
     files = files_to_attach(call.files, attachments, sink)
     start, end = _span(started_at, ended_at, phases)
     run = NewRun(
-        procedure_id=procedure_id,
+        procedure_id=call.lab.native(procedure_id),
         serial_number=serial_number,
         outcome=outcome,
         started_at=start,

@@ -42,7 +42,7 @@ async def import_report(
     """
     name, data = await fetched(call.files, path, content)
     form = await recognise(format, data)
-    given = Given(serial_number, procedure_id, part_number, parse_time(started_at, "started_at"))
+    given = Given(serial_number, call.lab.native(procedure_id), part_number, parse_time(started_at, "started_at"))
     if form in IMPORTERS:
         importer = call.lab.one(ReportImporter, service)
         return plan_import(importer, form, data) if dry_run else await accept_import(importer, form, name, data, given)
