@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-SPAN = timedelta(days=6)
+SPAN = timedelta(days=9)
+"""Long enough to hold a weekly check of the sample units, however the last one fell."""
 
 
 class Fact(NamedTuple):
@@ -42,6 +43,10 @@ class Truth:
     def counted(self) -> list[Fact]:
         """Failures in the window that triage counts."""
         return [f for f in self.facts if f.at >= self.since and not f.sample]
+
+    def samples(self) -> int:
+        """Failures of golden, failing and ignored units in the window."""
+        return sum(f.at >= self.since and f.sample for f in self.facts)
 
     def causes(self) -> dict[Any, list[Fact]]:
         """Failures in the window by cause, oldest first."""

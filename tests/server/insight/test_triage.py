@@ -78,6 +78,7 @@ async def test_totals_over_three_services_are_what_truly_failed(window: Any, sim
     assert {f.service for f in facts} == {"portal", "factory", "cloud"}
     assert totals["failures"] == len(facts)
     assert totals["runs"] == len({f.run_id for f in facts})
+    assert totals["samples"] == truth.samples() > 0
     assert totals["causes"] == len(causes)
     assert totals["new"] == len(causes.keys() - truth.known_before())
     shares = {s["service"]: s.get("failures", 0) for s in answer["services"]}

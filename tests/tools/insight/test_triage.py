@@ -140,6 +140,21 @@ def test_a_hung_service_costs_its_time_once_and_hides_no_other(
     assert "did not tell its failures within" in shares(answer)["hung"]["error"]
 
 
+def test_where_passes_do_not_come_in_time_the_failures_are_told_without(
+    ledger: Any, lately: Any, ask: Any, hurried: Any
+) -> None:
+    async def timed() -> tuple[dict[str, Any], float]:
+        answer = await ask(ledger(failures=[lately.failure(1), lately.failure(2)], compares=False))
+        return answer, asyncio.get_running_loop().time()
+
+    answer, ended = hurried(_since_start(timed))
+    assert ended <= CALL_S + 1
+    (group,) = answer["groups"]
+    assert group["failures"] == 2
+    assert "By default: passes of this test could not be read" in group["evidence"]
+    assert "For 1 tests they could not be read" in answer["note"]
+
+
 async def _since_start(timed: Any) -> Any:
     begun = asyncio.get_running_loop().time()
     answer, ended = await timed()

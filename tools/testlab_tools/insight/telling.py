@@ -78,6 +78,8 @@ def _compared(found: Findings) -> list[str]:
     parts = [f"Compared with passes since {iso(found.compared_since)[:10]}."]
     if cut := sum(answer is not None and answer.cut for answer in found.passes.values()):
         parts.append(f"For {cut} tests only with the newest {COMPARED_RUNS}, to bound the requests.")
+    if unread := sum(answer is None for answer in found.passes.values()):
+        parts.append(f"For {unread} tests they could not be read.")
     return parts
 
 
