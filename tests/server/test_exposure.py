@@ -24,6 +24,7 @@ OPERATING = {"reserve_nodes", "extend_reservation", "end_reservation", "press_ke
 ADMIN = {"interrupt_reservation", "delete_run", "delete_unit"}
 LOGS, UNITS, INSIGHT = {"read_log"}, {"get_unit"}, {"triage"}
 PRODUCTION = {"create_run", "import_report", "update_unit"}
+CATALOG = {"list_catalog"}
 DELIVERIES = {"list_deliveries", "release_delivery"}
 
 
@@ -32,8 +33,8 @@ DELIVERIES = {"list_deliveries", "release_delivery"}
     [
         ([], Policy(), set()),
         ([CLOUD], Policy(), READING | UNITS | INSIGHT),
-        ([FACTORY], Policy(), READING | LOGS | UNITS | PRODUCTION | INSIGHT),
-        ([FACTORY], Policy("observe"), READING | LOGS | UNITS | INSIGHT),
+        ([FACTORY], Policy(), READING | LOGS | UNITS | CATALOG | PRODUCTION | INSIGHT),
+        ([FACTORY], Policy("observe"), READING | LOGS | UNITS | CATALOG | INSIGHT),
         ([service("tofupilot", api_version="v1")], Policy(), READING | UNITS | PRODUCTION),
         ([PORTAL], Policy("observe"), READING | FILES | NODES | INSIGHT),
         ([PORTAL], Policy(), READING | FILES | NODES | OPERATING | INSIGHT),

@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
     "get_unit": {"serial_number": "SN-1"},
     "triage": {},
+    "list_catalog": {},
     "update_unit": {"serial_number": "SN-1", "sub_units": ["SN-2"]},
     "delete_run": {},
     "delete_unit": {"serial_number": "SN-1", "service": "factory", "confirm": "SN-1"},
@@ -42,6 +43,7 @@ WRITTEN_DOWN = {"create_run", "import_report"}
 """They write the run down first, and answer that it is queued."""
 OUR_OWN = {"list_deliveries", "release_delivery"}
 """They ask no service, but this server's own database."""
+NOT_OFFERED = {("old", "list_catalog")}
 ADMIN = '[server]\naccess = "admin"\n'
 SERVICES = {
     "portal": '[services.portal]\nkind = "stbtester"\n',
@@ -71,7 +73,7 @@ def cases() -> list[tuple[str, str]]:
     insight = [(s, "triage") for s in ("portal", "factory", "cloud")]
     units = [(s, "get_unit") for s in ("factory", "old", "cloud")]
     production = [(s, t.name) for s in ("factory", "old") for t in all_tools() if t.toolset == "production"]
-    production = [(s, t) for s, t in production if t not in WRITTEN_DOWN]
+    production = [(s, t) for s, t in production if t not in WRITTEN_DOWN and (s, t) not in NOT_OFFERED]
     return [*runs, *files, *nodes, *insight, *units, *production, ("factory", "read_log")]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from testlab_tools.capabilities import Failure, FailureArchive, Failures
 from testlab_tools.questions import RunQuery
 from testlab_tools.stbtester.models import ResultRow
 from testlab_tools.stbtester.runs import Results, Stretch
+from testlab_tools.together import together
 from testlab_tools.untrusted import capped
 
 _OUTCOMES = ("fail", "error")
@@ -24,7 +24,7 @@ class FailedResults(Results, FailureArchive):
         """Each outcome is asked for by itself: the search grammar is not documented to join terms with "or"."""
         outcomes = [query.outcome] if query.outcome else _OUTCOMES
         asked = [replace(query, outcome=outcome, oldest_first=False) for outcome in outcomes]
-        stretches = await asyncio.gather(*(self.stretch(one, limit) for one in asked))
+        stretches = await together(*(self.stretch(one, limit) for one in asked))
         rows = _newest_first(stretches)
         more = len(rows) > limit or any(stretch.cut for stretch in stretches)
         failures = [self._failure(row) for row in rows[:limit]]

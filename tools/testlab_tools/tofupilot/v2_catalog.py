@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, TypeVar
 
 from testlab_tools.capabilities import DefinitionPage, ProductionCatalog
@@ -12,6 +11,7 @@ from testlab_tools.tofupilot.catalog_models import BatchEntry, BatchWhole, PartE
 from testlab_tools.tofupilot.entries import Entries
 from testlab_tools.tofupilot.models import Named, PageMeta
 from testlab_tools.tofupilot.v2_api import V2Api
+from testlab_tools.together import together
 from testlab_tools.wire import decode
 
 DETAILED = 5
@@ -49,15 +49,13 @@ class V2Catalog(V2Api, ProductionCatalog):
     async def _procedures(self, page: Entries[Named]) -> DefinitionPage:
         after = _after(page.meta)
         if len(page.data) <= DETAILED:
-            return DefinitionPage(list(await asyncio.gather(*(self._procedure(p.id) for p in page.data))), after)
+            return DefinitionPage(list(await together(*(self._procedure(p.id) for p in page.data))), after)
         brief = [Definition(id=self.handle(p.id), name=p.name) for p in page.data]
         return DefinitionPage(brief, after, f"search for {DETAILED} or fewer tells their runs, version and stations.")
 
     async def _procedure(self, uuid: str) -> Definition:
         newest = {"procedure_ids": [uuid], "sort_by": "started_at", "sort_order": "desc", "limit": 1}
-        reply, runs = await asyncio.gather(
-            self.client.get(f"/api/v2/procedures/{segment(uuid)}"), self.run_page(newest)
-        )
+        reply, runs = await together(self.client.get(f"/api/v2/procedures/{segment(uuid)}"), self.run_page(newest))
         whole = decode(self.checked(reply, "procedure"), ProcedureWhole)
         version = runs.data[0].procedure.version if runs.data else None
         return Definition(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from testlab_tools.tofupilot.reasons import Told, failures_of, last_words, told_
 from testlab_tools.tofupilot.v2 import ASKED, V2Runs
 from testlab_tools.tofupilot.v2_body import stamp
 from testlab_tools.tofupilot.v2_entries import FULL_PAGE, Allowance, Listed, Started, V2Entries
+from testlab_tools.together import together
 
 MOST_PAGES = 150
 """Of phases and measurements, for one question."""
@@ -77,7 +77,7 @@ class V2Failures(V2Runs, V2Entries, FailureArchive):
         for row in rows:
             groups[row.procedure.id].append(row)
         left = Allowance(MOST_PAGES)
-        read = await asyncio.gather(*(self._of_procedure(group, params, left) for group in groups.values()))
+        read = await together(*(self._of_procedure(group, params, left) for group in groups.values()))
         told = {run: phases for reading in read for run, phases in reading.told.items()}
         return Reading(told, frozenset[str]().union(*(reading.unread for reading in read)))
 
@@ -87,7 +87,7 @@ class V2Failures(V2Runs, V2Entries, FailureArchive):
         if len(serials) <= MOST_NAMED:
             shared["serial_numbers"] = serials
         outcomes = params["outcomes"]
-        phases, failing = await asyncio.gather(
+        phases, failing = await together(
             self.phases(shared | {"outcomes": ["FAIL", "ERROR"], "run_outcomes": outcomes}, left),
             self.measurements(shared | {"measurement_outcomes": ["FAIL"], "outcomes": outcomes}, left),
         )
@@ -100,7 +100,7 @@ class V2Failures(V2Runs, V2Entries, FailureArchive):
         left = Allowance(MOST_LOG_PAGES)
         ids = [row.id for row in rows]
         chunks = [ids[n : n + MOST_NAMED] for n in range(0, len(ids), MOST_NAMED)]
-        listed = await asyncio.gather(*(self.log_lines(_errors_of(chunk), left) for chunk in chunks))
+        listed = await together(*(self.log_lines(_errors_of(chunk), left) for chunk in chunks))
         words: dict[str, str] = {}
         for chunk, lines in zip(chunks, listed, strict=True):
             words |= dict.fromkeys(chunk, LOG_UNREAD) if lines.cut else last_words(lines.entries)
