@@ -7,6 +7,7 @@ from typing import Any
 from testlab_tools.records import labels
 from testlab_tools.standcloud.filters import dut_info
 from testlab_tools.standcloud.models import TestRunRow
+from testlab_tools.times import iso
 
 _SOURCES = ("dut_info", "test_stand_info", "test_run_artifact")
 
@@ -17,6 +18,9 @@ def tags_of(row: TestRunRow) -> dict[str, str]:
     A name that is taken is written with where it stands: `test_stand_info.revision`.
     """
     extra = {key: value for key, value in (row.model_extra or {}).items() if value is not None}
+    extra.pop("stop_time", None)  # where it stands beside finish_time
+    if row.start_time and row.finish_time and abs((row.finish_time - row.start_time).total_seconds() - row.seconds) > 1:
+        extra["finish_time"] = iso(row.finish_time)
     if row.test_stand_name and row.test_stand_hw_id:
         extra["test_stand_hw_id"] = row.test_stand_hw_id
     tags: dict[str, Any] = {}
