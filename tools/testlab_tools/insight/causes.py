@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from testlab_tools.capabilities import Failure
 from testlab_tools.untrusted import plain
 
-MOST_CHARS = 1_000
+MOST_CHARS = 400
 """How much of a message tells causes apart."""
 
 _UNIT = (
@@ -50,6 +51,7 @@ class Cause(NamedTuple):
     message: str
 
 
+@lru_cache(maxsize=4_096)
 def normalised(message: str) -> str:
     """The message without what changes from run to run.
 

@@ -224,13 +224,17 @@ def _places(facts: Facts) -> str:
     said = f"At {_n(len(stations), 'station')}"
     if len(stations) > 1:
         most = max(_counts(f.run.station for f in facts.failures))
-        said += f", {most} of {len(facts.failures)} at one of them"
+        said += f" ({most} of {len(facts.failures)} failures at one of them)"
     if facts.passes is None:
         return f"{said}."
     at_least = "at least " if facts.oldest_read and facts.oldest_read > facts.since else ""
     said += f", which passed the test {at_least}{_n(len(there), 'time')} meanwhile"
     others = len({run.station for run in elsewhere})
-    return f"{said}; {_n(others, 'other')} passed it {_n(len(elsewhere), 'time')}." if others else f"{said}; no others."
+    return (
+        f"{said}; {_n(others, 'other')} passed it {_n(len(elsewhere), 'time')}."
+        if others
+        else f"{said}; no other passed it."
+    )
 
 
 def _counts(names: Iterable[str]) -> list[int]:

@@ -6,6 +6,9 @@ import re
 
 from testlab_tools.capabilities import Failure
 
+MOST_CHARS = 400
+"""How much of a message is looked at."""
+
 _SILENT = (
     r"(?:(?:is |was |does |did )?not (?:respond|answer|reply|found|connected|reachable)\w*|no (?:response|answer|reply)"
     r"|unreachable|unresponsive|disconnected|offline|lost|time(?:d[ -]?)?out)"
@@ -41,6 +44,7 @@ def fault_in(message: str, errored: bool) -> str:
 
     A broken connection counts only where the run `errored`: a test that asserts on one judges the product.
     """
+    message = message[:MOST_CHARS]
     found = next((words for words, pattern in _FAULTS if pattern.search(message)), "")
     if not found and errored and _CONNECTION.search(message):
         return "a broken connection"
