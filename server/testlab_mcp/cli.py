@@ -42,6 +42,10 @@ def _run(args: argparse.Namespace) -> int:
             from testlab_mcp.doctor import doctor
 
             return doctor(args.config)
+        case "login" | "logout":
+            from testlab_mcp.login import login, logout
+
+            return (login if args.command == "login" else logout)(args.service, args.config)
         case "tools":
             from testlab_mcp.listing import list_tools
 
@@ -69,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="check config, reachability, auth and clock of every service")
     _config(doctor)
+
+    for name, words in (("login", "sign in to a service without a key"), ("logout", "forget such a sign-in")):
+        signing = commands.add_parser(name, help=words)
+        signing.add_argument("service", metavar="SERVICE", help="its name in the config")
+        _config(signing)
 
     tools = commands.add_parser("tools", help="list the tools a config turns on")
     _config(tools)

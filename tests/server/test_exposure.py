@@ -22,7 +22,7 @@ FILES = {"read_log", "get_artifact", "export_runs"}
 NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
 OPERATING = {"reserve_nodes", "extend_reservation", "end_reservation", "press_key", "run_tests", "stop_job"}
 ADMIN = {"interrupt_reservation", "delete_run", "delete_unit"}
-LOGS, UNITS = {"read_log"}, {"get_unit"}
+LOGS, UNITS, INSIGHT = {"read_log"}, {"get_unit"}, {"triage"}
 PRODUCTION = {"create_run", "import_report", "update_unit"}
 CATALOG = {"list_catalog"}
 DELIVERIES = {"list_deliveries", "release_delivery"}
@@ -32,23 +32,23 @@ DELIVERIES = {"list_deliveries", "release_delivery"}
     ("services", "policy", "names"),
     [
         ([], Policy(), set()),
-        ([CLOUD], Policy(), READING | UNITS),
-        ([FACTORY], Policy(), READING | LOGS | UNITS | CATALOG | PRODUCTION),
-        ([FACTORY], Policy("observe"), READING | LOGS | UNITS | CATALOG),
+        ([CLOUD], Policy(), READING | UNITS | INSIGHT),
+        ([FACTORY], Policy(), READING | LOGS | UNITS | CATALOG | PRODUCTION | INSIGHT),
+        ([FACTORY], Policy("observe"), READING | LOGS | UNITS | CATALOG | INSIGHT),
         ([service("tofupilot", api_version="v1")], Policy(), READING | UNITS | PRODUCTION),
-        ([PORTAL], Policy("observe"), READING | FILES | NODES),
-        ([PORTAL], Policy(), READING | FILES | NODES | OPERATING),
+        ([PORTAL], Policy("observe"), READING | FILES | NODES | INSIGHT),
+        ([PORTAL], Policy(), READING | FILES | NODES | OPERATING | INSIGHT),
         ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS) - ADMIN - DELIVERIES),
         ([PORTAL, FACTORY, CLOUD], Policy("admin"), set(TOOLS) - DELIVERIES),
         ([FACTORY], Policy.of("operate", ["deliveries"], [], []), DELIVERIES),
         ([PORTAL], Policy.of("operate", ["runs"], [], []), READING | FILES),
         ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | FILES | {"get_job"}),
         ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING | FILES),
-        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | FILES | NODES | OPERATING),
+        ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | FILES | NODES | OPERATING | INSIGHT),
         (
             [PORTAL],
             Policy.of("operate", ["default"], ["run_tests"], ["run_tests"]),
-            READING | FILES | NODES | OPERATING - {"run_tests"},
+            READING | FILES | NODES | INSIGHT | OPERATING - {"run_tests"},
         ),
     ],
 )

@@ -27,6 +27,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
     "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
     "get_unit": {"serial_number": "SN-1"},
+    "triage": {},
     "list_catalog": {},
     "update_unit": {"serial_number": "SN-1", "sub_units": ["SN-2"]},
     "delete_run": {},
@@ -69,10 +70,11 @@ def cases() -> list[tuple[str, str]]:
     runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases")]
     files = [("portal", t) for t in ("read_log", "get_artifact", "export_runs")]
     nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
+    insight = [(s, "triage") for s in ("portal", "factory", "cloud")]
     units = [(s, "get_unit") for s in ("factory", "old", "cloud")]
     production = [(s, t.name) for s in ("factory", "old") for t in all_tools() if t.toolset == "production"]
     production = [(s, t) for s, t in production if t not in WRITTEN_DOWN and (s, t) not in NOT_OFFERED]
-    return [*runs, *files, *nodes, *units, *production, ("factory", "read_log")]
+    return [*runs, *files, *nodes, *insight, *units, *production, ("factory", "read_log")]
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:

@@ -27,7 +27,8 @@ class Run(Noun):
 
     `test` is what ran (test case, procedure or test plan), `station` where (node, station or stand), `unit` the
     serial number tested, `job_uid` the Stb-tester job, `attempt` which start of this unit, `sample` golden, failing
-    or ignored for units that are not production, `position` where a page can be resumed after this run.
+    or ignored for units that are not production, `position` where a page can be resumed after this run, `revision` the
+    git SHA of a test pack or the version of a procedure; these two are for us alone.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Run(Noun):
     sample: str = ""
     reason: Untrusted = ""
     position: str = Field(default="", exclude=True)
+    revision: str = Field(default="", exclude=True)
 
 
 class Measurement(Noun):

@@ -8,10 +8,13 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from testlab_tools.http import Credentials, Endpoint, Scheme, ServiceClient, Token
+from testlab_tools.signin import Provider, signed_in
+
+_TOKENS = ("token", "token_env", "token_file", "token_command", "token_keyring")
 
 
 class ServiceSettings(BaseModel):
-    """Keys of every service table. `token_env`, `token_file`, `token_command` and `token` exclude each other."""
+    """Keys of every service table. The `token…` keys exclude each other; `token_keyring` is `service/user`."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     example: ClassVar[str] = ""
@@ -22,6 +25,7 @@ class ServiceSettings(BaseModel):
     token_env: str = ""
     token_file: str = ""
     token_command: str = ""
+    token_keyring: str = Field(default="", pattern="^$|^.+/[^/]+$")
     ca_file: str = ""
     timeout_seconds: float = Field(default=15.0, gt=0, le=40)
     max_concurrency: int = Field(default=8, ge=1, le=64)
@@ -38,13 +42,26 @@ class ServiceSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_token(self) -> Any:
-        given = [k for k in ("token", "token_env", "token_file", "token_command") if getattr(self, k)]
+        given = self.token_keys()
         if len(given) > 1:
             raise ValueError(f"has {' and '.join(given)}: give one of them")
         return self
 
+    def token_keys(self) -> list[str]:
+        """The keys that say where the token is: one, or none."""
+        return [key for key in _TOKENS if getattr(self, key)]
+
+    def sign_in(self, service: str) -> Provider | None:
+        """Where users sign in who have no token; None where the service has no such thing, or the table a token."""
+        return None
+
+    def endpoint(self, service: str) -> Endpoint:
+        """Where this table says the service is."""
+        return Endpoint(service, self.url, self.ca_file, self.timeout_seconds, self.max_concurrency)
+
     def client(self, service: str, scheme: Scheme) -> ServiceClient:
         """The HTTP client for this table; nothing is read or opened before the first request."""
-        token = Token(self.token, self.token_env, self.token_file, self.token_command)
-        endpoint = Endpoint(service, self.url, self.ca_file, self.timeout_seconds, self.max_concurrency)
-        return ServiceClient(endpoint, Credentials(service, scheme, token))
+        token = Token(self.token, self.token_env, self.token_file, self.token_command, self.token_keyring)
+        provider = self.sign_in(service)
+        source = signed_in(provider) if provider else None
+        return ServiceClient(self.endpoint(service), Credentials(service, scheme, token, source))

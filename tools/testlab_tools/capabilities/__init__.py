@@ -22,10 +22,12 @@ from testlab_tools.capabilities.nodes import (
 from testlab_tools.capabilities.production import (
     AttachmentSink,
     DefinitionPage,
+    PlanState,
     ProductionCatalog,
     ReportImporter,
     RunSink,
     UnitRegistry,
+    UnitState,
 )
 from testlab_tools.capabilities.runs import (
     DETAILED_FAILURES,
@@ -62,6 +64,7 @@ __all__ = [
     "KeptFile",
     "LogKeeper",
     "NodeFarm",
+    "PlanState",
     "ProductionCatalog",
     "RemoteControl",
     "ReportImporter",
@@ -75,4 +78,5 @@ __all__ = [
     "TestPack",
     "UnitArchive",
     "UnitRegistry",
+    "UnitState",
 ]

@@ -169,6 +169,7 @@ class Results(Portal, RunArchive):
             job_uid=self.handle(row.job_uid),
             reason=row.failure_reason or "",
             position=f"{row.start_time.isoformat()} {row.result_id}",
+            revision=row.test_pack_sha,
         )
 
     def _failed(self, row: ResultRow) -> FailedRun:

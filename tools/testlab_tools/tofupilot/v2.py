@@ -166,4 +166,5 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             part=row.unit.part.number if row.unit.part else "",
             sample=row.unit.sample or "",
             position=position,
+            revision=row.procedure.version.tag if row.procedure.version else "",
         )
