@@ -128,16 +128,6 @@ class Unit(Noun):
     note: str = ""
 
 
-class UnitHistory(Noun):
-    """A unit as each service that keeps units knows it, and its runs over all services, newest first."""
-
-    units: list[Unit]
-    runs: list[Run]
-    services: list[ServiceShare]
-    note: str = ""
-    next: str = ""
-
-
 class Deleted(Noun):
     """What is gone for good: a run by its handle, a unit by its serial number; `runs` counts what went with a unit."""
 
