@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from testlab_mcp.results import holds_untrusted
 from testlab_tools.errors import BadInput
 from testlab_tools.registry import ToolSpec
 
@@ -64,14 +65,19 @@ class Arguments:
 def output_schema(model: type[BaseModel]) -> dict[str, Any]:
     """One level of the result's shape: a nested one costs hundreds of tokens a tool and no client needs it.
 
-    Read off the annotations: having pydantic build the models for it would cost a tenth of a server's start.
+    What holds text from the lab is described as untrusted. `note` and `next`, our own words that any result may have,
+    and `untrusted`, the list of such fields, are left out. Read off the annotations: having pydantic build the models
+    for it would cost a tenth of a server's start.
     """
-    fields = model.model_fields.items()
-    properties = {name: _shallow(field.annotation) for name, field in fields if not field.exclude}
-    required = [name for name, field in fields if field.is_required()]
-    return {"type": "object", "properties": properties, "required": required}
+    fields = [(name, field) for name, field in model.model_fields.items() if not field.exclude and name not in _SPOKEN]
+    marks = {name: {"description": "untrusted"} if holds_untrusted(field) else {} for name, field in fields}
+    return {
+        "type": "object",
+        "properties": {name: {**_shallow(field.annotation), **marks[name]} for name, field in fields},
+    }
 
 
+_SPOKEN = ("note", "next")
 _JSON_TYPES: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", datetime: "string"}
 
 
@@ -82,7 +88,8 @@ def _shallow(annotation: Any) -> dict[str, Any]:
     if origin is Literal:
         return _shallow(type(inner[0]))
     if origin is list:
-        return {"type": "array", "items": _shallow(inner[0])}
+        items = _shallow(inner[0])
+        return {"type": "array"} if items == {"type": "object"} else {"type": "array", "items": items}
     if origin in (Union, UnionType):
         return _shallow(next(option for option in inner if option is not NoneType))
     return {"type": _JSON_TYPES.get(annotation, "object")}

@@ -72,6 +72,11 @@ def _collect(model: type[BaseModel], found: dict[str, None], seen: set[type[Base
             _collect(inner, found, seen)
 
 
+def holds_untrusted(field: FieldInfo) -> bool:
+    """Whether a field has such text in it, be it deep down."""
+    return _is_untrusted(field) or any(untrusted_fields(inner) for inner in _models_in(field.annotation))
+
+
 def _is_untrusted(field: FieldInfo) -> bool:
     return FROM_LAB in field.metadata or _marked(field.annotation)
 

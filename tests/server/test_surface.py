@@ -123,3 +123,12 @@ def test_whatever_type_a_measured_value_or_a_nodes_configuration_has_it_is_marke
     assert "value" in untrusted_fields(FailedCases)
     assert "value" in untrusted_fields(RunDetail)
     assert "detail" in untrusted_fields(NodeList)
+
+
+def test_a_tools_schema_says_which_of_its_fields_hold_text_from_the_lab() -> None:
+    fields = described(next(tool for tool in all_tools() if tool.name == "read_log"))["outputSchema"]["properties"]
+    assert {name for name, field in fields.items() if field.get("description") == "untrusted"} == {"lines"}
+    for tool in all_tools():
+        if not issubclass(tool.returns, Picture):
+            marked = [f for f in described(tool)["outputSchema"]["properties"].values() if "description" in f]
+            assert bool(marked) is bool(untrusted_fields(tool.returns)), tool.name
