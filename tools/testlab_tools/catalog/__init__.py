@@ -5,6 +5,7 @@ from __future__ import annotations
 from testlab_tools.catalog import (
     deliveries,
     exports,
+    failures,
     files,
     jobs,
     nodes,
@@ -28,6 +29,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         files.get_artifact,
         exports.export_runs,
         units.get_unit,
+        failures.explain_failure,
         nodes.list_nodes,
         nodes.grab_screenshot,
         reservations.reserve_nodes,

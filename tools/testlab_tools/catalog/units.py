@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import UnitArchive, UnitRegistry
-from testlab_tools.catalog.arguments import Service
 from testlab_tools.errors import BadInput
 from testlab_tools.models import Deleted, Unit
 from testlab_tools.passport.nouns import Passport
@@ -20,10 +19,9 @@ SerialNumber = Annotated[str, Field(min_length=1)]
 
 @tool(toolset="units", access="observe", needs=UnitArchive, hints=LOOK)
 async def get_unit(
-    call: Call, serial_number: SerialNumber, service: Service = "", limit: Annotated[int, Field(ge=1, le=200)] = 20
+    call: Call, serial_number: SerialNumber, service: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 20
 ) -> Passport:
-    """Get a unit's passport: ship or not and why, gaps beside others of its part, open failures, procedures, runs of
-    it and its sub-units over all services.
+    """Get a unit's passport: ship or not and why, gaps, open failures, procedures, runs, sub-units, over all services.
 
     explain_failure tells why a run failed.
     """

@@ -7,20 +7,19 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from testlab_tools.capabilities import Service
-from testlab_tools.errors import BadInput, LabError, NotFound, ServiceDown, Unsupported
+from testlab_tools.errors import BadInput, LabError, NotFound, ServiceDown
 
 T = TypeVar("T")
 MOST_SECONDS = 40.0
 
 
 class Asking:
-    """One call's questions. `failed` holds why a service is not asked any more, `unable` what some cannot do."""
+    """One call's questions. `failed` holds why a service is not asked any more."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._until = asyncio.get_running_loop().time() + seconds
         self._seconds = seconds
         self.failed: dict[str, LabError] = {}
-        self.unable: set[str] = set()
 
     async def answer(self, service: Service, question: Awaitable[T]) -> T | None:
         """The answer; None when there is no such thing, or the service failed, which `failed` then tells."""
@@ -29,8 +28,6 @@ class Asking:
                 return await question
         except NotFound:
             return None
-        except Unsupported:
-            self.unable.add(service.name)
         except LabError as error:
             self.failed.setdefault(service.name, error)
         except TimeoutError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from testlab_tools.capabilities import Runs, UnitArchive, UnitRegistry
+from testlab_tools.errors import Unsupported
 from testlab_tools.models import Run, Unit
 from testlab_tools.passport.asking import Asking
 from testlab_tools.passport.doubles import once
@@ -99,10 +100,11 @@ class Collector:
         return others
 
     async def _stretch(self, archive: UnitArchive, part: str, began: datetime) -> Stretch | None:
-        """A part's runs on both sides of a moment; None when the service does not tell."""
-        earlier = archive.list_runs(RunQuery(part=part, until=began), SIDE)
-        later = archive.list_runs(RunQuery(part=part, since=began, oldest_first=True), SIDE)
-        before, after = await asyncio.gather(*(self._asking.answer(archive, q) for q in (earlier, later)))
+        """A part's runs on both sides of a moment; None when the service cannot tell."""
+        sides = (RunQuery(part=part, until=began), RunQuery(part=part, since=began, oldest_first=True))
+        before, after = await asyncio.gather(
+            *(self._asking.answer(archive, _if_able(archive.list_runs(side, SIDE))) for side in sides)
+        )
         if before is None or after is None:
             return None
         both = {run.run_id: run for run in (*before.runs, *after.runs)}
@@ -111,3 +113,10 @@ class Collector:
             before.runs[-1].started_at if before.more and before.runs else None,
             after.runs[-1].started_at if after.more and after.runs else None,
         )
+
+
+async def _if_able(question: Awaitable[Runs]) -> Runs | None:
+    try:
+        return await question
+    except Unsupported:
+        return None

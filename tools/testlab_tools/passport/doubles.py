@@ -22,12 +22,13 @@ def once(runs: Iterable[Run], services: Sequence[str]) -> list[Run]:
 
     The same are runs of one unit that began together and ended alike, with the same test, or as long.
     """
+    by_service: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_service[service_of(run)].append(run)
     kept: dict[str, list[Run]] = defaultdict(list)
     for service in services:
         before = {unit: list(found) for unit, found in kept.items()}
-        for run in runs:
-            if service_of(run) != service:
-                continue
+        for run in by_service[service]:
             unit = run.unit.casefold()
             known = before.get(unit, [])
             twin = next((other for other in known if _same(run, other)), None)

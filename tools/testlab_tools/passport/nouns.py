@@ -51,6 +51,6 @@ class Passport(Noun):
     findings: list[Finding] = []
     procedures: list[Procedure] = []
     units: list[Unit] = []
-    runs: list[Run]
-    services: list[ServiceShare]
+    runs: list[Run] = []
+    services: list[ServiceShare] = []
     note: str = ""

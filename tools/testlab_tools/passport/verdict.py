@@ -11,16 +11,28 @@ from testlab_tools.passport.others import Others
 from testlab_tools.passport.story import Story, Told
 
 _SAMPLES = ("golden", "failing", "ignored")
+_AGAINST: dict[str, tuple[str, str]] = {
+    "open failure": (
+        "The last outcome of a procedure is not pass",
+        "The last outcome of {} procedures is not pass",
+    ),
+    "gap": (
+        "A procedure that others of its part passed is missing",
+        "{} procedures that others of its part passed are missing",
+    ),
+    "out of order": ("A procedure was begun out of order", "{} procedures were begun out of order"),
+}
 
 
 def findings_of(told: Told) -> list[Finding]:
-    """What speaks against the unit, then against its sub-units."""
+    """What speaks against the unit, then against its sub-units. A sample goes its own way, beside the line."""
     found: list[Finding] = []
     for story in told.stories:
         own, others = story.history, told.beside(story)
         name = "" if story is told.unit else story.serial
-        found += open_failures(own, name) + gaps(own, others, name, story.cut)
-        found += out_of_order(own, others, name, story.cut)
+        found += open_failures(own, name)
+        if not story.sample:
+            found += gaps(own, others, name, story.cut) + out_of_order(own, others, name, story.cut)
     return found
 
 
@@ -30,27 +42,22 @@ def reasons_against(told: Told, findings: Sequence[Finding]) -> list[str]:
     reasons += _unknown(told)
     if not told.unit.runs and not told.silent:
         reasons.append("No service has a run of it.")
-    for kind, one, several in (
-        ("open failure", "The last outcome of a procedure is not pass", "The last outcome of {} procedures is not pass"),
-        ("gap", "A procedure that others of its part passed is missing", "{} procedures that others passed are missing"),
-        ("out of order", "A procedure was begun out of order", "{} procedures were begun out of order"),
-    ):
-        for whose, where in ((False, ""), (True, ", in a sub-unit")):
-            these = [f for f in findings if f.kind == kind and bool(f.unit) == whose]
+    for kind, (one, several) in _AGAINST.items():
+        for inside in (False, True):
+            these = [f for f in findings if f.kind == kind and bool(f.unit) is inside]
             if these:
                 said = one if len(these) == 1 else several.format(len(these))
-                reasons.append(f"{said}{where} ({these[0].evidence}).")
+                reasons.append(f"{said}{', in a sub-unit' if inside else ''} ({these[0].evidence}).")
     return reasons
 
 
 def reason_for(told: Told) -> str:
     """Why to ship."""
-    count, others = len(told.unit.history), told.beside(told.unit)
-    parts = len(told.sub_units)
-    inside = f"; {parts} sub-unit{'s have' if parts > 1 else ' has'} no open failure" if parts else ""
+    count, others, parts = len(told.unit.history), len(told.beside(told.unit).histories), len(told.sub_units)
+    inside = f" Its {parts} sub-unit{'s have' if parts > 1 else ' has'} no open failure." if parts else ""
     return (
-        f"Its {count} procedures passed last, none that {len(others.histories)} other units of the part went through is "
-        f"missing, and the order is theirs{inside}."
+        f"{'Its procedure' if count == 1 else f'All its {count} procedures'} passed last; beside {others} other units "
+        f"of the part none is missing, nor out of order.{inside}"
     )
 
 
@@ -77,7 +84,7 @@ def _unknown(told: Told) -> list[str]:
         reasons.append("It has more sub-units than were looked at.")
     if nameless := sorted({key.service for story in told.stories for key in story.history if not key.test}):
         reasons.append(f"{', '.join(nameless)} does not name all procedures, so that they cannot be told apart.")
-    if told.unit.runs:
+    if told.unit.runs and not told.unit.sample:
         reasons += _uncompared(told.unit, told.beside(told.unit))
     return reasons
 
@@ -90,5 +97,6 @@ def _uncompared(story: Story, others: Others) -> list[str]:
         return ["Its part is not known, so there are no others to compare with: what is missing cannot be told."]
     if not others.enough:
         count = len(others.histories)
-        return [f"Only {count} other units of its part to compare with: what is missing cannot be told."]
+        few = f"Only {count}" if count else "No"
+        return [f"{few} other units of its part to compare with: what is missing cannot be told."]
     return []

@@ -1,0 +1,1 @@
+"""What no service tells by itself: answers put together from many."""
