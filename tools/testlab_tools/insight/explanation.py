@@ -105,23 +105,20 @@ def _written(found: Found, scale: float) -> Explanation:
     )
 
 
-_SAID: dict[str, Any] = {"unit": "", "part": "", "sample": "", "reason": ""}
-"""What the explained run itself says of its unit."""
+_TEXTS = ("test", "station", "unit", "part", "sample")
 
 
 def _brief(run: Run, scale: float) -> dict[str, Any]:
     """A run's fields, its texts not long; the reason stands with the cases."""
-    fields: dict[str, Any] = run.model_dump(include=set(Run.model_fields) - {"reason", "position"})
-    for name in ("test", "station", "unit", "part", "sample"):
-        fields[name] = _short(fields[name], round(120 * max(scale, 0.3)))
-    return fields
+    kept = {name: getattr(run, name) for name in Run.model_fields if name not in ("reason", "position")}
+    return {**kept, **{name: _short(kept[name], round(120 * max(scale, 0.3))) for name in _TEXTS}}
 
 
 def _past(past: Past | None, scale: float) -> Past | None:
     if past is None:
         return None
     shown = past.runs[: max(1, round(5 * scale))]
-    runs = [run.model_copy(update=_brief(run, scale) | _SAID) for run in shown]
+    runs = [Run.model_validate({**_brief(run, scale), "unit": "", "part": "", "sample": ""}) for run in shown]
     return past.model_copy(update={"runs": runs})
 
 
