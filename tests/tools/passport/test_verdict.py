@@ -55,7 +55,7 @@ def test_nothing_speaks_against_a_unit_that_passed_what_others_passed_in_their_o
         (told(Story("SN", runs("SN", "EOL FVT"))), ["A procedure was begun out of order (9 of 9 other"]),
         (
             told(Story("SN", runs("SN", "FVT EOL", sample="golden"))),
-            ["It is not a production unit, but a golden sample"],
+            ["It is not a production unit (sample: golden)"],
         ),
         (
             told(Story("SN", runs("SN", "FVT"), [Unit(service="f", serial_number="SN", sample="ignored")])),

@@ -58,7 +58,8 @@ class Collector:
         seen, found, rank = {unit.serial.casefold()}, list[Story](), [unit]
         while rank:
             inside = [name for story in rank for record in story.records for name in record.sub_units]
-            fresh = list({name.casefold(): name for name in inside if name.casefold() not in seen}.values())
+            spelled = {name.casefold(): name for name in reversed(inside) if name.casefold() not in seen}
+            fresh = list(reversed(spelled.values()))
             room = MOST_UNITS - 1 - len(found)
             rank = list(await asyncio.gather(*(self.story(name) for name in fresh[:room])))
             seen |= {name.casefold() for name in fresh}

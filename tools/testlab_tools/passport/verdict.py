@@ -65,9 +65,8 @@ def _no_production_unit(told: Told) -> list[str]:
     reasons: list[str] = []
     for story in told.stories:
         if story.sample:
-            what = f"{story.sample} sample" if story.sample in _SAMPLES else "sample"
-            whose = "It" if story is told.unit else "A sub-unit"
-            reasons.append(f"{whose} is not a production unit, but a {what}.")
+            which = f" (sample: {story.sample})" if story.sample in _SAMPLES else ""
+            reasons.append(f"{'It' if story is told.unit else 'A sub-unit'} is not a production unit{which}.")
     return list(dict.fromkeys(reasons))
 
 
