@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from testlab_tools.times import Minute, Moment
-from testlab_tools.untrusted import Untrusted, UntrustedData
+from testlab_tools.untrusted import Untrusted, UntrustedData, UntrustedEnd
 
 Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
 NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
@@ -65,7 +65,7 @@ class Case(Noun):
     attempts: int = 1
     reason: Untrusted = ""
     measurements: list[Measurement] = []
-    traceback: Untrusted = ""
+    traceback: UntrustedEnd = ""
 
 
 class FailedRun(Run):

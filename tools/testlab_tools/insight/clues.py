@@ -23,12 +23,11 @@ class Clues:
         self._seen = 0
 
     def see(self, lines: list[str]) -> None:
-        for number, line in enumerate(lines, self._seen + 1):
-            kept = line[: 2 * LINE_CHARS]
-            for window in self._windows:
-                window.see(number, line, kept)
-            self._end.append((number, kept))
+        folded = "\n".join(lines).casefold()
+        for window in self._windows:
+            window.see(lines, folded, self._seen + 1)
         self._seen += len(lines)
+        self._end.extend(_numbered(lines[-(BEFORE + AFTER + 1) :], self._seen))
 
     @property
     def found(self) -> bool:
@@ -62,12 +61,22 @@ class _Window:
         self.lines: list[tuple[int, str]] = []
         self.at = 0
 
-    def see(self, number: int, line: str, kept: str) -> None:
-        if self._text in line.casefold():
-            self.lines, self.at = [*self._before, (number, kept)], number
-        elif self.at and number <= self.at + AFTER:
-            self.lines.append((number, kept))
-        self._before.append((number, kept))
+    def see(self, lines: list[str], folded: str, first: int) -> None:
+        """`folded` is all of `lines` in lower case, `first` the number of the first of them."""
+        if self._text not in folded and not (self.at and first <= self.at + AFTER):
+            self._before.extend(_numbered(lines[-BEFORE:], first + len(lines) - 1))
+            return
+        for number, line in enumerate(lines, first):
+            kept = line[: 2 * LINE_CHARS]
+            if self._text in line.casefold():
+                self.lines, self.at = [*self._before, (number, kept)], number
+            elif self.at and number <= self.at + AFTER:
+                self.lines.append((number, kept))
+            self._before.append((number, kept))
+
+
+def _numbered(lines: Sequence[str], last: int) -> list[tuple[int, str]]:
+    return [(number, line[: 2 * LINE_CHARS]) for number, line in enumerate(lines, last - len(lines) + 1)]
 
 
 def texts_of(reasons: Sequence[str], names: Sequence[str]) -> list[str]:

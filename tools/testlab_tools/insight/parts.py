@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TypeVar
 
-from testlab_tools.capabilities import Image, LogKeeper, NodeFarm, RunArchive
-from testlab_tools.errors import LabError
+from testlab_tools.capabilities import Download, Image, LogKeeper, NodeFarm, RunArchive
+from testlab_tools.errors import LabError, ServiceDown
 from testlab_tools.insight.clues import Clues, texts_of
 from testlab_tools.insight.elsewhere import same_failure
 from testlab_tools.insight.explanation import Found, Missing, Part
@@ -21,8 +22,8 @@ T = TypeVar("T")
 PART_SECONDS = 20.0
 """What one part may take: the call gives its answer well below 45 s."""
 
-LOG_SECONDS = 10.0
-"""How long a log is read."""
+LOG_SECONDS = 8.0
+"""How long a log is waited for, and then read."""
 
 
 class Investigation:
@@ -75,13 +76,22 @@ class Investigation:
         failed = await asyncio.shield(cases)
         reasons = [case.reason for case in failed] + [case.traceback.rstrip().rpartition("\n")[2] for case in failed]
         clues = Clues(texts_of(reasons, [case.case for case in failed]))
-        async with self._archive.open_log(self._native, "UTC") as log:
+        async with AsyncExitStack() as stack:
+            log = await self._opened(stack, self._archive.open_log(self._native, "UTC"))
             reading = await read_log(log.chunks, clues, LOG_SECONDS)
         self.found.log = clues
         if not reading.whole:
             self.found.notes.append(f"The log was read for {LOG_SECONDS:.0f} s, up to line {reading.lines}.")
         if reading.lines and not clues.found:
             self.found.notes.append("The log does not repeat the reason: these are its last lines.")
+
+    async def _opened(self, stack: AsyncExitStack, log: AbstractAsyncContextManager[Download]) -> Download:
+        try:
+            async with asyncio.timeout(LOG_SECONDS):
+                return await stack.enter_async_context(log)
+        except TimeoutError:
+            what = f"The log did not begin to come within {LOG_SECONDS:.0f} s"
+            raise ServiceDown(self._archive.name, what, "", "read_log waits longer.") from None
 
     async def _past(self) -> None:
         self.found.past, silent = await past_of(self._units, self._archive, self.found.run)

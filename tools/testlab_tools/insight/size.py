@@ -29,4 +29,4 @@ def _weight(found: re.Match[str]) -> float:
         case "other":
             return 0.7 * len(piece.encode("utf-8", "replace"))
         case _:
-            return 0.55
+            return 0.62
