@@ -13,7 +13,7 @@ from testlab_mcp.results import result_of
 from testlab_tools.insight.clues import Clues
 from testlab_tools.insight.explanation import Found, Missing, fitted
 from testlab_tools.insight.past import Past, told
-from testlab_tools.insight.size import tokens
+from testlab_tools.insight.tokens import tokens
 from testlab_tools.models import Case, Measurement, Run
 from testlab_tools.records import KnownRun
 

@@ -1,1 +1,1 @@
-"""What no service tells by itself: answers put together from many."""
+"""What no single service can say: answers put together from all of them, with the evidence beside each."""

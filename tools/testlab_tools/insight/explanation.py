@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 from testlab_tools.insight.clues import Clues
 from testlab_tools.insight.elsewhere import Elsewhere
 from testlab_tools.insight.past import Past
-from testlab_tools.insight.size import tokens
+from testlab_tools.insight.tokens import tokens
 from testlab_tools.models import Case, Measurement, Noun, Run
 from testlab_tools.records import Excerpt, KnownRun
 from testlab_tools.untrusted import Untrusted, capped, plain
