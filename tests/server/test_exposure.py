@@ -17,7 +17,8 @@ def service(kind: str, **keys: str):
 
 
 PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("standcloud")
-READING = {"list_runs", "get_run", "get_failed_cases"}
+RUNS = {"list_runs", "get_run", "get_failed_cases"}
+READING = RUNS | {"explain_failure"}
 FILES = {"read_log", "get_artifact", "export_runs"}
 NODES = {"list_nodes", "grab_screenshot", "get_job", "list_test_cases"}
 OPERATING = {"reserve_nodes", "extend_reservation", "end_reservation", "press_key", "run_tests", "stop_job"}
@@ -41,9 +42,9 @@ DELIVERIES = {"list_deliveries", "release_delivery"}
         ([PORTAL, FACTORY, CLOUD], Policy(), set(TOOLS) - ADMIN - DELIVERIES),
         ([PORTAL, FACTORY, CLOUD], Policy("admin"), set(TOOLS) - DELIVERIES),
         ([FACTORY], Policy.of("operate", ["deliveries"], [], []), DELIVERIES),
-        ([PORTAL], Policy.of("operate", ["runs"], [], []), READING | FILES),
-        ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), READING | FILES | {"get_job"}),
-        ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), READING | FILES),
+        ([PORTAL], Policy.of("operate", ["runs"], [], []), RUNS | FILES),
+        ([PORTAL], Policy.of("operate", ["runs"], ["get_job"], []), RUNS | FILES | {"get_job"}),
+        ([PORTAL], Policy.of("observe", ["runs"], ["run_tests"], []), RUNS | FILES),
         ([PORTAL], Policy.of("operate", ["all"], [], ["run_tests"]), READING | FILES | NODES | OPERATING | INSIGHT),
         (
             [PORTAL],

@@ -12,6 +12,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "list_runs": {},
     "get_failed_cases": {"run_id": "{service}:/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
     "get_run": {},
+    "explain_failure": {},
     "read_log": {"run_id": "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
     "get_artifact": {"run_id": "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00", "name": "video.mp4"},
     "export_runs": {"save_to": "runs.xml", "format": "junit"},
@@ -57,7 +58,9 @@ RUN_IDS = {"factory": UUID, "old": "SN-1/1", "cloud": UUID}
 
 def arguments_of(service: str, tool: str) -> dict[str, Any]:
     arguments = dict(ARGUMENTS[tool])
-    if tool in ("get_run", "get_failed_cases", "delete_run") or (service in RUN_IDS and "run_id" in arguments):
+    if tool in ("get_run", "get_failed_cases", "explain_failure", "delete_run") or (
+        service in RUN_IDS and "run_id" in arguments
+    ):
         arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
     if (service, tool) == ("old", "list_runs"):
         arguments["unit"] = "SN-1"
@@ -67,7 +70,7 @@ def arguments_of(service: str, tool: str) -> dict[str, Any]:
 
 
 def cases() -> list[tuple[str, str]]:
-    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases")]
+    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases", "explain_failure")]
     files = [("portal", t) for t in ("read_log", "get_artifact", "export_runs")]
     nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
     insight = [(s, "triage") for s in ("portal", "factory", "cloud")]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from testlab_tools.times import Minute, Moment
-from testlab_tools.untrusted import Untrusted, UntrustedData
+from testlab_tools.untrusted import Untrusted, UntrustedData, UntrustedEnd
 
 Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
 NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
@@ -67,7 +67,7 @@ class Case(Noun):
     attempts: int = 1
     reason: Untrusted = ""
     measurements: list[Measurement] = []
-    traceback: Untrusted = ""
+    traceback: UntrustedEnd = ""
 
 
 class FailedRun(Run):
@@ -128,16 +128,6 @@ class Unit(Noun):
     parent: Untrusted = ""
     sub_units: list[Untrusted] = []
     note: str = ""
-
-
-class UnitHistory(Noun):
-    """A unit as each service that keeps units knows it, and its runs over all services, newest first."""
-
-    units: list[Unit]
-    runs: list[Run]
-    services: list[ServiceShare]
-    note: str = ""
-    next: str = ""
 
 
 class Deleted(Noun):
