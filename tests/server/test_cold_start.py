@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-UNUSED = {"PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"}
+UNUSED = {
+    *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
+    *("keyring", "testlab_tools.signin.session", "testlab_tools.signin.device"),
+}
 """Screens, the simulated lab, token counts, exports and the like: imported by the call that needs them."""
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from testlab_tools.http import Credentials, Endpoint, Scheme, ServiceClient, Token
-from testlab_tools.signin import Provider, signed_in
+from testlab_tools.http import Credentials, Endpoint, Scheme, ServiceClient, Source, Token
+from testlab_tools.signin import Provider
 
 _TOKENS = ("token", "token_env", "token_file", "token_command", "token_keyring")
 
@@ -63,5 +63,13 @@ class ServiceSettings(BaseModel):
         """The HTTP client for this table; nothing is read or opened before the first request."""
         token = Token(self.token, self.token_env, self.token_file, self.token_command, self.token_keyring)
         provider = self.sign_in(service)
-        source = signed_in(provider) if provider else None
-        return ServiceClient(self.endpoint(service), Credentials(service, scheme, token, source))
+        credentials = Credentials(service, scheme, token, _signed_in(provider) if provider else None)
+        return ServiceClient(self.endpoint(service), credentials)
+
+
+def _signed_in(provider: Provider) -> Source:
+    """The sign-in of whoever runs this process; most configs have none, and need not import it."""
+    from testlab_tools.signin.session import SignedIn
+    from testlab_tools.signin.store import TokenStore
+
+    return SignedIn(provider, TokenStore(provider))

@@ -139,7 +139,7 @@ def test_a_token_file_that_others_can_read_or_change_is_refused(mode: int, tmp_p
     path.write_text(SECRET, encoding="utf-8")
     path.chmod(mode)
 
-    with pytest.raises(ConfigError, match=r"token_file is not used\. Other users .* chmod 600"):
+    with pytest.raises(ConfigError, match=r"token_file is not used\. Other users .*chmod 600"):
         header(Token(file=str(path)))
     path.chmod(0o600)
     assert header(Token(file=str(path))) == f"Bearer {SECRET}"

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from testlab_tools.http.endpoint import Endpoint
-from testlab_tools.signin import Provider, SignedIn
+from testlab_tools.signin import Provider
+from testlab_tools.signin.session import SignedIn
 from testlab_tools.signin.store import TokenStore
 from testlab_tools.signin.tokens import Tokens
 

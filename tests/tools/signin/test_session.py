@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
 from testlab_tools.http import Credentials, Endpoint, RetryPolicy, ServiceClient, Token
-from testlab_tools.signin import Provider, SignedIn
+from testlab_tools.signin import Provider
+from testlab_tools.signin.session import SignedIn
 from testlab_tools.signin.store import TokenStore
 from testlab_tools.signin.tokens import Tokens
 
@@ -243,7 +244,8 @@ RENEWING = """
 import asyncio, sys
 from pathlib import Path
 from testlab_tools.http.endpoint import Endpoint
-from testlab_tools.signin import Provider, SignedIn
+from testlab_tools.signin import Provider
+from testlab_tools.signin.session import SignedIn
 from testlab_tools.signin.store import TokenStore
 sys.modules["keyring"] = None
 provider = Provider(Endpoint("cloud", sys.argv[1]), "/device", "/token", "a-client", "offline_access read",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from testlab_tools.capabilities import Runs
-from testlab_tools.errors import BadReply, ServiceDown
+from testlab_tools.errors import BadInput, BadReply, ServiceDown
 from testlab_tools.questions import RunQuery
 from testlab_tools.standcloud.adapter import StandCloud
 
@@ -126,6 +126,17 @@ async def test_rows_that_move_up_while_they_are_read_are_not_lost(
     units = [run.unit for run in page.runs]
     assert "limit" not in server.asked[-1]
     assert units == serials(range(1, len(server.rows) + 1))
+
+
+async def test_starts_in_epoch_seconds_are_in_order_too(stand_cloud: Any, server_of: Any, row_of: Any) -> None:
+    rows = [row_of(n, start_time=int((START + timedelta(minutes=n)).timestamp())) for n in range(150)]
+    random.Random(7).shuffle(rows)
+    assert await all_pages(stand_cloud(server_of(rows)), RunQuery(), 40) == serials(range(149, -1, -1))
+
+
+async def test_a_cursor_of_another_version_is_refused(stand_cloud: Any, server_of: Any) -> None:
+    with pytest.raises(BadInput, match="Leave it out to start again"):
+        await stand_cloud(server_of(3)).list_runs(RunQuery(), 20, "2026-11-20T00:00:00+00:00 id")
 
 
 async def test_a_single_object_is_a_list_of_one(origin: Any, stand_cloud: Any, row_of: Any) -> None:

@@ -4,6 +4,5 @@ A service's adapter says where its endpoints are; nothing here knows any service
 """
 
 from testlab_tools.signin.provider import Provider
-from testlab_tools.signin.session import SignedIn, signed_in
 
-__all__ = ["Provider", "SignedIn", "signed_in"]
+__all__ = ["Provider"]

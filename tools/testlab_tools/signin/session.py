@@ -114,8 +114,3 @@ class SignedIn:
 
     def _good(self, tokens: Tokens, refused: SecretStr | None) -> bool:
         return tokens.fresh(self._clock()) and tokens.access_token != refused
-
-
-def signed_in(provider: Provider) -> SignedIn:
-    """The sign-in of whoever runs this process."""
-    return SignedIn(provider, TokenStore(provider))

@@ -62,7 +62,7 @@ class StandCloudApi(Service):
 
     async def in_time(self, reading: Coroutine[Any, Any, None]) -> None:
         """Read a list, however many pages it has, within what one call may take."""
-        most = max(LIST_SECONDS, self.client.endpoint.timeout_seconds)
+        most = max(LIST_SECONDS, self.client.endpoint.timeout_seconds + 1)
         try:
             async with asyncio.timeout(most):
                 await reading

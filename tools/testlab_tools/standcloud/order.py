@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from testlab_tools.errors import BadInput
 from testlab_tools.questions import RunQuery
 from testlab_tools.standcloud.pages import Listing, Row
 
@@ -23,10 +24,14 @@ class Mark(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> Mark | None:
+        """None for no mark. Raises BadInput when it was written by another version."""
         if not text:
             return None
-        moment, run_id, offset = text.split(" ")
-        return cls(datetime.fromisoformat(moment), run_id, int(offset))
+        try:
+            moment, run_id, offset = text.split(" ")
+            return cls(datetime.fromisoformat(moment), run_id, int(offset))
+        except ValueError:
+            raise BadInput("The cursor is not one this tool gave", "", "Leave it out to start again.") from None
 
     def __str__(self) -> str:
         return f"{self.moment.isoformat()} {self.run_id} {self.offset}"

@@ -145,6 +145,8 @@ def started(body: Body) -> datetime:
     """When a row's run began, else when it ended; the earliest moment there is where it does not say."""
     try:
         told = body.get("start_time") or body.get("finish_time") or body.get("stop_time")
+        if isinstance(told, int | float):
+            return datetime.fromtimestamp(told, UTC)
         return utc(datetime.fromisoformat(str(told)))
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         return EARLIEST
