@@ -21,6 +21,7 @@ from testlab_tools.capabilities.nodes import (
 )
 from testlab_tools.capabilities.production import (
     AttachmentSink,
+    Importing,
     ReportImporter,
     RunSink,
     UnitRegistry,
@@ -54,6 +55,7 @@ __all__ = [
     "Failures",
     "Health",
     "Image",
+    "Importing",
     "JobOwner",
     "JobRunner",
     "KeptFile",
