@@ -160,6 +160,26 @@ class Plant:
                 return sorted(found)
             params["cursor"] = page["meta"]["next_cursor"]
 
+    def runs(self, serial: str) -> list[dict[str, Any]]:
+        """The runs of a unit, whole."""
+        page = self._client.get(f"{self.url}/api/v2/runs", params={"serial_numbers": serial, "limit": 100}).json()
+        return [self._client.get(f"{self.url}/api/v2/runs/{run['id']}").json() for run in page["data"]]
+
+    def files(self, serial: str) -> list[tuple[str, int]]:
+        """Name and size of every file kept with the unit's only run."""
+        (run,) = self.runs(serial)
+        return sorted((file["name"], file["size"]) for file in run["attachments"])
+
+    def delete(self, serial: str) -> None:
+        """Delete the runs of a unit."""
+        ids = [run["id"] for run in self.runs(serial)]
+        self._client.delete(f"{self.url}/api/v2/runs", params={"ids": ids}).raise_for_status()
+
+    def struck(self) -> int:
+        """How often the faults that are set have struck."""
+        faults = self._client.get(f"{self.url.rpartition('/')[0]}/_sim/faults").json()
+        return sum(fault["struck"] for fault in faults)
+
     def trouble(self, **fault: object) -> None:
         """Set a fault; it lasts until `calm`, unless `times` is given."""
         given = {"service": "tofupilot", "times": 0, **fault}
@@ -182,6 +202,20 @@ def plant(fresh_sim: Any) -> Iterator[Plant]:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     return f"path = '{tmp_path / 'deliveries.sqlite'}'"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of reports and files that the servers may read."""
+    made = tmp_path / "readable"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def durable(sqlite: str, folder: Path) -> str:
+    """The database, and the folder to read from."""
+    return f"{sqlite}\n[files]\nread_from = ['{folder}']"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from testlab_tools.deliveries.database import SCHEMA, Database
@@ -74,6 +75,6 @@ class Shelf:
         try:
             with self.engine.begin() as connection:
                 connection.execute(CreateTable(self._table, if_not_exists=True))
-        except sa.exc.DBAPIError:
+        except DBAPIError:
             if not sa.inspect(self.engine).has_table(self._table.name, self._table.schema):
                 raise
