@@ -114,9 +114,7 @@ def test_a_file_refused_for_good_is_parked_with_its_run_there_and_can_be_release
     (parked,) = window.call("list_deliveries")["deliveries"]
     assert (parked["state"], parked["run_id"], parked["files_sent"]) == ("parked", answer["run_id"], 2)
     assert parked["delivery_id"] in answer["note"]
-    refused = window.answer(
-        window.ask("release_delivery", delivery_id=parked["delivery_id"], serial_number="SN-OTHER")
-    )
+    refused = window.answer(window.ask("release_delivery", delivery_id=parked["delivery_id"], serial_number="SN-OTHER"))
     assert "The run is there already" in refused["result"]["content"][0]["text"]
     released = window.call("release_delivery", delivery_id=parked["delivery_id"])
     assert (released["state"], released["run_id"]) == ("delivered", answer["run_id"])

@@ -57,15 +57,6 @@ async def sent(outbox: Outbox, plant: Any, serial: str, **changes: object) -> Ke
     return await outbox.send(serial, "factory", RunParcel(run=run))
 
 
-async def freed(tmp_path: Path) -> None:
-    """Until nobody has the turn."""
-    lock = SqliteDatabase(tmp_path / "deliveries.sqlite").lock()
-    async with asyncio.timeout(30):
-        while not lock.acquire():
-            await asyncio.sleep(0.05)
-    lock.release()
-
-
 async def ids(outbox: Outbox) -> dict[str, list[str]]:
     return {
         which: sorted(kept.delivery_id for kept in (await outbox.list(which, 100))[0])
@@ -74,7 +65,7 @@ async def ids(outbox: Outbox) -> dict[str, list[str]]:
 
 
 async def test_the_turn_is_given_back_after_a_minute_without_work_and_taken_again_with_the_next(
-    opened: Any, plant: Any, clock: Advanced, tmp_path: Path
+    opened: Any, plant: Any, clock: Advanced, until: Any, tmp_path: Path
 ) -> None:
     lock = SqliteDatabase(tmp_path / "deliveries.sqlite").lock()
     async with opened() as outbox:
@@ -83,7 +74,8 @@ async def test_the_turn_is_given_back_after_a_minute_without_work_and_taken_agai
         outbox.resume()
         assert not lock.acquire(), "it is kept for a minute"
         clock.ahead = timedelta(seconds=70)
-        await freed(tmp_path)
+        await asyncio.to_thread(until, lock.acquire)
+        lock.release()
         assert (await sent(outbox, plant, "SN-2")).progress.state == "delivered"
         assert not lock.acquire()
     assert plant.serials() == ["SN-1", "SN-2"]
@@ -104,4 +96,5 @@ async def test_what_has_arrived_is_deleted_after_seven_days_and_what_is_parked_i
         plant.trouble(action="status", status=503)
         assert (await sent(outbox, plant, "SN-WAITS")).progress.state in ("queued", "sending")
         assert await ids(outbox) == {"waiting": ["SN-WAITS"], "parked": ["SN-NONE"], "delivered": []}
+    plant.calm()
     assert plant.serials() == ["SN-NEW", "SN-OLD"]
