@@ -19,6 +19,7 @@ from testlab_tools.registry import Call
 from testlab_tools.reports.identity import identity_of
 from testlab_tools.reports.plan import PlannedRun
 from testlab_tools.reports.recognition import IMPORTERS, Format
+from testlab_tools.untrusted import plain
 
 EXPLAINED = "get_failed_cases(run_id) explains those that did not pass."
 THERE = "It was there already: nothing was imported."
@@ -62,7 +63,11 @@ async def accept_import(
     if call.lab.outbox is None:
         return _imported(service, form, await service.import_file(name, data, importer, serial))
     parcel = ReportParcel(
-        importer=importer, name=name, size=len(data), serial_number=serial, started_at=told.started_at
+        importer=importer,
+        name=plain(name) or "report",
+        size=len(data),
+        serial_number=serial,
+        started_at=told.started_at,
     )
     return await _sent(call.lab.outbox, service, form, parcel, data)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -202,6 +204,22 @@ def plant(fresh_sim: Any) -> Iterator[Plant]:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     return f"path = '{tmp_path / 'deliveries.sqlite'}'"
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """A database of its own on the PostgreSQL server of this machine."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 5432)):
+            pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    name = f"testlab_{uuid4().hex[:12]}"
+    with psycopg.connect("postgresql://127.0.0.1:5432/postgres", autocommit=True) as session:
+        session.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        yield f"database_url = 'postgresql://127.0.0.1:5432/{name}'"
+        session.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 @pytest.fixture

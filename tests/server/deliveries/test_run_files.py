@@ -13,6 +13,7 @@ import pytest
 VERSIONS = pytest.mark.parametrize("version", ["v2", "v1"])
 STORE = {"method": "PUT", "path_prefix": "/storage/"}
 OPENHTF = Path(__file__).parents[2] / "samples" / "openhtf_lot" / "SN-0000.1.json"
+STDF = Path(__file__).parents[2] / "samples" / "stdf" / "two_parts.stdf"
 NAMES = ["a.txt", "b.txt", "c.txt"]
 ALL = [("a.txt", 1), ("b.txt", 2), ("c.txt", 3)]
 
@@ -179,3 +180,19 @@ async def test_what_is_too_much_to_be_kept_is_told_or_sent_at_once(
         assert "Not attached: c.txt (the run is not there yet, and more than 100 files or" in answer["note"]
         (waiting,) = (await ask(client, "list_deliveries", state="waiting"))["deliveries"]
         assert waiting["note"].startswith("1 more attachments were given")
+
+
+def test_on_postgresql_files_and_reports_wait_in_the_database_too(
+    plant: Any, open_window: Any, postgresql: str, three: list[str], folder: Path, until: Any
+) -> None:
+    (folder / "lot.stdf").write_bytes(STDF.read_bytes())
+    config = plant.config(f"{postgresql}\n[files]\nread_from = ['{folder}']")
+    plant.trouble(action="reset")
+    windows = [open_window(config) for _ in range(2)]
+    assert windows[0].call("create_run", **plant.run("SN-1", attachments=three))["queued"]
+    assert windows[1].call("import_report", path="lot.stdf")["queued"]
+    windows[0].kill()
+    plant.calm()
+    until(lambda: windows[1].call("list_deliveries")["delivered"] == 2, seconds=60)
+    assert plant.files("SN-1") == ALL
+    assert (len(plant.runs("SN-0001")), len(plant.runs("SN-0002"))) == (1, 1)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from testlab_tools.deliveries.store import Store, Which
 
 HOLD_S = 20.0
-"""How long a tool waits for its run or report to arrive, before it answers that it is queued; and, once a run is there,
-for its files."""
+"""How long a tool waits for its run or report to arrive, before it answers that it is queued."""
+FILES_S = 16.0
+"""How long it then waits for the run's files."""
 IDLE_S = 3.0
 """What a server that starts is left to do first, before it looks for work that another left."""
 WORTH_WAITING = ("AnswerLost", "RateLimited")
@@ -120,7 +121,7 @@ class Outbox:
         while True:
             kept = await self.find(delivery_id)
             if kept.progress.created is not None and not there:
-                until, there = datetime.now(UTC) + timedelta(seconds=self._hold_s), True
+                until, there = datetime.now(UTC) + timedelta(seconds=FILES_S), True
             if _settled(kept.progress, until) or datetime.now(UTC) >= until:
                 return kept
             await asyncio.sleep(_LOOK_S)

@@ -71,6 +71,8 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         if not serial_number or not (keys or started_at):
             return None
         rows = await self.rows(serial_number) or ()
+        if started_at is None and not all(row.id for row in rows):
+            return None
         found = [
             row.id or row.started_at.isoformat()
             for row in rows
