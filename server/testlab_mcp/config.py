@@ -48,7 +48,7 @@ class FileSettings(BaseModel):
 
 
 class DurableSettings(BaseModel):
-    """The `[durable]` table: where runs are written down before they are sent.
+    """The `[durable]` table: where runs and reports are written down before they are sent.
 
     `path` is a SQLite file; `database_url` a PostgreSQL database instead. Tries are at most `longest_pause_seconds`
     apart.
@@ -84,7 +84,7 @@ class Config:
         return Lab(self.connected(), self.outbox())
 
     def outbox(self) -> Outbox | None:
-        """Where runs are written down before they are sent; None when that is switched off."""
+        """Where runs and reports are written down before they are sent; None when that is switched off."""
         if not self.durable.enabled:
             return None
         url = self.durable.database_url

@@ -22,6 +22,7 @@ from testlab_tools.capabilities.nodes import (
 from testlab_tools.capabilities.production import (
     AttachmentSink,
     DefinitionPage,
+    Importing,
     PlanState,
     ProductionCatalog,
     ReportImporter,
@@ -59,6 +60,7 @@ __all__ = [
     "Failures",
     "Health",
     "Image",
+    "Importing",
     "JobOwner",
     "JobRunner",
     "KeptFile",

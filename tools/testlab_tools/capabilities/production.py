@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from testlab_tools.capabilities.service import Service
 from testlab_tools.definitions import Definition, DefinitionKind
 from testlab_tools.models import CreatedRun, Outcome, Unit
 from testlab_tools.questions import NewRun, UnitChange
+
+Importing = Callable[[], Awaitable[None]]
 
 
 class RunSink(Service):
@@ -51,12 +54,28 @@ class ReportImporter(Service):
     importers: frozenset[str]
     """Names of its importers, as the service spells them: `OPENHTF`, `WATS`, ..."""
 
+    most_bytes: int
+    """How large a report may be."""
+
     @abstractmethod
-    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
+    async def import_file(
+        self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
+    ) -> list[str]:
         """Upload a report and have one of `importers` read it; native ids of the runs it became.
 
-        `serial_number`, where it is known, becomes part of ids that need it. Raises BadInput when the service cannot
-        read the report, Unsupported when it has no such importer.
+        `serial_number`, where it is known, becomes part of ids that need it. `importing` is awaited once it is
+        uploaded: what fails before has imported nothing. Raises BadInput when the service cannot read the report,
+        Unsupported when it has no such importer.
+        """
+
+    @abstractmethod
+    async def find_imported(
+        self, earlier: Sequence[str], serial_number: str, started_at: datetime | None
+    ) -> list[str] | None:
+        """Native ids of the runs of a report that may have been imported before, as those `earlier` or not; none when
+        they are not there, or when the service itself knows a report again. None when that cannot be told.
+
+        `serial_number` and `started_at` are those of its only run, as far as they are known.
         """
 
 

@@ -110,7 +110,7 @@ _TEXTS = ("test", "station", "unit", "part", "sample")
 
 def _brief(run: Run, scale: float) -> dict[str, Any]:
     """A run's fields, its texts not long; the reason stands with the cases."""
-    kept = {name: getattr(run, name) for name in Run.model_fields if name not in ("reason", "position")}
+    kept = {name: getattr(run, name) for name in Run.model_fields if name not in ("reason", "position", "revision")}
     return {**kept, **{name: _short(kept[name], round(120 * max(scale, 0.3))) for name in _TEXTS}}
 
 

@@ -170,6 +170,11 @@ class Imported(Wire):
     success: bool
     id: str | None = None
     ids: list[str] | None = None
+    already_imported: bool | None = None
+
+    def every(self) -> list[str]:
+        """The ids of all runs it became."""
+        return self.ids or ([self.id] if self.id else [])
 
 
 class Imports(Wire):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from testlab_tools.capabilities import AttachmentSink, ReportImporter, RunSink
+from testlab_tools.capabilities import AttachmentSink, Importing, ReportImporter, RunSink
 from testlab_tools.errors import NotFound
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
@@ -50,15 +50,36 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         body = {"upload_id": await self._upload(name, data), "run_id": key}
         self.checked(await self.client.send("POST", "/api/v1/uploads/sync", body=body), "run", "The file was not kept.")
 
-    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
+    async def import_file(
+        self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
+    ) -> list[str]:
         """v1 tells one id at most, and not whose run it is: the id alone can be deleted but not found again."""
         upload = await self._upload(name, data)
+        if importing is not None:
+            await importing()
         body = {"upload_id": upload, "importer": importer, "client": "testlab-mcp"}
         reply = await self.client.send("POST", "/api/v1/import", body=body)
         created = decode(self.checked(reply, "report", f"Is it one that {importer} reads, and whole?"), V1Created)
         if not created.key:
             return []
         return [f"{quoted(serial_number)}/{created.key}" if serial_number else created.key]
+
+    async def find_imported(
+        self, earlier: Sequence[str], serial_number: str, started_at: datetime | None
+    ) -> list[str] | None:
+        """v1 imports the same content again. It shows runs only of a unit, where they are known by id or start."""
+        keys = {run_id.rpartition("/")[2] for run_id in earlier}
+        if not serial_number or not (keys or started_at):
+            return None
+        rows = await self.rows(serial_number) or ()
+        if started_at is None and not all(row.id for row in rows):
+            return None
+        found = [
+            row.id or row.started_at.isoformat()
+            for row in rows
+            if row.id in keys or (started_at is not None and same_moment(row.started_at, started_at))
+        ]
+        return [f"{quoted(serial_number)}/{key}" for key in found[:1]]
 
     async def _upload(self, name: str, data: bytes) -> str:
         def announced(kind: str) -> Mapping[str, object]:
