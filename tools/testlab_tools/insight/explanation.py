@@ -89,8 +89,7 @@ def _written(found: Found, scale: float) -> Explanation:
     if scale < 1:
         notes.append("Long texts are cut short: get_failed_cases and read_log have them whole.")
     run = ExplainedRun(
-        **_brief(found.run, scale),
-        revision=_short(found.run.revision, 60),
+        **{**_brief(found.run, scale), "revision": _short(found.run.revision, 60)},
         cases=cases,
         log=found.log.within(round(1_800 * scale)) if found.log else "",
         artifacts=names,
