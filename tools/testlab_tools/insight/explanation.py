@@ -88,9 +88,9 @@ def _written(found: Found, scale: float) -> Explanation:
         notes.append(f"The first {len(names)} of {len(found.artifacts)} artifacts: get_artifact lists all.")
     if scale < 1:
         notes.append("Long texts are cut short: get_failed_cases and read_log have them whole.")
+    head: dict[str, Any] = {**_brief(found.run, scale), "revision": _short(found.run.revision, 60)}
     run = ExplainedRun(
-        **_brief(found.run, scale),
-        revision=_short(found.run.revision, 60),
+        **head,
         cases=cases,
         log=found.log.within(round(1_800 * scale)) if found.log else "",
         artifacts=names,
