@@ -22,12 +22,13 @@ _COMMAND_SECONDS = 10
 
 @dataclass(frozen=True)
 class Token:
-    """The four places a token may stand; exactly one is given."""
+    """The four places a token may stand; exactly one is given. `header` is where a caller brings its own instead."""
 
     value: SecretStr | None = None
     env: str = ""
     file: str = ""
     command: str = ""
+    header: str = ""
 
     def read(self, service: str) -> SecretStr:
         """The token itself.
@@ -35,6 +36,8 @@ class Token:
         Raises:
             ConfigError: naming the setting to mend, never what it holds.
         """
+        if self.header:
+            return self._brought(service)
         if self.value is not None:
             text = self.value.get_secret_value()
             where = "its token"
@@ -63,6 +66,17 @@ class Token:
                 f"Put the token alone where [services.{service}] says.",
             )
         return SecretStr(text.strip())
+
+    def _brought(self, service: str) -> SecretStr:
+        """The caller's own token, which came in a header of its request."""
+        text = self.value.get_secret_value().strip() if self.value else ""
+        if text and text.isascii() and text.isprintable():
+            return SecretStr(text)
+        raise ConfigError(
+            f"Service {service} takes each caller's own token, and this call brought none that can be used",
+            f'[services.{service}] credentials is "caller"',
+            f"Have the client send it over HTTP, in the header {self.header}.",
+        )
 
 
 class Credentials:
