@@ -9,7 +9,6 @@ from typing import Any
 import uvicorn
 from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.mcpserver import MCPServer
-from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -46,10 +45,12 @@ def http_app(server: MCPServer[None], lab: Lab, gate: Gate, host: str) -> Starle
         return JSONResponse(body, 200 if well else 503)
 
     app = server.streamable_http_app(streamable_http_path=PATH, host=host, transport_security=names(host, gate.http))
-    if gate.http.oauth is not None:
-        url, issuer = AnyHttpUrl(gate.http.public_url), AnyHttpUrl(gate.http.oauth.issuer)
+    auth = server.settings.auth
+    if auth is not None and auth.resource_server_url is not None:
         # The SDK's own would name only the scope that all need, and clients ask for those named.
-        app.router.routes[:0] = create_protected_resource_routes(url, [issuer], list(SCOPES))
+        app.router.routes[:0] = create_protected_resource_routes(
+            auth.resource_server_url, [auth.issuer_url], list(SCOPES)
+        )
     return app
 
 

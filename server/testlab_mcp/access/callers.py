@@ -65,7 +65,8 @@ class Roster:
         """
         name = self._subjects.get(subject)
         stated = self._callers[name].access if name else None
-        level = min((one for one in (stated, granted) if one), key=LEVELS.index, default=None)
+        bounds: list[Access] = [one for one in LEVELS if one in (stated, granted)]
+        level = bounds[0] if bounds else None
         lowered = granted is not None and level == granted and level != stated
         raised_by = f'"testlab:{{access}}" in the {self._claim} of its token' if lowered else ""
         if name is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from types import new_class
 from typing import Any, TypeVar, cast
 
 from testlab_mcp.access.callers import Caller
@@ -116,5 +117,5 @@ def fenced(inner: Service, caller: Caller, ledger: Ledger) -> Service:
     for capability, fence in {**RUN_FENCES, **NODE_FENCES}.items():
         if isinstance(inner, capability) and not any(issubclass(one, fence) for one in chosen):
             chosen.append(fence)
-    made: Any = type(Fence)("Fenced", tuple(chosen), {})
+    made: Any = new_class("Fenced", tuple(chosen))
     return cast(Service, made(inner, caller, ledger))

@@ -68,5 +68,5 @@ class TokenReader:
 def access_in(claim: object) -> Access | None:
     """The highest level named in a claim, a list or words with spaces between: `testlab:observe` and so on."""
     named = claim.split() if isinstance(claim, str) else cast(list[object], claim) if isinstance(claim, list) else []
-    granted = [level for level in LEVELS if f"testlab:{level}" in named]
+    granted: list[Access] = [level for level in LEVELS if f"testlab:{level}" in named]
     return granted[-1] if granted else None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.auth.settings import AuthSettings
-from pydantic import AnyHttpUrl
 
 from testlab_mcp.access.callers import CallerToken, Roster
 from testlab_mcp.access.oauth import LEEWAY_S, TokenReader
@@ -33,11 +33,14 @@ class SignIn(TokenVerifier):
     def settings(self) -> AuthSettings:
         """For the SDK. Where nobody issues tokens but this server's config, no metadata of an issuer is served."""
         oauth = self._http.oauth
-        return AuthSettings(
-            issuer_url=AnyHttpUrl(oauth.issuer if oauth else "https://none.invalid"),
-            resource_server_url=AnyHttpUrl(self._http.public_url) if oauth else None,
-            required_scopes=[ENTRY],
-            validate_token_resource=False,  # the audience is checked here, whatever it is called
+        # As text: what it keeps of a URL is compared letter by letter.
+        return AuthSettings.model_validate(
+            {
+                "issuer_url": oauth.issuer if oauth else "https://none.invalid",
+                "resource_server_url": self._http.public_url if oauth else None,
+                "required_scopes": [ENTRY],
+                "validate_token_resource": False,  # the audience is checked here, whatever it is called
+            }
         )
 
     async def verify_token(self, token: str) -> AccessToken | None:
@@ -53,7 +56,7 @@ class SignIn(TokenVerifier):
         grant = await self._reader.read(token)
         if grant is None:
             return None
-        known = {
+        known: dict[str, Any] = {
             "token": "",
             "client_id": f"oauth:{grant.client}",
             "subject": grant.subject,
