@@ -8,17 +8,16 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mcp.server.request_state import RequestStateSecurity
-
-from testlab_mcp.access.hosts import shared_state
 from testlab_mcp.access.rates import Rates
 from testlab_mcp.access.rooms import Connect
 from testlab_mcp.access.settings import HttpSettings
-from testlab_mcp.access.sign_in import SignIn
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mcp.server.request_state import RequestStateSecurity
+
+    from testlab_mcp.access.sign_in import SignIn
     from testlab_mcp.config import Config
 
 
@@ -35,6 +34,9 @@ class Gate:
     @classmethod
     def of(cls, config: Config) -> Gate:
         """As a config has it. Raises ConfigError when a caller's table names no tool, or keys cannot be read."""
+        from testlab_mcp.access.hosts import shared_state
+        from testlab_mcp.access.sign_in import SignIn
+
         _check_tools(config)
         sign_in = SignIn(config.http, config.callers) if config.signs_in else None
         connect = {name: partial(config.connect_as, name) for name in config.callers_own}

@@ -80,7 +80,9 @@ async def test_a_caller_of_one_service_meets_no_other(url: str, desk: Any, ask: 
         assert {share["service"] for share in unit["services"]} == {"cloud"}
 
 
-async def test_a_tool_that_nobody_has_is_not_one_of_those_another_caller_sees(url: str, desk: Any, refused: Any) -> None:
+async def test_a_tool_that_nobody_has_is_not_one_of_those_another_caller_sees(
+    url: str, desk: Any, refused: Any
+) -> None:
     async with desk.signed_in(url, "bob") as bob:
         told = await refused(bob, "run_test")
     assert "no such tool" in told

@@ -229,7 +229,9 @@ async def test_keys_change_and_the_issuer_is_asked_again_but_not_by_every_guess(
     assert issuer.asked.count("/realms/lab/keys") == 1
 
 
-@pytest.mark.parametrize("token", ["tlm_", "tlm_of-alice-and-nobody-els", "TLM_OF-ALICE-AND-NOBODY-ELSE", "ä", "x" * 9000])
+@pytest.mark.parametrize(
+    "token", ["tlm_", "tlm_of-alice-and-nobody-els", "TLM_OF-ALICE-AND-NOBODY-ELSE", "ä", "x" * 9000]
+)
 async def test_a_wrong_static_token_is_401_and_is_told_nothing(token: str, sim: Any, desk: Any, serve: Any) -> None:
     url = serve(desk.table_of("alice") + sim.config_toml())
     async with httpx2.AsyncClient() as http:
