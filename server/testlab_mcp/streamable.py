@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from testlab_mcp.access.callers import LOCAL, caller_of
+from testlab_mcp.access.callers import LOCAL, STRANGER, caller_of
 from testlab_mcp.access.gate import Gate
 from testlab_mcp.access.hosts import names
 from testlab_mcp.access.readiness import Readiness, ready
@@ -39,7 +39,7 @@ def http_app(server: MCPServer[None], lab: Lab, gate: Gate, host: str) -> Starle
         states = await readiness.states()
         well, caller = ready(states), caller_of(request)
         body: dict[str, Any] = {"status": "ready" if well else "not ready"}
-        if caller != LOCAL:
+        if caller not in (LOCAL, STRANGER):
             within = caller.policy.services if caller.policy else None
             body["services"] = {name: state for name, state in states.items() if within is None or name in within}
         return JSONResponse(body, 200 if well else 503)

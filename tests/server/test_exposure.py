@@ -84,7 +84,7 @@ ROOT = Policy.of("admin", ["all"], [], [])
         (Policy.of("admin", ["nodes"], [], []), caller(toolsets=["runs"]), set()),
         (Policy.of("admin", ["runs"], [], ["get_run"]), caller(deny=["list_runs"]), FILES | {"get_failed_cases"}),
         (ROOT, caller(allow=["run_tests"], deny=["run_tests"]), set(TOOLS) - {"run_tests"}),
-        (ROOT, caller(services=["s"]), set(TOOLS)),
+        (ROOT, caller(services=["stbtester", "tofupilot", "cloud"]), set(TOOLS)),
         (ROOT, caller(services=[]), set()),
         (ROOT, caller("operate", services=["cloud"]), READING | UNITS),
     ],

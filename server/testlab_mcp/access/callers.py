@@ -36,6 +36,8 @@ class Caller:
 
 LOCAL = Caller("local")
 """Whoever started the server."""
+STRANGER = Caller("stranger", Policy("observe", frozenset(), table="[callers.…]", services=frozenset()), ())
+"""Somebody who should have signed in and has not: the SDK lets none through, and this one could do nothing."""
 
 
 class CallerToken(AccessToken):
@@ -85,10 +87,15 @@ class Roster:
 
 
 def caller_of(request: Any) -> Caller:
-    """Whose an HTTP request is, as its token said; LOCAL for None (stdio), and where there is no sign-in."""
-    user = request.scope.get("user") if request is not None else None
-    token = getattr(user, "access_token", None)
-    return token.caller if isinstance(token, CallerToken) else LOCAL
+    """Whose an HTTP request is, as its token said; LOCAL for None (stdio), and where there is no sign-in.
+
+    >>> caller_of(context.request_context.request).name
+    'alice'
+    """
+    if request is None or "user" not in request.scope:
+        return LOCAL
+    token = getattr(request.scope["user"], "access_token", None)
+    return token.caller if isinstance(token, CallerToken) else STRANGER
 
 
 def _hash(text: str) -> str:

@@ -17,6 +17,12 @@ KEY_BYTES = 32
 
 def check_address(host: str, http: HttpSettings, sign_in: bool) -> None:
     """Raises ConfigError for an address that others can reach, unless callers sign in and the public name is known."""
+    if http.public_url and not sign_in and host in LOOPBACK:
+        raise ConfigError(
+            "[http] public_url is set, and nobody would have to sign in",
+            "Whoever reaches that address could do all that this server may",
+            "Add [callers.…] (testlab-mcp token new NAME) or [http.oauth], or take public_url out.",
+        )
     if host in LOOPBACK:
         return
     if not sign_in:

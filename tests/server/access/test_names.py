@@ -67,6 +67,15 @@ def test_an_address_that_others_reach_needs_sign_in_and_a_name(
     assert told in printed
 
 
+def test_a_public_name_without_sign_in_is_refused_on_this_machine_too(
+    sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(PUBLIC + sim.config_toml(), encoding="utf-8")
+    assert main(["serve", "--config", str(path), "--http", "127.0.0.1:0"]) == 2
+    assert "nobody would have to sign in" in capsys.readouterr().err
+
+
 def test_with_sign_in_and_a_name_any_address_is_served_on(sim: Any, desk: Any, tmp_path: Path) -> None:
     """127.0.0.2 is not one of this machine's names to us, and nobody else can reach it."""
     path = tmp_path / "config.toml"
