@@ -15,6 +15,7 @@ from testlab_mcp.access.rates import Rates
 from testlab_mcp.access.rooms import Rooms
 from testlab_mcp.exposure import Policy, exposed, reach, refusal
 from testlab_tools.registry import Call, ToolSpec
+from testlab_tools.watch import Progress
 
 
 class Door:
@@ -36,20 +37,28 @@ class Door:
         if caller != LOCAL and (wait := self._rates.wait_s(caller.name)):
             most = f"[http] calls_per_minute allows each caller {self._rates.per_minute}"
             return f"Too many calls: {most}. Call again in {wait} s."
-        spec = self._tools.get(tool)
-        if spec is None:
+        if tool not in self._tools:
             return self._no_such_tool(caller, tool)
-        why = refusal(spec, self._rooms.services, self._policy, caller.policy)
+        why = self.refusal(caller, tool)
         return f"Not allowed: {why}" if why else ""
+
+    def refusal(self, caller: Caller, tool: str) -> str:
+        """Why a caller has not a tool of the catalog, by its name; empty when it has. Nothing is counted."""
+        return refusal(self._tools[tool], self._rooms.services, self._policy, caller.policy)
 
     @asynccontextmanager
     async def call(self, context: Context[Any, Any]) -> AsyncGenerator[Call]:
         """The call of a tool by whoever made the request, in its room."""
-        request = context.request_context.request
+        async with self.enter(context.request_context.request, context.report_progress) as call:
+            yield call
+
+    @asynccontextmanager
+    async def enter(self, request: Any, progress: Progress) -> AsyncGenerator[Call]:
+        """What handlers are given, for an HTTP request or None."""
         caller = caller_of(request)
         access, raising = reach(self._policy, caller.policy)
         async with self._rooms.enter(caller, brought(request, self._rooms.callers_own)) as room:
-            yield Call(room.lab, room.files, context.report_progress, access, raising, caller.name)
+            yield Call(room.lab, room.files, progress, access, raising, caller.name)
 
     async def aclose(self) -> None:
         """Close the rooms."""
