@@ -9,8 +9,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 from testlab_tools.capabilities import ReportImporter
 from testlab_tools.deliveries.answers import QUEUED, refusal, waits
-from testlab_tools.deliveries.outbox import Outbox
 from testlab_tools.deliveries.parcel import ReportParcel
+from testlab_tools.deliveries.share import AT_ONCE, OutboxShare
 from testlab_tools.errors import BadInput, LabError, Unsupported
 from testlab_tools.handles import Handle
 from testlab_tools.intake import LOOK_SECONDS, Given, ImportedReport
@@ -60,8 +60,11 @@ async def accept_import(
         raise too_large("The report", service.most_bytes)
     told = await asyncio.to_thread(identity_of, form, data)
     serial = given.serial_number or told.serial_number
-    if call.lab.outbox is None:
-        return _imported(service, form, await service.import_file(name, data, importer, serial))
+    outbox = call.lab.outbox_for(service.name)
+    if outbox is None:
+        imported = _imported(service, form, await service.import_file(name, data, importer, serial))
+        note = f"{imported.note} {AT_ONCE}" if call.lab.outbox is not None else imported.note
+        return imported.model_copy(update={"note": note})
     parcel = ReportParcel(
         importer=importer,
         name=plain(name) or "report",
@@ -69,11 +72,11 @@ async def accept_import(
         serial_number=serial,
         started_at=told.started_at,
     )
-    return await _sent(call.lab.outbox, service, form, parcel, data)
+    return await _sent(outbox, service, form, parcel, data)
 
 
 async def _sent(
-    outbox: Outbox, service: ReportImporter, form: Format, parcel: ReportParcel, data: bytes
+    outbox: OutboxShare, service: ReportImporter, form: Format, parcel: ReportParcel, data: bytes
 ) -> ImportedReport:
     delivery_id = str(uuid5(NAMESPACE_OID, f"{service.name} {parcel.importer} {sha256(data).hexdigest()}"))
     known = await outbox.known(delivery_id)

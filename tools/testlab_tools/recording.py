@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from testlab_tools.attachments import ATTACH_SECONDS, attach_now
 from testlab_tools.capabilities import AttachmentSink, RunSink
 from testlab_tools.deliveries.answers import BOUNDS, QUEUED, files_told, refusal, waits
-from testlab_tools.deliveries.outbox import Outbox
 from testlab_tools.deliveries.parcel import MOST_BYTES, MOST_FILES, FileFacts, RunParcel, runs
 from testlab_tools.deliveries.progress import Kept
+from testlab_tools.deliveries.share import AT_ONCE, OutboxShare
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
 from testlab_tools.registry import Call
@@ -36,11 +36,13 @@ async def record(call: Call, sink: RunSink, run: NewRun, files: Sequence[Attachm
 
     Files are written down with it as far as the bounds of a delivery go; others are sent now, if the run is there.
     """
-    outbox, clock = call.lab.outbox, asyncio.get_running_loop().time
+    outbox, clock = call.lab.outbox_for(sink.name), asyncio.get_running_loop().time
     begun = clock()
     kept, others = _bounded(sink, files) if outbox is not None else ((), files)
     if outbox is None:
         created = await sink.create_run(run)
+        if call.lab.outbox is not None:
+            created = created.model_copy(update={"note": f"{created.note} {AT_ONCE}".strip()})
     else:
         created = _created(await _delivered(outbox, sink, run, kept, len(others)))
     if not others:
@@ -55,7 +57,7 @@ async def record(call: Call, sink: RunSink, run: NewRun, files: Sequence[Attachm
     return Recorded(created, left, why)
 
 
-async def _delivered(outbox: Outbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int) -> Kept:
+async def _delivered(outbox: OutboxShare, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int) -> Kept:
     facts = [FileFacts(name=plain(file.name) or "file", size=len(file.data)) for file in files]
     parcel = RunParcel(run=runs().dump_python(run, mode="json"), files=facts, unkept=unkept)
     return await outbox.send(run.ref, sink.name, parcel, [file.data for file in files])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -13,14 +13,27 @@ from testlab_tools.signin import Provider
 _TOKENS = ("token", "token_env", "token_file", "token_command", "token_keyring")
 
 
+def token_header(service: str) -> str:
+    """The HTTP header in which a caller brings its own token for a service.
+
+    >>> token_header("lab_portal")
+    'X-Testlab-Lab-Portal-Token'
+    """
+    return f"X-Testlab-{service.replace('_', '-').title()}-Token"
+
+
 class ServiceSettings(BaseModel):
-    """Keys of every service table. The `token…` keys exclude each other; `token_keyring` is `service/user`."""
+    """Keys of every service table. The `token…` keys exclude each other; `token_keyring` is `service/user`.
+
+    With `credentials = "caller"` none of them is given: each caller brings its own token.
+    """
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
     example: ClassVar[str] = ""
 
     kind: str
     url: str
+    credentials: Literal["config", "caller"] = "config"
     token: SecretStr | None = None
     token_env: str = ""
     token_file: str = ""
@@ -45,6 +58,8 @@ class ServiceSettings(BaseModel):
         given = self.token_keys()
         if len(given) > 1:
             raise ValueError(f"has {' and '.join(given)}: give one of them")
+        if given and self.credentials == "caller":
+            raise ValueError(f'has {given[0]} and credentials = "caller": give one of them')
         return self
 
     def token_keys(self) -> list[str]:
@@ -61,8 +76,16 @@ class ServiceSettings(BaseModel):
 
     def client(self, service: str, scheme: Scheme) -> ServiceClient:
         """The HTTP client for this table; nothing is read or opened before the first request."""
-        token = Token(self.token, self.token_env, self.token_file, self.token_command, self.token_keyring)
-        provider = self.sign_in(service)
+        header = token_header(service) if self.credentials == "caller" else ""
+        token = Token(
+            value=self.token,
+            env=self.token_env,
+            file=self.token_file,
+            command=self.token_command,
+            keyring=self.token_keyring,
+            header=header,
+        )
+        provider = None if header else self.sign_in(service)
         credentials = Credentials(service, scheme, token, _signed_in(provider) if provider else None)
         return ServiceClient(self.endpoint(service), credentials)
 

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from testlab_tools.capabilities import RunSink
 from testlab_tools.deliveries.answers import BOUNDS
-from testlab_tools.deliveries.outbox import Outbox
 from testlab_tools.deliveries.parcel import Parcel, ReportParcel
 from testlab_tools.deliveries.progress import Kept, State
+from testlab_tools.deliveries.share import OutboxShare
 from testlab_tools.errors import Unsupported
 from testlab_tools.models import Noun
 from testlab_tools.registry import ADD, LOOK, Call, tool
@@ -109,7 +109,7 @@ async def release_delivery(
     )
 
 
-def _outbox(call: Call) -> Outbox:
+def _outbox(call: Call) -> OutboxShare:
     if call.lab.outbox is None:
         raise Unsupported("There are no deliveries", "[durable] enabled is false in the config", "")
     return call.lab.outbox

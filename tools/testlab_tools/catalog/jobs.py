@@ -106,7 +106,7 @@ async def stop_job(
     if job.finished:
         return stopped_noun(job, True, "It had ended before.")
     if call.access != "admin":
-        await check_owner(runner, job)
+        await check_owner(runner, job, call.raising)
     return await stop(runner, job, until)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,9 +99,14 @@ class Outbox:
             raise NotFound("There is no such delivery", "", "list_deliveries shows those there are.")
         return kept
 
-    async def list(self, which: Which, limit: int) -> tuple[list[Kept], int]:
-        """Deliveries that wait, are parked, or were delivered lately, newest first; and how many there are."""
-        return await self._asked(lambda store: (store.list(which, limit), store.count(which)))
+    async def list(self, which: Which, limit: int, services: Collection[str] | None = None) -> tuple[list[Kept], int]:
+        """Deliveries that wait, are parked, or were delivered lately, newest first, to these services or to any; and
+        how many there are."""
+        if services is None:
+            return await self._asked(lambda store: (store.list(which, limit), store.count(which)))
+        every: list[Kept] = await self._asked(lambda store: store.list(which, None))
+        theirs = [kept for kept in every if kept.service in services]
+        return theirs[:limit], len(theirs)
 
     async def aclose(self) -> None:
         """Stop, within some two seconds; what is not delivered goes on when a server starts again."""

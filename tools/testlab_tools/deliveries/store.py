@@ -74,8 +74,8 @@ class Store:
         found = self._kept(self._client.list_workflows(workflow_id_prefix=f"{delivery_id}."))
         return found[0] if found else None
 
-    def list(self, which: Which, limit: int) -> list[Kept]:
-        """Deliveries that wait, are parked, or were delivered lately, newest first."""
+    def list(self, which: Which, limit: int | None) -> list[Kept]:
+        """Deliveries that wait, are parked, or were delivered lately, newest first, at most `limit` or all."""
         return self._kept(
             self._client.list_workflows(name=WORKFLOW, status=_STATUSES[which], sort_desc=True, limit=limit)
         )

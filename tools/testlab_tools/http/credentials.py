@@ -27,13 +27,15 @@ _COMMAND_SECONDS = 10
 
 @dataclass(frozen=True)
 class Token:
-    """The places a token may stand; exactly one is given. `keyring` is `service/user`."""
+    """The places a token may stand; exactly one is given. `keyring` is `service/user`; `header` is where a caller
+    brings its own instead."""
 
     value: SecretStr | None = None
     env: str = ""
     file: str = ""
     command: str = ""
     keyring: str = ""
+    header: str = ""
 
     def read(self, service: str) -> SecretStr:
         """The token itself.
@@ -41,6 +43,8 @@ class Token:
         Raises:
             ConfigError: naming the setting to mend, never what it holds.
         """
+        if self.header:
+            return self._brought(service)
         if self.value is not None:
             text = self.value.get_secret_value()
             where = "its token"
@@ -71,6 +75,17 @@ class Token:
                 f"Put the token alone where [services.{service}] says.",
             )
         return SecretStr(text.strip())
+
+    def _brought(self, service: str) -> SecretStr:
+        """The caller's own token, which came in a header of its request."""
+        text = self.value.get_secret_value().strip() if self.value else ""
+        if text and text.isascii() and text.isprintable():
+            return SecretStr(text)
+        raise ConfigError(
+            f"Service {service} takes each caller's own token, and this call brought none that can be used",
+            f'[services.{service}] credentials is "caller"',
+            f"Have the client send it over HTTP, in the header {self.header}.",
+        )
 
 
 class Source(Protocol):

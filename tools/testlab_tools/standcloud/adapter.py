@@ -33,6 +33,8 @@ class Settings(ServiceSettings):
     def _login_without_token(self) -> Settings:
         if self.auth == "login" and (given := self.token_keys()):
             raise ValueError(f'has auth = "login" and {given[0]}: give one of them')
+        if self.auth == "login" and self.credentials == "caller":
+            raise ValueError('has auth = "login" and credentials = "caller": give one of them')
         return self
 
     def sign_in(self, service: str) -> Provider | None:
