@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import anyio
@@ -17,21 +15,25 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import INVALID_REQUEST, CallToolResult, ListToolsResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from testlab_mcp import __version__
+from testlab_mcp.access.callers import caller_of
+from testlab_mcp.access.door import Door
+from testlab_mcp.access.gate import Gate
+from testlab_mcp.access.rooms import Rooms
 from testlab_mcp.agreement import agreed
 from testlab_mcp.arguments import Arguments, output_schema
-from testlab_mcp.exposure import Policy, exposed, refusal
+from testlab_mcp.exposure import Policy, exposed
 from testlab_mcp.menu.offer import Offer
-from testlab_mcp.menu.server import MenuServer
+from testlab_mcp.menu.server import METHODS, READS, MenuServer, offering
 from testlab_mcp.results import error_result, result_of
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import LabError
 from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
-from testlab_tools.registry import Access, Call, Picture, ToolSpec
+from testlab_tools.registry import Call, Picture, ToolSpec
 
 logger = logging.getLogger("testlab_mcp")
 
@@ -45,30 +47,21 @@ INSTRUCTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Deps:
-    """What handlers are given besides their arguments."""
-
-    lab: Lab
-    files: Folders
-    access: Access = "operate"
-
-
 class LabTool(Tool):
     """One of our tools as the SDK holds it: our schema, our validation, our results."""
 
     _spec: ToolSpec = PrivateAttr()
-    _deps: Deps = PrivateAttr()
+    _door: Door | None = PrivateAttr()
     _arguments: Arguments = PrivateAttr()
 
     @classmethod
     def unbound(cls, spec: ToolSpec) -> LabTool:
         """The tool as it is listed; it cannot be called."""
-        return cls.of(spec, Deps(Lab(()), Folders(())))
+        return cls.of(spec, None)
 
     @classmethod
-    def of(cls, spec: ToolSpec, deps: Deps) -> LabTool:
-        """The tool, bound to a lab."""
+    def of(cls, spec: ToolSpec, door: Door | None) -> LabTool:
+        """The tool, bound to a lab by its door."""
         arguments = Arguments(spec)
         made = cls(
             fn=spec.handler,
@@ -86,7 +79,7 @@ class LabTool(Tool):
                 open_world_hint=spec.hints.open_world,
             ),
         )
-        made._spec, made._deps, made._arguments = spec, deps, arguments
+        made._spec, made._door, made._arguments = spec, door, arguments
         return made
 
     @cached_property
@@ -97,7 +90,11 @@ class LabTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Validate, call the handler, shape the answer. An error of the lab's own is an answer, not an exception."""
-        call = Call(self._deps.lab, self._deps.files, context.report_progress, self._deps.access)
+        assert self._door is not None, "it is only listed"
+        async with self._door.call(context) as call:
+            return await self._answer(call, arguments, context)
+
+    async def _answer(self, call: Call, arguments: dict[str, Any], context: Context[Any, Any]) -> Any:
         try:
             valid = self._arguments.validate(arguments)
             if self._spec.asks is not None:
@@ -119,12 +116,13 @@ class LabTool(Tool):
         return result_of(value)
 
 
-def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
-    """A server whose tools are those that `policy` exposes over the services of `lab`."""
-    deps = Deps(lab, files, policy.access)
-    services = list(lab.services.values())
+def build_server(lab: Lab, policy: Policy, files: Folders, gate: Gate | None = None) -> MCPServer[None]:
+    """A server whose tools are those that `policy` exposes over the services of `lab`; over HTTP, `gate` says to whom
+    else, and how much of them."""
+    gate = gate or Gate()
     tools = all_tools()
-    hidden = {tool.name: refusal(tool, services, policy) for tool in tools}
+    rooms = Rooms(lab, files, gate.connect)
+    door = Door(rooms, policy, tools, gate.rates)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
@@ -133,27 +131,50 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
         try:
             yield
         finally:
+            await door.aclose()
             await lab.aclose()
 
-    async def explain_unlisted(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def admit(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        caller = caller_of(ctx.request)
+        if ctx.method == "tools/list":
+            return _only(door.listed(caller), await call_next(ctx))
         name = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
-        if isinstance(name, str) and hidden.get(name, "unknown"):
-            text = f"Not allowed: {hidden[name]}" if name in hidden else _no_such_tool(name, hidden)
+        if isinstance(name, str) and (text := door.turned_away(caller, name)):
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+        if ctx.method in METHODS:
+            if ctx.method in READS and (text := door.too_many(caller)):
+                raise MCPError(INVALID_REQUEST, text)
+            async with door.enter(ctx.request, _silent) as call:
+                with offering(Offer(call, partial(door.refusal, caller))):
+                    return await call_next(ctx)
         return await call_next(ctx)
 
     quiet_libraries()
     return MenuServer(
-        Offer(lab, files, policy.access, lambda tool: hidden.get(tool, f"There is no tool {tool}.")),
         "testlab",
         title="Test lab",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[LabTool.of(spec, deps) for spec in exposed(tools, services, policy)],
+        tools=[LabTool.of(spec, door) for spec in exposed(tools, rooms.services, policy)],
         lifespan=lifespan,
-        middleware=[explain_unlisted],
+        middleware=[admit],
         log_level="WARNING",
+        auth=gate.sign_in.settings if gate.sign_in else None,
+        token_verifier=gate.sign_in,
+        request_state_security=gate.state,
     )
+
+
+def _only(names: Collection[str], result: HandlerResult) -> HandlerResult:
+    """A list of tools, less those that the caller does not see."""
+    if isinstance(result, ListToolsResult):
+        return result.model_copy(update={"tools": [tool for tool in result.tools if tool.name in names]})
+    assert isinstance(result, dict), "a list of tools is one or the other"
+    return {**result, "tools": [tool for tool in result["tools"] if tool["name"] in names]}
+
+
+async def _silent(done: float, total: float | None = None, words: str | None = None) -> None:
+    """Nobody watches the progress of a read."""
 
 
 def _too_long(spec: ToolSpec) -> LabError:
@@ -161,13 +182,6 @@ def _too_long(spec: ToolSpec) -> LabError:
     if spec.hints.read_only:
         return LabError(what, "", "Ask for less: a shorter span, a smaller limit, one service.")
     return LabError(what, "", "What it was to change may or may not have happened: look before you try again.")
-
-
-def _no_such_tool(name: str, hidden: Mapping[str, str]) -> str:
-    listed = [tool for tool, why in hidden.items() if not why]
-    near = get_close_matches(name, listed, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(listed)}."
-    return f"There is no such tool. {hint}"
 
 
 def quiet_libraries() -> None:

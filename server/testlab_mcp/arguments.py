@@ -15,7 +15,7 @@ from testlab_mcp.results import holds_untrusted
 from testlab_tools.errors import BadInput
 from testlab_tools.registry import ToolSpec
 
-_NOISE = ("title", "minLength", "maxLength", "additionalProperties")
+_NOISE = ("title", "minLength", "maxLength", "minimum", "additionalProperties")
 
 
 class Arguments:

@@ -42,10 +42,18 @@ def _run(args: argparse.Namespace) -> int:
             from testlab_mcp.doctor import doctor
 
             return doctor(args.config)
+        case "login" | "logout":
+            from testlab_mcp.login import login, logout
+
+            return (login if args.command == "login" else logout)(args.service, args.config)
         case "tools":
             from testlab_mcp.listing import list_tools
 
             return list_tools(args.config, args.tokens)
+        case "token":
+            from testlab_mcp.access.new_token import new_token
+
+            return new_token(args.name, args.access)
         case _:
             from testlab_mcp.client_config import client_config
 
@@ -70,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="check config, reachability, auth and clock of every service")
     _config(doctor)
 
+    for name, words in (("login", "sign in to a service without a key"), ("logout", "forget such a sign-in")):
+        signing = commands.add_parser(name, help=words)
+        signing.add_argument("service", metavar="SERVICE", help="its name in the config")
+        _config(signing)
+
     tools = commands.add_parser("tools", help="list the tools a config turns on")
     _config(tools)
     tools.add_argument("--tokens", action="store_true", help="what the tools cost a model, against the budget")
@@ -78,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
     client.add_argument("client", choices=CLIENTS)
     _config(client)
     client.add_argument("--demo", action="store_true", help="for the simulated lab")
+
+    token = commands.add_parser("token", help="make a token for a caller over HTTP")
+    actions = token.add_subparsers(dest="action", required=True, metavar="ACTION")
+    new = actions.add_parser("new", help="print a new token, and the config that lets it in")
+    new.add_argument("name", metavar="NAME", help="of the caller: letters, digits, - and _")
+    new.add_argument("--access", choices=("observe", "operate", "admin"), default="observe")
 
     commands.add_parser("simlab", help="run the simulated lab alone (simlab --help has its options)")
     return parser

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from testlab_mcp.access.settings import CallerSettings, HttpSettings, OAuthSettings, ToolsetName
+from testlab_mcp.access.tables import check_callers, check_headers, check_name
 from testlab_tools.capabilities import Service
 from testlab_tools.deliveries.courier import Pace
 from testlab_tools.deliveries.outbox import Outbox
@@ -20,10 +22,9 @@ from testlab_tools.errors import ConfigError
 from testlab_tools.files import Folders
 from testlab_tools.kinds import Kind, load_kind
 from testlab_tools.lab import Lab
-from testlab_tools.registry import Access, Toolset
+from testlab_tools.registry import Access
 from testlab_tools.settings import ServiceSettings
 
-ToolsetName = Literal["default", "all"] | Toolset
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
 
@@ -48,7 +49,7 @@ class FileSettings(BaseModel):
 
 
 class DurableSettings(BaseModel):
-    """The `[durable]` table: where runs are written down before they are sent.
+    """The `[durable]` table: where runs and reports are written down before they are sent.
 
     `path` is a SQLite file; `database_url` a PostgreSQL database instead. Tries are at most `longest_pause_seconds`
     apart.
@@ -78,13 +79,25 @@ class Config:
     services: Mapping[str, tuple[Kind, ServiceSettings]]
     path: Path | None = None
     durable: DurableSettings = field(default_factory=DurableSettings)
+    http: HttpSettings = field(default_factory=HttpSettings)
+    callers: Mapping[str, CallerSettings] = field(default_factory=dict[str, CallerSettings])
 
     def lab(self) -> Lab:
         """Connect every service. Nothing is opened and no token read before the first request."""
-        return Lab(self.connected(), self.outbox())
+        return Lab(self.connected(), self.outbox(), self.callers_own)
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether callers over HTTP must say who they are."""
+        return bool(self.callers) or self.http.oauth is not None
+
+    @property
+    def callers_own(self) -> frozenset[str]:
+        """Names of the services for which each caller brings a token of its own."""
+        return frozenset(name for name, (_, settings) in self.services.items() if settings.credentials == "caller")
 
     def outbox(self) -> Outbox | None:
-        """Where runs are written down before they are sent; None when that is switched off."""
+        """Where runs and reports are written down before they are sent; None when that is switched off."""
         if not self.durable.enabled:
             return None
         url = self.durable.database_url
@@ -103,6 +116,11 @@ class Config:
     def connected(self) -> Iterable[Service]:
         """The services, in the file's order."""
         return [kind.connect(name, settings) for name, (kind, settings) in self.services.items()]
+
+    def connect_as(self, service: str, token: SecretStr | None) -> Service:
+        """One service anew, with a caller's token, or with none; never with one of the config's."""
+        kind, settings = self.services[service]
+        return kind.connect(service, settings.model_copy(update={"token": token}))
 
     def folders(self) -> Folders:
         """Where tools may write and read."""
@@ -151,13 +169,33 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from None
-    _known(tables, ("server", "files", "durable", "services"), where)
+    _known(tables, ("server", "files", "durable", "http", "callers", "services"), where)
     server = _table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
     files = _table(FileSettings, tables.get("files", {}), f"{where}, [files]")
     services = _mapping(tables.get("services", {}), f"{where}, [services]")
     read = {name: _service(name, table, where) for name, table in services.items()}
     durable = _table(DurableSettings, tables.get("durable", {}), f"{where}, [durable]")
-    return Config(server, files, read, path, durable)
+    http = _http(tables.get("http", {}), where)
+    tables_of = _mapping(tables.get("callers", {}), f"{where}, [callers]")
+    callers = {name: _caller(name, table, where) for name, table in tables_of.items()}
+    check_callers(callers, http, list(read), where)
+    config = Config(server, files, read, path, durable, http, callers)
+    check_headers(config.callers_own, where)
+    return config
+
+
+def _http(table: Any, where: str) -> HttpSettings:
+    """`[http]`, and `[http.oauth]` within it, each wrong key told at its own place."""
+    table = _mapping(table, f"{where}, [http]")
+    if "oauth" in table:
+        table = {**table, "oauth": _table(OAuthSettings, table["oauth"], f"{where}, [http.oauth]")}
+    return _table(HttpSettings, table, f"{where}, [http]")
+
+
+def _caller(name: str, table: Any, where: str) -> CallerSettings:
+    place = f"{where}, [callers.{name}]"
+    check_name(name, place)
+    return _table(CallerSettings, table, place)
 
 
 def _service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:

@@ -10,6 +10,7 @@ import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
+from testlab_mcp.demo_insight import InsightTour
 from testlab_mcp.demo_tour import Agent, ReportTour, Tour
 from testlab_mcp.simlab import SimLab
 from testlab_mcp.terminal import paint
@@ -46,6 +47,7 @@ async def _tour(config: Path, run: NewRun | None) -> int:
         about = f"MCP {client.protocol_version} over stdio, {len(listed.tools)} tools"
         print(f"  {'server':<11} a process of its own, {about}")
         agent = Agent(client)
+        await InsightTour(agent).run()
         await Tour(agent).run()
         if run is not None:
             await ReportTour(agent, run).run()

@@ -93,10 +93,6 @@ class Tour:
         print(runs_table(page["runs"]))
         shares = (f"{s['service']} {s['shown']} of {_total(s)}" for s in page["services"])
         print(f"\n   {', '.join(shares)}")
-        failed = await self._agent.quietly("list_runs", service="factory", outcome="fail", limit=1)
-        run_id = failed["runs"][0]["run_id"]
-        answer = await self._agent.ask("Why did that unit fail in production?", "get_failed_cases", run_id=run_id)
-        print(failures(answer))
 
     async def _recent_tests(self) -> list[str]:
         """Those that failed most often lately, and others up to TESTS."""

@@ -44,7 +44,9 @@ def doctor(config_file: str) -> int:
     tools = exposed(all_tools(), services, policy_of(config))
     turned_on = f"{len(services)} services, access {config.server.access}, {len(tools)} tools"
     print(f"{paint('config', 'bold')}  {path}: {turned_on}")
-    findings = asyncio.run(examine(services))
+    findings = asyncio.run(examine([service for service in services if service.name not in config.callers_own]))
+    for name in config.callers_own:
+        findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
     head = ("service", "kind", "reached", "token", "clock", "account")
     print(table(head, [finding[:6] for finding in findings]))
     for held in (reservation for finding in findings for reservation in finding.held):

@@ -37,14 +37,17 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
         config = read()
         lab = config.lab()
-        server = build_server(lab, policy_of(config), config.folders())
         if http:
+            from testlab_mcp.access.gate import Gate
+            from testlab_mcp.access.hosts import check_address
             from testlab_mcp.streamable import serve_http
 
+            check_address(host, config.http, config.signs_in)
+            gate = Gate.of(config)
             signal.signal(signal.SIGTERM, _unwind)
-            serve_http(server, host, port)
+            serve_http(build_server(lab, policy_of(config), config.folders(), gate), lab, gate, host, port)
         else:
-            anyio.run(_serve_stdio, server, lab, stack)
+            anyio.run(_serve_stdio, build_server(lab, policy_of(config), config.folders()), lab, stack)
     return 0
 
 
@@ -93,10 +96,4 @@ def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigError("--http takes HOST:PORT", "", "For example 127.0.0.1:8000.")
-    if host not in ("127.0.0.1", "localhost", "[::1]", "::1"):
-        raise ConfigError(
-            "--http serves on this machine only",
-            "There is no sign-in yet",
-            "Use 127.0.0.1:PORT; tunnel to it if need be.",
-        )
     return host.strip("[]"), int(port)

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-UNUSED = {"PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"}
-"""Screens, the simulated lab, token counts, exports and the like: imported by the call that needs them."""
+UNUSED = {
+    *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
+    *("keyring", "testlab_tools.signin.session", "testlab_tools.signin.device"),
+    *("testlab_mcp.access.oauth", "testlab_mcp.access.sign_in", "testlab_mcp.access.fenced_nodes"),
+}
+"""Screens, the simulated lab, token counts, exports, sign-in and the like: imported by the call that needs them."""
 
 
 def test_listing_the_tools_imports_nothing_that_only_some_calls_need(tmp_path: Path) -> None:

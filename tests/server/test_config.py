@@ -69,11 +69,13 @@ def test_the_example_config_is_read_whole() -> None:
 
 def test_every_commented_key_of_the_example_config_is_real() -> None:
     text = (Path(__file__).parents[2] / "config.example.toml").read_text(encoding="utf-8")
-    lines = [line.removeprefix("# ") if "=" in line and line.startswith("# ") else line for line in text.splitlines()]
+    lines = [line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in text.splitlines()]
     config = parse_config("\n".join(lines))
     assert config.server.deny == ["create_run"]
     assert config.files.save_to == ["~/testlab"]
     assert config.files.read_from == ["~/reports"]
+    assert config.http.oauth is not None
+    assert config.callers["alice"].nodes == ["portal:stb-*"]
 
 
 def test_the_environment_names_the_config_when_no_argument_does(

@@ -12,6 +12,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "list_runs": {},
     "get_failed_cases": {"run_id": "{service}:/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
     "get_run": {},
+    "explain_failure": {},
     "read_log": {"run_id": "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"},
     "get_artifact": {"run_id": "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00", "name": "video.mp4"},
     "export_runs": {"save_to": "runs.xml", "format": "junit"},
@@ -27,6 +28,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
     "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
     "get_unit": {"serial_number": "SN-1"},
+    "triage": {},
+    "list_catalog": {},
     "update_unit": {"serial_number": "SN-1", "sub_units": ["SN-2"]},
     "delete_run": {},
     "delete_unit": {"serial_number": "SN-1", "service": "factory", "confirm": "SN-1"},
@@ -41,6 +44,7 @@ WRITTEN_DOWN = {"create_run", "import_report"}
 """They write the run down first, and answer that it is queued."""
 OUR_OWN = {"list_deliveries", "release_delivery"}
 """They ask no service, but this server's own database."""
+NOT_OFFERED = {("old", "list_catalog")}
 ADMIN = '[server]\naccess = "admin"\n'
 SERVICES = {
     "portal": '[services.portal]\nkind = "stbtester"\n',
@@ -54,7 +58,9 @@ RUN_IDS = {"factory": UUID, "old": "SN-1/1", "cloud": UUID}
 
 def arguments_of(service: str, tool: str) -> dict[str, Any]:
     arguments = dict(ARGUMENTS[tool])
-    if tool in ("get_run", "get_failed_cases", "delete_run") or (service in RUN_IDS and "run_id" in arguments):
+    if tool in ("get_run", "get_failed_cases", "explain_failure", "delete_run") or (
+        service in RUN_IDS and "run_id" in arguments
+    ):
         arguments["run_id"] = f"{service}:{RUN_IDS.get(service, '/stb-tester-1/0a23/1/2026-01-01_00.00.00')}"
     if (service, tool) == ("old", "list_runs"):
         arguments["unit"] = "SN-1"
@@ -64,13 +70,14 @@ def arguments_of(service: str, tool: str) -> dict[str, Any]:
 
 
 def cases() -> list[tuple[str, str]]:
-    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases")]
+    runs = [(s, t) for s in SERVICES for t in ("list_runs", "get_run", "get_failed_cases", "explain_failure")]
     files = [("portal", t) for t in ("read_log", "get_artifact", "export_runs")]
     nodes = [("portal", t.name) for t in all_tools() if t.toolset in ("nodes", "jobs")]
+    insight = [(s, "triage") for s in ("portal", "factory", "cloud")]
     units = [(s, "get_unit") for s in ("factory", "old", "cloud")]
     production = [(s, t.name) for s in ("factory", "old") for t in all_tools() if t.toolset == "production"]
-    production = [(s, t) for s, t in production if t not in WRITTEN_DOWN]
-    return [*runs, *files, *nodes, *units, *production, ("factory", "read_log")]
+    production = [(s, t) for s, t in production if t not in WRITTEN_DOWN and (s, t) not in NOT_OFFERED]
+    return [*runs, *files, *nodes, *insight, *units, *production, ("factory", "read_log")]
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:

@@ -100,7 +100,7 @@ async def test_forever_is_for_admins(fresh_sim: Any, connect: Any, ask: Any, ref
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
         told = await refused(client, "reserve_nodes", node_ids=[node], message="m", duration_minutes=0)
-        assert "[server] access = admin" in told
+        assert '[server] access = "admin"' in told
     async with connect(ADMIN + fresh_sim.config_toml()) as client:
         assert "expires_at" not in await reserved(client, ask, node, minutes=0)
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import selectors
 import socket
 import ssl
 import struct
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from testlab_tools.capabilities import Health, RunSink, Service
 from testlab_tools.files import Folders
@@ -180,6 +187,92 @@ async def other_origin() -> AsyncIterator[Origin]:
     server = await made.start()
     yield made
     await made.stop(server)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signed itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "testlab")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+@pytest.fixture
+async def secured(origin: Origin, certificate: Path) -> AsyncIterator[Origin]:
+    """A server with that certificate."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    server = await origin.start(tls)
+    origin.answers(origin.reply(200))
+    yield origin
+    await origin.stop(server)
+
+
+@pytest.fixture(autouse=True)
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keyring of whoever runs the tests is left alone."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+
+class KeyringLocked(Exception):
+    """As keyring.errors has it."""
+
+
+@pytest.fixture
+def keyring_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[tuple[str, str], str]]:
+    """Put a keyring in the place of the library (25.7: `get_keyring` and three functions); gives what it holds.
+
+    It may be locked, be a backend of another priority, or take only secrets up to `most` characters.
+    """
+
+    def put(locked: bool = False, priority: float = 5, most: int = 10_000) -> dict[tuple[str, str], str]:
+        held: dict[tuple[str, str], str] = {}
+
+        def unlocked() -> None:
+            if locked:
+                raise KeyringLocked("a word of the keyring")
+
+        def get_password(service_name: str, username: str) -> str | None:
+            unlocked()
+            return held.get((service_name, username))
+
+        def set_password(service_name: str, username: str, password: str) -> None:
+            unlocked()
+            if len(password) > most:
+                raise OSError(1783, "CredWrite", "The stub received bad data")
+            held[service_name, username] = password
+
+        def delete_password(service_name: str, username: str) -> None:
+            unlocked()
+            if held.pop((service_name, username), None) is None:
+                raise LookupError("no such password")
+
+        library = ModuleType("keyring")
+        backend = SimpleNamespace(priority=priority)
+        functions = (get_password, set_password, delete_password)
+        vars(library).update({f.__name__: f for f in functions} | {"get_keyring": lambda: backend})
+        monkeypatch.setitem(sys.modules, "keyring", library)
+        return held
+
+    return put
 
 
 @pytest.fixture

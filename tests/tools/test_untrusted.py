@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from pydantic import BaseModel
 
-from testlab_tools.untrusted import FROM_LAB, MAX_CHARS, Untrusted, UntrustedData, capped, plain
+from testlab_tools.untrusted import FROM_LAB, MAX_CHARS, Untrusted, UntrustedData, capped, ending, plain
 
 ESC = "\x1b"
 
@@ -148,3 +148,13 @@ def test_text_anywhere_in_untrusted_data_is_plain_capped_and_marked() -> None:
     assert value["name"][0] == "fail"
     assert len(value["name"][1]["deep"]) <= MAX_CHARS
     assert FROM_LAB in Holder.model_fields["value"].metadata
+
+
+@pytest.mark.parametrize("length", [MAX_CHARS, MAX_CHARS + 1, 50_000])
+def test_of_a_traceback_the_end_is_kept_and_what_is_cut_is_said(length: int) -> None:
+    text = "x" * (length - 4) + "Boom"
+    kept = ending(text)
+    assert len(kept) <= MAX_CHARS
+    assert kept.endswith("Boom")
+    assert (kept == text) == (length <= MAX_CHARS)
+    assert kept == text or kept.startswith(f"… [{length - kept.count('x') - 4} more characters]")

@@ -32,6 +32,11 @@ class Holding:
         """Forget one that has ended."""
         self._held.pop((farm, reservation_id), None)
 
+    def take_over(self, other: Holding) -> None:
+        """Take the reservations of another, which holds none afterwards."""
+        self._held.update(other._held)
+        other._held.clear()
+
     async def release(self) -> None:
         """End all that are left, at once; shielded, since it is what a stopping server does last."""
         with anyio.move_on_after(RELEASE_SECONDS, shield=True):

@@ -1,4 +1,4 @@
-"""A report becomes a run: read here, or by the service's own importer; or it is only said what it would become."""
+"""A report that is read here becomes a run; or it is only said what it would become."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import get_args
 from uuid import UUID, uuid5
 
-from testlab_tools.attachments import ATTACH_SECONDS
-from testlab_tools.capabilities import AttachmentSink, ReportImporter, RunSink
-from testlab_tools.errors import BadInput, LabError, Unsupported
+from testlab_tools.capabilities import AttachmentSink, RunSink
+from testlab_tools.errors import BadInput, LabError
 from testlab_tools.files import Folders
 from testlab_tools.models import CreatedRun, Noun
 from testlab_tools.questions import NewRun
@@ -20,7 +19,7 @@ from testlab_tools.reading import read_file, too_large
 from testlab_tools.recording import record
 from testlab_tools.registry import Call
 from testlab_tools.reports.plan import PlannedRun, planned
-from testlab_tools.reports.recognition import IMPORTERS, Format, recognised
+from testlab_tools.reports.recognition import Format, recognised
 from testlab_tools.reports.report import Attachment, Report, counted
 
 MOST_CHARS = 1_000_000
@@ -105,44 +104,15 @@ async def accept(call: Call, sink: RunSink, form: Format, report: Report) -> Imp
     if (known := await _known(sink, run)) is not None:
         note = "It was there already: nothing was recorded."
         return ImportedReport(format=form, run_ids=[known.run_id], note=note, next=known.next)
-    created = await record(call, sink, run)
-    unkept = await _attach(sink, call.lab.native(created.run_id) if created.run_id else "", report.attachments)
+    done = await record(call, sink, run, report.attachments)
+    created = done.created
     return ImportedReport(
         format=form,
         run_ids=[created.run_id] if created.run_id else [],
         queued=created.queued,
-        lost=[*report.dropped, *unkept],
+        lost=[*report.dropped, *(f"{left} ({done.why})" for left in counted(len(done.left), "attachment"))],
         note=created.note,
         next=created.next,
-    )
-
-
-def plan_import(service: ReportImporter, form: Format, data: bytes) -> ImportedReport:
-    """What can be said of a report that the service itself will read."""
-    importer = _importer(service, form)
-    return ImportedReport(
-        format=form,
-        plan=PlannedRun(service=service.name, importer=importer, bytes=len(data)),
-        note=f"Dry run: nothing was sent. {service.name} reads this format itself: what it makes of it is not known.",
-        next="Call again with dry_run=false.",
-    )
-
-
-async def accept_import(service: ReportImporter, form: Format, name: str, data: bytes, given: Given) -> ImportedReport:
-    """Have the service read the report."""
-    importer = _importer(service, form)
-    if given.procedure_id or given.part_number or given.started_at:
-        raise BadInput(
-            f"{service.name} reads {importer} reports itself",
-            "procedure_id, part_number and started_at cannot be changed in them",
-            "Leave them out.",
-        )
-    ids = await service.import_file(name, data, importer, given.serial_number)
-    return ImportedReport(
-        format=form,
-        run_ids=[service.handle(native) for native in ids],
-        note=f"Read by the {importer} importer of {service.name}.",
-        next="get_failed_cases(run_id) explains those that did not pass.",
     )
 
 
@@ -180,32 +150,3 @@ def _unfit(sink: RunSink, files: Sequence[Attachment]) -> list[str]:
     if not isinstance(sink, AttachmentSink):
         return list(counted(len(files), "attachment"))
     return list(counted(sum(len(file.data) > sink.most_bytes for file in files), "attachment too large"))
-
-
-async def _attach(sink: RunSink, run_id: str, files: Sequence[Attachment]) -> list[str]:
-    """Keep the files of a report with its run, which is there without them; those that could not be are told."""
-    kept = 0
-    why = "its service keeps none" if run_id else "the run is not there yet"
-    if run_id and isinstance(sink, AttachmentSink):
-        why = f"there was no time for more within {ATTACH_SECONDS:.0f} s"
-        try:
-            async with asyncio.timeout(ATTACH_SECONDS):
-                for file in files:
-                    await sink.attach(run_id, file.name, file.data)
-                    kept += 1
-        except TimeoutError:
-            pass
-        except LabError as error:
-            why = error.what
-    return [f"{left} ({why})" for left in counted(len(files) - kept, "attachment")]
-
-
-def _importer(service: ReportImporter, form: Format) -> str:
-    importer = IMPORTERS[form]
-    if importer not in service.importers:
-        raise Unsupported(
-            f"{service.name} has no importer for this format",
-            f"It has: {', '.join(sorted(service.importers))}",
-            "Record the run with create_run.",
-        )
-    return importer

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AsyncExitStack
 from difflib import get_close_matches
 from typing import TypeVar
 
 from testlab_tools.capabilities import Service
 from testlab_tools.deliveries.outbox import Outbox
+from testlab_tools.deliveries.share import OutboxShare
 from testlab_tools.errors import BadInput, Unsupported
 from testlab_tools.handles import Handle
 from testlab_tools.holding import Holding
@@ -23,9 +24,13 @@ class Lab:
     >>> archive, native = lab.owner("portal:/stb-tester-abcdef123456/0a23/972/2015-05-28_14.46.34", RunArchive)
     """
 
-    def __init__(self, services: Iterable[Service], outbox: Outbox | None = None) -> None:
+    def __init__(
+        self, services: Iterable[Service], outbox: Outbox | None = None, callers_own: Collection[str] = ()
+    ) -> None:
+        """`callers_own` names services whose token the caller brings: what is sent to them is not written down."""
         self.services = {service.name: service for service in services}
-        self.outbox = outbox
+        self._outbox = outbox
+        self.outbox = OutboxShare(outbox, None, callers_own) if outbox is not None else None
         self.holding = Holding()
         self.watches = Watches()
 
@@ -79,15 +84,29 @@ class Lab:
             )
         return able[0], native
 
+    def outbox_for(self, service: str) -> OutboxShare | None:
+        """Where what goes to a service is written down first; None where that is not done."""
+        return self.outbox if self.outbox is not None and self.outbox.takes(service) else None
+
     def native(self, handle: str) -> str:
         """The native id in a handle of ours."""
         return Handle.parse(handle, self.services).native
 
+    def share(self, services: Iterable[Service], limited: bool) -> Lab:
+        """A lab of some of these services, or others of their names, for somebody who has no part in the rest.
+
+        It has reservations, waits and, if `limited`, deliveries of its own. Close what is new in it by itself.
+        """
+        made = Lab(services)
+        if self.outbox is not None:
+            made.outbox = self.outbox.limited(made.services if limited else None)
+        return made
+
     async def aclose(self) -> None:
         """Stop the deliveries, release the reservations made here, then every service's connections."""
         try:
-            if self.outbox is not None:
-                await self.outbox.aclose()
+            if self._outbox is not None:
+                await self._outbox.aclose()
             await self.holding.release()
         finally:
             async with AsyncExitStack() as stack:

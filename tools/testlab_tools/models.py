@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from testlab_tools.times import Minute, Moment
-from testlab_tools.untrusted import Untrusted, UntrustedData
+from testlab_tools.untrusted import Untrusted, UntrustedData, UntrustedEnd
 
 Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
 NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
@@ -27,7 +27,8 @@ class Run(Noun):
 
     `test` is what ran (test case, procedure or test plan), `station` where (node, station or stand), `unit` the
     serial number tested, `job_uid` the Stb-tester job, `attempt` which start of this unit, `sample` golden, failing
-    or ignored for units that are not production, `position` where a page can be resumed after this run.
+    or ignored for units that are not production, `position` where a page can be resumed after this run, `revision` the
+    git SHA of a test pack or the version of a procedure; these two are for us alone.
     """
 
     run_id: str
@@ -43,6 +44,7 @@ class Run(Noun):
     sample: str = ""
     reason: Untrusted = ""
     position: str = Field(default="", exclude=True)
+    revision: str = Field(default="", exclude=True)
 
 
 class Measurement(Noun):
@@ -65,7 +67,7 @@ class Case(Noun):
     attempts: int = 1
     reason: Untrusted = ""
     measurements: list[Measurement] = []
-    traceback: Untrusted = ""
+    traceback: UntrustedEnd = ""
 
 
 class FailedRun(Run):
@@ -126,16 +128,6 @@ class Unit(Noun):
     parent: Untrusted = ""
     sub_units: list[Untrusted] = []
     note: str = ""
-
-
-class UnitHistory(Noun):
-    """A unit as each service that keeps units knows it, and its runs over all services, newest first."""
-
-    units: list[Unit]
-    runs: list[Run]
-    services: list[ServiceShare]
-    note: str = ""
-    next: str = ""
 
 
 class Deleted(Noun):

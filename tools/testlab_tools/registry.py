@@ -52,13 +52,15 @@ class Illustrated(Generic[N]):
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a tool: the lab it asks, the files it may touch, where to report progress (done, total, words), and
-    the caller's access level."""
+    """One call of a tool: the lab it asks, the files it may touch, where to report progress (done, total, words), the
+    caller's access level, what would raise that to admin, and who calls ("local" over stdio)."""
 
     lab: Lab
     files: Folders
     progress: Progress
     access: Access = "operate"
+    raising: str = '[server] access = "admin"'
+    caller: str = "local"
 
 
 @dataclass(frozen=True)

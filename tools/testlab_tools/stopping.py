@@ -15,8 +15,8 @@ STOP_SECONDS = 40.0
 LAST_LOOK_S = 3.0
 
 
-async def check_owner(runner: JobRunner, job: Job) -> None:
-    """Raises Refused unless the job was certainly started by this user."""
+async def check_owner(runner: JobRunner, job: Job, raising: str) -> None:
+    """Raises Refused unless the job was certainly started by this user; `raising` is what gives admin access."""
     owner = await runner.job_owner(Handle.parse(job.job_uid, [runner.name]).native)
     if owner.yours:
         return
@@ -24,7 +24,7 @@ async def check_owner(runner: JobRunner, job: Job) -> None:
     raise Refused(
         f"Job {job.job_uid} was started {who}" if owner.yours is False else f"Whose job {job.job_uid} is is not known",
         "Below admin access only your own jobs are stopped",
-        'Ask its owner; with [server] access = "admin" stop_job stops anybody\'s.',
+        f"Ask its owner; with {raising} stop_job stops anybody's.",
     )
 
 

@@ -39,6 +39,11 @@ class Transfers:
     def __init__(self) -> None:
         self._under_way: dict[Path, _Transfer] = {}
 
+    @property
+    def busy(self) -> bool:
+        """Whether a file is being written."""
+        return any(not transfer.task.done() for transfer in self._under_way.values())
+
     async def run(
         self,
         path: Path,

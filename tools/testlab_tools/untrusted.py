@@ -51,6 +51,15 @@ def capped(text: str, limit: int = MAX_CHARS) -> str:
     return text[:kept] + _notice(len(text) - kept)
 
 
+def ending(text: str, limit: int = MAX_CHARS) -> str:
+    """As `capped`, for what tells most at its end: where some were cut off, the beginning says how many."""
+    text = plain(text)
+    if len(text) <= limit:
+        return text
+    kept = limit - len(_notice(len(text)))
+    return _notice(len(text) - kept) + text[-kept:]
+
+
 def plain_data(value: Any, depth: int = 0) -> Any:
     """JSON data with every text in it, names included, plain and capped.
 
@@ -89,6 +98,9 @@ class FromLab:
 FROM_LAB = FromLab()
 Untrusted = Annotated[str, AfterValidator(capped), FROM_LAB]
 """A string field whose content came from the lab; results list such fields under `untrusted`."""
+
+UntrustedEnd = Annotated[str, AfterValidator(ending), FROM_LAB]
+"""As `Untrusted`, for a traceback: its end is what is kept."""
 
 UntrustedData = Annotated[Any, AfterValidator(plain_data), FROM_LAB]
 """As `Untrusted`, for a field of any JSON type."""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -28,6 +29,7 @@ from testlab_mcp.menu.prompts import recipe_of
 from testlab_mcp.menu.resources import SHELVES
 from testlab_tools.capabilities import ArtifactKeeper, RunArchive, Service
 from testlab_tools.errors import LabError
+from testlab_tools.lab import Lab
 from testlab_tools.models import NodeList, Run
 from testlab_tools.questions import RunQuery
 from testlab_tools.untrusted import plain
@@ -55,9 +57,10 @@ class Blank:
 class Completer:
     """Answers `completion/complete`."""
 
-    def __init__(self, offer: Offer) -> None:
-        self._offer = offer
-        self._kept: dict[object, tuple[float, object]] = {}
+    def __init__(self, offered: Callable[[], Offer]) -> None:
+        """`offered` gives what the caller of the request at hand is offered."""
+        self._offered = offered
+        self._kept: WeakKeyDictionary[Lab, dict[object, tuple[float, object]]] = WeakKeyDictionary()
         self._sources: dict[str, tuple[str, Callable[[Blank], Awaitable[Iterable[str]]]]] = {
             "handle": (LIST_RUNS, self._handles),
             "run_id": (LIST_RUNS, self._handles),
@@ -66,6 +69,10 @@ class Completer:
             "node_id": (LIST_NODES, self._nodes),
             "name": (GET_ARTIFACT, self._artifacts),
         }
+
+    @property
+    def _offer(self) -> Offer:
+        return self._offered()
 
     async def __call__(
         self,
@@ -149,15 +156,16 @@ class Completer:
 
     async def _soon(self, key: object, ask: Callable[[], Awaitable[list[T]]], otherwise: list[T]) -> list[T]:
         """The answer, or one some seconds old; `otherwise` when it fails or takes too long."""
-        now = asyncio.get_running_loop().time()
-        self._kept = {k: (until, value) for k, (until, value) in self._kept.items() if until > now}
-        if key in self._kept:
-            return self._kept[key][1]  # pyright: ignore[reportReturnType]
+        now, lab = asyncio.get_running_loop().time(), self._offer.lab
+        kept = {k: (until, value) for k, (until, value) in self._kept.get(lab, {}).items() if until > now}
+        self._kept[lab] = kept
+        if key in kept:
+            return kept[key][1]  # pyright: ignore[reportReturnType]
         answer = otherwise
         with suppress(LabError, TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await ask()
-        self._kept[key] = (now + KEPT_SECONDS, answer)
+        self._kept[lab][key] = (now + KEPT_SECONDS, answer)
         return answer
 
 

@@ -14,9 +14,8 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import ConfigError, LabError, ServiceError
-from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
-from testlab_tools.registry import Access, Call, ToolSpec
+from testlab_tools.registry import Call, ToolSpec
 
 logger = logging.getLogger("testlab_mcp")
 
@@ -31,12 +30,16 @@ RESERVE_NODES, END_RESERVATION, RUN_TESTS, GET_JOB = "reserve_nodes", "end_reser
 
 @dataclass(frozen=True)
 class Offer:
-    """The lab, and `refusal`: why a tool is not exposed, empty for one that is; the same policy as for calling it."""
+    """What one caller has of the lab, and `refusal`: why it has not a tool, empty for one that it has; the same as for
+    calling it."""
 
-    lab: Lab
-    files: Folders
-    access: Access
+    given: Call
     refusal: Callable[[str], str]
+
+    @property
+    def lab(self) -> Lab:
+        """The caller's lab."""
+        return self.given.lab
 
     def has(self, *tools: str) -> bool:
         """Whether all of these tools are exposed."""
@@ -51,8 +54,7 @@ class Offer:
     async def call(self, tool: str, **arguments: object) -> Any:
         """What the tool's own handler returns, if it is exposed."""
         self.require(tool)
-        spec = spec_of(tool)
-        return await spec.handler(Call(self.lab, self.files, _silent, self.access), **arguments)
+        return await spec_of(tool).handler(self.given, **arguments)
 
 
 def spec_of(tool: str) -> ToolSpec:
@@ -77,7 +79,3 @@ async def told(data: dict[str, str]) -> AsyncGenerator[None, None]:
         logger.exception("A resource or prompt failed in a way nobody foresaw")
         words = "Something went wrong inside this server. Its log (stderr) has the details."
         raise MCPError(INTERNAL_ERROR, words, data) from None
-
-
-async def _silent(done: float, total: float, words: str) -> None:
-    """Nobody watches the progress of a read."""

@@ -3,7 +3,9 @@ errors of its own; its public methods are overridden instead, so nothing is buil
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -16,14 +18,35 @@ from testlab_mcp.menu.offer import Offer
 from testlab_mcp.menu.prompts import prompts, written
 from testlab_mcp.menu.resources import read, resources, templates
 
+METHODS = frozenset(
+    {
+        *("resources/list", "resources/templates/list", "resources/read"),
+        *("prompts/list", "prompts/get", "completion/complete"),
+    }
+)
+"""Requests about the menu. Each is answered within `offering`."""
+READS = frozenset({"resources/read", "prompts/get"})
+"""Those of them that a person asks for, not a key press."""
+_OFFERED: ContextVar[Offer] = ContextVar("offered")
+
+
+@contextmanager
+def offering(offer: Offer) -> Generator[None]:
+    """Answer a request with what its caller is offered."""
+    before = _OFFERED.set(offer)
+    try:
+        yield
+    finally:
+        _OFFERED.reset(before)
+
 
 class MenuServer(MCPServer[None]):
-    """A server whose resources, prompts and completions are those of `offer`; all else as `MCPServer` takes it."""
+    """A server whose resources, prompts and completions are those that the caller is offered; all else as `MCPServer`
+    takes it."""
 
-    def __init__(self, offer: Offer, name: str, **options: Any) -> None:
+    def __init__(self, name: str, **options: Any) -> None:
         super().__init__(name, **options)
-        self._offer = offer
-        self.completion()(Completer(offer))
+        self.completion()(Completer(_OFFERED.get))
 
     async def list_resources(self) -> list[Resource]:
         """The resources that have a URI of their own."""
@@ -31,20 +54,20 @@ class MenuServer(MCPServer[None]):
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         """The templates whose tool is exposed."""
-        return templates(self._offer)
+        return templates(_OFFERED.get())
 
     async def read_resource(
         self, uri: AnyUrl | str, context: Context[None, Any] | None = None
     ) -> Iterable[ReadResourceContents]:
         """The contents behind a URI. Raises MCPError."""
-        return await read(self._offer, str(uri))
+        return await read(_OFFERED.get(), str(uri))
 
     async def list_prompts(self) -> list[Prompt]:
         """The prompts whose tools are exposed."""
-        return prompts(self._offer)
+        return prompts(_OFFERED.get())
 
     async def get_prompt(
         self, name: str, arguments: dict[str, Any] | None = None, context: Context[None, Any] | None = None
     ) -> GetPromptResult:
         """A prompt's messages. Raises MCPError."""
-        return await written(self._offer, name, arguments or {})
+        return await written(_OFFERED.get(), name, arguments or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -160,6 +162,26 @@ class Plant:
                 return sorted(found)
             params["cursor"] = page["meta"]["next_cursor"]
 
+    def runs(self, serial: str) -> list[dict[str, Any]]:
+        """The runs of a unit, whole."""
+        page = self._client.get(f"{self.url}/api/v2/runs", params={"serial_numbers": serial, "limit": 100}).json()
+        return [self._client.get(f"{self.url}/api/v2/runs/{run['id']}").json() for run in page["data"]]
+
+    def files(self, serial: str) -> list[tuple[str, int]]:
+        """Name and size of every file kept with the unit's only run."""
+        (run,) = self.runs(serial)
+        return sorted((file["name"], file["size"]) for file in run["attachments"])
+
+    def delete(self, serial: str) -> None:
+        """Delete the runs of a unit."""
+        ids = [run["id"] for run in self.runs(serial)]
+        self._client.delete(f"{self.url}/api/v2/runs", params={"ids": ids}).raise_for_status()
+
+    def struck(self) -> int:
+        """How often the faults that are set have struck."""
+        faults = self._client.get(f"{self.url.rpartition('/')[0]}/_sim/faults").json()
+        return sum(fault["struck"] for fault in faults)
+
     def trouble(self, **fault: object) -> None:
         """Set a fault; it lasts until `calm`, unless `times` is given."""
         given = {"service": "tofupilot", "times": 0, **fault}
@@ -182,6 +204,36 @@ def plant(fresh_sim: Any) -> Iterator[Plant]:
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     return f"path = '{tmp_path / 'deliveries.sqlite'}'"
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """A database of its own on the PostgreSQL server of this machine."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 5432)):
+            pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
+    import psycopg
+    from psycopg.sql import SQL, Identifier
+
+    name = f"testlab_{uuid4().hex[:12]}"
+    with psycopg.connect("postgresql://127.0.0.1:5432/postgres", autocommit=True) as session:
+        session.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        yield f"database_url = 'postgresql://127.0.0.1:5432/{name}'"
+        session.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of reports and files that the servers may read."""
+    made = tmp_path / "readable"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def durable(sqlite: str, folder: Path) -> str:
+    """The database, and the folder to read from."""
+    return f"{sqlite}\n[files]\nread_from = ['{folder}']"
 
 
 @pytest.fixture

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -93,22 +90,6 @@ def test_no_run_is_lost_or_made_twice_though_the_server_is_killed_again_and_agai
     runs, kills = (200, 20) if WHOLE else (40, 4)
     driver = Driver(plant, open_window, plant.config(sqlite, version), windows=1, seed=20)
     crash(driver, runs, kills, until, capsys, f"SQLite, one server, TofuPilot {version}")
-
-
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """A database of its own on the PostgreSQL server of this machine."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 5432)):
-            pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
-    import psycopg
-    from psycopg.sql import SQL, Identifier
-
-    name = f"testlab_{uuid4().hex[:12]}"
-    with psycopg.connect("postgresql://127.0.0.1:5432/postgres", autocommit=True) as session:
-        session.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        yield f"database_url = 'postgresql://127.0.0.1:5432/{name}'"
-        session.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
 def test_on_postgresql_with_two_servers_one_of_them_killed_no_run_is_lost_or_made_twice(

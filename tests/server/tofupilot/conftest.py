@@ -52,6 +52,9 @@ class Factory:
         assert reply.status_code == 200, reply.text
         return reply.json()["id"]
 
+    def post(self, path: str, **body: Any) -> Any:
+        return self._api.post(path, json=body).raise_for_status().json()
+
     def runs(self, serial: str) -> list[dict[str, Any]]:
         return self.get(f"/v2/runs?serial_numbers={serial}")["data"]
 

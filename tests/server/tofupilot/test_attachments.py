@@ -55,7 +55,7 @@ async def test_a_file_that_cannot_be_sent_is_told_before_the_run_is_recorded(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_file_the_store_refuses_is_told_and_the_run_stays(
+async def test_a_file_the_store_does_not_take_now_is_told_and_the_run_stays(
     version: str, factory: Any, connect: Any, ask: Any, kept: Any, tmp_path: Path
 ) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
@@ -64,16 +64,31 @@ async def test_a_file_the_store_refuses_is_told_and_the_run_stays(
     factory.fault(status=500, method="PUT", path_prefix="/storage/", times=0)
     async with connect(factory.config(version)) as client:
         created = await ask(client, "create_run", **order(factory, "a.txt", "b.txt", "c.txt"))
+    told = "2 of 3 attachments are still to be sent (The store of factory did not take the file (HTTP 500))"
+    assert told in created["note"]
+    assert ("a.txt", 1) in kept(created["run_id"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_without_deliveries_a_file_the_store_does_not_take_is_told_by_its_name(
+    version: str, factory: Any, connect: Any, ask: Any, kept: Any, tmp_path: Path
+) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    factory.fault(action="slow", seconds=0, method="PUT", path_prefix="/storage/", times=1)
+    factory.fault(status=500, method="PUT", path_prefix="/storage/", times=0)
+    async with connect(factory.config(version) + "\n[durable]\nenabled = false\n") as client:
+        created = await ask(client, "create_run", **order(factory, "a.txt", "b.txt", "c.txt"))
     assert "Not attached: b.txt, c.txt (The store of factory did not take the file (HTTP 500))." in created["note"]
     assert ("a.txt", 1) in kept(created["run_id"])
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_files_of_a_run_that_waits_to_be_delivered_are_said_not_to_be_sent(
+async def test_files_of_a_run_that_waits_to_be_delivered_are_said_to_be_kept_with_it(
     version: str, factory: Any, connect: Any, ask: Any, dead_url: str, tmp_path: Path, no_backoff: None
 ) -> None:
     (tmp_path / "a.txt").write_bytes(b"1")
     async with connect(factory.config(version, url=dead_url)) as client:
         created = await ask(client, "create_run", **order(factory, "a.txt"))
     assert created["queued"]
-    assert "Its attachments were not sent" in created["note"]
+    assert "1 attachment is kept and sent with it" in created["note"]

@@ -52,6 +52,8 @@ async def test_no_tool_shows_a_key_or_a_presigned_url(
         ("get_failed_cases", run),
         ("read_log", run),
         ("get_unit", unit),
+        *(("list_catalog", {"kind": kind}) for kind in ("procedures", "parts", "batches", "stations")),
+        ("list_catalog", {"kind": "stations", "search": "FVT-01", "limit": 1}),
         ("update_unit", {**unit, "sub_units": [serial]}),
         ("delete_run", {**run, "confirm": "no"}),
         ("delete_unit", {**unit, "service": "factory", "confirm": "no"}),

@@ -17,29 +17,37 @@ VERSIONS = ("v1", "v2")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_unit_is_told_with_its_runs_newest_first(version: str, factory: Any, connect: Any, ask: Any) -> None:
+async def test_a_unit_is_told_with_its_runs_oldest_first(version: str, factory: Any, connect: Any, ask: Any) -> None:
     child, serial = factory.serial(), factory.serial()
-    factory.record(child)
+    inside = factory.record(child, started_at="2026-11-20T06:00:00Z")
     fields = {"revision_number": "B", "batch_number": "LOT-3"}
     ids = [factory.record(serial, started_at=f"2026-11-20T07:0{n}:00Z", **fields) for n in range(3)]
-    factory.record(serial, sub_units=[child], **fields)
+    ids.append(factory.record(serial, sub_units=[child], **fields))
     async with connect(factory.config(version)) as client:
-        told = await ask(client, "get_unit", serial_number=serial, limit=4)
+        told = await ask(client, "get_unit", serial_number=serial, limit=5)
         short = await ask(client, "get_unit", serial_number=serial.lower(), limit=2)
-    (unit,) = told["units"]
+    unit, *parts = told["units"]
     assert (unit["service"], unit["serial_number"]) == ("factory", serial)
     told_of_it = (unit.get("part"), unit.get("revision"), unit.get("batch"))
     assert told_of_it == (("UT", "B", "LOT-3") if version == "v2" else (None, None, None))
     assert unit.get("sub_units") == ([child] if version == "v2" else None)
+    assert [(part["serial_number"], part["parent"]) for part in parts] == ([(child, serial)] if version == "v2" else [])
     assert ("does not tell sub-units" in unit.get("note", "")) == (version == "v1")
-    assert [run["run_id"].rpartition("/")[2].rpartition(":")[2] for run in told["runs"][1:]] == ids[::-1]
-    assert [share["shown"] for share in told["services"]] == [4]
-    assert "note" not in told
-    assert [run["run_id"] for run in short["runs"]] == [
-        run["run_id"].replace(serial, serial.lower()) for run in told["runs"][:2]
-    ]
-    assert "there are more" in short["note"]
-    assert "list_runs(unit=…)" in short["next"]
+    story = [inside, *ids] if version == "v2" else ids
+    assert [run["run_id"].rpartition("/")[2].rpartition(":")[2] for run in told["runs"]] == story
+    assert [share["shown"] for share in told["services"]] == [len(story)]
+    row = next(row for row in told["procedures"] if "unit" not in row)
+    assert (row["attempts"], row["first"], row["last"], row["last_run"]) == (
+        4,
+        "pass",
+        "pass",
+        told["runs"][-1]["run_id"],
+    )
+    told_again = [run["run_id"] for run in told["runs"][-2:]]
+    if version == "v1":
+        told_again = [handle.replace(serial, serial.lower()) for handle in told_again]
+    assert [run["run_id"] for run in short["runs"]] == told_again
+    assert f"The last 2 of {len(story)} runs" in short["note"]
 
 
 async def test_parent_and_sample_are_told(factory: Any, connect: Any, ask: Any) -> None:
@@ -48,8 +56,13 @@ async def test_parent_and_sample_are_told(factory: Any, connect: Any, ask: Any) 
     factory.record(serial, sub_units=[child])
     async with connect(factory.config("v2")) as client:
         await ask(client, "update_unit", serial_number=child, sample="golden", batch_number="LOT-9")
-        (unit,) = (await ask(client, "get_unit", serial_number=child))["units"]
+        told = await ask(client, "get_unit", serial_number=child)
+        (unit,) = told["units"]
         assert (unit["parent"], unit["sample"], unit["batch"]) == (serial, "golden", "LOT-9")
+        assert (told["ship"], told["reasons"]) == (
+            "do not ship",
+            ["It is not a production unit (sample: golden)."],
+        )
         unit = await ask(client, "update_unit", serial_number=child, sample="production")
         assert "sample" not in unit
 
@@ -63,7 +76,7 @@ async def test_all_services_that_find_runs_by_serial_number_are_asked(
         assert [share["service"] for share in told["services"]] == ["factory", "cloud"]
         assert run["run_id"] in [found["run_id"] for found in told["runs"]]
         starts = [found["started_at"] for found in told["runs"]]
-        assert starts == sorted(starts, reverse=True)
+        assert starts == sorted(starts)
         assert {share["service"] for share in told["services"] if share["shown"]} >= {"cloud"}
     down = f'[services.gone]\nkind = "tofupilot"\nurl = "{dead_url}"\ntoken = "t"\n'
     async with connect(factory.everything + down) as client:
@@ -71,6 +84,7 @@ async def test_all_services_that_find_runs_by_serial_number_are_asked(
     shares = {share["service"]: share for share in told["services"]}
     assert "cannot be reached" in shares["gone"]["error"]
     assert "gone failed" in told["note"]
+    assert "gone did not answer (see services)." in told["reasons"]
     assert "error" not in shares["cloud"]
 
 
@@ -82,8 +96,9 @@ async def test_a_service_that_fails_only_over_the_unit_is_said(
     factory.fault(status=500, path_prefix="/api/v2/units/", times=0)
     async with connect(factory.config("v2")) as client:
         told = await ask(client, "get_unit", serial_number=serial)
-    assert told["units"] == []
+    assert "units" not in told
     assert len(told["runs"]) == 1
+    assert (told["ship"], told["reasons"][0]) == ("do not ship", "factory did not answer (see services).")
     assert "HTTP 500" in told["services"][0]["error"]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from testlab_tools.deliveries.courier import Courier, Pace, runs
+from testlab_tools.deliveries.courier import Courier, Pace
+from testlab_tools.deliveries.parcel import RunParcel, runs
 from testlab_tools.deliveries.progress import Progress
 from testlab_tools.errors import (
     AnswerLost,
@@ -55,7 +56,7 @@ class Sink:
 
 @pytest.fixture(autouse=True)
 def any_sink_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("testlab_tools.deliveries.courier.RunSink", Sink)
+    monkeypatch.setattr("testlab_tools.deliveries.run_carrier.RunSink", Sink)
 
 
 async def delivered(sink: Any, before: Progress | None = None, run: NewRun = RUN) -> tuple[Progress, list[Progress]]:
@@ -64,9 +65,12 @@ async def delivered(sink: Any, before: Progress | None = None, run: NewRun = RUN
     async def tell(progress: Progress) -> None:
         told.append(progress)
 
-    content = runs().dump_python(run, mode="json")
+    async def nothing(number: int) -> bytes:
+        raise AssertionError("it has no files")
+
+    parcel = RunParcel(run=runs().dump_python(run, mode="json"))
     async with asyncio.timeout(5):
-        done = await Courier({"factory": sink}, QUICK).deliver("factory", content, before or Progress(), tell)
+        done = await Courier({"factory": sink}, QUICK).deliver("factory", parcel, nothing, before or Progress(), tell)
     return done, told
 
 

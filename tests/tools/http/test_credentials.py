@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,9 @@ def test_a_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_token_comes_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(f"{SECRET}\n", encoding="utf-8")
+    path = tmp_path / "token"
+    path.touch(mode=0o600)
+    path.write_text(f"{SECRET}\n", encoding="utf-8")
 
     assert header(Token(file=str(tmp_path / "token"))) == f"Bearer {SECRET}"
 
@@ -56,6 +59,7 @@ def test_a_token_comes_from_a_command() -> None:
 
 def test_a_token_is_read_once(tmp_path: Path) -> None:
     path = tmp_path / "token"
+    path.touch(mode=0o600)
     path.write_text(SECRET, encoding="utf-8")
     credentials = Credentials("portal", "bearer", Token(file=str(path)))
 
@@ -77,7 +81,10 @@ def test_a_token_that_was_missing_is_looked_for_again(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("token", "told"),
     [
-        (Token(), r"has no token\. Set token_env, token_file, token_command or token under \[services\.portal\]"),
+        (
+            Token(),
+            r"has no token\. Set token_env, token_file, token_command, token_keyring or token under",
+        ),
         (Token(SecretStr(" ")), "its token is empty"),
         (Token(env="NO_SUCH_VARIABLE"), "the environment variable NO_SUCH_VARIABLE is empty or not set"),
         (Token(file="no/such/file"), r"token_file cannot be read \(FileNotFoundError\)"),
@@ -124,3 +131,44 @@ async def test_a_slow_token_command_holds_nothing_else_up() -> None:
         turns += 1
     assert turns > 100
     assert credentials.headers == {"Authorization": f"Bearer {SECRET}"}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_a_token_file_that_others_can_read_or_change_is_refused(mode: int, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(SECRET, encoding="utf-8")
+    path.chmod(mode)
+
+    with pytest.raises(ConfigError, match=r"token_file is not used\. Other users .*chmod 600"):
+        header(Token(file=str(path)))
+    path.chmod(0o600)
+    assert header(Token(file=str(path))) == f"Bearer {SECRET}"
+
+
+def test_a_token_comes_from_the_keyring(keyring_of: Callable[..., dict[tuple[str, str], str]]) -> None:
+    keyring_of()["https://lab.example/api", "me"] = SECRET
+
+    assert header(Token(keyring="https://lab.example/api/me")) == f"Bearer {SECRET}"
+
+
+def test_a_keyring_without_the_entry_says_which_setting_named_it(keyring_of: Callable[..., object]) -> None:
+    keyring_of()
+
+    with pytest.raises(ConfigError, match="the entry of token_keyring is empty or not set"):
+        header(Token(keyring="lab/me"))
+
+
+def test_a_keyring_that_is_locked_says_so_without_its_words(keyring_of: Callable[..., object]) -> None:
+    keyring_of(locked=True)
+
+    with pytest.raises(ConfigError, match=r"token_keyring cannot be read \(KeyringLocked\)\. Unlock") as error:
+        header(Token(keyring="lab/me"))
+    assert "a word of the keyring" not in str(error.value)
+
+
+@pytest.mark.parametrize("priority", [0, -1])
+def test_where_there_is_no_keyring_the_remedy_is_named(priority: int, keyring_of: Callable[..., object]) -> None:
+    keyring_of(priority=priority)
+
+    with pytest.raises(ConfigError, match=r"no keyring to use\. Install testlab-mcp\[keyring\]"):
+        header(Token(keyring="lab/me"))

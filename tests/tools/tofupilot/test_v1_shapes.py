@@ -1,12 +1,15 @@
-"""v1 lists a unit's runs in three shapes: its document's, client 1.12.1's, and the bare list 2.26.1 takes as well."""
+"""v1 lists a unit's runs in three shapes, its document's, client 1.12.1's, and the bare list 2.26.1 takes as well; and
+tells a new run in two."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from testlab_tools.errors import BadReply
+from testlab_tools.errors import BadReply, Unsupported
+from testlab_tools.questions import NewRun
 from testlab_tools.tofupilot.adapter import TofuPilotV1
 
 DOCUMENTED = {
@@ -65,3 +68,60 @@ async def test_another_shape_is_a_bad_reply(body: Any, origin: Any, client_of: A
     origin.answers(origin.reply(200, body))
     with pytest.raises(BadReply):
         await TofuPilotV1("old", client_of(origin.url)).count_runs("X")
+
+
+RUN = NewRun(
+    procedure_id="FVT1",
+    serial_number="PCBA01-0001",
+    outcome="pass",
+    started_at=datetime(2024, 9, 5, 10, 38, 17, 115400, tzinfo=timezone(timedelta(hours=2))),
+    ended_at=datetime(2024, 9, 5, 10, 38, 29, tzinfo=timezone(timedelta(hours=2))),
+    ref="r1",
+)
+SAID = "Run created successfully: https://tofupilot.app/yourcompany/runs/"
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ({"id": "005f1ec0", "message": f"{SAID}another"}, "005f1ec0"),
+        ({"message": f"{SAID}005f1ec0-b179-11ef-9a12-f7e5c5919019"}, "005f1ec0-b179-11ef-9a12-f7e5c5919019"),
+        ({"message": "Run created successfully."}, "2024-09-05T08:38:17.115000+00:00"),
+        ({"message": f"{SAID}../../x y"}, "2024-09-05T08:38:17.115000+00:00"),
+        ({"message": None}, "2024-09-05T08:38:17.115000+00:00"),
+    ],
+)
+async def test_a_run_that_was_recorded_has_the_id_or_the_address_or_the_start_that_the_server_tells(
+    body: Any, key: str, origin: Any, client_of: Any
+) -> None:
+    origin.answers(origin.reply(200, body))
+    created = await TofuPilotV1("old", client_of(origin.url)).create_run(RUN)
+    assert created.run_id == f"old:PCBA01-0001/{key}"
+    assert [(asked.method, asked.target) for asked in origin.asked] == [("POST", "/api/v1/runs")]
+
+
+async def test_a_run_named_by_its_start_is_found_in_the_documents_list(origin: Any, client_of: Any) -> None:
+    origin.answers(origin.reply(200, {"message": "m"}), origin.reply(200, {"message": "m", "data": [DOCUMENTED]}))
+    service = TofuPilotV1("old", client_of(origin.url))
+    created = await service.create_run(RUN)
+    detail = await service.get_run(created.run_id.removeprefix("old:"))
+    assert detail.run.run_id == created.run_id
+
+
+async def test_no_file_is_sent_for_a_run_whose_id_is_not_told(origin: Any, client_of: Any) -> None:
+    with pytest.raises(Unsupported, match="without which no file can be kept"):
+        await TofuPilotV1("old", client_of(origin.url)).attach("X/2024-09-05T08:38:17+00:00", "a.txt", b"a")
+    assert origin.asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "ids"),
+    [({"id": "5f"}, ["SN-1/5f"]), ({"message": f"{SAID}5f"}, ["SN-1/5f"]), ({"message": "Run created."}, [])],
+)
+async def test_a_report_that_was_read_is_told_by_the_id_or_the_address(
+    body: Any, ids: list[str], origin: Any, client_of: Any
+) -> None:
+    upload = origin.reply(200, {"id": "u1", "uploadUrl": f"{origin.url}/store"})
+    origin.answers(upload, origin.reply(200, {}), origin.reply(200, body))
+    service = TofuPilotV1("old", client_of(origin.url))
+    assert await service.import_file("report.json", b"{}", "OPENHTF", "SN-1") == ids

@@ -21,9 +21,14 @@ from testlab_tools.capabilities.nodes import (
 )
 from testlab_tools.capabilities.production import (
     AttachmentSink,
+    DefinitionPage,
+    Importing,
+    PlanState,
+    ProductionCatalog,
     ReportImporter,
     RunSink,
     UnitRegistry,
+    UnitState,
 )
 from testlab_tools.capabilities.runs import (
     DETAILED_FAILURES,
@@ -47,6 +52,7 @@ __all__ = [
     "DETAILED_FAILURES",
     "ArtifactKeeper",
     "AttachmentSink",
+    "DefinitionPage",
     "Download",
     "Export",
     "Failure",
@@ -54,11 +60,14 @@ __all__ = [
     "Failures",
     "Health",
     "Image",
+    "Importing",
     "JobOwner",
     "JobRunner",
     "KeptFile",
     "LogKeeper",
     "NodeFarm",
+    "PlanState",
+    "ProductionCatalog",
     "RemoteControl",
     "ReportImporter",
     "RunArchive",
@@ -71,4 +80,5 @@ __all__ = [
     "TestPack",
     "UnitArchive",
     "UnitRegistry",
+    "UnitState",
 ]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
-from testlab_tools.models import CreatedRun, Unit
+from testlab_tools.definitions import Definition, DefinitionKind
+from testlab_tools.models import CreatedRun, Outcome, Unit
 from testlab_tools.questions import NewRun, UnitChange
+
+Importing = Callable[[], Awaitable[None]]
 
 
 class RunSink(Service):
@@ -48,12 +54,28 @@ class ReportImporter(Service):
     importers: frozenset[str]
     """Names of its importers, as the service spells them: `OPENHTF`, `WATS`, ..."""
 
+    most_bytes: int
+    """How large a report may be."""
+
     @abstractmethod
-    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
+    async def import_file(
+        self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
+    ) -> list[str]:
         """Upload a report and have one of `importers` read it; native ids of the runs it became.
 
-        `serial_number`, where it is known, becomes part of ids that need it. Raises BadInput when the service cannot
-        read the report, Unsupported when it has no such importer.
+        `serial_number`, where it is known, becomes part of ids that need it. `importing` is awaited once it is
+        uploaded: what fails before has imported nothing. Raises BadInput when the service cannot read the report,
+        Unsupported when it has no such importer.
+        """
+
+    @abstractmethod
+    async def find_imported(
+        self, earlier: Sequence[str], serial_number: str, started_at: datetime | None
+    ) -> list[str] | None:
+        """Native ids of the runs of a report that may have been imported before, as those `earlier` or not; none when
+        they are not there, or when the service itself knows a report again. None when that cannot be told.
+
+        `serial_number` and `started_at` are those of its only run, as far as they are known.
         """
 
 
@@ -75,3 +97,41 @@ class UnitRegistry(Service):
     @abstractmethod
     async def delete_unit(self, serial_number: str) -> None:
         """Delete a unit with all its runs."""
+
+
+class PlanState(NamedTuple):
+    """Where a unit stands in one test: how its last run ended, and how often it was started (0: not said).
+
+    `test`, `part` and `station` are as the service has them: they may hold anything.
+    """
+
+    test: str
+    outcome: Outcome
+    attempts: int
+    started_at: datetime | None = None
+    part: str = ""
+    station: str = ""
+
+
+class UnitState(Service):
+    """Knows where units stand, without their single runs."""
+
+    @abstractmethod
+    async def tested_duts(self, serial_number: str) -> list[PlanState]:
+        """The unit's state in each test it was started in, newest first; empty when it is not known."""
+
+
+class DefinitionPage(NamedTuple):
+    """A page of definitions; `after` resumes behind it, and is empty on the last. `note`: what of them is not told."""
+
+    found: list[Definition]
+    after: str = ""
+    note: str = ""
+
+
+class ProductionCatalog(Service):
+    """Knows what production goes by: procedures, parts with their revisions, batches, stations."""
+
+    @abstractmethod
+    async def list_definitions(self, kind: DefinitionKind, search: str, limit: int, after: str = "") -> DefinitionPage:
+        """Up to `limit` (at most 100) whose name or number holds `search`; few of them are told in more detail."""

@@ -81,9 +81,10 @@ class FailureArchive(RunArchive):
 
     @abstractmethod
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:
-        """The failed cases of the newest `limit` runs that match and did not pass (fail or error).
+        """The failed cases of the newest `limit` runs that match and did not pass: fail, error, or stopped where the
+        service counts those among them.
 
-        `query.outcome` is empty, or one of the two.
+        `query.outcome` is empty, or one of these.
         """
 
 

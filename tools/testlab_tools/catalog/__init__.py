@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from testlab_tools.catalog import (
+    definitions,
     deliveries,
     exports,
+    failures,
     files,
+    insight,
     jobs,
     nodes,
     production,
@@ -28,6 +31,8 @@ def all_tools() -> tuple[ToolSpec, ...]:
         files.get_artifact,
         exports.export_runs,
         units.get_unit,
+        insight.triage,
+        failures.explain_failure,
         nodes.list_nodes,
         nodes.grab_screenshot,
         reservations.reserve_nodes,
@@ -39,6 +44,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.run_tests,
         jobs.get_job,
         jobs.stop_job,
+        definitions.list_catalog,
         production.create_run,
         reports.import_report,
         deliveries.list_deliveries,

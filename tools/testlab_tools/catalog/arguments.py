@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-Service = Annotated[str, Field(description="Configured service; empty asks all")]
-RunId = Annotated[str, Field(description="Run handle from list_runs", min_length=1)]
+Service = Annotated[str, Field(description="Empty: all")]
+RunId = Annotated[str, Field(description="From list_runs", min_length=1)]
 NodeId = Annotated[str, Field(description="Node handle or id", min_length=1)]
 Since = Annotated[str, Field(description="ISO 8601, or back from now: 24h, 7d")]
 Until = Annotated[str, Field(description="As since")]

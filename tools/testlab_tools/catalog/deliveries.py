@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from testlab_tools.capabilities import RunSink
-from testlab_tools.deliveries.outbox import Outbox
+from testlab_tools.deliveries.answers import BOUNDS
+from testlab_tools.deliveries.parcel import Parcel, ReportParcel
 from testlab_tools.deliveries.progress import Kept, State
+from testlab_tools.deliveries.share import OutboxShare
 from testlab_tools.errors import Unsupported
 from testlab_tools.models import Noun
 from testlab_tools.registry import ADD, LOOK, Call, tool
@@ -17,18 +19,27 @@ from testlab_tools.untrusted import Untrusted
 
 
 class Delivery(Noun):
-    """A run on its way to a service. `reason` says why it is not there yet, or why it is parked."""
+    """A run or a report on its way to a service. `reason` says why it is not there yet, or why it is parked.
+
+    A run may be there (`run_id`) before its files are: `files_sent` of `files`.
+    """
 
     delivery_id: str
+    kind: Literal["run", "report"]
     service: str
     state: State
-    unit: Untrusted
-    procedure: Untrusted
+    unit: Untrusted = ""
+    procedure: Untrusted = ""
+    file: Untrusted = ""
     written_at: Moment
     attempts: int = 0
     reason: str = ""
     next_try_at: Moment | None = None
     run_id: str = ""
+    run_ids: list[str] = []
+    files: int = 0
+    files_sent: int = 0
+    note: str = ""
 
 
 class Deliveries(Noun):
@@ -48,7 +59,8 @@ async def list_deliveries(
     state: Literal["", "waiting", "parked", "delivered"] = "",
     limit: Annotated[int, Field(ge=1, le=200, description="Of each state")] = 20,
 ) -> Deliveries:
-    """List runs on their way to a service, newest first: waiting and since when, parked and why, delivered lately.
+    """List runs and reports on their way to a service, newest first: waiting and since when, parked and why, delivered
+    lately.
 
     Waiting ones go on by themselves. release_delivery sends a parked one again.
     """
@@ -82,7 +94,7 @@ async def release_delivery(
 ) -> Delivery:
     """Send a parked delivery again, with corrected fields if given.
 
-    Cannot change phases or measurements, nor a delivery that still waits.
+    Cannot change phases or measurements, a report's content, nor a delivery that still waits.
     """
     changes = {
         "procedure_id": procedure_id,
@@ -97,7 +109,7 @@ async def release_delivery(
     )
 
 
-def _outbox(call: Call) -> Outbox:
+def _outbox(call: Call) -> OutboxShare:
     if call.lab.outbox is None:
         raise Unsupported("There are no deliveries", "[durable] enabled is false in the config", "")
     return call.lab.outbox
@@ -107,13 +119,26 @@ def _delivery(kept: Kept) -> Delivery:
     progress = kept.progress
     return Delivery(
         delivery_id=kept.delivery_id,
+        kind=kept.parcel.kind,
         service=kept.service,
         state=progress.state,
-        unit=str(kept.run.get("serial_number", "")),
-        procedure=str(kept.run.get("procedure_id", "")),
         written_at=kept.written_at,
         attempts=progress.attempts,
         reason=str(progress.failure) if progress.failure and progress.state != "delivered" else "",
         next_try_at=progress.next_try_at,
         run_id=progress.created.run_id if progress.created else "",
+        run_ids=progress.run_ids,
+        files_sent=len(progress.sent),
+        **_brought(kept.parcel),
     )
+
+
+def _brought(parcel: Parcel) -> dict[str, Any]:
+    if isinstance(parcel, ReportParcel):
+        return {"unit": parcel.serial_number, "file": parcel.name}
+    return {
+        "unit": str(parcel.run.get("serial_number", "")),
+        "procedure": str(parcel.run.get("procedure_id", "")),
+        "files": len(parcel.files),
+        "note": f"{parcel.unkept} more attachments were given: {BOUNDS}." if parcel.unkept else "",
+    }

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import Export, RunExport
-from testlab_tools.catalog.arguments import Since, Until
 from testlab_tools.errors import BadInput
 from testlab_tools.questions import RunQuery
 from testlab_tools.records import Exported
@@ -25,8 +24,8 @@ async def export_runs(
     outcome: Literal["", "pass", "fail", "error"] = "",
     test: str = "",
     station: str = "",
-    since: Since = "",
-    until: Until = "",
+    since: str = "",
+    until: str = "",
     filter: str = "",
 ) -> Exported:
     """Write all runs that match, filtered as by list_runs, to a CSV or JUnit XML file, however many there are.

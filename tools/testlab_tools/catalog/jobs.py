@@ -25,11 +25,11 @@ async def list_test_cases(
     call: Call,
     revision: Annotated[str, Field(min_length=1, description="Branch, tag or commit SHA")],
     search: Annotated[str, Field(description="Words the names must contain")] = "",
-    service: Annotated[str, Field(description="Needed if several have test packs")] = "",
+    service: str = "",
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> TestCases:
-    """List the test cases that a revision of the test pack holds, by name. total counts all that match search.
+    """List the test cases that a revision of the test pack holds, by name.
 
     Says nothing of how they fared: list_runs(test=…) does. run_tests runs them.
     """
@@ -82,8 +82,8 @@ async def get_job(
 ) -> Job:
     """Get a test job's state and counts, holding up to wait_seconds for its end and reporting progress meanwhile.
 
-    finished=false: call again with the same job_uid. Cancelling stops the waiting, not the job.
-    get_failed_cases(job_uid) explains what failed.
+    finished=false: call again with the same job_uid. get_failed_cases(job_uid) explains what
+    failed.
     """
     until = _now() + wait_seconds
     runner, native, known = await _named(call, job_uid, node_id)
@@ -106,7 +106,7 @@ async def stop_job(
     if job.finished:
         return stopped_noun(job, True, "It had ended before.")
     if call.access != "admin":
-        await check_owner(runner, job)
+        await check_owner(runner, job, call.raising)
     return await stop(runner, job, until)
 
 

@@ -50,7 +50,7 @@ async def grab_screenshot(
 ) -> Picture:
     """Grab a node's screen as an image, or the screen saved when a run ended.
 
-    Give node_id or run_id. Says pixel size and scale, so that coordinates can be mapped back.
+    Give node_id or run_id. Says its size and scale.
     """
     if bool(node_id) == bool(run_id):
         raise BadInput("Give either node_id or run_id", "", "node_id for the screen now, run_id for the end of a run.")

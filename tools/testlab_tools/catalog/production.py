@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from testlab_tools.attachments import attached, files_to_attach
+from testlab_tools.attachments import files_to_attach
 from testlab_tools.capabilities import RunSink
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
@@ -89,7 +89,7 @@ async def create_run(
     files = files_to_attach(call.files, attachments, sink)
     start, end = _span(started_at, ended_at, phases)
     run = NewRun(
-        procedure_id=procedure_id,
+        procedure_id=call.lab.native(procedure_id),
         serial_number=serial_number,
         outcome=outcome,
         started_at=start,
@@ -106,9 +106,10 @@ async def create_run(
         sub_units=tuple(sub_units),
         variables=tuple(variables.items()),
     )
-    created = await record(call, sink, run)
-    created = created.model_copy(update={"note": f"{created.note} {_doubt(run)}".strip()})
-    return await attached(sink, call.lab.native(created.run_id), created, files)
+    done = await record(call, sink, run, files)
+    left = f"Not attached: {', '.join(done.left)} ({done.why})." if done.left else ""
+    note = " ".join(part for part in (done.created.note, _doubt(run), left) if part)
+    return done.created.model_copy(update={"note": note})
 
 
 def _doubt(run: NewRun) -> str:

@@ -7,17 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import ReportImporter, RunSink
-from testlab_tools.intake import (
-    Given,
-    ImportedReport,
-    accept,
-    accept_import,
-    fetched,
-    plan,
-    plan_import,
-    read,
-    recognise,
-)
+from testlab_tools.importing import accept_import, plan_import
+from testlab_tools.intake import Given, ImportedReport, accept, fetched, plan, read, recognise
 from testlab_tools.registry import ADD, Call, tool
 from testlab_tools.reports.recognition import IMPORTERS, Format
 from testlab_tools.times import parse_time
@@ -42,10 +33,12 @@ async def import_report(
     """
     name, data = await fetched(call.files, path, content)
     form = await recognise(format, data)
-    given = Given(serial_number, procedure_id, part_number, parse_time(started_at, "started_at"))
+    given = Given(serial_number, call.lab.native(procedure_id), part_number, parse_time(started_at, "started_at"))
     if form in IMPORTERS:
         importer = call.lab.one(ReportImporter, service)
-        return plan_import(importer, form, data) if dry_run else await accept_import(importer, form, name, data, given)
+        if dry_run:
+            return plan_import(importer, form, data)
+        return await accept_import(call, importer, form, name, data, given)
     sink = call.lab.one(RunSink, service)
     report = await read(form, data, given)
     return plan(sink, form, report) if dry_run else await accept(call, sink, form, report)

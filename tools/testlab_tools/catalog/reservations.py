@@ -31,7 +31,7 @@ async def reserve_nodes(
     finished. If one is taken, says by whom and which are free.
     """
     if duration_minutes == FOREVER and call.access != "admin":
-        raise Refused("A reservation without end needs [server] access = admin", "", "Give duration_minutes.")
+        raise Refused(f"A reservation without end needs {call.raising}", "", "Give duration_minutes.")
     owned = list(dict.fromkeys(call.lab.owner(node_id, NodeFarm) for node_id in node_ids))
     farm = owned[0][0]
     if any(other is not farm for other, _ in owned):

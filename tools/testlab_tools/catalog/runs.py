@@ -36,8 +36,7 @@ async def list_runs(
 ) -> RunPage:
     """List test runs of all services or one, newest first, with outcome, test, unit, station and failure reason.
 
-    Gives no steps, measurements or logs: get_failed_cases explains a run. Each service's total and any cut or outage
-    is stated.
+    Gives no steps or logs: explain_failure does. Says each service's total, what was cut, and any outage.
     """
     archives = call.lab.offering(RunArchive, service)
     if filter and len(archives) > 1:
@@ -77,8 +76,7 @@ async def get_failed_cases(
 ) -> FailedCases:
     """Explain a run that did not pass: its failing steps with reason, measurements against limits, attempts, traceback.
 
-    A step retried within the run counts once, with its last attempt. Leaves out passing steps and logs. For a job,
-    covers every run that failed. grab_screenshot(run_id) shows a device's screen.
+    A retried step counts once, with its last attempt. Leaves out passing steps and logs.
     """
     archive, native = call.lab.owner(run_id, RunArchive, lambda archive, run: archive.owns_run(run))
     runs = await archive.failures(native)

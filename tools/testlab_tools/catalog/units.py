@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import UnitArchive, UnitRegistry
-from testlab_tools.catalog.arguments import Service
 from testlab_tools.errors import BadInput
-from testlab_tools.models import Deleted, Unit, UnitHistory
+from testlab_tools.models import Deleted, Unit
+from testlab_tools.passport.nouns import Passport
+from testlab_tools.passport.passport import passport_of
 from testlab_tools.questions import UnitChange
 from testlab_tools.registry import DESTROY, END, LOOK, Call, Question, tool
-from testlab_tools.units import history_of
 from testlab_tools.untrusted import quoted
 
 SerialNumber = Annotated[str, Field(min_length=1)]
@@ -20,13 +20,15 @@ SerialNumber = Annotated[str, Field(min_length=1)]
 
 @tool(toolset="units", access="observe", needs=UnitArchive, hints=LOOK)
 async def get_unit(
-    call: Call, serial_number: SerialNumber, service: Service = "", limit: Annotated[int, Field(ge=1, le=200)] = 20
-) -> UnitHistory:
-    """Get a unit by serial number: part, revision, batch, sample, parent, sub-units, and its runs, newest first.
+    call: Call, serial_number: SerialNumber, service: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 20
+) -> Passport:
+    """Get a unit's passport: ship or not and why, gaps, open failures, procedures, runs, sub-units, over all services.
 
-    Covers all services that find runs by serial number; says which did not answer.
+    explain_failure tells why a run failed.
     """
-    return await history_of(call.lab.offering(UnitArchive, service), serial_number, limit)
+    archives = call.lab.offering(UnitArchive, service)
+    unasked = [other.name for other in call.lab.offering(UnitArchive) if other not in archives]
+    return await passport_of(archives, serial_number, limit, unasked)
 
 
 @tool(toolset="production", access="operate", needs=UnitRegistry, hints=END)

@@ -1,41 +1,22 @@
-"""One delivery: try, pause, try again, until the service has the run or refuses it for good."""
+"""One delivery: try, pause, try again, until the service has it or refuses it for good."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from typing import Any
 
-from pydantic import TypeAdapter
-
-from testlab_tools.capabilities import RunSink, Service
-from testlab_tools.deliveries.progress import Failure, Progress
-from testlab_tools.errors import (
-    AnswerLost,
-    AuthError,
-    BadReply,
-    ConfigError,
-    LabError,
-    RateLimited,
-    ServiceDown,
-    Unsupported,
-)
-from testlab_tools.questions import NewRun
+from testlab_tools.capabilities import Service
+from testlab_tools.deliveries.parcel import Parcel, RunParcel
+from testlab_tools.deliveries.progress import OPERATOR, PASSING_OR_OPERATOR, Contents, Failure, Progress, Tell
+from testlab_tools.deliveries.report_carrier import carry_report
+from testlab_tools.deliveries.run_carrier import carry_run
+from testlab_tools.errors import AnswerLost, ConfigError, LabError, RateLimited
 
 logger = logging.getLogger("testlab_tools")
-
-PASSING = (ServiceDown, RateLimited, AnswerLost, BadReply)
-"""What time may mend."""
-OPERATOR = (AuthError, ConfigError)
-"""What the operator mends in the config, the run left as it is: a token, a service's name. Tried at long pauses."""
-
-
-Tell = Callable[[Progress], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -60,72 +41,62 @@ class Pace:
         return max(pause, self.settle_s) if isinstance(error, AnswerLost) else pause
 
 
-@cache
-def runs() -> TypeAdapter[NewRun]:
-    """Writes a run as JSON and reads it back; built when the first is sent."""
-    return TypeAdapter(NewRun)
-
-
 class Courier:
-    """Sends to the services of one config, a few runs to each at a time."""
+    """Sends to the services of one config, a few deliveries to each at a time."""
 
     def __init__(self, services: Mapping[str, Service], pace: Pace, at_once: int = 4) -> None:
         self._services = services
         self._pace = pace
         self._turns = {name: asyncio.Semaphore(at_once) for name in services}
 
-    async def deliver(self, service: str, run: dict[str, Any], before: Progress, tell: Tell) -> Progress:
+    async def deliver(self, service: str, parcel: Parcel, contents: Contents, before: Progress, tell: Tell) -> Progress:
         """Until it is delivered or parked; `before` is what was last told, by whatever process."""
-        now = before
+        now = before.model_copy(deep=True)
         if now.state == "sending":
-            now = now.model_copy(update={"unsure": True})
+            now.unsure = True
             await asyncio.sleep(self._pace.settle_s)
         while True:
             try:
-                now = await self._tried(service, run, now, tell)
+                await self._carry(service, parcel, contents, now, tell)
+                return now.model_copy(update={"state": "delivered", "failure": None, "next_try_at": None})
             except LabError as error:
                 now = self._after(error, now)
             except Exception:
                 logger.exception("a delivery to %s failed in a way nobody foresaw", service)
                 now = self._after(LabError("Something went wrong inside this server", "", "Its log has it."), now)
-            if now.state in ("delivered", "parked"):
+            if now.state == "parked":
                 return now
             await tell(now)
             assert now.next_try_at is not None
             await asyncio.sleep(max(0.0, (now.next_try_at - datetime.now(UTC)).total_seconds()))
 
-    async def _tried(self, service: str, content: dict[str, Any], now: Progress, tell: Tell) -> Progress:
-        sink = self._sink(service)
-        run = runs().validate_python(content)
-        async with self._turns[service]:
-            created = await sink.find_created(run) if now.unsure else None
-            if created is None:
-                now.attempts += 1
-                await tell(now.model_copy(update={"state": "sending", "next_try_at": None}))
-                created = await sink.create_run(run)
-        return Progress(state="delivered", attempts=now.attempts, created=created)
+    async def _carry(self, name: str, parcel: Parcel, contents: Contents, now: Progress, tell: Tell) -> None:
+        service = self._service(name)
+        async with self._turns[name]:
+            if isinstance(parcel, RunParcel):
+                await carry_run(service, parcel, contents, now, tell)
+            else:
+                await carry_report(service, parcel, contents, now, tell)
 
-    def _sink(self, service: str) -> RunSink:
-        found = self._services.get(service)
+    def _service(self, name: str) -> Service:
+        found = self._services.get(name)
         if found is None:
             raise ConfigError(
-                f"No service {service} is configured",
-                "It was renamed or taken out of the config since the run was given",
-                f"A table [services.{service}] in the config takes it up again.",
+                f"No service {name} is configured",
+                "It was renamed or taken out of the config since the delivery was given",
+                f"A table [services.{name}] in the config takes it up again.",
             )
-        if not isinstance(found, RunSink):
-            raise Unsupported(f"Service {service} takes no runs", "", "")
         return found
 
     def _after(self, error: LabError, now: Progress) -> Progress:
         """Whether it waits for another try or is parked."""
         attempts = max(1, now.attempts)
-        waits = isinstance(error, PASSING + OPERATOR)
+        waits = isinstance(error, PASSING_OR_OPERATOR)
         pause = timedelta(seconds=self._pace.pause(attempts, error))
-        return Progress(
-            state="queued" if waits else "parked",
-            attempts=attempts,
-            unsure=now.unsure or isinstance(error, AnswerLost | BadReply),
-            failure=Failure.of(error),
-            next_try_at=datetime.now(UTC) + pause if waits else None,
-        )
+        told = {
+            "state": "queued" if waits else "parked",
+            "attempts": attempts,
+            "failure": Failure.of(error),
+            "next_try_at": datetime.now(UTC) + pause if waits else None,
+        }
+        return now.model_copy(update=told)

@@ -1,28 +1,31 @@
-"""What tools use of the deliveries: send a run and wait a little, list, release. Starts DBOS at the first of them."""
+"""What tools use of the deliveries: send and wait a little, list, release. Starts DBOS at the first of them."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testlab_tools.capabilities import RunSink, Service
-from testlab_tools.deliveries.courier import Pace, runs
+from testlab_tools.capabilities import Service
+from testlab_tools.deliveries.clock import Clock
+from testlab_tools.deliveries.courier import Pace
 from testlab_tools.deliveries.database import Database, PostgresDatabase, SqliteDatabase
+from testlab_tools.deliveries.parcel import Parcel
 from testlab_tools.deliveries.progress import Kept, Progress
+from testlab_tools.deliveries.rounds import corrected, given_again
 from testlab_tools.deliveries.runner import Runner
-from testlab_tools.errors import Conflict, LabError, NotFound
-from testlab_tools.models import CreatedRun
-from testlab_tools.questions import NewRun
+from testlab_tools.errors import LabError, NotFound
 
 if TYPE_CHECKING:
     from testlab_tools.deliveries.store import Store, Which
 
 HOLD_S = 20.0
-"""How long a tool waits for its run to arrive, before it answers that it is queued."""
+"""How long a tool waits for its run or report to arrive, before it answers that it is queued."""
+FILES_S = 16.0
+"""How long it then waits for the run's files."""
 IDLE_S = 3.0
 """What a server that starts is left to do first, before it looks for work that another left."""
 WORTH_WAITING = ("AnswerLost", "RateLimited")
@@ -41,63 +44,69 @@ class Outbox:
         connect: Callable[[], Iterable[Service]],
         pace: Pace | None = None,
         hold_s: float = HOLD_S,
+        clock: Clock | None = None,
     ) -> None:
         self.place = place
         self._database: Database = PostgresDatabase(place) if isinstance(place, str) else SqliteDatabase(place)
         self._opening = threading.Lock()
         self._store: Store | None = None
-        self._runner = Runner(self._database, self._open, connect, pace or Pace())
+        self._runner = Runner(self._database, self._open, connect, pace or Pace(), clock or Clock())
         self._hold_s = hold_s
 
     def resume(self) -> None:
         """After some idle seconds, see to what another server left undelivered. Imports nothing until there is such."""
         self._runner.start(IDLE_S)
 
-    async def send(self, sink: RunSink, run: NewRun) -> CreatedRun:
-        """Write the run down, have it sent, and wait a while for it to arrive.
+    async def send(self, delivery_id: str, service: str, parcel: Parcel, contents: Sequence[bytes] = ()) -> Kept:
+        """Write it down with the contents of its files, have it sent, and wait a while for it to arrive.
 
-        One of the same `ref` that still waits is the same delivery; one that was parked or has arrived is sent anew.
+        One of the same id that still waits is the same delivery; one that was parked or has arrived is sent anew.
 
         Raises:
-            LabError: the service refused it, and the delivery is parked; or it could not be written down.
+            Conflict: it is parked since it may have arrived.
+            LabError: it could not be written down.
         """
-        content = runs().dump_python(run, mode="json")
-        known = await self._asked(lambda store: store.read(run.ref))
+        known = await self._asked(lambda store: store.read(delivery_id))
         if known is None:
-            await self._asked(lambda store: store.write(run.ref, 0, sink.name, content))
+            await self._asked(lambda store: store.write(delivery_id, 0, service, parcel, contents))
         elif known.progress.state in ("parked", "delivered"):
-            await self._again(known, sink.name, content)
-        self._runner.wake()
-        return self._told(await self._outcome(run.ref))
-
-    async def release(self, delivery_id: str, service: str, changes: Mapping[str, str]) -> Kept:
-        """Send a parked delivery again, with such fields of its run changed, and wait a while for it to arrive.
-
-        Raises:
-            NotFound: there is no such delivery.
-            Conflict: it is not parked.
-        """
-        kept = await self.find(delivery_id)
-        if kept.progress.state != "parked":
-            raise Conflict(
-                f"The delivery is {kept.progress.state}, not parked",
-                "",
-                "Only what is parked can be changed and released.",
-            )
-        await self._again(kept, service or kept.service, {**kept.run, **changes})
+            await self._again(known, service, given_again(known, parcel), contents)
         self._runner.wake()
         return await self._outcome(delivery_id)
 
+    async def release(self, delivery_id: str, service: str, changes: Mapping[str, str]) -> Kept:
+        """Send a parked delivery again, with such fields changed, and wait a while for it to arrive.
+
+        Raises:
+            NotFound: there is no such delivery.
+            Conflict: it is not parked, or what is to be changed is there already.
+            BadInput: it is a report, which has no such fields.
+        """
+        kept = await self.find(delivery_id)
+        service = service or kept.service
+        await self._again(kept, service, corrected(kept, service, changes))
+        self._runner.wake()
+        return await self._outcome(delivery_id)
+
+    async def known(self, delivery_id: str) -> Kept | None:
+        """A delivery by its id, if there is one."""
+        return await self._asked(lambda store: store.read(delivery_id))
+
     async def find(self, delivery_id: str) -> Kept:
         """A delivery by its id. Raises NotFound."""
-        kept = await self._asked(lambda store: store.read(delivery_id)) if delivery_id else None
+        kept = await self.known(delivery_id) if delivery_id else None
         if kept is None:
             raise NotFound("There is no such delivery", "", "list_deliveries shows those there are.")
         return kept
 
-    async def list(self, which: Which, limit: int) -> tuple[list[Kept], int]:
-        """Deliveries that wait, are parked, or were delivered lately, newest first; and how many there are."""
-        return await self._asked(lambda store: (store.list(which, limit), store.count(which)))
+    async def list(self, which: Which, limit: int, services: Collection[str] | None = None) -> tuple[list[Kept], int]:
+        """Deliveries that wait, are parked, or were delivered lately, newest first, to these services or to any; and
+        how many there are."""
+        if services is None:
+            return await self._asked(lambda store: (store.list(which, limit), store.count(which)))
+        every: list[Kept] = await self._asked(lambda store: store.list(which, None))
+        theirs = [kept for kept in every if kept.service in services]
+        return theirs[:limit], len(theirs)
 
     async def aclose(self) -> None:
         """Stop, within some two seconds; what is not delivered goes on when a server starts again."""
@@ -106,40 +115,21 @@ class Outbox:
             await asyncio.to_thread(self._store.close)
             self._store = None
 
-    async def _again(self, kept: Kept, service: str, run: dict[str, Any]) -> None:
+    async def _again(self, kept: Kept, service: str, parcel: Parcel, contents: Sequence[bytes] = ()) -> None:
         """Write its next round, and only then delete the one before."""
-        await self._asked(lambda store: store.write(kept.delivery_id, kept.round + 1, service, run))
+        await self._asked(lambda store: store.write(kept.delivery_id, kept.round + 1, service, parcel, contents))
         await self._asked(lambda store: store.forget(kept.delivery_id, kept.round))
 
     async def _outcome(self, delivery_id: str) -> Kept:
         """The delivery once it has arrived, is parked, or is known to take longer."""
-        until = datetime.now(UTC) + timedelta(seconds=self._hold_s)
+        until, there = datetime.now(UTC) + timedelta(seconds=self._hold_s), False
         while True:
             kept = await self.find(delivery_id)
+            if kept.progress.created is not None and not there:
+                until, there = datetime.now(UTC) + timedelta(seconds=FILES_S), True
             if _settled(kept.progress, until) or datetime.now(UTC) >= until:
                 return kept
             await asyncio.sleep(_LOOK_S)
-
-    def _told(self, kept: Kept) -> CreatedRun:
-        progress = kept.progress
-        if progress.created is not None:
-            return progress.created
-        why = str(progress.failure) if progress.failure else "The service has not answered yet."
-        if progress.state != "parked":
-            return CreatedRun(
-                procedure=str(kept.run["procedure_id"]),
-                queued=kept.delivery_id,
-                note=f"Written down, and sent until {kept.service} has it once. {why}",
-                next="Do not create it again. list_deliveries (toolset deliveries) shows when it has arrived.",
-            )
-        assert progress.failure is not None
-        error = progress.failure.error(kept.service)
-        error.next_step = (
-            f"{error.next_step} It is parked as delivery {kept.delivery_id}: correct and release that "
-            "(release_delivery, toolset deliveries), or create the run anew and leave it parked; not both."
-        ).strip()
-        error.args = (str(LabError(error.what, error.why, error.next_step)),)
-        raise error
 
     async def _asked(self, question: Callable[[Store], Any]) -> Any:
         """Ask the store, in a thread. Raises LabError when the database does not answer."""

@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.capabilities import Service
+from testlab_tools.deliveries.clock import Clock
 from testlab_tools.deliveries.courier import Courier, Pace
 from testlab_tools.deliveries.database import SCHEMA, Database
+from testlab_tools.deliveries.parcel import unpacked
 from testlab_tools.deliveries.progress import Progress
 
 if TYPE_CHECKING:
@@ -44,12 +45,18 @@ class Runner:
     """A thread that takes the turn when it is free and something waits, and keeps it until stopped."""
 
     def __init__(
-        self, database: Database, open_store: Callable[[], Store], connect: Callable[[], Iterable[Service]], pace: Pace
+        self,
+        database: Database,
+        open_store: Callable[[], Store],
+        connect: Callable[[], Iterable[Service]],
+        pace: Pace,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._open_store = open_store
         self._connect = connect
         self._pace = pace
+        self._clock = clock
         self._lock = database.lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -93,15 +100,17 @@ class Runner:
     def _look(self) -> None:
         waiting = self._database.waiting()
         if waiting:
-            self._last_work = time.monotonic()
-        if self._engine is not None and (not self._lock.held() or time.monotonic() - self._last_work > REST_S):
+            self._last_work = self._clock.seconds()
+        if self._engine is not None and (not self._lock.held() or self._clock.seconds() - self._last_work > REST_S):
             self._halt()
         if self._engine is None and waiting and _one_engine.acquire(blocking=False):
             if not self._lock.acquire():
                 _one_engine.release()
                 return
             try:
-                self._engine = _Engine(self._database, self._open_store(), self._connect(), self._pace)
+                store = self._open_store()
+                store.tidy(self._clock.now())
+                self._engine = _Engine(self._database, store, self._connect(), self._pace)
             except BaseException:
                 self._lock.release()
                 _one_engine.release()
@@ -127,7 +136,6 @@ class _Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         courier = Courier(self._services, pace)
         logging.getLogger("dbos").addFilter(_unexpected)
-        store.tidy()
         DBOS(
             config={
                 "name": APPLICATION,
@@ -145,19 +153,27 @@ class _Engine:
             await DBOS.set_event_async(PROGRESS, progress.model_dump(mode="json"))
 
         @DBOS.step(name="send")
-        async def send(service: str, run: dict[str, Any], workflow_id: str) -> dict[str, Any]:
+        async def send(service: str, content: list[Any], workflow_id: str) -> dict[str, Any]:
+            delivery_id = workflow_id.rpartition(".")[0]
+
+            async def contents(number: int) -> bytes:
+                return await asyncio.to_thread(store.shelf.take, delivery_id, number)
+
             before = await asyncio.to_thread(store.last_told, workflow_id)
-            done = await courier.deliver(service, run, before, tell)
+            done = await courier.deliver(service, unpacked(content), contents, before, tell)
             if done.state == "parked":
                 await tell(done)
                 raise Parked(str(done.failure))
             return done.model_dump(mode="json")
 
         @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
-        async def deliver(service: str, run: dict[str, Any]) -> dict[str, Any]:
+        async def deliver(service: str, run: dict[str, Any], parcel: dict[str, Any] | None = None) -> dict[str, Any]:
             self._loop = asyncio.get_running_loop()
             assert DBOS.workflow_id is not None
-            return await send(service, run, DBOS.workflow_id)
+            done = await send(service, [run, parcel], DBOS.workflow_id)
+            if parcel:
+                await asyncio.to_thread(store.unload, DBOS.workflow_id.rpartition(".")[0])
+            return done
 
         del deliver  # DBOS has it by its name
         DBOS.launch()

@@ -1,7 +1,7 @@
 """HTTP to a service: one client per service for the life of the process, with manners."""
 
 from testlab_tools.http.client import ServiceClient
-from testlab_tools.http.credentials import Credentials, Scheme, Token
+from testlab_tools.http.credentials import Credentials, Scheme, Source, Token
 from testlab_tools.http.endpoint import Endpoint
 from testlab_tools.http.reply import Reply, clock_skew
 from testlab_tools.http.retry import RetryPolicy
@@ -14,6 +14,7 @@ __all__ = [
     "RetryPolicy",
     "Scheme",
     "ServiceClient",
+    "Source",
     "Stream",
     "Token",
     "clock_skew",

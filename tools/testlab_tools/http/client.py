@@ -69,7 +69,7 @@ class ServiceClient:
         """
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._streams)
-            stream, opened = await self.endpoint.retry.run(lambda: self._open(path, params, most_bytes), self._sleep)
+            stream, opened = await self.endpoint.retry.run(lambda: self._opened(path, params, most_bytes), self._sleep)
             await stack.enter_async_context(opened)
             yield stream
 
@@ -109,6 +109,17 @@ class ServiceClient:
         policy = self.endpoint.retry if retry else replace(self.endpoint.retry, attempts=1)
         return await policy.run(attempt, self._sleep)
 
+    async def _opened(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
+        """A stream; opened once more with another token where the first was refused."""
+        await self._credentials.ready()
+        sent = self._credentials.headers
+        stream, opened = await self._open(path, params, most_bytes)
+        if stream.status == 401:
+            await opened.aclose()
+            await self._credentials.renewed(sent)
+            return await self._open(path, params, most_bytes)
+        return stream, opened
+
     async def _open(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
         """One try at a stream: open, its first chunk there, and what to close after it."""
         url, seconds = self.endpoint.at(path), self.endpoint.timeout_seconds
@@ -132,6 +143,15 @@ class ServiceClient:
     async def _once(
         self, method: str, path: str, params: Params | None, timeout_s: float, body: object = None
     ) -> Reply:
+        """One request; sent once more with another token where 401 says that it was refused, and so nothing done."""
+        await self._credentials.ready()
+        sent = self._credentials.headers
+        reply = await self._sent(method, path, params, timeout_s, body)
+        if reply.status == 401 and await self._credentials.renewed(sent):
+            return await self._sent(method, path, params, timeout_s, body)
+        return reply
+
+    async def _sent(self, method: str, path: str, params: Params | None, timeout_s: float, body: object) -> Reply:
         await self._credentials.ready()
         headers = {**self._credentials.headers, "Accept": "application/json, */*;q=0.5"}
         content = None

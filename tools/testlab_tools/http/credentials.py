@@ -1,20 +1,25 @@
-"""Where a service's token comes from, and how it is sent. It is read at the first request, and kept secret."""
+"""Where a service's token comes from, and how it is sent. It is read at the first request, and kept secret.
+
+A `Source` gives tokens that change, as those of a sign-in do: it is asked before every request.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shlex
+import stat
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from pydantic import SecretStr
 
 from testlab_tools.errors import ConfigError
+from testlab_tools.keychain import keychain
 
 Scheme = Literal["token", "bearer", "x-api-key"]
 _COMMAND_SECONDS = 10
@@ -22,12 +27,15 @@ _COMMAND_SECONDS = 10
 
 @dataclass(frozen=True)
 class Token:
-    """The four places a token may stand; exactly one is given."""
+    """The places a token may stand; exactly one is given. `keyring` is `service/user`; `header` is where a caller
+    brings its own instead."""
 
     value: SecretStr | None = None
     env: str = ""
     file: str = ""
     command: str = ""
+    keyring: str = ""
+    header: str = ""
 
     def read(self, service: str) -> SecretStr:
         """The token itself.
@@ -35,6 +43,8 @@ class Token:
         Raises:
             ConfigError: naming the setting to mend, never what it holds.
         """
+        if self.header:
+            return self._brought(service)
         if self.value is not None:
             text = self.value.get_secret_value()
             where = "its token"
@@ -44,11 +54,13 @@ class Token:
             text, where = _read_file(service, self.file), "its token_file"
         elif self.command:
             text, where = _run(service, self.command), "its token_command"
+        elif self.keyring:
+            text, where = _look_up(service, self.keyring), "the entry of token_keyring"
         else:
             raise ConfigError(
                 f"Service {service} has no token",
                 "",
-                f"Set token_env, token_file, token_command or token under [services.{service}].",
+                f"Set token_env, token_file, token_command, token_keyring or token under [services.{service}].",
             )
         if not text.strip():
             raise ConfigError(
@@ -64,27 +76,60 @@ class Token:
             )
         return SecretStr(text.strip())
 
+    def _brought(self, service: str) -> SecretStr:
+        """The caller's own token, which came in a header of its request."""
+        text = self.value.get_secret_value().strip() if self.value else ""
+        if text and text.isascii() and text.isprintable():
+            return SecretStr(text)
+        raise ConfigError(
+            f"Service {service} takes each caller's own token, and this call brought none that can be used",
+            f'[services.{service}] credentials is "caller"',
+            f"Have the client send it over HTTP, in the header {self.header}.",
+        )
+
+
+class Source(Protocol):
+    """Gives tokens that change."""
+
+    async def secret(self) -> SecretStr:
+        """The token for the next request. Raises ConfigError when there is none."""
+        ...
+
+    async def renew(self, refused: SecretStr) -> bool:
+        """Whether there is now another token than this one, which the service refused."""
+        ...
+
 
 class Credentials:
-    """Turns a token into the header that the service reads.
+    """Turns a token into the header that the service reads. A `source` takes the place of `token`.
 
     >>> Credentials("portal", "token", Token(env="STBT_AUTH_TOKEN")).headers
     {'Authorization': 'token …'}
     """
 
-    def __init__(self, service: str, scheme: Scheme, token: Token) -> None:
+    def __init__(self, service: str, scheme: Scheme, token: Token, source: Source | None = None) -> None:
         self._service = service
         self._scheme = scheme
         self._token = token
+        self._source = source
 
     @cached_property
     def _secret(self) -> SecretStr:
         return self._token.read(self._service)
 
     async def ready(self) -> None:
-        """Read the token, a file or command off the event loop. Raises ConfigError when there is none."""
-        if "_secret" not in self.__dict__:
+        """Have the token at hand, read off the event loop. Raises ConfigError when there is none."""
+        if self._source is not None:
+            self._secret = await self._source.secret()
+        elif "_secret" not in self.__dict__:
             self._secret = await asyncio.to_thread(self._token.read, self._service)
+
+    async def renewed(self, sent: Mapping[str, str]) -> bool:
+        """Whether the headers that were `sent`, and refused, have been replaced by others."""
+        if self._source is None:
+            return False
+        refused = sent.get("X-API-KEY") or sent["Authorization"].partition(" ")[2]
+        return await self._source.renew(SecretStr(refused))
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -97,12 +142,41 @@ class Credentials:
 
 def _read_file(service: str, path: str) -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
+        with Path(path).expanduser().open(encoding="utf-8") as file:
+            shared = os.name == "posix" and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077
+            text = "" if shared else file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"Service {service}'s token_file cannot be read ({type(error).__name__})",
             "",
             f"Check the path in [services.{service}] token_file.",
+        ) from None
+    if shared:
+        raise ConfigError(
+            f"Service {service}'s token_file is not used",
+            "Other users of this machine can read or change it",
+            "Take their rights away (chmod 600), and get a new token if they may have read it.",
+        )
+    return text
+
+
+def _look_up(service: str, entry: str) -> str:
+    """An entry of the keyring, `service/user`; the service may have slashes in it. Empty where there is none."""
+    where, _, user = entry.rpartition("/")
+    ring = keychain()
+    if ring is None:
+        raise ConfigError(
+            f"Service {service}'s token_keyring cannot be read: there is no keyring to use",
+            "",
+            "Install testlab-mcp[keyring] where the system has a keyring; else use token_env or token_file.",
+        )
+    try:
+        return ring.get_password(where, user) or ""
+    except Exception as error:  # noqa: BLE001 - a backend raises what it likes
+        raise ConfigError(
+            f"Service {service}'s token_keyring cannot be read ({type(error).__name__})",
+            "",
+            "Unlock the keyring, and start the server in the same session.",
         ) from None
 
 

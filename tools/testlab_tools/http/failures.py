@@ -45,7 +45,12 @@ def broken_off(service: str, received: int, error: Exception) -> ServiceDown:
 
 def too_large(service: str, most_bytes: int) -> BadReply:
     """A body larger than the bound on it."""
-    return BadReply(service, f"Service {service} sent more than {most_bytes // 2**20} MB", "It was cut off")
+    return BadReply(
+        service,
+        f"Service {service} sent more than {most_bytes // 2**20} MB",
+        "It was cut off",
+        "Ask for less: a narrower filter, a later since, one unit or test.",
+    )
 
 
 def overloaded(service: str, status: int, headers: Mapping[str, str]) -> Again:

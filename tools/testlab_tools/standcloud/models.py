@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from testlab_tools.models import Outcome
 from testlab_tools.times import Moment, seconds
@@ -41,29 +41,59 @@ def _length(value: Any) -> Any:
         raise ValueError("a duration must be shorter than a million years") from None
 
 
-class TestRunRow(Wire):
-    """An element of `GET /test_run`, and the whole of `GET /test_run/{id}`.
+def _text(value: Any) -> Any:
+    """A number where a name is meant, and null where there is none."""
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    The end is `finish_time` in the vendor's client, `stop_time` in HardPy's document.
+
+Text = Annotated[str, BeforeValidator(_text)]
+Length = Annotated[timedelta | None, BeforeValidator(_length)]
+
+
+class TestedRow(Wire):
+    """What `GET /test_run` and `GET /tested_dut` say alike. Fields that no document lists are in `model_extra`.
+
+    The end is `finish_time` in the vendor's client, `stop_time` in HardPy's document; some replies have both.
     """
 
     __test__ = False
+    model_config = ConfigDict(extra="allow")
 
-    test_run_id: Id
-    test_plan_name: str
+    test_plan_name: Text
     status: str
-    number_of_attempt: int = 0
-    serial_number: str | None = None
-    part_number: str = ""
+    serial_number: Text = ""
+    part_number: Text = ""
     start_time: Moment | None = None
     finish_time: Annotated[Moment | None, Field(validation_alias=AliasChoices("finish_time", "stop_time"))] = None
-    duration: Annotated[timedelta | None, BeforeValidator(_length)] = None
-    test_stand_name: str = ""
-    test_stand_hw_id: str = ""
-    batch_number: str | None = None
+    duration: Length = None
+    test_stand_name: Text = ""
+    test_stand_hw_id: Text = ""
     dut_info: dict[str, Any] | None = None
     test_stand_info: dict[str, Any] | None = None
     test_run_artifact: dict[str, Any] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took: as it says, else from its start to its end."""
+        if not self.duration and self.start_time and self.finish_time:
+            return (self.finish_time - self.start_time).total_seconds()
+        return self.duration.total_seconds() if self.duration else 0.0
+
+
+class TestRunRow(TestedRow):
+    """An element of `GET /test_run`, and the whole of `GET /test_run/{id}`."""
+
+    test_run_id: Id
+    number_of_attempt: int | None = None
+    batch_number: Text = ""
+
+
+class TestedDutRow(TestedRow):
+    """An element of `GET /tested_dut`: the last run of a device on a test plan, and how often it was started."""
+
+    attempt_count: int | None = None
 
 
 class CaseMeasurement(Wire):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from testlab_tools.settings import ServiceSettings
 from testlab_tools.stbtester.export import Reports
+from testlab_tools.stbtester.failures import FailedResults
 from testlab_tools.stbtester.files import Files
 from testlab_tools.stbtester.jobs import Jobs
 from testlab_tools.stbtester.remote import Remote
@@ -21,7 +22,7 @@ class Settings(ServiceSettings):
     """Keys of a `kind = "stbtester"` table: those every service takes."""
 
 
-class StbTester(Reports, Files, Reservations, Remote, Pack, Jobs):
+class StbTester(Reports, FailedResults, Files, Reservations, Remote, Pack, Jobs):
     """A portal: an archive of runs and what they left, a farm of nodes, a test pack, and a runner of jobs."""
 
 

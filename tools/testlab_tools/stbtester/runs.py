@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from testlab_tools.capabilities import DETAILED_FAILURES, RunArchive, Runs
 from testlab_tools.errors import BadReply, NotFound, Unsupported
@@ -21,6 +22,16 @@ REQUESTS = 5
 """The most lists one page is put together from."""
 
 
+class Stretch(NamedTuple):
+    """Rows in the query's order; `cut`: others follow them. `total` is what the first list held, `at_least` that many
+    there are."""
+
+    rows: list[ResultRow]
+    cut: bool
+    total: int
+    at_least: bool
+
+
 class Results(Portal, RunArchive):
     """Lists results and explains failures."""
 
@@ -28,6 +39,15 @@ class Results(Portal, RunArchive):
         return run_id.startswith("/")
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
+        found = await self.stretch(query, limit, after)
+        runs = [self.run_of(row) for row in found.rows[:limit]]
+        return Runs(runs, more=len(found.rows) > limit or found.cut, total=found.total, at_least=found.at_least)
+
+    async def stretch(self, query: RunQuery, limit: int, after: str = "") -> Stretch:
+        """At least `limit` rows that match, if there are as many, past the portal's limit of rows.
+
+        Raises Unsupported for what results do not carry, NotFound for a node there is not.
+        """
         if query.unit or query.part:
             raise Unsupported(
                 f"{self.name} cannot find runs by serial number or part",
@@ -35,7 +55,7 @@ class Results(Portal, RunArchive):
                 "Ask by test, station or job instead, or put a filter in its own grammar into filter.",
             )
         if query.outcome not in ("", "pass", "fail", "error"):
-            return Runs([], more=False, total=0)
+            return Stretch([], cut=False, total=0, at_least=False)
         if query.station:
             query = replace(query, station=await self._node_id(query.station))
         found, cut = await self._matching(query, after)
@@ -51,8 +71,7 @@ class Results(Portal, RunArchive):
             cut = edge
         if cut is not None and not rest:
             raise self.too_many()
-        runs = [self._run(row) for row in rest[:limit]]
-        return Runs(runs, more=len(rest) > limit or cut is not None, total=total, at_least=at_least)
+        return Stretch(rest, cut is not None, total, at_least)
 
     async def _node_id(self, station: str) -> str:
         """The id of the node of that id or friendly name: a name that no node has would read as "no runs"."""
@@ -66,7 +85,7 @@ class Results(Portal, RunArchive):
         detail = await self.detail(run_id)
         failed = detail.result != "pass"
         known = KnownRun(
-            **self._run(detail).model_dump(),
+            **self.run_of(detail).model_dump(),
             user=detail.username or "",
             category=detail.job_category or "",
             branch=(detail.test_pack_branch or "").removeprefix("refs/heads/"),
@@ -138,7 +157,8 @@ class Results(Portal, RunArchive):
             "Narrow the question: since, until, station or test.",
         )
 
-    def _run(self, row: ResultRow) -> Run:
+    def run_of(self, row: ResultRow) -> Run:
+        """A row as a run."""
         return Run(
             run_id=self.handle(row.result_id),
             outcome=row.result,
@@ -149,11 +169,12 @@ class Results(Portal, RunArchive):
             job_uid=self.handle(row.job_uid),
             reason=row.failure_reason or "",
             position=f"{row.start_time.isoformat()} {row.result_id}",
+            revision=row.test_pack_sha,
         )
 
     def _failed(self, row: ResultRow) -> FailedRun:
         return FailedRun(
-            **self._run(row).model_dump(exclude={"reason"}),
+            **self.run_of(row).model_dump(exclude={"reason"}),
             cases=[] if row.result == "pass" else [_case(row)],
             cases_run=1,
             artifacts=sorted(row.artifacts) if isinstance(row, ResultDetail) else [],

@@ -15,7 +15,8 @@ from testlab_tools.settings import ServiceSettings
 from testlab_tools.tofupilot.v1 import V1Runs
 from testlab_tools.tofupilot.v1_recording import V1Recording
 from testlab_tools.tofupilot.v1_units import V1Units
-from testlab_tools.tofupilot.v2 import V2Runs
+from testlab_tools.tofupilot.v2_catalog import V2Catalog
+from testlab_tools.tofupilot.v2_failures import V2Failures
 from testlab_tools.tofupilot.v2_logs import V2Logs
 from testlab_tools.tofupilot.v2_recording import V2Recording
 from testlab_tools.tofupilot.v2_units import V2Units
@@ -31,7 +32,7 @@ class TofuPilotV1(V1Runs, V1Recording, V1Units):
     """All that API v1 offers."""
 
 
-class TofuPilotV2(V2Runs, V2Recording, V2Units, V2Logs):
+class TofuPilotV2(V2Failures, V2Recording, V2Units, V2Logs, V2Catalog):
     """All that is used of API v2."""
 
 

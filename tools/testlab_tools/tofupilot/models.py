@@ -72,6 +72,7 @@ class RunRow(Wire):
     outcome: RunOutcome
     procedure: Procedure
     unit: Unit
+    docstring: str | None = None
     created_by_station: Named | None = None
 
 
@@ -141,7 +142,6 @@ class SubUnit(Wire):
 class WholeRun(RunRow):
     """`GET /v2/runs/{id}`."""
 
-    docstring: str | None = None
     operated_by: Person | None = None
     created_by_user: Person | None = None
     sub_units: list[SubUnit] | None = None
@@ -170,6 +170,11 @@ class Imported(Wire):
     success: bool
     id: Id | None = None
     ids: list[Id] | None = None
+    already_imported: bool | None = None
+
+    def every(self) -> list[str]:
+        """The ids of all runs it became."""
+        return self.ids or ([self.id] if self.id else [])
 
 
 class Imports(Wire):
@@ -189,23 +194,6 @@ class UnitWhole(Unit):
 
     parent: UnitPlace | None = None
     children: list[UnitPlace] | None = None
-
-
-class LogEntry(Wire):
-    """An element of `GET /v2/logs`."""
-
-    level: str
-    message: str
-    created_at: Moment
-    source_file: str | None = None
-    line_number: int | None = None
-
-
-class LogEntries(Wire):
-    """`GET /v2/logs`."""
-
-    data: list[LogEntry]
-    meta: PageMeta
 
 
 class Procedures(Wire):

@@ -32,13 +32,12 @@ def cases(phases: Iterable[PhaseRow | V1Phase]) -> list[Case]:
 
 def _case(tries: list[PhaseRow | V1Phase]) -> Case:
     last = tries[-1]
-    measurements = [_measurement(m) for m in last.measurements]
-    failing = [m for m in measurements if m.outcome == "fail"]
+    measurements = [measured(m) for m in last.measurements]
     return Case(
         case=last.name,
         outcome=_PHASE[last.outcome],
         attempts=len(tries),
-        reason="; ".join(_sentence(m) for m in failing),
+        reason=reason_of(measurements),
         measurements=measurements,
     )
 
@@ -49,7 +48,13 @@ def _when(phase: PhaseRow | V1Phase) -> tuple[datetime, int]:
     return (started, phase.retry_count if isinstance(phase, PhaseRow) else 0)
 
 
-def _measurement(row: MeasurementRow | V1Measurement) -> Measurement:
+def reason_of(measurements: Iterable[Measurement]) -> str:
+    """Each failing value beside the limit it broke; empty when none fails."""
+    return "; ".join(_sentence(m) for m in measurements if m.outcome == "fail")
+
+
+def measured(row: MeasurementRow | V1Measurement) -> Measurement:
+    """A measurement with its limits as one range, or as text."""
     if isinstance(row, V1Measurement):
         limits = Limits(row.lower, row.upper)
     else:

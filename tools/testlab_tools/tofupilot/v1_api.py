@@ -51,10 +51,15 @@ def split(run_id: str) -> tuple[str, str]:
 
 def deletable(service: str, run_id: str) -> str:
     """The id that `DELETE /v1/runs/{run_id}` takes. Raises Unsupported for a run the server sent no id of."""
+    return quote(told_id(service, run_id, "it cannot be deleted"), safe="")
+
+
+def told_id(service: str, run_id: str, without: str) -> str:
+    """The run's own id. Raises Unsupported for a run the server sent no id of, which is named by its start."""
     key = run_id.rpartition("/")[2]
     if ":" in key or key in ("", ".", ".."):
-        raise Unsupported(f"{service} does not tell this run's id, without which it cannot be deleted")
-    return quote(key, safe="")
+        raise Unsupported(f"{service} does not tell this run's id, without which {without}")
+    return key
 
 
 def _decode_rows(reply: Reply) -> list[V1Run]:

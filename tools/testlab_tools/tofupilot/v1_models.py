@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AliasChoices, BeforeValidator, Field
@@ -81,3 +82,20 @@ class V1Run(Wire):
     unit: V1Unit | None = None
     created_by: Annotated[Person | None, Field(validation_alias=AliasChoices("createdBy", "created_by_user"))] = None
     phases: list[V1Phase] = []
+
+
+class V1Created(Wire):
+    """Reply to `POST /v1/runs` and `/v1/import`: the document shows a message that ends in the run's address, of which
+    only the id is read; client 1.12.1 reads an `id`."""
+
+    id: str = ""
+    message: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The run's id; empty where neither tells it."""
+        told = _ADDRESS.search(self.message or "")
+        return self.id or (told[1] if told else "")
+
+
+_ADDRESS = re.compile(r"https?://\S+/runs/([A-Za-z0-9-]{1,64})/?$")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
-from testlab_tools.capabilities import AttachmentSink, ReportImporter, RunSink
+from testlab_tools.capabilities import AttachmentSink, Importing, ReportImporter, RunSink
 from testlab_tools.errors import NotFound
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
 from testlab_tools.tofupilot.creation import FOUND, same_moment, without_ref
-from testlab_tools.tofupilot.models import Created
 from testlab_tools.tofupilot.uploads import IMPORTERS, MAX_BYTES, put
-from testlab_tools.tofupilot.v1_api import V1Api, quoted
+from testlab_tools.tofupilot.v1_api import V1Api, quoted, told_id
 from testlab_tools.tofupilot.v1_body import run_body
-from testlab_tools.tofupilot.v1_models import V1Procedure, V1Run
+from testlab_tools.tofupilot.v1_models import V1Created, V1Procedure, V1Run
 from testlab_tools.wire import decode
 
 
@@ -36,7 +36,7 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         if sent.reply.status == 404:
             raise NotFound(f"{self.name} has no such procedure", "", "Give the id it has in TofuPilot, such as FVT1.")
         self.checked(sent.reply, "run", "Check serial_number, part_number and the phases.")
-        return self._created(run, decode(sent.reply, Created).id)
+        return self._created(run, decode(sent.reply, V1Created).key or _start(run))
 
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         found = await self._recorded(run)
@@ -46,17 +46,40 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         return [lossy] if (lossy := _lossy(run)) else []
 
     async def attach(self, run_id: str, name: str, data: bytes) -> None:
-        upload = await self._upload(name, data)
-        body = {"upload_id": upload, "run_id": run_id.rpartition("/")[2]}
+        key = told_id(self.name, run_id, "no file can be kept with it")
+        body = {"upload_id": await self._upload(name, data), "run_id": key}
         self.checked(await self.client.send("POST", "/api/v1/uploads/sync", body=body), "run", "The file was not kept.")
 
-    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
-        """v1 tells one id, and not whose run it is: the id alone can be deleted but not found again."""
+    async def import_file(
+        self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
+    ) -> list[str]:
+        """v1 tells one id at most, and not whose run it is: the id alone can be deleted but not found again."""
         upload = await self._upload(name, data)
+        if importing is not None:
+            await importing()
         body = {"upload_id": upload, "importer": importer, "client": "testlab-mcp"}
         reply = await self.client.send("POST", "/api/v1/import", body=body)
-        created = decode(self.checked(reply, "report", f"Is it one that {importer} reads, and whole?"), Created)
-        return [f"{quoted(serial_number)}/{created.id}" if serial_number else created.id]
+        created = decode(self.checked(reply, "report", f"Is it one that {importer} reads, and whole?"), V1Created)
+        if not created.key:
+            return []
+        return [f"{quoted(serial_number)}/{created.key}" if serial_number else created.key]
+
+    async def find_imported(
+        self, earlier: Sequence[str], serial_number: str, started_at: datetime | None
+    ) -> list[str] | None:
+        """v1 imports the same content again. It shows runs only of a unit, where they are known by id or start."""
+        keys = {run_id.rpartition("/")[2] for run_id in earlier}
+        if not serial_number or not (keys or started_at):
+            return None
+        rows = await self.rows(serial_number) or ()
+        if started_at is None and not all(row.id for row in rows):
+            return None
+        found = [
+            row.id or row.started_at.isoformat()
+            for row in rows
+            if row.id in keys or (started_at is not None and same_moment(row.started_at, started_at))
+        ]
+        return [f"{quoted(serial_number)}/{key}" for key in found[:1]]
 
     async def _upload(self, name: str, data: bytes) -> str:
         def announced(kind: str) -> Mapping[str, object]:
@@ -89,6 +112,12 @@ def _is(row: V1Run, run: NewRun) -> bool:
     names = {told.id, told.name, told.identifier} if isinstance(told, V1Procedure) else {told}
     asked = {run.procedure_id.casefold(), run.procedure_name.casefold()}
     return any(name and name.casefold() in asked for name in names)
+
+
+def _start(run: NewRun) -> str:
+    """What names a run in the list of its unit's runs where the server sends no ids: its start, as it was sent."""
+    start = run.started_at.astimezone(UTC)
+    return start.replace(microsecond=start.microsecond // 1000 * 1000).isoformat()
 
 
 def _lossy(run: NewRun) -> str:

@@ -22,12 +22,13 @@ from testlab_tools.wire import decode
 SHIFTED_PAGES = 4
 """How many pages a run is looked for in, when others have come before it since its place was given out."""
 
-_ASKED: dict[str, list[str]] = {
+ASKED: dict[str, list[str]] = {
     "pass": ["PASS"],
     "fail": ["FAIL"],
     "error": ["ERROR", "TIMEOUT"],
     "stopped": ["ABORTED"],
 }
+"""Outcomes of runs, as they are asked for."""
 
 
 class V2Runs(V2Api, UnitArchive, RunEraser):
@@ -132,7 +133,7 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             "sort_order": "asc" if query.oldest_first else "desc",
         }
         if query.outcome:
-            params["outcomes"] = _ASKED[query.outcome]
+            params["outcomes"] = ASKED[query.outcome]
         if query.unit:
             params["serial_numbers"] = [query.unit]
         if query.part:
@@ -165,4 +166,5 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             part=row.unit.part.number if row.unit.part else "",
             sample=row.unit.sample or "",
             position=position,
+            revision=row.procedure.version.tag if row.procedure.version else "",
         )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from testlab_tools.capabilities import Download, LogKeeper
 from testlab_tools.errors import NotFound
-from testlab_tools.tofupilot.models import LogEntries, LogEntry
+from testlab_tools.tofupilot.entries import Entries, LogEntry
 from testlab_tools.tofupilot.v2_api import V2Api, is_uuid
 from testlab_tools.wire import decode
 
@@ -29,16 +29,16 @@ class V2Logs(V2Api, LogKeeper):
             self.checked(reply, "run", "list_runs shows the runs there are.")
         yield Download(self._lines(run_id, first, ZoneInfo(tz)))
 
-    async def _lines(self, run_id: str, page: LogEntries, zone: ZoneInfo) -> AsyncIterator[bytes]:
+    async def _lines(self, run_id: str, page: Entries[LogEntry], zone: ZoneInfo) -> AsyncIterator[bytes]:
         while True:
             yield "".join(_line(entry, zone) for entry in page.data).encode()
             if not page.meta.has_more or page.meta.next_cursor is None:
                 return
             page = await self._entries(run_id, {"cursor": page.meta.next_cursor})
 
-    async def _entries(self, run_id: str, at: dict[str, Any]) -> LogEntries:
+    async def _entries(self, run_id: str, at: dict[str, Any]) -> Entries[LogEntry]:
         params = {"run_ids": [run_id], "limit": _PAGE, "sort_by": "created_at", "sort_order": "asc", **at}
-        return decode(self.checked(await self.client.get("/api/v2/logs", params), "log"), LogEntries)
+        return decode(self.checked(await self.client.get("/api/v2/logs", params), "log"), Entries[LogEntry])
 
 
 def _line(entry: LogEntry, zone: ZoneInfo) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from testlab_tools.capabilities import AttachmentSink, ReportImporter, RunSink
+from testlab_tools.capabilities import AttachmentSink, Importing, ReportImporter, RunSink
 from testlab_tools.errors import AnswerLost, BadInput
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
 from testlab_tools.tofupilot.api import segment
 from testlab_tools.tofupilot.creation import FOUND, same_moment, with_ref
-from testlab_tools.tofupilot.models import Created, Imports, Named
+from testlab_tools.tofupilot.models import Created, Imported, Imports, Named
 from testlab_tools.tofupilot.uploads import IMPORTERS, MAX_BYTES, put
-from testlab_tools.tofupilot.v2_api import V2Api
+from testlab_tools.tofupilot.v2_api import PAGE, V2Api
 from testlab_tools.tofupilot.v2_body import run_body, stamp
 from testlab_tools.wire import decode
 
@@ -52,20 +53,44 @@ class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
         upload = await put(self, f"/api/v2/runs/{segment(run_id)}/attachments", lambda _: {"name": name}, name, data)
         await self._finalize(upload)
 
-    async def import_file(self, name: str, data: bytes, importer: str, serial_number: str = "") -> list[str]:
-        """The same content is not imported twice, so a lost answer is asked for once more."""
+    async def import_file(
+        self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
+    ) -> list[str]:
+        """The same content is not imported twice, so a lost answer is asked for once more; unless all that it once
+        became was deleted."""
         upload = await put(self, "/api/v2/attachments", lambda _: {"name": name}, name, data)
         await self._finalize(upload)
-        body = {"items": [{"upload_id": upload, "importer": importer}], "allow_duplicate": False}
+        if importing is not None:
+            await importing()
+        result = await self._import(upload, importer, anew=False)
+        if result.already_imported and not await self._any_there(result.every()):
+            result = await self._import(upload, importer, anew=True)
+        return result.every()
+
+    async def find_imported(
+        self, earlier: Sequence[str], serial_number: str, started_at: datetime | None
+    ) -> list[str] | None:
+        """None of them needs to be found: v2 answers a second import of the same content with `already_imported`."""
+        return []
+
+    async def _import(self, upload: str, importer: str, *, anew: bool) -> Imported:
+        body = {"items": [{"upload_id": upload, "importer": importer}], "allow_duplicate": anew}
         try:
             reply = await self.client.send("POST", "/api/v2/imports/structured", body=body)
         except AnswerLost:
+            if anew:
+                raise
             reply = await self.client.send("POST", "/api/v2/imports/structured", body=body)
         results = decode(self.checked(reply, "report"), Imports).results
-        ids = [run for item in results if item.success for run in item.ids or ([item.id] if item.id else [])]
-        if not ids:
+        result = next((result for result in results if result.success and result.every()), None)
+        if result is None:
             raise BadInput(f"{self.name} could not read the report", "", f"Is it one that {importer} reads, and whole?")
-        return ids
+        return result
+
+    async def _any_there(self, run_ids: Sequence[str]) -> bool:
+        """Whether a run of these still exists."""
+        page = await self.run_page({"ids": list(run_ids)[:PAGE]})
+        return bool(page.data)
 
     async def _finalize(self, upload: str) -> None:
         """Done over when its answer is lost: nothing but the upload's state depends on it."""

@@ -1,0 +1,109 @@
+"""Callers who share a service's token are still not one another: reservations, jobs, files, waits, deliveries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RUN = {"procedure_id": "Main board FCT", "part_number": "STB-4K", "outcome": "pass", "serial_number": "SN-apart"}
+REPORT = '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>'
+
+
+@pytest.fixture
+def url(fresh_sim: Any, desk: Any, serve: Any, tmp_path: Path) -> str:
+    callers = [
+        desk.table_of("alice", access="operate"),
+        desk.table_of("bob", access="operate"),
+        desk.table_of("carol", access="operate", services=["portal", "cloud"]),
+        desk.table_of("root", access="admin"),
+    ]
+    return serve(desk.everything + "".join(callers) + fresh_sim.config_toml())
+
+
+async def test_a_reservation_is_its_makers(url: str, desk: Any, ask: Any, refused: Any) -> None:
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "bob") as bob:
+        node = (await ask(alice, "list_nodes", available=True))["nodes"][0]["node_id"]
+        made = await ask(alice, "reserve_nodes", node_ids=[node], message="m", duration_minutes=5)
+        reservation = made["reservations"][0]["reservation_id"]
+        seen = [(await ask(who, "list_nodes", node_ids=[node]))["nodes"][0]["state"] for who in (alice, bob)]
+        assert seen == ["reserved by you", "reserved"]
+        for tool, more in (("end_reservation", {}), ("extend_reservation", {"minutes": 1})):
+            assert "another caller" in await refused(bob, tool, reservation_id=reservation, **more)
+        assert "another caller" in await refused(bob, "press_key", node_id=node, key="KEY_OK")
+        case = (await ask(bob, "list_test_cases", revision="main"))["test_cases"][0]
+        order = {"node_id": node, "test_pack_revision": "main", "test_cases": [case]}
+        assert "another caller" in await refused(bob, "run_tests", **order)
+        await ask(alice, "end_reservation", reservation_id=reservation)
+        assert (await ask(bob, "press_key", node_id=node, key="KEY_OK"))["key"] == "KEY_OK"
+
+
+async def test_a_job_is_its_starters_below_admin(url: str, desk: Any, ask: Any, refused: Any) -> None:
+    async with (
+        desk.signed_in(url, "alice") as alice,
+        desk.signed_in(url, "bob") as bob,
+        desk.signed_in(url, "root") as root,
+    ):
+        node = (await ask(alice, "list_nodes", available=True))["nodes"][0]["node_id"]
+        case = (await ask(alice, "list_test_cases", revision="main"))["test_cases"][0]
+        order = {"node_id": node, "test_pack_revision": "main", "test_cases": [case], "soak": "run forever"}
+        first = await ask(alice, "run_tests", **order)
+        told = await refused(bob, "stop_job", job_uid=first["job_uid"])
+        assert 'with [callers.bob] access = "admin"' in told
+        assert (await ask(alice, "stop_job", job_uid=first["job_uid"]))["stopped"]
+        second = await ask(alice, "run_tests", **order)
+        assert (await ask(root, "stop_job", job_uid=second["job_uid"]))["stopped"]
+
+
+async def test_a_file_is_its_savers(url: str, desk: Any, ask: Any, refused: Any, tmp_path: Path) -> None:
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "bob") as bob:
+        saved = await ask(alice, "export_runs", save_to="runs.xml", format="junit", since="1d")
+        assert saved["saved_to"] == str(tmp_path / "files" / "alice" / "runs.xml")
+        for path in ("runs.xml", saved["saved_to"], "../alice/runs.xml"):
+            told = await refused(bob, "import_report", path=path)
+            assert "no such file" in told or "not read there" in told
+        assert "not saved there" in await refused(bob, "export_runs", save_to="../alice/other.xml")
+        theirs = await ask(bob, "export_runs", save_to="runs.xml", format="junit", since="1d")
+        assert theirs["saved_to"] == str(tmp_path / "files" / "bob" / "runs.xml")
+
+
+async def test_deliveries_are_seen_by_whom_their_service_is_for(url: str, desk: Any, ask: Any, refused: Any) -> None:
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "carol") as carol:
+        await ask(alice, "create_run", **RUN)
+        mine = await ask(alice, "list_deliveries")
+        assert [one["service"] for one in mine["deliveries"]] == ["factory"]
+        assert "[callers.carol] services" in await refused(carol, "list_deliveries")
+
+
+async def test_of_two_services_a_caller_sees_the_deliveries_of_its_own(
+    fresh_sim: Any, desk: Any, serve: Any, ask: Any, refused: Any
+) -> None:
+    plant = fresh_sim.services()["tofupilot"]
+    other = f'[services.other]\nkind = "tofupilot"\nurl = "{plant["url"]}"\ntoken = "{plant["token"]}"\n'
+    callers = desk.table_of("alice", access="operate") + desk.table_of("carol", access="operate", services=["other"])
+    url = serve(desk.everything + callers + other + fresh_sim.config_toml())
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "carol") as carol:
+        await refused(alice, "create_run", **{**RUN, "procedure_id": "no such procedure"}, service="factory")
+        await ask(alice, "create_run", **RUN, service="other")
+        every, theirs = await ask(alice, "list_deliveries"), await ask(carol, "list_deliveries")
+        assert sorted(one["service"] for one in every["deliveries"]) == ["factory", "other"]
+        assert [one["service"] for one in theirs["deliveries"]] == ["other"]
+        assert (theirs["delivered"], theirs["parked"]) == (1, 0)
+        parked = next(one["delivery_id"] for one in every["deliveries"] if one["state"] == "parked")
+        assert "no such delivery" in await refused(carol, "release_delivery", delivery_id=parked)
+
+
+async def test_when_the_server_stops_every_callers_reservations_end(
+    fresh_sim: Any, desk: Any, ask: Any, connect: Any
+) -> None:
+    names = ("alice", "bob")
+    config = "".join(desk.table_of(name, access="operate") for name in names) + fresh_sim.config_toml()
+    with desk.served(config) as url:
+        for name in names:
+            async with desk.signed_in(url, name) as client:
+                node = (await ask(client, "list_nodes", available=True))["nodes"][0]["node_id"]
+                await ask(client, "reserve_nodes", node_ids=[node], message=f"of {name}", duration_minutes=60)
+    async with connect(fresh_sim.config_toml()) as client:
+        nodes = (await ask(client, "list_nodes"))["nodes"]
+    assert not {f"of {name}" for name in names} & {node.get("reservation", {}).get("message") for node in nodes}

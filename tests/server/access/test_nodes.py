@@ -1,0 +1,204 @@
+"""A caller with some of the nodes has to do with no other, whichever way a tool is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+
+from testlab_mcp.access.callers import Caller
+from testlab_mcp.access.fence import fenced
+from testlab_mcp.access.ledger import Ledger
+from testlab_tools import capabilities
+from testlab_tools.kinds import known_kinds, load_kind
+
+CAPABILITIES = [one for name in capabilities.__all__ if isinstance(one := getattr(capabilities, name), type)]
+
+
+@dataclass(frozen=True)
+class Things:
+    """Two nodes, `mine` allowed and `other` not, and what is on the other."""
+
+    mine: str
+    other: str
+    run: str
+    job: str
+    case: str
+    reservation: str
+
+
+@pytest.fixture(scope="module")
+def sims() -> Iterator[Any]:
+    from testlab_mcp.simlab import SimLab
+
+    with SimLab() as lab:
+        lab.services()
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def nodes(sims: Any) -> dict[str, str]:
+    """Two free nodes with runs: of the one of them a caller is to have, of the other not."""
+    portal = sims.services()["stbtester"]
+    with httpx2.Client(headers={"Authorization": f"token {portal['token']}"}) as http:
+        every = http.get(f"{portal['url']}/api/v2/nodes").json()
+        runs = http.get(f"{portal['url']}/api/v2/results").json()
+    last = {run["result_id"].split("/")[1]: run for run in reversed(runs)}
+    mine, other = [node["node_id"] for node in every if node["available"] and node["node_id"] in last][:2]
+    run = last[other]
+    ids = {"mine": mine, "other": other, "run": run["result_id"], "job": run["job_uid"]}
+    return {"case": run["test_case"], **{name: f"portal:{native}" for name, native in ids.items()}}
+
+
+@pytest.fixture(scope="module")
+def url(sims: Any, desk: Any, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    _, _, native = nodes["mine"].partition(":")
+    callers = [
+        desk.table_of("alice", access="admin"),
+        desk.table_of("erin", access="admin", nodes=[f"portal:{native}"]),
+        desk.table_of("frank", access="admin", nodes=[native[:-1] + "?", "no-such-*"], services=["portal"]),
+        desk.table_of("gil", nodes=[]),
+    ]
+    files = f"[files]\nsave_to = ['{tmp_path_factory.mktemp('files')}']\n"
+    with desk.served(desk.everything + files + "".join(callers) + sims.config_toml()) as at:
+        yield at
+
+
+@pytest.fixture(scope="module")
+def things(sims: Any, nodes: dict[str, str]) -> Things:
+    """The other node, reserved by somebody."""
+    portal = sims.services()["stbtester"]
+    order = {"node_ids": [nodes["other"].partition(":")[2]], "message": "mine", "duration_secs": 900}
+    asked = {"headers": {"Authorization": f"token {portal['token']}"}, "json": order}
+    made = httpx2.post(f"{portal['url']}/api/v2/reservations", **asked).json()["reservations"][0]
+    return Things(**nodes, reservation=f"portal:{made['reservation_id']}")
+
+
+FORBIDDEN = {
+    "list_runs": [{"station": "{other}", "service": "portal"}],
+    "get_run": [{"run_id": "{run}"}],
+    "get_failed_cases": [{"run_id": "{run}"}, {"run_id": "{job}"}],
+    "read_log": [{"run_id": "{run}"}],
+    "get_artifact": [{"run_id": "{run}"}, {"run_id": "{run}", "name": "stbt.log"}],
+    "export_runs": [{"save_to": "a.csv"}, {"save_to": "b.csv", "station": "{other}"}],
+    "triage": [{"station": "{other}", "service": "portal", "since": "90d"}],
+    "explain_failure": [{"run_id": "{run}"}],
+    "list_nodes": [{"node_ids": ["{other}"]}],
+    "grab_screenshot": [{"node_id": "{other}"}, {"run_id": "{run}"}],
+    "reserve_nodes": [{"node_ids": ["{mine}", "{other}"], "message": "m", "duration_minutes": 1}],
+    "extend_reservation": [{"reservation_id": "{reservation}", "minutes": 1}],
+    "end_reservation": [{"reservation_id": "{reservation}"}],
+    "interrupt_reservation": [{"reservation_id": "{reservation}", "message": "m", "confirm": "{other}"}],
+    "press_key": [{"node_id": "{other}", "key": "KEY_OK"}],
+    "run_tests": [{"node_id": "{other}", "test_pack_revision": "main", "test_cases": ["{case}"]}],
+    "get_job": [{"node_id": "{other}"}, {"job_uid": "{job}"}, {"job_uid": "{job}", "wait_seconds": 5}],
+    "stop_job": [{"node_id": "{other}"}, {"job_uid": "{job}"}],
+}
+WITHOUT_NODES = {
+    "get_unit",
+    "list_test_cases",
+    "list_catalog",
+    "create_run",
+    "import_report",
+    "list_deliveries",
+    "release_delivery",
+    "update_unit",
+    "delete_run",
+    "delete_unit",
+}
+CASES = [(tool, number) for tool, every in FORBIDDEN.items() for number in range(len(every))]
+
+
+def test_every_tool_is_tried_or_has_nothing_to_do_with_nodes() -> None:
+    from testlab_tools.catalog import all_tools
+
+    assert {tool.name for tool in all_tools()} == FORBIDDEN.keys() | WITHOUT_NODES
+
+
+def filled(value: Any, things: Things) -> Any:
+    if isinstance(value, list):
+        return [filled(one, things) for one in value]
+    return value.format(**vars(things)) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("who", ["erin", "gil"])
+@pytest.mark.parametrize(("tool", "number"), CASES)
+async def test_a_node_that_is_not_theirs_is_refused(
+    tool: str, number: int, who: str, url: str, desk: Any, things: Things, refused: Any
+) -> None:
+    arguments = {key: filled(value, things) for key, value in FORBIDDEN[tool][number].items()}
+    async with desk.signed_in(url, who) as client:
+        assert f"[callers.{who}] " in await refused(client, tool, **arguments)
+
+
+@pytest.mark.parametrize("trick", ["{mine}/../{bare}", "{bare}", " {other}", "portal:{other}", "{mine}%2f..%2f{bare}"])
+async def test_no_spelling_of_a_node_gets_past(trick: str, url: str, desk: Any, things: Things, refused: Any) -> None:
+    node = trick.format(mine=things.mine, other=things.other, bare=things.other.partition(":")[2])
+    async with desk.signed_in(url, "erin") as erin:
+        await refused(erin, "grab_screenshot", node_id=node)
+        await refused(erin, "press_key", node_id=node, key="KEY_OK")
+        await refused(erin, "reserve_nodes", node_ids=[node], message="m", duration_minutes=1)
+
+
+async def test_lists_hold_only_their_nodes(url: str, desk: Any, things: Things, ask: Any) -> None:
+    async with desk.signed_in(url, "erin") as erin:
+        nodes = await ask(erin, "list_nodes")
+        assert [node["node_id"] for node in nodes["nodes"]] == [things.mine]
+        assert nodes["total"] == 1
+        bare = things.mine.partition(":")[2]
+        seen, cursor = [], ""
+        for _ in range(3):
+            page = await ask(erin, "list_runs", service="portal", limit=5, cursor=cursor)
+            seen += page["runs"]
+            if not (cursor := page.get("cursor", "")):
+                break
+        every = await ask(erin, "list_runs", service="portal", station=things.mine, limit=len(seen))
+    assert {run["station"] for run in seen} == {bare}
+    assert [run["run_id"] for run in seen] == [run["run_id"] for run in every["runs"]]
+
+
+async def test_causes_are_those_of_their_nodes_alone(url: str, desk: Any, things: Things, ask: Any) -> None:
+    async with desk.signed_in(url, "erin") as erin, desk.signed_in(url, "alice") as alice:
+        theirs = await ask(erin, "triage", service="portal", since="9d")
+        mine = await ask(alice, "triage", service="portal", since="9d", station=things.mine)
+        every = await ask(alice, "triage", service="portal", since="9d")
+    bare = things.mine.partition(":")[2]
+    assert {name for group in theirs["groups"] for name in group.get("station_names", [])} == {bare}
+    assert theirs["totals"]["failures"] == mine["totals"]["failures"] < every["totals"]["failures"]
+
+
+async def test_a_glob_lets_through_what_it_fits(url: str, desk: Any, things: Things, ask: Any) -> None:
+    async with desk.signed_in(url, "frank") as frank:
+        nodes = {node["node_id"] for node in (await ask(frank, "list_nodes"))["nodes"]}
+        assert things.mine in nodes
+        assert all(node[:-1] == things.mine[:-1] for node in nodes)
+        made = await ask(frank, "reserve_nodes", node_ids=[things.mine], message="m", duration_minutes=1)
+        run = (await ask(frank, "list_runs", station=things.mine, limit=1))["runs"][0]["run_id"]
+        assert (await ask(frank, "get_run", run_id=run))["run"]["run_id"] == run
+        assert (await ask(frank, "read_log", run_id=run))["total_lines"]
+        exported = await ask(frank, "export_runs", station=things.mine, save_to="mine.csv", since="2d")
+        assert exported["finished"]
+        await ask(frank, "extend_reservation", minutes=1, reservation_id=made["reservations"][0]["reservation_id"])
+        await ask(frank, "end_reservation", reservation_id=made["reservations"][0]["reservation_id"])
+
+
+async def test_a_conflict_names_no_other_node(url: str, desk: Any, things: Things, ask: Any, refused: Any) -> None:
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "erin") as erin:
+        every = {node["node_id"] for node in (await ask(alice, "list_nodes"))["nodes"]}
+        made = await ask(alice, "reserve_nodes", node_ids=[things.mine], message="m", duration_minutes=1)
+        told = await refused(erin, "reserve_nodes", node_ids=[things.mine], message="m", duration_minutes=1)
+        await ask(alice, "end_reservation", reservation_id=made["reservations"][0]["reservation_id"])
+    assert {node for node in every if node in told} == {things.mine}
+
+
+@pytest.mark.parametrize("kind", known_kinds())
+def test_a_fence_leaves_a_service_all_that_it_can_do(kind: str) -> None:
+    module = load_kind(kind)
+    service = module.connect("s", module.Settings.model_validate({"kind": kind, "url": "http://127.0.0.1:1"}))
+    behind = fenced(service, Caller("erin", nodes=()), Ledger())
+    assert {one for one in CAPABILITIES if isinstance(service, one)} == {
+        one for one in CAPABILITIES if isinstance(behind, one)
+    }

@@ -1,0 +1,90 @@
+"""The simulated lab's StandCloud through the tools and the capabilities, against what it says itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx2
+import pytest
+
+from testlab_mcp.config import parse_config
+from testlab_tools.capabilities import FailureArchive, UnitState
+from testlab_tools.questions import RunQuery
+
+
+@pytest.fixture
+def own(sim: Any) -> Iterator[Callable[..., list[dict[str, Any]]]]:
+    """The service's own answer: `own("test_run", part_number="STB-4K")`."""
+    service = sim.services()["standcloud"]
+    with httpx2.Client(trust_env=False, headers={"X-API-KEY": service["token"]}, timeout=20) as client:
+
+        def get(path: str, **query: Any) -> list[dict[str, Any]]:
+            return client.get(f"{service['url']}/integration/api/v1/{path}", params=query).raise_for_status().json()
+
+        yield get
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"manufacturer": "XYZ_Corp", "status": "fail"},
+        {"firmware_version": "1.4.2", "number_of_attempt": "3"},
+        {"test_stand_hw_id": "TS-BURN-01", "status": "STOP"},
+        {"manufacturer": "Nobody"},
+    ],
+    ids=str,
+)
+async def test_any_filter_of_the_service_lists_what_the_service_lists(
+    query: dict[str, str],
+    sim: Any,
+    connect: Callable[..., AbstractAsyncContextManager[Any]],
+    ask: Callable[..., Any],
+    own: Callable[..., list[dict[str, Any]]],
+) -> None:
+    text = "&".join(f"{key}={value}" for key, value in query.items())
+    seen: list[str] = []
+    async with connect(sim.config_toml()) as client:
+        cursor = ""
+        while True:
+            page = await ask(client, "list_runs", service="cloud", filter=text, limit=100, cursor=cursor)
+            seen += [run["run_id"] for run in page["runs"]]
+            cursor = page.get("cursor", "")
+            if not cursor:
+                break
+    assert sorted(seen) == sorted(f"cloud:{run['test_run_id']}" for run in own("test_run", **query))
+    assert bool(seen) == (query != {"manufacturer": "Nobody"})
+
+
+async def test_failures_are_those_of_the_service_newest_first(
+    sim: Any, own: Callable[..., list[dict[str, Any]]]
+) -> None:
+    lab = parse_config(sim.config_toml()).lab()
+    try:
+        (archive,) = [a for a in lab.offering(FailureArchive) if a.kind == "standcloud"]
+        found = await archive.list_failures(RunQuery(part="STB-4K"), 120)
+    finally:
+        await lab.aclose()
+    failed = own("test_run", part_number="STB-4K", status="fail")[:120]
+    assert [failure.run.run_id for failure in found.failures] == [f"cloud:{run['test_run_id']}" for run in failed]
+    assert (found.runs, found.more, found.unread) == (120, True, 20)
+    cases = [own(f"test_run/{run['test_run_id']}/failed_case")[0]["name"] for run in failed[:5]]
+    assert [failure.case for failure in found.failures[:5]] == cases
+    assert {failure.case for failure in found.failures[100:]} == {""}
+
+
+async def test_where_a_unit_stands_is_what_the_service_says(sim: Any, own: Callable[..., list[dict[str, Any]]]) -> None:
+    (device, *_) = own("tested_dut", attempt_count=3)
+    lab = parse_config(sim.config_toml()).lab()
+    try:
+        (knower,) = lab.offering(UnitState)
+        states = await knower.tested_duts(device["serial_number"])
+        unknown = await knower.tested_duts("NO-SUCH-UNIT")
+    finally:
+        await lab.aclose()
+    theirs = own("tested_dut", serial_number=device["serial_number"])
+    assert [(s.test, s.attempts, s.part, s.station) for s in states] == [
+        (d["test_plan_name"], d["attempt_count"], d["part_number"], d["test_stand_name"]) for d in theirs
+    ]
+    assert unknown == []
