@@ -34,6 +34,7 @@ from testlab_tools.errors import LabError
 from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
 from testlab_tools.registry import Call, Picture, ToolSpec
+from testlab_tools.traces import trace_of
 
 logger = logging.getLogger("testlab_mcp")
 
@@ -103,6 +104,7 @@ class LabTool(Tool):
                     return pending
             with anyio.fail_after(CALL_SECONDS):
                 value = await self._spec.handler(call, **valid)
+            return result_of(value)
         except LabError as error:
             return error_result(self.name, error)
         except TimeoutError:
@@ -113,7 +115,6 @@ class LabTool(Tool):
             logger.exception("%s failed in a way nobody foresaw", self.name)
             unforeseen = LabError("Something went wrong inside this server", "", "Its log (stderr) has the details.")
             return error_result(self.name, unforeseen)
-        return result_of(value)
 
 
 def build_server(lab: Lab, policy: Policy, files: Folders, gate: Gate | None = None) -> MCPServer[None]:
@@ -184,9 +185,19 @@ def _too_long(spec: ToolSpec) -> LabError:
     return LabError(what, "", "What it was to change may or may not have happened: look before you try again.")
 
 
+class Discreet(logging.Formatter):
+    """Writes of an exception where it came from, and nothing that it says."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The frames and types alone."""
+        return trace_of(ei[1])
+
+
 def quiet_libraries() -> None:
     """Log to stderr, warnings and worse. httpx2's line per request alone would cost more than the request."""
     if not logging.getLogger().handlers:
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(Discreet("%(levelname)s %(name)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
     for name in ("httpx2", "httpcore2", "mcp"):
         logging.getLogger(name).setLevel(logging.WARNING)

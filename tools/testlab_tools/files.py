@@ -78,8 +78,8 @@ class Folders:
 
 
 def safe_path(name: str) -> str:
-    """A relative path made of a name that a device or a person chose: letters, digits, `_`, `-`, and spaces and dots inside, each
-    part at most 100 of them; nothing that a shell, a desktop or Windows would take for something else.
+    """A relative path made of a name that a device or a person chose: letters, digits, `_`, `-`, and spaces and dots
+    inside, each part at most 100 of them; nothing that a shell, a desktop or Windows takes for something else.
 
     >>> safe_path("shots/main menu.png"), safe_path("../.bashrc"), safe_path("CON")
     ('shots/main menu.png', '_/_bashrc', '_CON')

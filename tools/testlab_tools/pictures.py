@@ -24,7 +24,8 @@ def shown(image: Image, what: str, size: str, save_to: Path | None = None) -> Pi
     if size != "model":
         if not (kind := media_type(image.data)):
             raise _no_picture(image)
-        return Picture(Image(image.data, kind), _sentence(what, f"{len(image.data)} bytes, as the service sent it", kept))
+        facts = f"{len(image.data)} bytes, as the service sent it"
+        return Picture(Image(image.data, kind), _sentence(what, facts, kept))
     smaller, facts = _for_model(image)
     return Picture(smaller, _sentence(what, facts, kept))
 

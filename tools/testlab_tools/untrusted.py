@@ -14,7 +14,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator
 
 MAX_CHARS = 2_000
-MAX_QUOTED = 200
+MAX_QUOTED = 500
 """Of a text quoted in a question to a person."""
 
 DEEPEST = 20
@@ -69,7 +69,7 @@ def plain_data(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return capped(value)
     if isinstance(value, list | dict) and depth == DEEPEST:
-        return "… [more within]" if value else value
+        return "… [more within]"
     if isinstance(value, list):
         return [plain_data(item, depth + 1) for item in cast(list[Any], value)]
     if isinstance(value, dict):

@@ -68,13 +68,13 @@ class Hostile:
 def entries() -> list[Hostile]:
     """The corpus, what is built by a rule included."""
     read = json.loads(CORPUS.read_text(encoding="utf-8"))
-    texts = [
-        Hostile(f"{kind}: {name}", text) for kind, named in read["texts"].items() for name, text in named.items()
-    ]
+    texts = [Hostile(f"{kind}: {name}", text) for kind, named in read["texts"].items() for name, text in named.items()]
     texts += [Hostile(f"repeated: {name}", text * times) for name, (text, times) in read["repeated"].items()]
     texts += [Hostile(f"bytes: {name}", raw=bytes.fromhex(raw)) for name, raw in read["bytes"].items()]
     shapes = read["json"].items()
-    return texts + [Hostile(f"json: {n}", json=opener * times + closer * times) for n, (opener, times, closer) in shapes]
+    return texts + [
+        Hostile(f"json: {n}", json=opener * times + closer * times) for n, (opener, times, closer) in shapes
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,6 @@ class Reply:
                 "Check that url in its config table points at the service itself; `testlab-mcp doctor` tests it.",
             ) from None
 
-
     def _kind(self) -> str:
         """The content type, if it is one of the common ones: any other may be somebody's words."""
         kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -46,8 +45,8 @@ class Reply:
 
 _HALVES = re.compile(rb"\\u[dD]|\xed")
 _KINDS = frozenset(
-    "application/json application/octet-stream application/xml image/jpeg image/png text/csv text/html text/plain "
-    "text/xml".split()
+    {"application/json", "application/octet-stream", "application/xml", "image/jpeg", "image/png"}
+    | {"text/csv", "text/html", "text/plain", "text/xml"}
 )
 
 
