@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,21 +30,18 @@ CANARY = "kq7canary"
 
 Mode = Literal["clean", "values", "everything", "refused", "garbage", "numbers"]
 KEPT = frozenset(
-    """
-    result_id job_uid node_id reservation_id test_run_id id upload_url uploadUrl download_url next_cursor
-    start_time end_time expires last_used_time started_at ended_at created_at finish_time stop_time startedAt
-    endedAt createdAt duration result status outcome sample type level login
-    """.split()
+    ("result_id", "job_uid", "node_id", "reservation_id", "test_run_id", "id", "upload_url", "uploadUrl", "next_cursor")
+    + ("start_time", "end_time", "expires", "last_used_time", "started_at", "ended_at", "created_at", "finish_time")
+    + ("stop_time", "startedAt", "endedAt", "createdAt", "duration")
+    + ("result", "status", "outcome", "sample", "type", "level", "login")
 )
 """What must stay for a reply to be read at all: ids, dates, enums. Mode `everything` changes these too."""
 
+NAMED = frozenset({"config", "tags", "metadata", "dut_info", "test_stand_info", "test_run_artifact", "artifacts"})
 OPEN = frozenset(
-    "measured_value measuredValue value expected_value comparison_value config tags metadata dut_info test_stand_info "
-    "test_run_artifact".split()
+    {"measured_value", "measuredValue", "value", "expected_value", "comparison_value"} | NAMED - {"artifacts"}
 )
 """Members that may hold any JSON; of a mapping among them, the names are somebody's words as well."""
-
-NAMED = frozenset({"config", "tags", "metadata", "dut_info", "test_stand_info", "test_run_artifact", "artifacts"})
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,8 @@ class Kept:
 
 @dataclass
 class Rewriter:
-    """ASGI: keeps the longest that the simulated lab answers to each request while `mode` is `clean`; afterwards gives it again, rewritten.
+    """ASGI: keeps the longest that the simulated lab answers to each request while `mode` is `clean`; afterwards gives
+    it again, rewritten.
 
     `fields` are the members that were written to, `service/member`.
     """
@@ -134,6 +134,8 @@ class Rewriter:
         return reply
 
     def _again(self, key: tuple[str, str, str]) -> Kept:
+        if re.search("offset=[1-9]", key[2]):
+            return self._said(200, b"[]", b"application/json")
         near = [k for k in self.kept if k[0] == key[0]]
         found = max(near, key=lambda k: (k == key, k[1] == key[1], _alike(k[1], key[1])), default=None)
         if found is None or self.mode == "refused":
@@ -142,7 +144,7 @@ class Rewriter:
             return self._said(200, self.hostile.body, self._header())
         reply, service = self.kept[found], key[1].strip("/").partition("/")[0]
         kind = dict(reply.headers).get(b"content-type", b"")
-        if "/artifacts/" in key[1] and not key[1].endswith(("/artifacts/", ".jpg")) or key[1].endswith("stbt.log"):
+        if ("/artifacts/" in key[1] and not key[1].endswith(("/artifacts/", ".jpg"))) or key[1].endswith("stbt.log"):
             return self._said(200, self.hostile.body + b"\n" + self.hostile.body, b"text/plain")
         if b"json" not in kind:
             return self._said(reply.status, self._file(reply.body, kind), kind)
@@ -223,9 +225,10 @@ _MOST = 6
 
 
 def _shorter(value: Any) -> Any:
-    """Of long lists, as many as a test needs; of nodes, reserved ones and free ones first."""
+    """One page; of long lists, as many as a test needs; of nodes, reserved ones and free ones first."""
     if isinstance(value, dict):
-        return {name: _shorter(item) for name, item in value.items()}
+        last = {"has_more": False, "next_cursor": None} if "has_more" in value else {}
+        return {name: _shorter(item) for name, item in value.items()} | last
     if isinstance(value, list):
         if value and isinstance(value[0], dict) and "friendly_name" in value[0]:
             value = sorted(value, key=lambda node: (not node["reservation"], not node["available"]))
@@ -311,3 +314,44 @@ def hostile_client(rewriter: Any, tmp_path: Path, no_pauses: None) -> Callable[.
             yield client
 
     return opened
+
+
+@dataclass
+class Origin:
+    """A server on loopback that gives every request the same answer, and keeps the requests' heads."""
+
+    url: str = ""
+    asked: list[str] = field(default_factory=lambda: list[str]())
+    _reply: bytes = b""
+
+    def answers(self, status: int, body: object, **headers: str) -> None:
+        """Header names with underscores for dashes."""
+        content = json.dumps(body).encode()
+        said = {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers}
+        lines = [f"{name.replace('_', '-')}: {value}" for name, value in said.items()]
+        self._reply = "\r\n".join([f"HTTP/1.1 {status} X", "Connection: close", *lines, "", ""]).encode() + content
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"))
+            writer.write(self._reply)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+
+@pytest.fixture
+async def open_origin() -> AsyncIterator[Callable[..., Any]]:
+    """Start such servers; they end with the test."""
+    servers: list[asyncio.Server] = []
+
+    async def opened() -> Origin:
+        made = Origin()
+        servers.append(await asyncio.start_server(made.talk, "127.0.0.1", 0))
+        made.url = f"http://127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}"
+        return made
+
+    yield opened
+    for server in servers:
+        server.close()
+        await server.wait_closed()

@@ -21,16 +21,15 @@ from mcp_types import CallToolResult, EmbeddedResource, ImageContent, TextConten
 from testlab_sim.world import YOU
 from testlab_tools.catalog import all_tools
 from testlab_tools.definitions import DefinitionKind
-from testlab_tools.untrusted import plain
 
 CANARY = "kq7canary"
 MOST_CHARS = 200_000
 """Of an answer's text. Of one text in it 2,000; of an excerpt of a log or file 17,000."""
 MOST_ERROR = 1_500
 EXCERPTS = {"lines", "text"}
-HANDLE = re.compile(r"[a-z]+:[\w.~%:+/@=,-]+", re.ASCII)
-"""What a service says is an id may be one, if it can be no sentence; in TofuPilot v1, it holds the unit's serial number,
-percent-encoded."""
+HANDLE = re.compile(r"(?:[a-z]+:)?[\w.~%:+/@=,-]+", re.ASCII)
+"""What a service says is an id may be one, if it can be no sentence; one of TofuPilot v1 holds its unit's
+serial number, percent-encoded."""
 OUR_OWN = {"list_deliveries", "release_delivery"}
 """They ask no service, but this server's own database, which is switched off here."""
 
@@ -198,7 +197,11 @@ def _wrong_inside(structure: dict[str, Any]) -> Iterator[str]:
     for name, data, text in strings(structure, marked=frozenset(structure.get("untrusted", ()))):
         if found := hidden(text):
             yield f"hidden in {name}: {sorted(map(ascii, found))[:5]}"
-        if CANARY in text and not data and not (name in ("run_id", "run_ids") and HANDLE.fullmatch(text)):
+        if (
+            CANARY in text
+            and not data
+            and not (name in ("run_id", "run_ids", "last_run", "exemplar", "id") and HANDLE.fullmatch(text))
+        ):
             yield f"canary in {name}"
         if len(text) > (17_000 if name in EXCERPTS else 2_000):
             yield f"{len(text)} characters in {name}"
@@ -237,6 +240,9 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
     findings: list[str] = []
     good, bad = Counter[str](), Counter[str]()
     corpus = [hostile for hostile in corpus if hostile.json or mode != "numbers"]
+    import os
+
+    corpus = corpus[:: int(os.environ.get("STEP", "1"))]
     async with hostile_client(asking=asked) as client:
         calls = await recorded(client, rewriter)
         asked.questions.clear()
@@ -254,10 +260,10 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
     findings += [f"on disk: {name!r}" for name in names_below(tmp_path) if not SAFE_NAME.fullmatch(name)]
     findings += [f"logged: {line[:200]!r}" for line in caplog.text.splitlines() if CANARY in line or hidden(line)]
     with capsys.disabled():
-        tools = len({tool for tool, _ in calls})
+        tools, asking = len({tool for tool, _ in calls}), len(asked.questions)
         sys.stdout.write(
             f"\n{mode}: {len(corpus)} texts x {len(rewriter.fields)} fields x {tools} tools: "
-            f"{good.total()} answers, {bad.total()} errors, {len(asked.questions)} questions, {len(findings)} findings\n"
+            f"{good.total()} answers, {bad.total()} errors, {asking} questions, {len(findings)} findings\n"
         )
     assert findings == []
     if mode == "values":
