@@ -188,6 +188,14 @@ def _too_long(spec: ToolSpec) -> LabError:
 class Discreet(logging.Formatter):
     """Writes of an exception where it came from, and nothing that it says."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        """As always, but never with what another handler's formatter has written of the exception."""
+        record.exc_text = None
+        try:
+            return super().format(record)
+        finally:
+            record.exc_text = None
+
     def formatException(self, ei: Any) -> str:  # noqa: N802
         """The frames and types alone."""
         return trace_of(ei[1])

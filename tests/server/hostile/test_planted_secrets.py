@@ -61,7 +61,7 @@ def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         tables = [
             ("portal", "stbtester", 'token_env = "PLANTED_TOKEN"'),
             ("factory", "tofupilot", f"token_file = {json.dumps(str(file))}"),
-            ("old", "tofupilot", f'token_command = "echo {planted("command")}"\napi_version = "v1"'),
+            ("old", "tofupilot", f"token_command = {json.dumps(f'cat {file}')}\napi_version = \"v1\""),
             ("cloud", "standcloud", f'token = "{planted("value")}"'),
         ]
         services = [f'[services.{n}]\nkind = "{k}"\nurl = "{url}"\n{token}' for n, k, token in tables]
