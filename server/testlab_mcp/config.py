@@ -107,7 +107,7 @@ class Config:
     def _deliveries(self) -> Path:
         """The SQLite file. By default each config has its own: another's services may have the same names."""
         if self.durable.path:
-            return Path(self.durable.path).expanduser().absolute()
+            return home_of(self.durable.path).absolute()
         from platformdirs import user_data_path
 
         key = hashlib.sha256(str(self.path.resolve() if self.path else "").encode()).hexdigest()[:12]
@@ -124,9 +124,9 @@ class Config:
 
     def folders(self) -> Folders:
         """Where tools may write and read."""
-        read_from = [Path(folder).expanduser() for folder in self.files.read_from]
+        read_from = [home_of(folder) for folder in self.files.read_from]
         if self.files.save_to:
-            return Folders([Path(folder).expanduser() for folder in self.files.save_to], read_from=read_from)
+            return Folders([home_of(folder) for folder in self.files.save_to], read_from=read_from)
         from platformdirs import user_data_path
 
         return Folders([user_data_path("testlab-mcp", appauthor=False) / "files"], read_from=read_from)
@@ -140,7 +140,7 @@ def find_config(given: str = "") -> Path:
     """
     named = given or os.environ.get("TESTLAB_MCP_CONFIG", "")
     if named:
-        path = Path(named).expanduser()
+        path = home_of(named)
     else:
         from platformdirs import user_config_path
 
@@ -169,6 +169,10 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            f"{where} is not TOML that can be read: a number is too long, or it is nested too deep"
+        ) from None
     _known(tables, ("server", "files", "durable", "http", "callers", "services"), where)
     server = _table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
     files = _table(FileSettings, tables.get("files", {}), f"{where}, [files]")
@@ -193,13 +197,28 @@ def _http(table: Any, where: str) -> HttpSettings:
 
 
 def _caller(name: str, table: Any, where: str) -> CallerSettings:
-    place = f"{where}, [callers.{name}]"
+    place = f"{where}, [callers.{on_one_line(name)}]"
     check_name(name, place)
     return _table(CallerSettings, table, place)
 
 
+def home_of(path: str) -> Path:
+    """A path of the config, `~` replaced. Raises ConfigError for what this system cannot have."""
+    try:
+        if "\0" in path:
+            raise ValueError("a path has no NUL")
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError):
+        raise ConfigError(f"{ascii(path)[:100]} is no path that this system can have", "", "Mend it.") from None
+
+
+def on_one_line(name: str) -> str:
+    """A table's name as an error may say it: quoted when it is more than a word."""
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else ascii(name)
+
+
 def _service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:
-    place = f"{where}, [services.{name}]"
+    place = f"{where}, [services.{on_one_line(name)}]"
     if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
         raise ConfigError(f"{place}: a service's name is of letters, digits, - and _")
     table = _mapping(table, place)

@@ -45,6 +45,10 @@ WORDS = {
 }
 
 
+OWN_TEXT = {"read_log"}
+"""It shows what a body holds, whatever that is."""
+
+
 def planted(name: str) -> str:
     return f"tk-{name}-{PLANTED}"
 
@@ -124,6 +128,8 @@ async def answers(config: Config) -> list[str]:
     found: list[str] = []
     async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
         for tool, arguments in calls():
+            if tool in OWN_TEXT:
+                continue
             result = await client.call_tool(tool, arguments)
             assert result.is_error or tool in ("list_runs", "triage", "get_unit"), (tool, result.content)
             found.append(json.dumps(result.model_dump(mode="json")))
