@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -17,12 +17,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from testlab_mcp import __version__
-from testlab_mcp.agreement import agreed
+from testlab_mcp.agreement import agreed, can_ask
 from testlab_mcp.arguments import Arguments, output_schema
+from testlab_mcp.audit.attempt import Attempt
+from testlab_mcp.audit.clerk import Clerk
 from testlab_mcp.exposure import Policy, exposed, refusal
 from testlab_mcp.results import error_result, result_of
 from testlab_tools.catalog import all_tools
@@ -50,6 +52,7 @@ class Deps:
     lab: Lab
     files: Folders
     access: Access = "operate"
+    clerk: Clerk = field(default_factory=Clerk)
 
 
 class LabTool(Tool):
@@ -97,13 +100,8 @@ class LabTool(Tool):
         """Validate, call the handler, shape the answer. An error of the lab's own is an answer, not an exception."""
         call = Call(self._deps.lab, self._deps.files, context.report_progress, self._deps.access)
         try:
-            valid = self._arguments.validate(arguments)
-            if self._spec.asks is not None:
-                question = await self._spec.asks(call, **valid)
-                if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
-                    return pending
-            with anyio.fail_after(CALL_SECONDS):
-                value = await self._spec.handler(call, **valid)
+            async with self._deps.clerk.attempt(self._spec, arguments, call, context.session) as attempt:
+                return await self._carried_out(call, arguments, context, attempt)
         except LabError as error:
             return error_result(self.name, error)
         except TimeoutError:
@@ -114,12 +112,29 @@ class LabTool(Tool):
             logger.exception("%s failed in a way nobody foresaw", self.name)
             unforeseen = LabError("Something went wrong inside this server", "", "Its log (stderr) has the details.")
             return error_result(self.name, unforeseen)
-        return result_of(value)
+
+    async def _carried_out(
+        self, call: Call, arguments: dict[str, Any], context: Context[Any, Any], attempt: Attempt
+    ) -> CallToolResult | InputRequiredResult:
+        valid = self._arguments.validate(arguments)
+        if self._spec.asks is not None:
+            attempt.stage = "lab"
+            question = await self._spec.asks(call, **valid)
+            attempt.stage = "person" if can_ask(context) else "confirm"
+            if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
+                attempt.asks()
+                return pending
+        await attempt.begins()
+        with anyio.fail_after(CALL_SECONDS):
+            value = await self._spec.handler(call, **valid)
+        result = result_of(value)
+        attempt.gave(result.structured_content or {})
+        return result
 
 
-def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
-    """A server whose tools are those that `policy` exposes over the services of `lab`."""
-    deps = Deps(lab, files, policy.access)
+def build_server(lab: Lab, policy: Policy, files: Folders, clerk: Clerk | None = None) -> MCPServer[None]:
+    """A server whose tools are those that `policy` exposes over the services of `lab`; `clerk` audits what they do."""
+    deps = Deps(lab, files, policy.access, clerk or Clerk())
     services = list(lab.services.values())
     tools = all_tools()
     hidden = {tool.name: refusal(tool, services, policy) for tool in tools}
@@ -136,6 +151,8 @@ def build_server(lab: Lab, policy: Policy, files: Folders) -> MCPServer[None]:
     async def explain_unlisted(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         name = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
         if isinstance(name, str) and hidden.get(name, "unknown"):
+            for spec in (tool for tool in tools if tool.name == name):
+                await deps.clerk.refused(spec, (ctx.params or {}).get("arguments"), ctx.session)
             text = f"Not allowed: {hidden[name]}" if name in hidden else _no_such_tool(name, hidden)
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         return await call_next(ctx)

@@ -46,6 +46,10 @@ def _run(args: argparse.Namespace) -> int:
             from testlab_mcp.listing import list_tools
 
             return list_tools(args.config, args.tokens)
+        case "audit":
+            from testlab_mcp.audit.command import audit_verify
+
+            return audit_verify(args.file, args.config, args.anchor)
         case _:
             from testlab_mcp.client_config import client_config
 
@@ -78,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     client.add_argument("client", choices=CLIENTS)
     _config(client)
     client.add_argument("--demo", action="store_true", help="for the simulated lab")
+
+    audit = commands.add_parser("audit", help="check that no line of the audit was removed or altered")
+    checks = audit.add_subparsers(dest="check", required=True, metavar="verify")
+    whole = checks.add_parser("verify", help="name the lines that were; exit 1 if there are any")
+    whole.add_argument("file", nargs="?", metavar="FILE", default="", help="default: the config's own")
+    whole.add_argument("--anchor", metavar="SEQ:HASH", default="", help="a line known to be genuine")
+    _config(whole)
 
     commands.add_parser("simlab", help="run the simulated lab alone (simlab --help has its options)")
     return parser

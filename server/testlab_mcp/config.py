@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from testlab_mcp.audit.clerk import Clerk
 from testlab_tools.capabilities import Service
 from testlab_tools.deliveries.courier import Pace
 from testlab_tools.deliveries.outbox import Outbox
@@ -22,6 +23,9 @@ from testlab_tools.kinds import Kind, load_kind
 from testlab_tools.lab import Lab
 from testlab_tools.registry import Access, Toolset
 from testlab_tools.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from testlab_mcp.audit.trail import Trail
 
 ToolsetName = Literal["default", "all"] | Toolset
 _Settings = TypeVar("_Settings", bound=BaseModel)
@@ -69,6 +73,22 @@ class DurableSettings(BaseModel):
         return url
 
 
+class AuditSettings(BaseModel):
+    """The `[audit]` table: where calls that change something, and refusals, are written down.
+
+    With `stderr` they go to standard error, and to a file only if one is named. A file of `max_megabytes` is renamed
+    and a new one begun; none is deleted.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool = True
+    file: str = Field(default="", description="default: a file for this config in the user's own data folder")
+    stderr: bool = False
+    reads: bool = Field(default=False, description="write down calls that only look, too")
+    max_megabytes: int = Field(default=64, ge=1, le=10_000)
+
+
 @dataclass(frozen=True)
 class Config:
     """A config as read: `services` by name, in the file's order."""
@@ -78,6 +98,7 @@ class Config:
     services: Mapping[str, tuple[Kind, ServiceSettings]]
     path: Path | None = None
     durable: DurableSettings = field(default_factory=DurableSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     def lab(self) -> Lab:
         """Connect every service. Nothing is opened and no token read before the first request."""
@@ -95,10 +116,31 @@ class Config:
         """The SQLite file. By default each config has its own: another's services may have the same names."""
         if self.durable.path:
             return Path(self.durable.path).expanduser().absolute()
+        return self._data_file("deliveries", ".sqlite")
+
+    def clerk(self) -> Clerk:
+        """Who writes the audit. Nothing is opened before the first line."""
+        return Clerk(self._trail if self.audit.enabled else None, self.audit.reads)
+
+    def audit_file(self) -> Path | None:
+        """The file the audit is written to, if it goes to one."""
+        if self.audit.file:
+            return Path(self.audit.file).expanduser().absolute()
+        return None if self.audit.stderr or not self.audit.enabled else self._data_file("audit", ".jsonl")
+
+    def _trail(self) -> Trail:
+        from testlab_mcp.audit.trail import FileTrail, StderrTrail
+
+        path = self.audit_file()
+        if path is None:
+            return StderrTrail()
+        return FileTrail(path, self.audit.max_megabytes * 2**20, echo=self.audit.stderr)
+
+    def _data_file(self, folder: str, suffix: str) -> Path:
         from platformdirs import user_data_path
 
         key = hashlib.sha256(str(self.path.resolve() if self.path else "").encode()).hexdigest()[:12]
-        return user_data_path("testlab-mcp", appauthor=False) / "deliveries" / f"{key}.sqlite"
+        return user_data_path("testlab-mcp", appauthor=False) / folder / f"{key}{suffix}"
 
     def connected(self) -> Iterable[Service]:
         """The services, in the file's order."""
@@ -151,13 +193,14 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from None
-    _known(tables, ("server", "files", "durable", "services"), where)
+    _known(tables, ("server", "files", "durable", "audit", "services"), where)
     server = _table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
     files = _table(FileSettings, tables.get("files", {}), f"{where}, [files]")
     services = _mapping(tables.get("services", {}), f"{where}, [services]")
     read = {name: _service(name, table, where) for name, table in services.items()}
     durable = _table(DurableSettings, tables.get("durable", {}), f"{where}, [durable]")
-    return Config(server, files, read, path, durable)
+    audit = _table(AuditSettings, tables.get("audit", {}), f"{where}, [audit]")
+    return Config(server, files, read, path, durable, audit)
 
 
 def _service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:

@@ -37,7 +37,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
         config = read()
         lab = config.lab()
-        server = build_server(lab, policy_of(config), config.folders())
+        server = build_server(lab, policy_of(config), config.folders(), config.clerk())
         if http:
             from testlab_mcp.streamable import serve_http
 

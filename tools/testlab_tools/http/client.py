@@ -18,6 +18,7 @@ from testlab_tools.http.flight import SingleFlight
 from testlab_tools.http.reply import Reply
 from testlab_tools.http.retry import RETRIED
 from testlab_tools.http.stream import MAX_STREAM_BYTES, Stream
+from testlab_tools.http.trace import answered
 
 Params = Mapping[str, str | int | list[str]]
 MAX_BODY_BYTES = 64 * 2**20
@@ -124,6 +125,7 @@ class ServiceClient:
                     await stream.begin()
             except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
                 raise failure_of(self.service, error) from None
+            answered(self.service, "GET", stream.status, stream.headers)
             refuse_redirect(self.service, stream.status)
             if stream.status in RETRIED:
                 raise overloaded(self.service, stream.status, stream.headers)
@@ -145,6 +147,7 @@ class ServiceClient:
         deadline = asyncio.timeout(timeout_s + 1)
         try:
             async with deadline, self._client().stream(method, url, timeout=_timeout(timeout_s), **request) as response:
+                answered(self.service, method, response.status_code, response.headers)
                 body = await self._body(response)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.InvalidURL) as error:
             raise failure_of(self.service, error) from None
