@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 from starlette.datastructures import MutableHeaders
@@ -126,9 +127,14 @@ async def _huge(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send
 
 async def _bomb(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """A small body that is `bytes` long once it is decompressed."""
-    packed = gzip.compress(b" " * fault.bytes)
+    packed = _packed(fault.bytes)
     headers = {"content-encoding": "gzip", "content-type": "application/json"}
     await Response(packed, 200, headers)(scope, receive, send)
+
+
+@cache
+def _packed(size: int) -> bytes:
+    return gzip.compress(b" " * size)
 
 
 async def _handled(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:

@@ -44,7 +44,22 @@ def broken_off(service: str, received: int, error: Exception) -> ServiceDown:
 
 def too_large(service: str, most_bytes: int) -> BadReply:
     """A body larger than the bound on it."""
-    return BadReply(service, f"Service {service} sent more than {most_bytes // 2**20} MB", "It was cut off")
+    return BadReply(
+        service,
+        f"Service {service} sent more than {most_bytes // 2**20} MB",
+        "It was cut off",
+        "Ask for less: a shorter span, a smaller limit. `testlab-mcp doctor` tests the service.",
+    )
+
+
+def unlisted(service: str, status: int, what: str = "") -> BadReply:
+    """A status that the service's documentation does not list for `what` was asked."""
+    return BadReply(
+        service,
+        f"{service} answered {f'{what} ' if what else ''}with HTTP {status}, which its documentation does not list",
+        "",
+        f"Check that [services.{service}] url points at the service itself; `testlab-mcp doctor` tests it.",
+    )
 
 
 def overloaded(service: str, status: int, headers: Mapping[str, str]) -> Again:

@@ -18,9 +18,9 @@ from typing import Any, Literal, cast
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Health, Runs, UnitArchive
-from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, NotFound, ServiceDown
+from testlab_tools.errors import AuthError, BadInput, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
-from testlab_tools.http.failures import limited
+from testlab_tools.http.failures import limited, unlisted
 from testlab_tools.limits import Limits
 from testlab_tools.models import Case, FailedRun, Measurement, Outcome, Run
 from testlab_tools.questions import RunQuery
@@ -150,7 +150,7 @@ class StandCloud(UnitArchive):
             case status if status >= 500:
                 return ServiceDown(name, f"{name} failed over the {what} (HTTP {status})", "", "Call again later.")
             case status:
-                return BadReply(name, f"{name} answered with HTTP {status}, which its documentation does not list")
+                return unlisted(name, status)
 
 
 def connect(name: str, settings: Settings) -> StandCloud:
