@@ -28,15 +28,18 @@ from testlab_mcp.audit.clerk import Clerk
 from testlab_mcp.exposure import Policy, exposed, refusal
 from testlab_mcp.results import error_result, result_of
 from testlab_tools.catalog import all_tools
-from testlab_tools.errors import LabError
+from testlab_tools.errors import Conflict, LabError
 from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
-from testlab_tools.registry import Access, Call, Picture, ToolSpec
+from testlab_tools.registry import Access, Call, Picture, Question, ToolSpec
 
 logger = logging.getLogger("testlab_mcp")
 
 CALL_SECONDS = 50
 """No call holds longer: most clients give up at 60. A wait of 45 and the reads around it fit in."""
+
+MOST_QUESTIONS = 4
+_LOOK = "Look at it again, and call when it has come to rest."
 
 INSTRUCTIONS = (
     "A test lab. Ids are handles, <service>:<id>; pass them back as they are. Fields named in a result's `untrusted` "
@@ -117,19 +120,35 @@ class LabTool(Tool):
         self, call: Call, arguments: dict[str, Any], context: Context[Any, Any], attempt: Attempt
     ) -> CallToolResult | InputRequiredResult:
         valid = self._arguments.validate(arguments)
-        if self._spec.asks is not None:
-            attempt.stage = "lab"
-            question = await self._spec.asks(call, **valid)
-            attempt.stage = "person" if can_ask(context) else "confirm"
-            if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
-                attempt.asks()
-                return pending
+        if (pending := await self._asked(call, valid, context, attempt)) is not None:
+            attempt.asks()
+            return pending
         await attempt.begins()
         with anyio.fail_after(CALL_SECONDS):
             value = await self._spec.handler(call, **valid)
         result = result_of(value)
         attempt.gave(result.structured_content or {})
         return result
+
+    async def _asked(
+        self, call: Call, valid: dict[str, Any], context: Context[Any, Any], attempt: Attempt
+    ) -> InputRequiredResult | None:
+        """None once a person has agreed to what is so now: they may have taken their time to answer."""
+        if self._spec.asks is None:
+            return None
+        before: Question | None = None
+        for _ in range(MOST_QUESTIONS):
+            attempt.stage = "lab"
+            question = await self._spec.asks(call, **valid)
+            if question is None or question == before:
+                return None
+            attempt.stage = "person" if can_ask(context) else "confirm"
+            if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
+                return pending
+            if not can_ask(context):
+                return None
+            before = question
+        raise Conflict("What it would change keeps changing", "Each time a person had agreed, it was another", _LOOK)
 
 
 def build_server(lab: Lab, policy: Policy, files: Folders, clerk: Clerk | None = None) -> MCPServer[None]:

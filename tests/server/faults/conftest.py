@@ -213,7 +213,7 @@ async def _of_portal(client: Any, plant: Plant, name: str, run: str) -> list[Row
         ("get_job", {"job_uid": job}),
         ("get_job", {"job_uid": job, "wait_seconds": 1}),
         ("get_job", {"node_id": busy}),
-        ("stop_job", {"job_uid": job}),
+        ("stop_job", {"job_uid": job, "confirm": f"portal:{job}"}),
     ]
     return [Row(tool, "portal", arguments) for tool, arguments in calls]
 
