@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from testlab_mcp.audit.clerk import Clerk
+from testlab_mcp.audit.settings import AuditSettings
 from testlab_tools.capabilities import Service
 from testlab_tools.deliveries.courier import Pace
 from testlab_tools.deliveries.outbox import Outbox
@@ -71,22 +72,6 @@ class DurableSettings(BaseModel):
         if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must be a postgresql:// URL; path names a SQLite file")
         return url
-
-
-class AuditSettings(BaseModel):
-    """The `[audit]` table: where calls that change something, and refusals, are written down.
-
-    With `stderr` they go to standard error, and to a file only if one is named. A file of `max_megabytes` is renamed
-    and a new one begun; none is deleted.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    enabled: bool = True
-    file: str = Field(default="", description="default: a file for this config in the user's own data folder")
-    stderr: bool = False
-    reads: bool = Field(default=False, description="write down calls that only look, too")
-    max_megabytes: int = Field(default=64, ge=1, le=10_000)
 
 
 @dataclass(frozen=True)
