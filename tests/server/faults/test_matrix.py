@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -78,6 +77,15 @@ counted: Counter[str] = Counter()
 def met_by(row: Any, fault: Fault) -> frozenset[str]:
     """A change may begin with a read, or with what changes."""
     return fault.reads | fault.changes if row.tool in CHANGING else fault.reads
+
+
+@pytest.fixture(scope="module", autouse=True)
+def summary(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A line with the counts, once all is done."""
+    yield
+    classes = ", ".join(f"{count} {name}" for name, count in counted.most_common() if name not in ("cells", "calls"))
+    terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    terminal.write_line(f"\nfault matrix: {counted['cells']} cells, {counted['calls']} calls: {classes}")
 
 
 def expected(fault: str, row: Any, classes: frozenset[str]) -> frozenset[str]:
@@ -214,9 +222,3 @@ async def test_the_tools_that_ask_no_service_work_with_every_service_down(
     async with connect(config) as client:
         assert (await ask(client, "list_deliveries"))["waiting"] == 0
         assert "no such delivery" in await refused(client, "release_delivery", delivery_id="none")
-
-
-def test_the_matrix_was_gone_through(capsys: pytest.CaptureFixture[str]) -> None:
-    classes = ", ".join(f"{count} {name}" for name, count in counted.most_common() if name not in ("cells", "calls"))
-    with capsys.disabled():
-        sys.stdout.write(f"\nfault matrix: {counted['cells']} cells, {counted['calls']} calls: {classes}\n")
