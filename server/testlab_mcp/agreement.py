@@ -28,7 +28,7 @@ async def agreed(question: Question, confirm: str, context: Context[Any, Any]) -
     Raises:
         Refused: the person declined; or the client cannot ask, and `confirm` does not repeat the target's name.
     """
-    if not _can_ask(context):
+    if not can_ask(context):
         if confirm == question.target:
             return None
         raise Refused(
@@ -50,7 +50,8 @@ async def agreed(question: Question, confirm: str, context: Context[Any, Any]) -
     raise Refused("The person asked did not agree", "", "Do not ask again for the same; tell them what it was for.")
 
 
-def _can_ask(context: Context[Any, Any]) -> bool:
+def can_ask(context: Context[Any, Any]) -> bool:
+    """Whether the client can put a question to a person."""
     capabilities = context.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -35,7 +35,9 @@ def _for_model(image: Image) -> tuple[Image, str]:
             width, height = original.size
             smaller = original.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, Pillow.DecompressionBombError):
-        raise BadReply("", "The screenshot that came is not an image", f"{len(image.data)} bytes") from None
+        raise BadReply(
+            "", "The screenshot that came is not an image", f"{len(image.data)} bytes", "Call again."
+        ) from None
     smaller.thumbnail((LONG_SIDE, LONG_SIDE), Pillow.Resampling.BICUBIC)
     out = io.BytesIO()
     smaller.save(out, "JPEG", quality=QUALITY)
