@@ -94,6 +94,8 @@ class ServiceClient:
             reply = await self._once(method, path, params, self.endpoint.timeout_seconds, body)
         if reply.status in _GATEWAY:
             raise lost(self.service, method, f"A gateway in front of it answered (HTTP {reply.status})")
+        if reply.status < 300 and reply.is_web_page:
+            raise lost(self.service, method, "A web page answered in its place, as a proxy or a sign-in page does")
         return reply
 
     async def upload(self, url: str, data: bytes, media_type: str) -> Reply:
