@@ -85,6 +85,8 @@ def summary(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     classes = ", ".join(f"{count} {name}" for name, count in counted.most_common() if name not in ("cells", "calls"))
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    if terminal is None:  # one of several processes, which show nothing
+        return
     terminal.write_line(f"\nfault matrix: {counted['cells']} cells, {counted['calls']} calls: {classes}")
 
 
