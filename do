@@ -64,22 +64,24 @@ def main(arguments: list[str]) -> int:
 
 
 def _test(*arguments: str) -> int:
-    return _become("python", "-m", "pytest", *arguments)
+    # Most tests wait for servers: several at once take a third of the time. A file's tests share what it starts.
+    spread = () if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments) else ("-n", "4", "--dist", "loadfile")
+    return _become("python", "-m", "pytest", *spread, *arguments)
 
 
 def _crash(*arguments: str) -> int:
     os.environ["TESTLAB_CRASH"] = "whole"
-    return _test("tests/server/deliveries/test_crashes.py", *arguments)
+    return _test("-n0", "tests/server/deliveries/test_crashes.py", *arguments)
 
 
 def _load(*arguments: str) -> int:
     os.environ["TESTLAB_LOAD"] = "whole"
-    return _test("tests/server/load", *arguments)
+    return _test("-n0", "tests/server/load", *arguments)
 
 
 def _snap(*arguments: str) -> int:
     os.environ["TESTLAB_SNAP"] = "write"
-    return _test("tests/server/test_surface.py", "tests/server/menu/test_surface.py", *arguments)
+    return _test("-n0", "tests/server/test_surface.py", "tests/server/menu/test_surface.py", *arguments)
 
 
 def _tokens(*arguments: str) -> int:

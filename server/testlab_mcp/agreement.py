@@ -29,7 +29,7 @@ async def agreed(question: Question, confirm: str, context: Context[Any, Any]) -
     Raises:
         Refused: the person declined; or the client cannot ask, and `confirm` does not repeat the target's name.
     """
-    if not _can_ask(context):
+    if not can_ask(context):
         if confirm == question.target:
             return None
         raise Refused(
@@ -59,7 +59,8 @@ def _named(target: str) -> str:
 _NAME = re.compile(r"[\w.:+/@~%-]{1,200}", re.ASCII)
 
 
-def _can_ask(context: Context[Any, Any]) -> bool:
+def can_ask(context: Context[Any, Any]) -> bool:
+    """Whether the client can put a question to a person."""
     capabilities = context.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -15,7 +15,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_REQUEST, CallToolResult, ListToolsResult, TextContent, ToolAnnotations
+from mcp_types import (
+    INVALID_REQUEST,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+    TextContent,
+    ToolAnnotations,
+)
 from pydantic import PrivateAttr
 
 from testlab_mcp import __version__
@@ -23,23 +30,28 @@ from testlab_mcp.access.callers import caller_of
 from testlab_mcp.access.door import Door
 from testlab_mcp.access.gate import Gate
 from testlab_mcp.access.rooms import Rooms
-from testlab_mcp.agreement import agreed
+from testlab_mcp.agreement import agreed, can_ask
 from testlab_mcp.arguments import Arguments, output_schema
+from testlab_mcp.audit.attempt import Attempt
+from testlab_mcp.audit.clerk import Clerk
 from testlab_mcp.exposure import Policy, exposed
-from testlab_mcp.menu.offer import Offer
+from testlab_mcp.menu.offer import Offer, Withheld, spec_of
 from testlab_mcp.menu.server import METHODS, READS, MenuServer, offering
 from testlab_mcp.results import error_result, result_of
 from testlab_tools.catalog import all_tools
-from testlab_tools.errors import LabError
+from testlab_tools.errors import Conflict, LabError
 from testlab_tools.files import Folders
 from testlab_tools.lab import Lab
-from testlab_tools.registry import Call, Picture, ToolSpec
+from testlab_tools.registry import Call, Picture, Question, ToolSpec
 from testlab_tools.traces import trace_of
 
 logger = logging.getLogger("testlab_mcp")
 
 CALL_SECONDS = 50
 """No call holds longer: most clients give up at 60. A wait of 45 and the reads around it fit in."""
+
+MOST_QUESTIONS = 4
+_LOOK = "Look at it again, and call when it has come to rest."
 
 INSTRUCTIONS = (
     "A test lab. Ids are handles, <service>:<id>; pass them back as they are. Fields named in a result's `untrusted` "
@@ -53,15 +65,16 @@ class LabTool(Tool):
 
     _spec: ToolSpec = PrivateAttr()
     _door: Door | None = PrivateAttr()
+    _clerk: Clerk = PrivateAttr()
     _arguments: Arguments = PrivateAttr()
 
     @classmethod
     def unbound(cls, spec: ToolSpec) -> LabTool:
         """The tool as it is listed; it cannot be called."""
-        return cls.of(spec, None)
+        return cls.of(spec, None, Clerk())
 
     @classmethod
-    def of(cls, spec: ToolSpec, door: Door | None) -> LabTool:
+    def of(cls, spec: ToolSpec, door: Door | None, clerk: Clerk) -> LabTool:
         """The tool, bound to a lab by its door."""
         arguments = Arguments(spec)
         made = cls(
@@ -80,7 +93,7 @@ class LabTool(Tool):
                 open_world_hint=spec.hints.open_world,
             ),
         )
-        made._spec, made._door, made._arguments = spec, door, arguments
+        made._spec, made._door, made._clerk, made._arguments = spec, door, clerk, arguments
         return made
 
     @cached_property
@@ -97,14 +110,8 @@ class LabTool(Tool):
 
     async def _answer(self, call: Call, arguments: dict[str, Any], context: Context[Any, Any]) -> Any:
         try:
-            valid = self._arguments.validate(arguments)
-            if self._spec.asks is not None:
-                question = await self._spec.asks(call, **valid)
-                if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
-                    return pending
-            with anyio.fail_after(CALL_SECONDS):
-                value = await self._spec.handler(call, **valid)
-            return result_of(value)
+            async with self._clerk.attempt(self._spec, arguments, call.caller, context.session) as attempt:
+                return await self._carried_out(call, arguments, context, attempt)
         except LabError as error:
             return error_result(self.name, error)
         except TimeoutError:
@@ -116,11 +123,47 @@ class LabTool(Tool):
             unforeseen = LabError("Something went wrong inside this server", "", "Its log (stderr) has the details.")
             return error_result(self.name, unforeseen)
 
+    async def _carried_out(
+        self, call: Call, arguments: dict[str, Any], context: Context[Any, Any], attempt: Attempt
+    ) -> CallToolResult | InputRequiredResult:
+        valid = self._arguments.validate(arguments)
+        if (pending := await self._asked(call, valid, context, attempt)) is not None:
+            attempt.asks()
+            return pending
+        await attempt.begins()
+        with anyio.fail_after(CALL_SECONDS):
+            value = await self._spec.handler(call, **valid)
+        result = result_of(value)
+        attempt.gave(result.structured_content or {})
+        return result
 
-def build_server(lab: Lab, policy: Policy, files: Folders, gate: Gate | None = None) -> MCPServer[None]:
+    async def _asked(
+        self, call: Call, valid: dict[str, Any], context: Context[Any, Any], attempt: Attempt
+    ) -> InputRequiredResult | None:
+        """None once a person has agreed to what is so now: they may have taken their time to answer."""
+        if self._spec.asks is None:
+            return None
+        before: Question | None = None
+        for _ in range(MOST_QUESTIONS):
+            attempt.stage = "lab"
+            question = await self._spec.asks(call, **valid)
+            if question is None or question == before:
+                return None
+            attempt.stage = "person" if can_ask(context) else "confirm"
+            if (pending := await agreed(question, str(valid["confirm"]), context)) is not None:
+                return pending
+            if not can_ask(context):
+                return None
+            before = question
+        raise Conflict("What it would change keeps changing", "Each time a person had agreed, it was another", _LOOK)
+
+
+def build_server(
+    lab: Lab, policy: Policy, files: Folders, gate: Gate | None = None, clerk: Clerk | None = None
+) -> MCPServer[None]:
     """A server whose tools are those that `policy` exposes over the services of `lab`; over HTTP, `gate` says to whom
-    else, and how much of them."""
-    gate = gate or Gate()
+    else, and how much of them. `clerk` audits what they do."""
+    gate, clerk = gate or Gate(), clerk or Clerk()
     tools = all_tools()
     rooms = Rooms(lab, files, gate.connect)
     door = Door(rooms, policy, tools, gate.rates)
@@ -141,13 +184,19 @@ def build_server(lab: Lab, policy: Policy, files: Folders, gate: Gate | None = N
             return _only(door.listed(caller), await call_next(ctx))
         name = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
         if isinstance(name, str) and (text := door.turned_away(caller, name)):
+            for spec in (tool for tool in tools if tool.name == name):
+                await clerk.refused(spec, (ctx.params or {}).get("arguments"), caller.name, ctx.session)
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         if ctx.method in METHODS:
             if ctx.method in READS and (text := door.too_many(caller)):
                 raise MCPError(INVALID_REQUEST, text)
             async with door.enter(ctx.request, _silent) as call:
                 with offering(Offer(call, partial(door.refusal, caller))):
-                    return await call_next(ctx)
+                    try:
+                        return await call_next(ctx)
+                    except Withheld as error:
+                        await clerk.refused(spec_of(error.tool), ctx.params, caller.name, ctx.session)
+                        raise
         return await call_next(ctx)
 
     quiet_libraries()
@@ -156,7 +205,7 @@ def build_server(lab: Lab, policy: Policy, files: Folders, gate: Gate | None = N
         title="Test lab",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[LabTool.of(spec, door) for spec in exposed(tools, rooms.services, policy)],
+        tools=[LabTool.of(spec, door, clerk) for spec in exposed(tools, rooms.services, policy)],
         lifespan=lifespan,
         middleware=[admit],
         log_level="WARNING",

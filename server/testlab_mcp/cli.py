@@ -54,6 +54,10 @@ def _run(args: argparse.Namespace) -> int:
             from testlab_mcp.access.new_token import new_token
 
             return new_token(args.name, args.access)
+        case "audit":
+            from testlab_mcp.audit.command import audit_verify
+
+            return audit_verify(args.file, args.config, args.anchor)
         case _:
             from testlab_mcp.client_config import client_config
 
@@ -97,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
     new = actions.add_parser("new", help="print a new token, and the config that lets it in")
     new.add_argument("name", metavar="NAME", help="of the caller: letters, digits, - and _")
     new.add_argument("--access", choices=("observe", "operate", "admin"), default="observe")
+    audit = commands.add_parser("audit", help="check that no line of the audit was removed or altered")
+    checks = audit.add_subparsers(dest="check", required=True, metavar="verify")
+    whole = checks.add_parser("verify", help="name the lines that were; exit 1 if there are any")
+    whole.add_argument("file", nargs="?", metavar="FILE", default="", help="default: the config's own")
+    whole.add_argument("--anchor", metavar="SEQ:HASH", default="", help="a line known to be genuine")
+    _config(whole)
 
     commands.add_parser("simlab", help="run the simulated lab alone (simlab --help has its options)")
     return parser

@@ -7,14 +7,16 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from testlab_mcp.access.settings import CallerSettings, HttpSettings, OAuthSettings, ToolsetName
 from testlab_mcp.access.tables import check_callers, check_headers, check_name
+from testlab_mcp.audit.clerk import Clerk
+from testlab_mcp.audit.settings import AuditSettings
+from testlab_mcp.tables import as_mapping, home_of, on_one_line, read_table, refuse_unknown
 from testlab_tools.capabilities import Service
 from testlab_tools.deliveries.courier import Pace
 from testlab_tools.deliveries.outbox import Outbox
@@ -25,7 +27,8 @@ from testlab_tools.lab import Lab
 from testlab_tools.registry import Access
 from testlab_tools.settings import ServiceSettings
 
-_Settings = TypeVar("_Settings", bound=BaseModel)
+if TYPE_CHECKING:
+    from testlab_mcp.audit.trail import Trail
 
 
 class ServerSettings(BaseModel):
@@ -81,6 +84,7 @@ class Config:
     durable: DurableSettings = field(default_factory=DurableSettings)
     http: HttpSettings = field(default_factory=HttpSettings)
     callers: Mapping[str, CallerSettings] = field(default_factory=dict[str, CallerSettings])
+    audit: AuditSettings = field(default_factory=AuditSettings)
 
     def lab(self) -> Lab:
         """Connect every service. Nothing is opened and no token read before the first request."""
@@ -108,10 +112,31 @@ class Config:
         """The SQLite file. By default each config has its own: another's services may have the same names."""
         if self.durable.path:
             return home_of(self.durable.path).absolute()
+        return self._data_file("deliveries", ".sqlite")
+
+    def clerk(self) -> Clerk:
+        """Who writes the audit. Nothing is opened before the first line."""
+        return Clerk(self._trail if self.audit.enabled else None, self.audit.reads)
+
+    def audit_file(self) -> Path | None:
+        """The file the audit is written to, if it goes to one."""
+        if self.audit.file:
+            return home_of(self.audit.file).absolute()
+        return None if self.audit.stderr or not self.audit.enabled else self._data_file("audit", ".jsonl")
+
+    def _trail(self) -> Trail:
+        from testlab_mcp.audit.trail import FileTrail, StderrTrail
+
+        path = self.audit_file()
+        if path is None:
+            return StderrTrail()
+        return FileTrail(path, self.audit.max_megabytes * 2**20, echo=self.audit.stderr)
+
+    def _data_file(self, folder: str, suffix: str) -> Path:
         from platformdirs import user_data_path
 
         key = hashlib.sha256(str(self.path.resolve() if self.path else "").encode()).hexdigest()[:12]
-        return user_data_path("testlab-mcp", appauthor=False) / "deliveries" / f"{key}.sqlite"
+        return user_data_path("testlab-mcp", appauthor=False) / folder / f"{key}{suffix}"
 
     def connected(self) -> Iterable[Service]:
         """The services, in the file's order."""
@@ -173,96 +198,45 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         raise ConfigError(
             f"{where} is not TOML that can be read: a number is too long, or it is nested too deep"
         ) from None
-    _known(tables, ("server", "files", "durable", "http", "callers", "services"), where)
-    server = _table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
-    files = _table(FileSettings, tables.get("files", {}), f"{where}, [files]")
-    services = _mapping(tables.get("services", {}), f"{where}, [services]")
+    refuse_unknown(tables, ("server", "files", "durable", "audit", "http", "callers", "services"), where)
+    server = read_table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
+    files = read_table(FileSettings, tables.get("files", {}), f"{where}, [files]")
+    services = as_mapping(tables.get("services", {}), f"{where}, [services]")
     read = {name: _service(name, table, where) for name, table in services.items()}
-    durable = _table(DurableSettings, tables.get("durable", {}), f"{where}, [durable]")
+    durable = read_table(DurableSettings, tables.get("durable", {}), f"{where}, [durable]")
     http = _http(tables.get("http", {}), where)
-    tables_of = _mapping(tables.get("callers", {}), f"{where}, [callers]")
+    tables_of = as_mapping(tables.get("callers", {}), f"{where}, [callers]")
     callers = {name: _caller(name, table, where) for name, table in tables_of.items()}
     check_callers(callers, http, list(read), where)
-    config = Config(server, files, read, path, durable, http, callers)
+    audit = read_table(AuditSettings, tables.get("audit", {}), f"{where}, [audit]")
+    config = Config(server, files, read, path, durable, http, callers, audit)
     check_headers(config.callers_own, where)
     return config
 
 
 def _http(table: Any, where: str) -> HttpSettings:
     """`[http]`, and `[http.oauth]` within it, each wrong key told at its own place."""
-    table = _mapping(table, f"{where}, [http]")
+    table = as_mapping(table, f"{where}, [http]")
     if "oauth" in table:
-        table = {**table, "oauth": _table(OAuthSettings, table["oauth"], f"{where}, [http.oauth]")}
-    return _table(HttpSettings, table, f"{where}, [http]")
+        table = {**table, "oauth": read_table(OAuthSettings, table["oauth"], f"{where}, [http.oauth]")}
+    return read_table(HttpSettings, table, f"{where}, [http]")
 
 
 def _caller(name: str, table: Any, where: str) -> CallerSettings:
     place = f"{where}, [callers.{on_one_line(name)}]"
     check_name(name, place)
-    return _table(CallerSettings, table, place)
-
-
-def home_of(path: str) -> Path:
-    """A path of the config, `~` replaced. Raises ConfigError for what this system cannot have."""
-    try:
-        if "\0" in path:
-            raise ValueError("a path has no NUL")
-        return Path(path).expanduser()
-    except (RuntimeError, ValueError):
-        raise ConfigError(f"{ascii(path)[:100]} is no path that this system can have", "", "Mend it.") from None
-
-
-def on_one_line(name: str) -> str:
-    """A table's name as an error may say it: quoted when it is more than a word."""
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else ascii(name)
+    return read_table(CallerSettings, table, place)
 
 
 def _service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:
     place = f"{where}, [services.{on_one_line(name)}]"
     if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
         raise ConfigError(f"{place}: a service's name is of letters, digits, - and _")
-    table = _mapping(table, place)
+    table = as_mapping(table, place)
     if "kind" not in table:
         raise ConfigError(f"{place} has no kind", "", 'For example kind = "stbtester".')
     try:
         kind = load_kind(str(table["kind"]))
     except ConfigError as error:
         raise ConfigError(f"{place}: {error.what}", "", error.next_step) from None
-    return kind, _table(kind.Settings, table, place)
-
-
-def _table(shape: type[_Settings], table: Any, place: str) -> _Settings:
-    table = _mapping(table, place)
-    _known(table, shape.model_fields, place)
-    try:
-        return shape.model_validate(table)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{place}: {_complaint(shape, key, first['type'], first['msg'])}") from None
-
-
-def _complaint(shape: type[BaseModel], key: str, problem: str, message: str) -> str:
-    if problem == "missing":
-        return f"{key} is missing"
-    if problem == "literal_error":
-        choices = get_args(shape.model_fields[key.split(".")[0]].annotation)
-        named = ", ".join(str(choice) for choice in choices if isinstance(choice, str))
-        return f"{key} must be one of: {named}" if named else f"{key}: {message}"
-    words = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{key} {words}" if key else words
-
-
-def _known(table: Mapping[str, Any], keys: Iterable[str], place: str) -> None:
-    keys = list(keys)
-    for key in table:
-        if key not in keys:
-            near = get_close_matches(key, keys, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(keys)}."
-            raise ConfigError(f"{place}: unknown key {key!r}", "", hint)
-
-
-def _mapping(value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{place} must be a table")
-    return cast(dict[str, Any], value)
+    return kind, read_table(kind.Settings, table, place)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
         config = read()
         lab = config.lab()
+        made = partial(build_server, lab, policy_of(config), config.folders(), clerk=config.clerk())
         if http:
             from testlab_mcp.access.gate import Gate
             from testlab_mcp.access.hosts import check_address
@@ -45,9 +47,9 @@ def serve(config_file: str, demo: bool, http: str) -> int:
             check_address(host, config.http, config.signs_in)
             gate = Gate.of(config)
             signal.signal(signal.SIGTERM, _unwind)
-            serve_http(build_server(lab, policy_of(config), config.folders(), gate), lab, gate, host, port)
+            serve_http(made(gate), lab, gate, host, port)
         else:
-            anyio.run(_serve_stdio, build_server(lab, policy_of(config), config.folders()), lab, stack)
+            anyio.run(_serve_stdio, made(), lab, stack)
     return 0
 
 

@@ -50,7 +50,8 @@ class SimLab:
         return json.loads(self._ready.read_text(encoding="utf-8"))["services"]
 
     def config_toml(self, save_to: str = "") -> str:
-        """A config file for the three services; what is to be delivered to them ends with the lab."""
+        """A config file for the three services; what is to be delivered to them ends with the lab. Nothing is
+        audited: nothing there is anybody's."""
         services = self.services()
         tables = [
             f'[services.{name}]\nkind = "{kind}"\nurl = "{services[kind]["url"]}"\ntoken = "{services[kind]["token"]}"'
@@ -58,7 +59,8 @@ class SimLab:
         ]
         files = f"[files]\nsave_to = [{json.dumps(save_to)}]\n\n" if save_to else ""
         durable = f"[durable]\npath = {json.dumps(str(self._ready.with_name('deliveries.sqlite')))}\n\n"
-        return f"{files}{durable}{chr(10).join(tables)}\n"
+        audit = "[audit]\nenabled = false\n\n"
+        return f"{files}{durable}{audit}{chr(10).join(tables)}\n"
 
     def close(self) -> None:
         """End the process and take away its folder."""

@@ -56,8 +56,10 @@ def connect(tmp_path: Path) -> Connect:
             config += f"\n[files]\nsave_to = ['{tmp_path}']\n"
         if "[durable]" not in config:
             config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
+        if "[audit]" not in config:
+            config += f"\n[audit]\nfile = '{tmp_path / 'audit.jsonl'}'\n"
         read = parse_config(config)
-        server = build_server(read.lab(), policy_of(read), read.folders())
+        server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.clerk())
         with one_error():
             async with Client(server, mode=mode) as client:
                 yield client
@@ -73,6 +75,8 @@ def spawn(tmp_path: Path) -> Connect:
     async def spawned(config: str, mode: str = "auto") -> AsyncIterator[Client]:
         if "[durable]" not in config:
             config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
+        if "[audit]" not in config:
+            config += f"\n[audit]\nfile = '{tmp_path / 'audit.jsonl'}'\n"
         path = tmp_path / "config.toml"
         path.write_text(config, encoding="utf-8")
         arguments = ["-m", "testlab_mcp", "serve", "--config", str(path)]

@@ -26,7 +26,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "run_tests": {"node_id": "stb-tester-000000000001", "test_pack_revision": "main", "test_cases": ["tests/a.py::b"]},
     "list_test_cases": {"revision": "main"},
     "get_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "wait_seconds": 5},
-    "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972"},
+    "stop_job": {"job_uid": "/stb-tester-000000000001/0a23/972", "confirm": "portal:/stb-tester-000000000001/0a23/972"},
     "get_unit": {"serial_number": "SN-1"},
     "triage": {},
     "list_catalog": {},

@@ -167,3 +167,42 @@ def wait_until(condition, seconds=5.0):
     while not condition():
         assert time.monotonic() < deadline
         pause.wait(0.005)
+
+
+def test_a_fault_of_a_lane_strikes_requests_of_that_lane_alone(fresh_lab, fault):
+    fault(status=500, lane="a", times=0)
+    root = str(fresh_lab.control.base_url).partition("/_sim")[0]
+    headers = {"Authorization": fresh_lab.you.headers["authorization"]}
+
+    def answer(lane):
+        return httpx2.get(f"{root}{lane}/stbtester/api/v2/nodes", headers=headers, trust_env=False).status_code
+
+    assert [answer(""), answer("/_lane/a"), answer("/_lane/b")] == [200, 500, 200]
+    fresh_lab.control.delete("/faults", params={"lane": "b"})
+    assert answer("/_lane/a") == 500
+    fresh_lab.control.delete("/faults", params={"lane": "a"})
+    assert answer("/_lane/a") == 200
+
+
+def test_half_an_answer_is_sent_and_the_connection_closed(fresh_lab, fault):
+    fault(action="truncated")
+    with pytest.raises(httpx2.RemoteProtocolError):
+        fresh_lab.you.get("/nodes")
+
+
+def test_a_body_comes_a_byte_at_a_time(fresh_lab, fault):
+    fault(action="slow-body", seconds=0.02)
+    with fresh_lab.you.stream("GET", "/nodes") as answer:
+        chunks = answer.iter_raw()
+        assert [len(next(chunks)) for _ in range(3)] == [1, 1, 1]
+    wait_until(lambda: open_requests(fresh_lab) == 0)
+
+
+def test_a_body_is_as_large_as_asked_packed_or_not(fresh_lab, fault):
+    fault(action="huge", bytes=10**6)
+    fault(action="bomb", bytes=10**6)
+    plain, packed = fresh_lab.you.get("/nodes"), fresh_lab.you.get("/nodes")
+    assert len(plain.json()) > 10
+    assert len(plain.content) >= 10**6
+    assert int(packed.headers["content-length"]) < 10_000
+    assert len(packed.content) == 10**6

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from testlab_sim.faults import ACTION_NAMES, CONTROL, Fault, Faults
+from testlab_sim.faults import ACTION_NAMES, CONTROL, Faults
 from testlab_sim.stbtester.portal import Holds
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.traffic import Traffic
+from testlab_sim.trouble import Fault
 from testlab_sim.world import World
 
 
@@ -52,7 +53,8 @@ class Control:
         return JSONResponse(asdict(self._faults.add(fault)), 201)
 
     async def clear_faults(self, request: Request) -> Response:
-        self._faults.clear()
+        """All, or those of `?lane=NAME`."""
+        self._faults.clear(request.query_params.get("lane", ""))
         return Response(status_code=204)
 
     async def list_requests(self, request: Request) -> Response:

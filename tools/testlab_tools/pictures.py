@@ -36,7 +36,7 @@ def media_type(data: bytes) -> str:
 
 
 def _no_picture(image: Image) -> BadReply:
-    return BadReply("", "The screenshot that came is not an image", f"{len(image.data)} bytes")
+    return BadReply("", "The screenshot that came is not an image", f"{len(image.data)} bytes", "Call again.")
 
 
 def _for_model(image: Image) -> tuple[Image, str]:

@@ -12,6 +12,7 @@ from testlab_tools.deliveries.answers import BOUNDS, QUEUED, files_told, refusal
 from testlab_tools.deliveries.parcel import MOST_BYTES, MOST_FILES, FileFacts, RunParcel, runs
 from testlab_tools.deliveries.progress import Kept
 from testlab_tools.deliveries.share import AT_ONCE, OutboxShare
+from testlab_tools.http.trace import sent_ref
 from testlab_tools.models import CreatedRun
 from testlab_tools.questions import NewRun
 from testlab_tools.registry import Call
@@ -38,6 +39,7 @@ async def record(call: Call, sink: RunSink, run: NewRun, files: Sequence[Attachm
     """
     outbox, clock = call.lab.outbox_for(sink.name), asyncio.get_running_loop().time
     begun = clock()
+    sent_ref(run.ref)
     kept, others = _bounded(sink, files) if outbox is not None else ((), files)
     if outbox is None:
         created = await sink.create_run(run)

@@ -81,7 +81,8 @@ class ToolSpec:
     """A tool. `needs`: it is listed when a configured service has one of these capabilities.
 
     The handler takes a `Call` and the tool's arguments; its docstring is what the model reads. A tool that `asks` first
-    has an argument `confirm`, and goes ahead only when a person has agreed to the question.
+    has an argument `confirm`, and goes ahead only when a person has agreed to the question; None is no question. A
+    question says what stays as it is unless somebody acts: it is asked anew when its facts have changed meanwhile.
     """
 
     name: str
@@ -91,7 +92,7 @@ class ToolSpec:
     hints: Hints
     handler: Callable[..., Awaitable[Any]]
     returns: type[Noun] | type[Picture]
-    asks: Callable[..., Awaitable[Question]] | None = None
+    asks: Callable[..., Awaitable[Question | None]] | None = None
 
     @property
     def description(self) -> str:
@@ -106,7 +107,7 @@ def tool(
     access: Access,
     needs: type[Service],
     hints: Hints,
-    asks: Callable[..., Awaitable[Question]] | None = None,
+    asks: Callable[..., Awaitable[Question | None]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], ToolSpec]:
     """Make a tool of an async function.
 

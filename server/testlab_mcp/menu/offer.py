@@ -28,6 +28,14 @@ LIST_NODES, GRAB_SCREENSHOT = "list_nodes", "grab_screenshot"
 RESERVE_NODES, END_RESERVATION, RUN_TESTS, GET_JOB = "reserve_nodes", "end_reservation", "run_tests", "get_job"
 
 
+class Withheld(MCPError):
+    """A tool is not exposed, and what it would show is not either."""
+
+    def __init__(self, tool: str, why: str) -> None:
+        super().__init__(INVALID_PARAMS, f"Not allowed: {why}")
+        self.tool = tool
+
+
 @dataclass(frozen=True)
 class Offer:
     """What one caller has of the lab, and `refusal`: why it has not a tool, empty for one that it has; the same as for
@@ -46,10 +54,10 @@ class Offer:
         return not any(self.refusal(tool) for tool in tools)
 
     def require(self, *tools: str) -> None:
-        """Raises MCPError with the reason when one of the tools is not exposed."""
+        """Raises Withheld with the reason when one of the tools is not exposed."""
         for tool in tools:
             if why := self.refusal(tool):
-                raise MCPError(INVALID_PARAMS, f"Not allowed: {why}")
+                raise Withheld(tool, why)
 
     async def call(self, tool: str, **arguments: object) -> Any:
         """What the tool's own handler returns, if it is exposed."""

@@ -42,15 +42,18 @@ def served(config: str) -> Iterator[str]:
     """A server of a config on a port of its own, in a thread; gives its URL."""
     read = parse_config(config)
     lab, gate = read.lab(), Gate.of(read)
-    app = http_app(build_server(lab, policy_of(read), read.folders(), gate), lab, gate, "127.0.0.1")
+    server = build_server(lab, policy_of(read), read.folders(), gate, read.clerk())
+    app = http_app(server, lab, gate, "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1))
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        served_by = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
+        )
+        thread = Thread(target=served_by.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
         finally:
-            server.should_exit = True
+            served_by.should_exit = True
             thread.join()
 
 

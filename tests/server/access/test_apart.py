@@ -53,7 +53,8 @@ async def test_a_job_is_its_starters_below_admin(url: str, desk: Any, ask: Any, 
         assert 'with [callers.bob] access = "admin"' in told
         assert (await ask(alice, "stop_job", job_uid=first["job_uid"]))["stopped"]
         second = await ask(alice, "run_tests", **order)
-        assert (await ask(root, "stop_job", job_uid=second["job_uid"]))["stopped"]
+        job = second["job_uid"]
+        assert (await ask(root, "stop_job", job_uid=job, confirm=job))["stopped"]
 
 
 async def test_a_file_is_its_savers(url: str, desk: Any, ask: Any, refused: Any, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ class Plant:
 
     def config(self, durable: str, version: str = "v2", token: str = "") -> str:
         return (
-            f'[server]\ntoolsets = ["all"]\n[durable]\nlongest_pause_seconds = 2\n{durable}\n'
+            f'[server]\ntoolsets = ["all"]\n[audit]\nenabled = false\n[durable]\nlongest_pause_seconds = 2\n{durable}\n'
             f'[services.factory]\nkind = "tofupilot"\napi_version = "{version}"\nurl = "{self.url}"\n'
             f'token = "{token or self.token}"\n'
         )

@@ -285,7 +285,7 @@ def wrongly_asked(question: str) -> Iterator[str]:
         yield "canary in our own words"
     for line in quoted:
         label, _, text = line.partition(": ")
-        if label not in ("Holder", "Their message", "They will read", "Unit", "Test", "Part"):
+        if label not in ("Holder", "Their message", "They will read", "Unit", "Test", "Part", "Started by"):
             yield f"a line of its own: {line[:60]!r}"
         elif not isinstance(json.loads(text), str):
             yield f"not quoted: {line[:60]!r}"

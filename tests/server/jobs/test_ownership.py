@@ -13,7 +13,7 @@ async def test_a_colleagues_job_is_refused_with_their_name_unless_access_is_admi
     assert f"Job {uid} was started by colleague" in told
     assert '[server] access = "admin"' in told
     assert bench.job(uid)["status"] == "running"
-    assert (await ask(admin, "stop_job", job_uid=uid))["stopped"]
+    assert (await ask(admin, "stop_job", job_uid=uid, confirm=uid))["stopped"]
 
 
 async def test_our_job_started_elsewhere_is_known_by_the_nodes_last_use(bench: Any, client: Any, ask: Any) -> None:
@@ -48,12 +48,12 @@ async def test_what_cannot_be_proved_is_said_and_not_stopped(
     told = await refused(client, "stop_job", job_uid=uid)
     assert f"Whose job {uid} is is not known" in told
     assert bench.job(uid)["status"] == "running"
-    assert (await ask(admin, "stop_job", job_uid=uid))["stopped"]
+    assert (await ask(admin, "stop_job", job_uid=uid, confirm=uid))["stopped"]
 
 
 async def test_a_node_reserved_by_another_names_its_holder_even_to_admin(bench: Any, admin: Any, refused: Any) -> None:
     with bench.reserved(bench.colleague):
         uid = bench.start(bench.colleague)
-        told = await refused(admin, "stop_job", job_uid=uid)
+        told = await refused(admin, "stop_job", job_uid=uid, confirm=uid)
         assert f"Node portal:{bench.node} is reserved by colleague" in told
         assert bench.job(uid)["status"] == "running"

@@ -137,6 +137,17 @@ async def test_a_service_that_does_not_answer_in_time_is_down_and_not_asked_agai
     assert len(origin.asked) == 1
 
 
+async def test_a_web_page_in_place_of_the_services_answer_leaves_a_change_in_doubt(
+    origin: Any, client_of: ClientOf
+) -> None:
+    origin.answers(origin.reply(200, b"<html>Sign in</html>", Content_Type="text/html; charset=utf-8"))
+    with pytest.raises(AnswerLost, match="A web page answered in its place"):
+        await client_of(origin.url).send("DELETE", "/reservations/1")
+    assert len(origin.asked) == 1
+    origin.answers(origin.reply(200, b"", Content_Type="text/html; charset=utf-8"))
+    assert (await client_of(origin.url).send("DELETE", "/reservations/1")).status == 200
+
+
 async def test_an_answer_that_trickles_for_ever_is_given_up(origin: Any, client_of: ClientOf) -> None:
     origin.answers(origin.reply(200, b"", Content_Length="1000000"))
     origin.trickle = (0.05, b" ")

@@ -13,9 +13,11 @@ from testlab_tools.errors import BadInput
 from testlab_tools.models import Job, StoppedJob, TestCases
 from testlab_tools.pages import page_of
 from testlab_tools.questions import TestOrder
-from testlab_tools.registry import ADD, DESTROY, LOOK, Call, tool
+from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.stopping import STOP_SECONDS, check_owner, stop, stopped_noun
 from testlab_tools.test_cases import check_names, matching
+from testlab_tools.times import iso
+from testlab_tools.untrusted import quoted
 
 JobUid = Annotated[str, Field(description="From run_tests")]
 
@@ -90,15 +92,34 @@ async def get_job(
     return await call.lab.watches.wait(runner, native, until - _now(), call.progress, known=known)
 
 
-@tool(toolset="jobs", access="operate", needs=JobRunner, hints=DESTROY)
+async def _whose(call: Call, job_uid: str, node_id: str, confirm: str) -> Question | None:
+    """Whose job it is; nothing is asked about one's own, nor where another's is refused anyway."""
+    runner, native, known = await _named(call, job_uid, node_id)
+    job = known or await runner.get_job(native)
+    if job.finished or call.access != "admin":
+        return None
+    owner = await runner.job_owner(call.lab.native(job.job_uid))
+    if owner.yours:
+        return None
+    whose = "another user started" if owner.yours is False else "cannot be shown to be yours"
+    begun = f" at {iso(job.started_at)}" if job.started_at and owner.yours is False else ""
+    return Question(
+        f"Stop job {job.job_uid}, which {whose}{begun}?",
+        target=job.job_uid,
+        quoted=f"\nStarted by: {quoted(owner.login)}" if owner.login else "",
+    )
+
+
+@tool(toolset="jobs", access="operate", needs=JobRunner, hints=DESTROY, asks=_whose)
 async def stop_job(
     call: Call,
     job_uid: JobUid = "",
     node_id: Annotated[str, Field(description="Or: this node's current job")] = "",
+    confirm: Annotated[str, Field(description="Another's job, if the client cannot ask: its job_uid")] = "",
 ) -> StoppedJob:
     """Stop a test job, and hold up to 40 s until it has stopped. Tests that have finished keep their results.
 
-    Stops only jobs you started, unless access is admin. Stopping a job that has ended is no error.
+    Stops only jobs you started; with admin access anybody's, once a person has agreed. One that has ended is no error.
     """
     until = _now() + STOP_SECONDS
     runner, native, known = await _named(call, job_uid, node_id)

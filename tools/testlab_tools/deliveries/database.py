@@ -8,16 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+from testlab_tools.locking import lock
+
 SCHEMA = "testlab_deliveries"
 _WAITING = "SELECT 1 FROM {table} WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED') LIMIT 1"
 _LOCK_KEY = 0x7E57_1AB0
-_LOCK_BYTE = 1 << 20
-"""Beyond what is written to the file: where Windows locks a byte, others cannot read it."""
 
 
 class Database(ABC):
@@ -94,7 +93,7 @@ class FileLock(RunnerLock):
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(descriptor)
+            lock(descriptor)
         except OSError:
             os.close(descriptor)
             return False
@@ -111,19 +110,6 @@ class FileLock(RunnerLock):
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def _lock(descriptor: int) -> None:
-    """Raises OSError when another process, or this one through another descriptor, has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class PostgresDatabase(Database):

@@ -12,12 +12,23 @@ from typing import Any
 import httpx2
 
 from testlab_tools.http.credentials import Credentials
+from testlab_tools.http.destinations import Unsafe
 from testlab_tools.http.endpoint import Endpoint
-from testlab_tools.http.failures import failure_of, lost, overloaded, refuse_redirect, too_large
+from testlab_tools.http.failures import (
+    failure_of,
+    lost,
+    overloaded,
+    refuse_packing,
+    refuse_redirect,
+    too_large,
+    unsafe_place,
+)
 from testlab_tools.http.flight import SingleFlight
+from testlab_tools.http.pinning import pinned
 from testlab_tools.http.reply import Reply
 from testlab_tools.http.retry import RETRIED
 from testlab_tools.http.stream import MAX_STREAM_BYTES, Stream
+from testlab_tools.http.trace import answered
 
 Params = Mapping[str, str | int | list[str]]
 MAX_BODY_BYTES = 64 * 2**20
@@ -83,13 +94,31 @@ class ServiceClient:
             reply = await self._once(method, path, params, self.endpoint.timeout_seconds, body)
         if reply.status in _GATEWAY:
             raise lost(self.service, method, f"A gateway in front of it answered (HTTP {reply.status})")
+        if reply.status < 300 and reply.is_web_page:
+            raise lost(self.service, method, "A web page answered in its place, as a proxy or a sign-in page does")
         return reply
 
     async def upload(self, url: str, data: bytes, media_type: str) -> Reply:
-        """PUT to a presigned URL: no credentials of ours, and the URL stays out of every message."""
+        """PUT to a presigned URL: no credentials of ours, and the URL stays out of every message.
+
+        Raises:
+            BadReply: the service named a place that nothing is sent to; see `destinations`.
+        """
+        try:
+            place = await pinned(url, self.endpoint.url)
+        except Unsafe as unsafe:
+            raise unsafe_place(self.service, unsafe) from None
+        except (OSError, UnicodeError):
+            raise failure_of(self.service, httpx2.ConnectError("")) from None
+        headers = {"Content-Type": media_type, **place.headers}
         async with self._slots:
             return await self._exchange(
-                "PUT", url, self.endpoint.timeout_seconds, content=data, headers={"Content-Type": media_type}
+                "PUT",
+                place.url,
+                self.endpoint.timeout_seconds,
+                content=data,
+                headers=headers,
+                extensions=place.extensions,
             )
 
     async def aclose(self) -> None:
@@ -130,11 +159,14 @@ class ServiceClient:
             try:
                 async with asyncio.timeout(seconds + 1):
                     asked = self._client().stream("GET", url, params=params, headers=headers, timeout=_timeout(seconds))
-                    stream = Stream(self.service, await stack.enter_async_context(asked), most_bytes)
+                    response = await stack.enter_async_context(asked)
+                    refuse_packing(self.service, response.headers)
+                    stream = Stream(self.service, response, most_bytes)
                     stack.push_async_callback(stream.aclose)
                     await stream.begin()
             except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
                 raise failure_of(self.service, error) from None
+            answered(self.service, "GET", stream.status, stream.headers)
             refuse_redirect(self.service, stream.status)
             if stream.status in RETRIED:
                 raise overloaded(self.service, stream.status, stream.headers)
@@ -165,6 +197,7 @@ class ServiceClient:
         deadline = asyncio.timeout(timeout_s + 1)
         try:
             async with deadline, self._client().stream(method, url, timeout=_timeout(timeout_s), **request) as response:
+                answered(self.service, method, response.status_code, response.headers)
                 body = await self._body(response)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.InvalidURL) as error:
             raise failure_of(self.service, error) from None
@@ -174,6 +207,7 @@ class ServiceClient:
         return Reply(self.service, response.status_code, response.headers, body)
 
     async def _body(self, response: httpx2.Response) -> bytes:
+        refuse_packing(self.service, response.headers)
         chunks: list[bytes] = []
         size = 0
         async for chunk in response.aiter_bytes():
@@ -191,7 +225,7 @@ class ServiceClient:
                 trust_env=True,
                 follow_redirects=False,
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=self.endpoint.max_concurrency),
-                headers={"User-Agent": "testlab-mcp"},
+                headers={"User-Agent": "testlab-mcp", "Accept-Encoding": "gzip, deflate"},
             )
         return self._pool
 

@@ -49,7 +49,38 @@ def too_large(service: str, most_bytes: int) -> BadReply:
         service,
         f"Service {service} sent more than {most_bytes // 2**20} MB",
         "It was cut off",
-        "Ask for less: a narrower filter, a later since, one unit or test.",
+        "Ask for less: a shorter span, a smaller limit. `testlab-mcp doctor` tests the service.",
+    )
+
+
+def refuse_packing(service: str, headers: Mapping[str, str]) -> None:
+    """Raise BadReply for a body packed otherwise than was offered: packed twice, some kilobytes are some gigabytes."""
+    if headers.get("content-encoding", "").strip().casefold() not in ("", "identity", "gzip", "deflate"):
+        raise BadReply(
+            service,
+            f"Service {service} compressed its answer in a way that was not offered",
+            "",
+            f"Check that [services.{service}] url points at the service itself; `testlab-mcp doctor` tests it.",
+        )
+
+
+def unsafe_place(service: str, why: Exception) -> BadReply:
+    """A URL to send a file to that is not used; it is a secret as well, so it is not shown."""
+    return BadReply(
+        service,
+        f"Service {service} asks for a file to be sent to a place that is not safe, and it was not sent",
+        str(why),
+        "Files go to https addresses, or to the service's own host, and not into a network it is not in itself.",
+    )
+
+
+def unlisted(service: str, status: int, what: str = "") -> BadReply:
+    """A status that the service's documentation does not list for `what` was asked."""
+    return BadReply(
+        service,
+        f"{service} answered {f'{what} ' if what else ''}with HTTP {status}, which its documentation does not list",
+        "",
+        f"Check that [services.{service}] url points at the service itself; `testlab-mcp doctor` tests it.",
     )
 
 

@@ -22,6 +22,11 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def is_web_page(self) -> bool:
+        """Whether it is HTML to be looked at. Web frameworks call an empty answer HTML, too: that is none."""
+        return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
+
     def json(self) -> Any:
         """The body as JSON; half a surrogate pair, which is no text, becomes `?`. Raises BadReply when it is not."""
         try:

@@ -52,7 +52,7 @@ class Reports(Results, RunExport):
             path, params["include_tz"] = "/api/v2/results.xml", "true"
         try:
             async with self.client.stream(path, params, most_bytes=MOST_PAGE_BYTES) as stream:
-                self.checked(stream.reply, "the filter or report of results")
+                self.checked(stream.reply, "report of results")
                 async for chunk in stream.chunks():
                     await write(merged.feed(chunk))
             await write(merged.end_page())

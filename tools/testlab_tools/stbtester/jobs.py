@@ -58,13 +58,13 @@ class Jobs(Ownership, JobRunner):
 
     async def await_job(self, job_uid: str) -> bool:
         reply = await self.client.poll(f"/api/v2/jobs{path_of(job_uid)}/await_completion", HOLD_SECONDS)
-        return self.checked(reply, "job", _JOBS_ARE).status == 200
+        return self.checked(reply, "job", _JOBS_ARE, later=True).status == 200
 
     async def stop_job(self, job_uid: str) -> bool:
         reply = await self.client.poll(f"/api/v2/jobs{path_of(job_uid)}/stop", HOLD_SECONDS, "PUT")
         if reply.status == 403:
             raise await self._not_stopped(reply, job_uid)
-        return self.checked(reply, "job", _JOBS_ARE).status == 200
+        return self.checked(reply, "job", _JOBS_ARE, later=True).status == 200
 
     def owns_job(self, job_uid: str) -> bool:
         return job_uid.startswith("/")
@@ -74,7 +74,7 @@ class Jobs(Ownership, JobRunner):
         reply = await self.client.get(f"/api/v2/nodes/{quote(node_id, safe='')}/job")
         if reply.status == 404:
             return (await self.node_status(node_id)).job
-        return decode(self.checked(reply, "the node's job"), JobStatus)
+        return decode(self.checked(reply, "job of a node"), JobStatus)
 
     async def _started_after_all(self, node_id: str, before: str, lost: AnswerLost | BadReply) -> Job:
         """What became of an order whose answer was lost: told by the node, and never sent again."""
@@ -127,7 +127,7 @@ class Jobs(Ownership, JobRunner):
                 status = await self.node_status(node_id)
                 if status.licence_expired(datetime.now(UTC)):
                     return Refused(f"The licence of node {node} has expired", "", _USABLE)
-                return Refused(f"{self.name} does not let this user run tests on node {node}")
+                return Refused(f"{self.name} does not let this user run tests on node {node}", "", _USABLE)
             case 404:
                 await self.node_status(node_id)
                 return no_revision()

@@ -35,7 +35,7 @@ class Nodes(Portal):
     async def run_screenshot(self, run_id: str, thumbnail: bool = False) -> Image:
         name = "artifacts/thumbnail.jpg" if thumbnail else "screenshot.png"
         reply = await self.client.get(f"/api/v2/results{path_of(run_id)}/{name}")
-        return _image(self.checked(reply, "run, or it has no screenshot", "list_runs shows the runs there are."))
+        return _image(self.checked(reply, "run, or no screenshot of it", "list_runs shows the runs there are."))
 
     async def conflict(self, node_ids: Sequence[str]) -> Conflict:
         """Why nodes cannot be had: who holds them or what runs, and which others of their type are free."""

@@ -38,7 +38,7 @@ class Ownership(Nodes):
     async def _username_of_results(self, job_uid: str) -> str:
         """ "Get detailed information about a test run": `username` is "the user who started the test-job"."""
         reply = await self.client.get("/api/v2/results", {"filter": f"job:{job_uid}", "sort": "date:asc"})
-        rows = decode(self.checked(reply, "the job's results"), list[ResultRow])
+        rows = decode(self.checked(reply, "list of the job's results"), list[ResultRow])
         for row in rows[:1]:
             detail = await self.client.get(f"/api/v2/results{path_of(row.result_id)}")
             return decode(self.checked(detail, "result"), ResultDetail).username or ""

@@ -6,9 +6,9 @@ import re
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Health, Service
-from testlab_tools.errors import AuthError, BadInput, BadReply, Gone, LabError, NotFound, ServiceDown
+from testlab_tools.errors import AuthError, BadInput, Gone, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply, clock_skew
-from testlab_tools.http.failures import limited
+from testlab_tools.http.failures import limited, unlisted
 from testlab_tools.stbtester.models import NodeStatus
 from testlab_tools.wire import Wire, decode
 
@@ -25,12 +25,12 @@ class Portal(Service):
         reply = self.checked(await self.client.get("/api/v2/user"), "the account")
         return Health(decode(reply, _User).login, clock_skew(reply.headers))
 
-    def checked(self, reply: Reply, what: str, missing: str = "") -> Reply:
-        """The reply, if it is a success; otherwise raises what its status means.
+    def checked(self, reply: Reply, what: str, missing: str = "", *, later: bool = False) -> Reply:
+        """The reply, if it is a success; otherwise raises what its status means. With `later`, 202 is one too: not yet.
 
         `what` is what was asked for, in our words; `missing` the next step when it does not exist.
         """
-        if reply.status in (200, 202, 204):
+        if reply.status in (200, 204) or (later and reply.status == 202):
             return reply
         raise self.failure(reply, what, missing)
 
@@ -48,7 +48,8 @@ class Portal(Service):
                     f"Make a new access token in the portal's user menu and set it for [services.{name}].",
                 )
             case 404:
-                return NotFound(f"{name} has no such {what}", "", missing)
+                known = f"{name} has no {what}" if what.startswith("list") else f"{name} has no such {what}"
+                return NotFound(known, "", missing or f"Check the ids; [services.{name}] url may point elsewhere.")
             case 410:
                 return Gone(f"{name} has deleted this {what}", "", "Nothing of it can be read any more.")
             case 429:
@@ -63,13 +64,11 @@ class Portal(Service):
             case status if status >= 500:
                 return ServiceDown(name, f"{name} failed over {what} (HTTP {status})", "", "Call again later.")
             case status:
-                return BadReply(
-                    name, f"{name} answered {what} with HTTP {status}, which its documentation does not list"
-                )
+                return unlisted(name, status, what)
 
     async def statuses(self) -> list[NodeStatus]:
         """Every node as the portal tells it."""
-        return decode(self.checked(await self.client.get("/api/v2/nodes"), "the list of nodes"), list[NodeStatus])
+        return decode(self.checked(await self.client.get("/api/v2/nodes"), "list of nodes"), list[NodeStatus])
 
     async def node_status(self, node_id: str) -> NodeStatus:
         """One node as the portal tells it."""

@@ -34,5 +34,7 @@ class Remote(Nodes, RemoteControl):
         if reply.status == 400:
             raise BadInput(f"{self.name} knows no such key or remote control", "", "Keys are named KEY_OK, KEY_MENU, …")
         if reply.status == 503:
-            raise ServiceDown(self.name, f"Node {self.handle(node_id)} is offline")
+            raise ServiceDown(
+                self.name, f"Node {self.handle(node_id)} is offline", "", "list_nodes(available=true) shows others."
+            )
         self.checked(reply, "node", "list_nodes shows all nodes.")

@@ -116,7 +116,7 @@ class Results(Portal, RunArchive):
         order = "asc" if query.oldest_first else "desc"
         params = {"filter": expression(query, dates), "sort": f"date:{order}", "tz": "UTC"}
         reply = await self.client.get("/api/v2/results", params)
-        return decode(self.checked(reply, "the filter or list of results"), list[ResultRow])
+        return decode(self.checked(reply, "list of results"), list[ResultRow])
 
     async def _job_failures(self, job_uid: str) -> list[FailedRun]:
         status = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}")

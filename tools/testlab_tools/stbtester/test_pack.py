@@ -17,7 +17,7 @@ class Pack(Portal, TestPack):
         reply = await self.client.get(f"/api/v2/test_pack/{_path_of(revision)}/test_case_names")
         if reply.status == 404:
             raise no_revision()
-        return decode(self.checked(reply, "the list of test cases"), list[str])
+        return decode(self.checked(reply, "list of test cases"), list[str])
 
 
 def no_revision() -> NotFound:

@@ -19,7 +19,7 @@ from testlab_tools.errors import (
     ServiceDown,
 )
 from testlab_tools.http import Reply
-from testlab_tools.http.failures import limited
+from testlab_tools.http.failures import limited, unlisted
 
 SENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "error": "ERROR", "stopped": "ABORTED", "skip": "SKIP"}
 SENT_MEASUREMENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "unset": "UNSET"}
@@ -34,7 +34,7 @@ class TofuPilotApi(Service):
 
     def checked(self, reply: Reply, what: str, missing: str = "") -> Reply:
         """The reply if it is a success; otherwise raises what its status means for `what`, in our words."""
-        if reply.status < 300:
+        if reply.status in (200, 201, 204):
             return reply
         raise self.failure(reply, what, missing)
 
@@ -63,7 +63,9 @@ class TofuPilotApi(Service):
                     "A station's key must be linked to the procedure.",
                 )
             case 404:
-                return NotFound(f"{name} has no such {what}", "", missing)
+                return NotFound(
+                    f"{name} has no such {what}", "", missing or f"Check the ids; [services.{name}] url may be wrong."
+                )
             case 409:
                 return Conflict(f"{name} already has this {what}", "", "list_runs(unit=…) shows what is there.")
             case 429:
@@ -73,7 +75,7 @@ class TofuPilotApi(Service):
             case status if status >= 500:
                 return ServiceDown(name, f"{name} failed over the {what} (HTTP {status})", "", "Call again later.")
             case status:
-                return BadReply(name, f"{name} answered with HTTP {status}, which its documentation does not list")
+                return unlisted(name, status)
 
 
 def still_there(lost: AnswerLost, what: str) -> AnswerLost:

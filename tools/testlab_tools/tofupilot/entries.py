@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from testlab_tools.times import Moment
 from testlab_tools.tofupilot.models import MeasurementOutcome, PageMeta, PhaseOutcome, Validator
-from testlab_tools.wire import Wire
+from testlab_tools.wire import Id, Wire
 
 E = TypeVar("E")
 
@@ -21,19 +21,19 @@ class Entries(Wire, Generic[E]):
 class PhaseEntry(Wire):
     """An element of `GET /v2/phases`."""
 
-    id: str
+    id: Id
     name: str
     outcome: PhaseOutcome
     started_at: Moment | None = None
     retry_count: int = 0
     is_final_attempt: bool = True
-    run_id: str
+    run_id: Id
 
 
 class MeasurementEntry(Wire):
     """An element of `GET /v2/measurements`: one of three values, by its type; of a series or JSON data, none."""
 
-    id: str
+    id: Id
     phase_name: str
     measurement_name: str
     started_at: Moment | None = None
@@ -45,13 +45,13 @@ class MeasurementEntry(Wire):
     units: str | None = None
     validators: list[Validator] | None = None
     is_final_attempt: bool = True
-    run_id: str
+    run_id: Id
 
 
 class EntryRun(Wire):
     """The run that a log line is of."""
 
-    id: str
+    id: Id
 
 
 class LogEntry(Wire):

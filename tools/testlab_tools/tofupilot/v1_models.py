@@ -88,7 +88,7 @@ class V1Created(Wire):
     """Reply to `POST /v1/runs` and `/v1/import`: the document shows a message that ends in the run's address, of which
     only the id is read; client 1.12.1 reads an `id`."""
 
-    id: str = ""
+    id: Id = ""
     message: str | None = None
 
     @property
