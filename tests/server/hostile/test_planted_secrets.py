@@ -70,7 +70,8 @@ def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         ]
         services = [f'[services.{n}]\nkind = "{k}"\nurl = "{url}"\n{token}' for n, k, token in tables]
         head = (
-            f'[server]\naccess = "admin"\ntoolsets = ["all"]\n[durable]\n{durable}\n[files]\nsave_to = ["{tmp_path}"]'
+            f'[server]\naccess = "admin"\ntoolsets = ["all"]\n[durable]\n{durable}\n'
+            f'[files]\nsave_to = ["{tmp_path}"]\n[audit]\nfile = "{tmp_path}/audit.jsonl"\nreads = true'
         )
         return "\n".join([head, *services])
 
@@ -104,7 +105,7 @@ SECRET_BODY = {
 HEADERS = {
     "Set_Cookie": f"session={PLANTED}",
     "Authorization": f"Bearer {PLANTED}",
-    "X_Request_Id": PLANTED,
+    "X_Request_Id": f"Bearer {PLANTED} in place of an id",
     "WWW_Authenticate": f'Bearer realm="{PLANTED}"',
     "Location": f"http://127.0.0.1:9/?token={PLANTED}",
 }
@@ -126,12 +127,17 @@ def said(capfd: Any, caplog: Any) -> Any:
 
 async def answers(config: Config) -> list[str]:
     found: list[str] = []
-    async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
+    server = build_server(config.lab(), policy_of(config), config.folders(), clerk=config.clerk())
+    async with Client(server) as client:
         for tool, arguments in calls():
             if tool in OWN_TEXT:
                 continue
             result = await client.call_tool(tool, arguments)
             found.append(json.dumps(result.model_dump(mode="json")))
+    trail = config.audit_file()
+    assert trail is not None
+    found.append(trail.read_text(encoding="utf-8"))
+    assert "delete_unit" in found[-1], "the audit was written"
     return found
 
 

@@ -11,12 +11,17 @@ from testlab_tools.tofupilot.api import TofuPilotApi
 from testlab_tools.tofupilot.v1_models import V1Run
 from testlab_tools.wire import decode_value
 
+MOST_SERIAL = 100
+"""TofuPilot takes 60 characters ("Create a run"). It stands in the ids of its runs, which so have an end as well."""
+
 
 class V1Api(TofuPilotApi):
     """Shared by what v1 offers of runs and units."""
 
     async def rows(self, serial: str) -> list[V1Run] | None:
         """All runs of a unit; None when the service knows no such unit."""
+        if len(serial) > MOST_SERIAL:
+            raise BadInput("That is no serial number", f"It has {len(serial)} characters", f"At most {MOST_SERIAL}.")
         reply = await self.client.get("/api/v1/runs", {"serial_number": serial})
         if reply.status == 404 and says_error(reply):
             return None
