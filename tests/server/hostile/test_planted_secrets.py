@@ -183,6 +183,18 @@ async def test_an_unforeseen_exception_says_neither_to_the_client_nor_to_the_log
     assert "in broken" in everything, "where it went wrong is told"
 
 
+async def test_the_deliveries_database_holds_no_token(config_text: Any, dead_url: str, tmp_path: Path) -> None:
+    config = parse_config(config_text(dead_url, f'path = "{tmp_path}/deliveries.sqlite"'))
+    async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
+        arguments = {"procedure_id": UUID, "serial_number": "SN-7001", "outcome": "pass", "service": "factory"}
+        result = await client.call_tool("create_run", arguments)
+        assert result.structured_content is not None
+        assert result.structured_content["queued"]
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("deliveries.sqlite*"))
+    assert b"factory" in kept
+    assert PLANTED.encode() not in kept
+
+
 def test_no_repr_holds_a_secret(config_text: Any) -> None:
     durable = f'database_url = "postgresql://lab:{PLANTED}@127.0.0.1/lab"'
     config = parse_config(config_text("http://127.0.0.1:9", durable))
