@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from mcp.server.elicitation import ElicitationResult
@@ -34,7 +35,7 @@ async def agreed(question: Question, confirm: str, context: Context[Any, Any]) -
         raise Refused(
             f"This needs a person's agreement, and the client cannot ask. {question.text}",
             "",
-            f"Ask them yourself; if they agree, call again with confirm={question.target!r}.",
+            f"Ask them yourself; if they agree, call again with confirm={_named(question.target)}.",
         )
 
     async def ask() -> Elicit[Agreement]:
@@ -48,6 +49,14 @@ async def agreed(question: Question, confirm: str, context: Context[Any, Any]) -
     if answer.action == "accept" and answer.data.go_ahead:
         return None
     raise Refused("The person asked did not agree", "", "Do not ask again for the same; tell them what it was for.")
+
+
+def _named(target: str) -> str:
+    """The name to repeat, if it is one: a caller can be fed by anybody."""
+    return repr(target) if _NAME.fullmatch(target) else "the name of what you gave"
+
+
+_NAME = re.compile(r"[\w.:+/@~%-]{1,200}", re.ASCII)
 
 
 def can_ask(context: Context[Any, Any]) -> bool:

@@ -16,7 +16,7 @@ from testlab_mcp.access.settings import CallerSettings, HttpSettings, OAuthSetti
 from testlab_mcp.access.tables import check_callers, check_headers, check_name
 from testlab_mcp.audit.clerk import Clerk
 from testlab_mcp.audit.settings import AuditSettings
-from testlab_mcp.tables import as_mapping, read_table, refuse_unknown
+from testlab_mcp.tables import as_mapping, home_of, on_one_line, read_table, refuse_unknown
 from testlab_tools.capabilities import Service
 from testlab_tools.deliveries.courier import Pace
 from testlab_tools.deliveries.outbox import Outbox
@@ -111,7 +111,7 @@ class Config:
     def _deliveries(self) -> Path:
         """The SQLite file. By default each config has its own: another's services may have the same names."""
         if self.durable.path:
-            return Path(self.durable.path).expanduser().absolute()
+            return home_of(self.durable.path).absolute()
         return self._data_file("deliveries", ".sqlite")
 
     def clerk(self) -> Clerk:
@@ -121,7 +121,7 @@ class Config:
     def audit_file(self) -> Path | None:
         """The file the audit is written to, if it goes to one."""
         if self.audit.file:
-            return Path(self.audit.file).expanduser().absolute()
+            return home_of(self.audit.file).absolute()
         return None if self.audit.stderr or not self.audit.enabled else self._data_file("audit", ".jsonl")
 
     def _trail(self) -> Trail:
@@ -149,9 +149,9 @@ class Config:
 
     def folders(self) -> Folders:
         """Where tools may write and read."""
-        read_from = [Path(folder).expanduser() for folder in self.files.read_from]
+        read_from = [home_of(folder) for folder in self.files.read_from]
         if self.files.save_to:
-            return Folders([Path(folder).expanduser() for folder in self.files.save_to], read_from=read_from)
+            return Folders([home_of(folder) for folder in self.files.save_to], read_from=read_from)
         from platformdirs import user_data_path
 
         return Folders([user_data_path("testlab-mcp", appauthor=False) / "files"], read_from=read_from)
@@ -165,7 +165,7 @@ def find_config(given: str = "") -> Path:
     """
     named = given or os.environ.get("TESTLAB_MCP_CONFIG", "")
     if named:
-        path = Path(named).expanduser()
+        path = home_of(named)
     else:
         from platformdirs import user_config_path
 
@@ -194,6 +194,10 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where} is not TOML: {error}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(
+            f"{where} is not TOML that can be read: a number is too long, or it is nested too deep"
+        ) from None
     refuse_unknown(tables, ("server", "files", "durable", "audit", "http", "callers", "services"), where)
     server = read_table(ServerSettings, tables.get("server", {}), f"{where}, [server]")
     files = read_table(FileSettings, tables.get("files", {}), f"{where}, [files]")
@@ -219,13 +223,13 @@ def _http(table: Any, where: str) -> HttpSettings:
 
 
 def _caller(name: str, table: Any, where: str) -> CallerSettings:
-    place = f"{where}, [callers.{name}]"
+    place = f"{where}, [callers.{on_one_line(name)}]"
     check_name(name, place)
     return read_table(CallerSettings, table, place)
 
 
 def _service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:
-    place = f"{where}, [services.{name}]"
+    place = f"{where}, [services.{on_one_line(name)}]"
     if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
         raise ConfigError(f"{place}: a service's name is of letters, digits, - and _")
     table = as_mapping(table, place)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from testlab_mcp.app import quiet_libraries
 from testlab_mcp.config import find_config, load_config
 from testlab_mcp.exposure import exposed
+from testlab_mcp.logs import quiet_libraries
 from testlab_mcp.serve import policy_of
 from testlab_mcp.terminal import paint, table
 from testlab_tools.capabilities import NodeFarm, Service
@@ -16,6 +16,7 @@ from testlab_tools.catalog import all_tools
 from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
 from testlab_tools.models import Reservation
 from testlab_tools.times import iso
+from testlab_tools.untrusted import capped
 
 SKEW_SECONDS = 60
 """A clock further off than this puts runs into the wrong window of a question about time."""
@@ -85,7 +86,7 @@ async def _examine(service: Service) -> Finding:
     clock = "not said" if skew is None else "ok" if abs(skew) <= SKEW_SECONDS else f"{skew:+.0f} s"
     remedy = "" if clock in ("ok", "not said") else "Its clock and this machine's differ: check time synchronisation."
     held = await _held(service) if isinstance(service, NodeFarm) else ()
-    return Finding(service.name, service.kind, "yes", "ok", clock, health.account, remedy, held)
+    return Finding(service.name, service.kind, "yes", "ok", clock, capped(health.account, 80), remedy, held)
 
 
 async def _held(farm: NodeFarm) -> Sequence[Reservation]:

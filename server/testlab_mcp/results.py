@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from functools import cache
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel
@@ -17,6 +17,11 @@ from testlab_tools.models import Noun
 from testlab_tools.registry import Illustrated, Picture
 from testlab_tools.untrusted import FROM_LAB
 
+MOST_CHARS = 200_000
+"""Of an answer: some 60,000 tokens, far more than anybody asks for."""
+
+_SHORTER = (400, 100, 30)
+
 
 def result_of(value: Noun | Picture | Illustrated[Any]) -> CallToolResult:
     """A success. Some clients show the model only the structure, others only the text: both are whole."""
@@ -27,9 +32,41 @@ def result_of(value: Noun | Picture | Illustrated[Any]) -> CallToolResult:
         if value.image is not None:
             result.content.insert(0, _block(value.image))
         return result
-    data = _data(value)
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    data, text = _fitting(_data(value))
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+
+def _fitting(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """An answer and its text. One that is too long has what others wrote cut shorter, and its note says so.
+
+    Raises:
+        LabError: it is too long without these.
+    """
+    text = _text(data)
+    for limit in _SHORTER:
+        if len(text) <= MOST_CHARS:
+            return data, text
+        said = f"Too long as a whole: texts are cut to {limit} characters. Ask for less at once."
+        shorter = {name: _cut(item, frozenset(data.get("untrusted", ())), limit, name) for name, item in data.items()}
+        shorter["note"] = f"{data.get('note', '')} {said}".strip()
+        text = _text(shorter)
+        if len(text) <= MOST_CHARS:
+            return shorter, text
+    raise LabError("The answer is too long", f"It has {len(text)} characters", "Ask for less at once.")
+
+
+def _cut(value: Any, untrusted: frozenset[str], limit: int, name: str, inside: bool = False) -> Any:
+    inside = inside or name in untrusted
+    if isinstance(value, dict):
+        members = cast(dict[str, Any], value).items()
+        return {key: _cut(item, untrusted, limit, key, inside) for key, item in members}
+    if isinstance(value, list):
+        return [_cut(item, untrusted, limit, name, inside) for item in cast(list[Any], value)]
+    return value[:limit] + "… [cut]" if inside and isinstance(value, str) and len(value) > limit else value
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _data(value: Noun) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -51,3 +52,18 @@ def as_mapping(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{place} must be a table")
     return cast(dict[str, Any], value)
+
+
+def home_of(path: str) -> Path:
+    """A path of the config, `~` replaced. Raises ConfigError for what this system cannot have."""
+    try:
+        if "\0" in path:
+            raise ValueError("a path has no NUL")
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError):
+        raise ConfigError(f"{ascii(path)[:100]} is no path that this system can have", "", "Mend it.") from None
+
+
+def on_one_line(name: str) -> str:
+    """A table's name as an error may say it: quoted when it is more than a word."""
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else ascii(name)

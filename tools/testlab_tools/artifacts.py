@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import AsyncIterator, Sequence
-from pathlib import PurePosixPath
 
 from testlab_tools.capabilities import ArtifactKeeper, Image, KeptFile
 from testlab_tools.errors import BadInput, BadReply, NotFound
+from testlab_tools.files import safe_path
+from testlab_tools.pictures import media_type
 from testlab_tools.untrusted import plain
 from testlab_tools.writing import Writer
 
@@ -16,8 +17,6 @@ TEXT_CHARS = 16_000
 
 PICTURE_BYTES = 20 * 2**20
 """Larger pictures are only saved: one to show is held in memory."""
-
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
 def named(files: Sequence[KeptFile], name: str) -> KeptFile:
@@ -37,8 +36,8 @@ def named(files: Sequence[KeptFile], name: str) -> KeptFile:
 
 
 def place(save_to: str, name: str) -> str:
-    """Where to save: `save_to`, or, when it ends with a slash, the artifact's own path below it."""
-    return save_to + str(PurePosixPath(name)) if save_to.endswith(("/", "\\")) else save_to
+    """Where to save: `save_to`, or, when it ends with a slash, the artifact's own path below it, made safe."""
+    return save_to + safe_path(name) if save_to.endswith(("/", "\\")) else save_to
 
 
 async def saved(keeper: ArtifactKeeper, run_id: str, file: KeptFile, out: Writer) -> None:
@@ -57,15 +56,15 @@ async def saved(keeper: ArtifactKeeper, run_id: str, file: KeptFile, out: Writer
 
 async def picture(chunks: AsyncIterator[bytes], head: bytes) -> Image | None:
     """The rest of a file that begins as a PNG or JPEG image; None when it does not, or is too large to show."""
-    media_type = next((kind for magic, kind in _PICTURES.items() if head.startswith(magic)), "")
-    if not media_type:
+    kind = media_type(head)
+    if not kind:
         return None
     data = bytearray(head)
     async for chunk in chunks:
         data += chunk
         if len(data) > PICTURE_BYTES:
             return None
-    return Image(bytes(data), media_type)
+    return Image(bytes(data), kind)
 
 
 async def head_of(chunks: AsyncIterator[bytes]) -> bytes:

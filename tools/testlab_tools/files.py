@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,33 @@ class Folders:
         if found is None:
             raise NotFound("There is no such file below [files] read_from and save_to", "", "Check its path.")
         return found
+
+
+def safe_path(name: str) -> str:
+    """A relative path made of a name that a device or a person chose: letters, digits, `_`, `-`, and spaces and dots
+    inside, each part at most 100 of them; nothing that a shell, a desktop or Windows takes for something else.
+
+    >>> safe_path("shots/main menu.png"), safe_path("../.bashrc"), safe_path("CON")
+    ('shots/main menu.png', '_/_bashrc', '_CON')
+    """
+    return "/".join(_safe_part(part) for part in name.split("/") if part) or "_"
+
+
+def _safe_part(part: str) -> str:
+    part = _UNSAFE.sub("_", part).strip(" ").rstrip(". ")
+    if len(part) > _MOST_PART:
+        stem, dot, ending = part.rpartition(".")
+        kept = _MOST_PART - len(ending) - 1
+        part = f"{stem[:kept]}.{ending}" if dot and kept > _MOST_PART // 2 else part[:_MOST_PART]
+    if part.startswith((".", "-")) or not part:
+        part = f"_{part[1:]}"
+    return f"_{part}" if part.partition(".")[0].upper() in _DEVICES else part
+
+
+_UNSAFE = re.compile(r"[^\w. -]+", re.ASCII)
+_MOST_PART = 100
+_DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))})
+"""Names that Windows keeps for devices, whatever their ending."""
 
 
 def write(path: Path, data: bytes) -> str:

@@ -7,10 +7,13 @@ with a comparison value.
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+_LARGEST = sys.float_info.max
 _NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)"
 _RANGE = re.compile(
     rf"(?:(?P<lower>{_NUMBER})\s*<=\s*(?:Marginal:\s*{_NUMBER}\s*<=\s*)?)?"
@@ -69,7 +72,7 @@ class Limits:
     @classmethod
     def validator(cls, operator: str, expected: object) -> Limits:
         """Read one TofuPilot v2 validator."""
-        if isinstance(expected, int | float) and not isinstance(expected, bool):
+        if isinstance(expected, int | float) and not isinstance(expected, bool) and abs(expected) <= _LARGEST:
             value = float(expected)
             match operator:
                 case ">=" | ">":
@@ -134,9 +137,8 @@ def _numeric(text: str) -> tuple[float | None, float | None] | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or "inf" in text:
-        return None
-    return float(text)
+    value = float(text or "inf")
+    return value if math.isfinite(value) else None
 
 
 def _literal(regex: str) -> str:

@@ -15,14 +15,28 @@ LONG_SIDE = 1024
 
 QUALITY = 80
 
+_KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
+
 
 def shown(image: Image, what: str, size: str, save_to: Path | None = None) -> Picture:
     """The picture in the size asked for: `full` and `thumbnail` as the service sent it, `model` as a smaller JPEG."""
     kept = write(save_to, image.data) if save_to else ""
     if size != "model":
-        return Picture(image, _sentence(what, f"{len(image.data)} bytes, as the service sent it", kept))
+        if not (kind := media_type(image.data)):
+            raise _no_picture(image)
+        facts = f"{len(image.data)} bytes, as the service sent it"
+        return Picture(Image(image.data, kind), _sentence(what, facts, kept))
     smaller, facts = _for_model(image)
     return Picture(smaller, _sentence(what, facts, kept))
+
+
+def media_type(data: bytes) -> str:
+    """What a picture is by its first bytes, whatever its sender says it is; empty for neither PNG nor JPEG."""
+    return next((kind for magic, kind in _KINDS.items() if data.startswith(magic)), "")
+
+
+def _no_picture(image: Image) -> BadReply:
+    return BadReply("", "The screenshot that came is not an image", f"{len(image.data)} bytes", "Call again.")
 
 
 def _for_model(image: Image) -> tuple[Image, str]:
@@ -35,9 +49,7 @@ def _for_model(image: Image) -> tuple[Image, str]:
             width, height = original.size
             smaller = original.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, Pillow.DecompressionBombError):
-        raise BadReply(
-            "", "The screenshot that came is not an image", f"{len(image.data)} bytes", "Call again."
-        ) from None
+        raise _no_picture(image) from None
     smaller.thumbnail((LONG_SIDE, LONG_SIDE), Pillow.Resampling.BICUBIC)
     out = io.BytesIO()
     smaller.save(out, "JPEG", quality=QUALITY)

@@ -122,7 +122,7 @@ class RunFile(Noun):
     name: Untrusted = ""
     size: int | None = None
     text: Excerpt = ""
-    saved_to: str = ""
+    saved_to: Untrusted = ""
     finished: bool = True
     note: str = ""
     next: str = ""

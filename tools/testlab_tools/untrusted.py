@@ -6,12 +6,19 @@ reader: ANSI and OSC sequences, control, bidirectional, zero-width and Unicode-t
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator
 
 MAX_CHARS = 2_000
+MAX_QUOTED = 500
+"""Of a text quoted in a question to a person."""
+
+DEEPEST = 20
+MOST_DIGITS = 100
 
 _ESCAPES = re.compile(
     # ECMA-48 sections 5.3 to 5.6 and 8.3, with xterm's BEL as end of an OSC. One that never ends loses only its opener.
@@ -53,15 +60,31 @@ def ending(text: str, limit: int = MAX_CHARS) -> str:
     return _notice(len(text) - kept) + text[-kept:]
 
 
-def plain_data(value: Any) -> Any:
-    """JSON data with every text in it, names included, plain and capped."""
+def plain_data(value: Any, depth: int = 0) -> Any:
+    """JSON data with every text in it, names included, plain and capped.
+
+    What lies deeper than DEEPEST is left out, and a notice stands there; a number that JSON cannot have (NaN, ±inf), or
+    that is longer than a line, becomes text.
+    """
     if isinstance(value, str):
         return capped(value)
+    if isinstance(value, list | dict) and depth == DEEPEST:
+        return "… [more within]"
     if isinstance(value, list):
-        return [plain_data(item) for item in cast(list[Any], value)]
+        return [plain_data(item, depth + 1) for item in cast(list[Any], value)]
     if isinstance(value, dict):
-        return {plain_data(name): plain_data(item) for name, item in cast(dict[Any, Any], value).items()}
+        members = cast(dict[Any, Any], value).items()
+        return {plain_data(name): plain_data(item, depth + 1) for name, item in members}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+        return f"a number of more than {MOST_DIGITS} digits"
     return value
+
+
+def quoted(text: str, limit: int = MAX_QUOTED) -> str:
+    """Plain, capped, and on one line between quotation marks that nothing in it can close (as in JSON)."""
+    return json.dumps(capped(text, limit), ensure_ascii=False)
 
 
 def _notice(missing: int) -> str:

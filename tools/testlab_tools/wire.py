@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from testlab_tools.errors import BadReply
 from testlab_tools.http import Reply
@@ -15,10 +15,14 @@ _FIELDS: set[str] = set()
 """The field names of all wire shapes: the only names said in errors, since a reply may make names of its own."""
 
 
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_/.:+~%@=,-]{1,300}$")]
+"""An id that a service made: it becomes part of handles, paths and our own sentences, so it cannot hold words."""
+
+
 class Wire(BaseModel):
     """A service's own shape. Unknown fields are let through: services add them without notice."""
 
-    model_config = ConfigDict(defer_build=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

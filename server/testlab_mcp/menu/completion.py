@@ -24,6 +24,7 @@ from mcp_types import (
     ResourceTemplateReference,
 )
 
+from testlab_mcp.menu.arguments import MOST_CHARS
 from testlab_mcp.menu.offer import GET_ARTIFACT, LIST_NODES, LIST_RUNS, RUN_TESTS, Offer, spec_of
 from testlab_mcp.menu.prompts import recipe_of
 from testlab_mcp.menu.resources import SHELVES
@@ -173,7 +174,8 @@ def _beginning(values: Iterable[str], text: str) -> Iterable[str]:
     """Those that begin so in any case, and can stand in one line."""
     wanted = text.casefold()
     shown = (plain(value) for value in values)
-    return (value for value in shown if value.casefold().startswith(wanted) and value.isprintable())
+    one_line = (value for value in shown if len(value) <= MOST_CHARS and value.isprintable())
+    return (value for value in one_line if value.casefold().startswith(wanted))
 
 
 def _completion(values: Iterable[str]) -> Completion:

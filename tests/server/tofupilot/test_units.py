@@ -285,5 +285,5 @@ async def test_a_person_sees_whose_unit_it_is_before_it_is_deleted(
     async with Client(server, elicitation_callback=decide) as client:
         call = ask if answer == "accept" else refused
         await call(client, "delete_unit", serial_number=serial, service="factory", confirm=serial)
-    assert asked == [f"Delete a unit of factory with its 1 run, for good?\nUnit: {serial}\nPart: UT"]
+    assert asked == [f'Delete a unit of factory with its 1 run, for good?\nUnit: "{serial}"\nPart: "UT"']
     assert factory.status(f"/v2/units/{serial}") == (404 if answer == "accept" else 200)

@@ -11,6 +11,7 @@ from testlab_tools.errors import BadInput, Refused
 from testlab_tools.models import Ended, Reservation, Reservations
 from testlab_tools.registry import ADD, DESTROY, END, Call, Question, tool
 from testlab_tools.times import iso
+from testlab_tools.untrusted import quoted
 
 ReservationId = Annotated[str, Field(min_length=1, description="From list_nodes")]
 LONGEST_MINUTES = 1440
@@ -77,7 +78,8 @@ async def _whom(call: Call, reservation_id: str, message: str, confirm: str) -> 
     return Question(
         f"End reservation {held.reservation_id} of node {held.node_id}, which another user holds {until}?",
         target=held.node_id,
-        quoted=f'\nHolder: {held.holder}\nTheir message: "{held.message}"\nThey will read: "{message}"',
+        quoted=f"\nHolder: {quoted(held.holder)}\nTheir message: {quoted(held.message)}\n"
+        f"They will read: {quoted(message, 1000)}",
     )
 
 

@@ -15,6 +15,7 @@ from testlab_tools.questions import RunQuery
 from testlab_tools.records import RunDetail, explained, shortened
 from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso, parse_span
+from testlab_tools.untrusted import quoted
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
@@ -96,7 +97,7 @@ async def _what_goes(call: Call, run_id: str, confirm: str) -> Question:
         f"Delete run {run.run_id} ({run.outcome}, {iso(run.started_at)}) with its {held.phases} phases, "
         f"{held.measurements} measurements and {files}, for good?",
         target=run.run_id,
-        quoted=f"\nUnit: {run.unit}\nTest: {run.test}",
+        quoted=f"\nUnit: {quoted(run.unit)}\nTest: {quoted(run.test)}",
     )
 
 

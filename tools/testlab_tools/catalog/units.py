@@ -13,6 +13,7 @@ from testlab_tools.passport.nouns import Passport
 from testlab_tools.passport.passport import passport_of
 from testlab_tools.questions import UnitChange
 from testlab_tools.registry import DESTROY, END, LOOK, Call, Question, tool
+from testlab_tools.untrusted import quoted
 
 SerialNumber = Annotated[str, Field(min_length=1)]
 
@@ -59,7 +60,7 @@ async def _what_goes(call: Call, serial_number: str, service: str, confirm: str)
     return Question(
         f"Delete a unit of {registry.name} with its {await _count(registry, serial_number)}, for good?{parts}",
         target=serial_number,
-        quoted=f"\nUnit: {unit.serial_number}\nPart: {unit.part}",
+        quoted=f"\nUnit: {quoted(unit.serial_number)}\nPart: {quoted(unit.part)}",
     )
 
 

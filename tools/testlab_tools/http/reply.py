@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,22 +28,36 @@ class Reply:
         return self.headers.get("content-type", "").startswith("text/html") and self.body.lstrip().startswith(b"<")
 
     def json(self) -> Any:
-        """The body as JSON. Raises BadReply when it is not."""
+        """The body as JSON; half a surrogate pair, which is no text, becomes `?`. Raises BadReply when it is not."""
         try:
-            return json.loads(self.body)
+            value = json.loads(self.body)
+            if _HALVES.search(self.body):
+                value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+            return value
         except (ValueError, RecursionError):
-            kind = self.headers.get("content-type", "no content type").split(";")[0]
             raise BadReply(
                 self.service,
                 f"Service {self.service} answered {self.status} with something that is not JSON",
-                f"It sent {len(self.body)} bytes of {kind if kind.isascii() and len(kind) < 60 else 'unknown type'}",
+                f"It sent {len(self.body)} bytes of {self._kind()}",
                 "Check that url in its config table points at the service itself; `testlab-mcp doctor` tests it.",
             ) from None
+
+    def _kind(self) -> str:
+        """The content type, if it is one of the common ones: any other may be somebody's words."""
+        kind = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return kind if kind in _KINDS else "another type" if kind else "no type"
+
+
+_HALVES = re.compile(rb"\\u[dD]|\xed")
+_KINDS = frozenset(
+    {"application/json", "application/octet-stream", "application/xml", "image/jpeg", "image/png"}
+    | {"text/csv", "text/html", "text/plain", "text/xml"}
+)
 
 
 def clock_skew(headers: Mapping[str, str]) -> float | None:
     """Seconds that the service's clock is ahead of ours, by its Date header."""
     try:
         return parsedate_to_datetime(headers["date"]).timestamp() - time.time()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None

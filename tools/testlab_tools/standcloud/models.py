@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from testlab_tools.models import Outcome
 from testlab_tools.times import Moment, seconds
-from testlab_tools.wire import Wire
+from testlab_tools.wire import Id, Wire
 
 _OUTCOMES: dict[str, Outcome] = {
     "pass": "pass",
@@ -33,9 +33,12 @@ def outcome(status: str) -> Outcome:
 
 def _length(value: Any) -> Any:
     """`"00:12:34"` (by id), `"PT50S"` (tested_dut) or seconds."""
-    if isinstance(value, str):
-        return timedelta(seconds=seconds(value))
-    return timedelta(seconds=value) if isinstance(value, int | float) else value
+    try:
+        if isinstance(value, str):
+            return timedelta(seconds=seconds(value))
+        return timedelta(seconds=value) if isinstance(value, int | float) else value
+    except OverflowError:
+        raise ValueError("a duration must be shorter than a million years") from None
 
 
 def _text(value: Any) -> Any:
@@ -82,7 +85,7 @@ class TestedRow(Wire):
 class TestRunRow(TestedRow):
     """An element of `GET /test_run`, and the whole of `GET /test_run/{id}`."""
 
-    test_run_id: str
+    test_run_id: Id
     number_of_attempt: int | None = None
     batch_number: Text = ""
 

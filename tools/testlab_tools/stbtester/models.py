@@ -6,14 +6,14 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from testlab_tools.times import Moment, utc
-from testlab_tools.wire import Wire
+from testlab_tools.wire import Id, Wire
 
 
 class ResultRow(Wire):
     """An element of `GET /api/v2/results` ("Get list of test results")."""
 
-    result_id: str
-    job_uid: str
+    result_id: Id
+    job_uid: Id
     start_time: Moment
     end_time: Moment | None = None
     test_case: str
@@ -59,7 +59,7 @@ class ResultCounts(Wire):
 class JobStatus(Wire):
     """`GET /api/v2/jobs/(job_uid)` ("Inspect a test job")."""
 
-    job_uid: str
+    job_uid: Id
     status: Literal["running", "exited"]
     start_time: Moment | None = None
     end_time: Moment | None = None
@@ -75,7 +75,7 @@ class ReservationEntry(Wire):
     """An element of `POST /api/v2/reservations`' reply, and a node's `reservation`."""
 
     reservation_id: int
-    node_id: str
+    node_id: Id
     username: str
     start_time: Moment | None = None
     expires: Moment | None = None
@@ -92,7 +92,7 @@ class ReservationsReply(Wire):
 class NodeStatus(Wire):
     """`GET /api/v2/nodes/(node_id)` ("Get a node's current status")."""
 
-    node_id: str
+    node_id: Id
     available: bool
     online: bool
     not_available_reason: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field
 
 from testlab_tools.times import Moment
-from testlab_tools.wire import Wire
+from testlab_tools.wire import Id, Wire
 
 RunOutcome = Literal["PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED"]
 PhaseOutcome = Literal["PASS", "FAIL", "SKIP", "ERROR"]
@@ -18,7 +18,7 @@ MeasurementOutcome = Literal["PASS", "FAIL", "UNSET"]
 class Named(Wire):
     """`{id, name}`, as procedures and stations stand in a run."""
 
-    id: str
+    id: Id
     name: str
 
 
@@ -66,7 +66,7 @@ class Person(Wire):
 class RunRow(Wire):
     """An element of `GET /v2/runs`."""
 
-    id: str
+    id: Id
     started_at: Moment
     ended_at: Moment
     outcome: RunOutcome
@@ -154,13 +154,13 @@ class WholeRun(RunRow):
 class Created(Wire):
     """Reply to a create."""
 
-    id: str
+    id: Id
 
 
 class Upload(Wire):
     """Where to PUT a file: `upload_url` in v2, `uploadUrl` in v1."""
 
-    id: str
+    id: Id
     url: Annotated[str, Field(validation_alias=AliasChoices("upload_url", "uploadUrl"), repr=False)]
 
 
@@ -168,8 +168,8 @@ class Imported(Wire):
     """What became of one report; its `error` is the service's text and is not read."""
 
     success: bool
-    id: str | None = None
-    ids: list[str] | None = None
+    id: Id | None = None
+    ids: list[Id] | None = None
     already_imported: bool | None = None
 
     def every(self) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, Field
 
 from testlab_tools.times import Moment, seconds
 from testlab_tools.tofupilot.models import MeasurementOutcome, Named, Numbered, Person, PhaseOutcome, RunOutcome
-from testlab_tools.wire import Wire
+from testlab_tools.wire import Id, Wire
 
 
 class V1Status(Wire):
@@ -72,7 +72,7 @@ class V1Unit(Wire):
 class V1Run(Wire):
     """An element of `GET /v1/runs?serial_number=`. The document shows no id; some servers send one."""
 
-    id: str = ""
+    id: Id = ""
     started_at: Annotated[Moment, Field(validation_alias=AliasChoices("startedAt", "started_at"))]
     duration: Annotated[float | None, BeforeValidator(_length)] = None
     status: V1Status | None = None

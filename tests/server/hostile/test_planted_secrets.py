@@ -1,0 +1,217 @@
+"""Planted secrets: in the config, in replies, headers, redirects and errors; none comes out anywhere."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from testlab_mcp.app import build_server
+from testlab_mcp.cli import main
+from testlab_mcp.config import Config, parse_config
+from testlab_mcp.logs import Discreet
+from testlab_mcp.serve import policy_of
+from testlab_tools.catalog import all_tools
+
+PLANTED = "sEcReT"
+"""In every planted secret, and in nothing else."""
+UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
+RUN = "portal:/stb-tester-1/0a23/1/2026-01-01_00.00.00"
+WORDS = {
+    "run_id": RUN,
+    "job_uid": "/stb-tester-1/0a23/1",
+    "node_id": "stb-tester-1",
+    "node_ids": ["stb-tester-1"],
+    "reservation_id": "portal:6",
+    "serial_number": "SN-1",
+    "service": "factory",
+    "test_pack_revision": "main",
+    "revision": "main",
+    "test_cases": ["a.py::b"],
+    "message": "m",
+    "key": "KEY_OK",
+    "minutes": 5,
+    "duration_minutes": 5,
+    "procedure_id": UUID,
+    "outcome": "pass",
+    "save_to": "x.csv",
+    "delivery_id": "x",
+    "content": '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>',
+    "sub_units": ["SN-2"],
+}
+
+
+OWN_TEXT = {"read_log"}
+"""It shows what a body holds, whatever that is."""
+
+
+def planted(name: str) -> str:
+    return f"tk-{name}-{PLANTED}"
+
+
+@pytest.fixture
+def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Every place a token may stand in, and a database with a password."""
+    monkeypatch.setenv("PLANTED_TOKEN", planted("env"))
+    file = tmp_path / "token"
+    file.write_text(planted("file"), encoding="utf-8")
+    file.chmod(0o600)
+
+    def made(url: str, durable: str = "enabled = false") -> str:
+        tables = [
+            ("portal", "stbtester", 'token_env = "PLANTED_TOKEN"'),
+            ("factory", "tofupilot", f"token_file = {json.dumps(str(file))}"),
+            ("old", "tofupilot", f'token_command = {json.dumps(f"cat {file}")}\napi_version = "v1"'),
+            ("cloud", "standcloud", f'token = "{planted("value")}"'),
+        ]
+        services = [f'[services.{n}]\nkind = "{k}"\nurl = "{url}"\n{token}' for n, k, token in tables]
+        head = (
+            f'[server]\naccess = "admin"\ntoolsets = ["all"]\n[durable]\n{durable}\n[files]\nsave_to = ["{tmp_path}"]'
+        )
+        return "\n".join([head, *services])
+
+    return made
+
+
+def calls() -> list[tuple[str, dict[str, Any]]]:
+    """Every tool with what it requires, and where it takes a run, one of each service."""
+    made: list[tuple[str, dict[str, Any]]] = []
+    for tool in all_tools():
+        taken = tool.handler.__annotations__
+        given = {name: word for name, word in WORDS.items() if name in taken}
+        if tool.name in ("get_job", "stop_job", "grab_screenshot"):
+            given.pop("node_id")
+        given = {k: v for k, v in given.items() if k != "service" or "serial_number" in taken}
+        given.pop("save_to", None) if tool.name != "export_runs" else None
+        made.append((tool.name, given))
+        if "run_id" in taken:
+            made += [(tool.name, {**given, "run_id": f"{s}:{UUID}"}) for s in ("factory", "cloud")]
+            made.append((tool.name, {**given, "run_id": "old:SN-1/1"}))
+    return made
+
+
+SECRET_BODY = {
+    "message": f"token {PLANTED} is wrong",
+    "api_key": PLANTED,
+    "upload_url": f"https://store.example/x?signature={PLANTED}",
+    "download_url": f"https://store.example/x?X-Amz-Signature={PLANTED}",
+    "issues": [{"path": [PLANTED], "message": PLANTED}],
+}
+HEADERS = {
+    "Set_Cookie": f"session={PLANTED}",
+    "Authorization": f"Bearer {PLANTED}",
+    "X_Request_Id": PLANTED,
+    "WWW_Authenticate": f'Bearer realm="{PLANTED}"',
+    "Location": f"http://127.0.0.1:9/?token={PLANTED}",
+}
+
+
+@pytest.fixture
+def said(capfd: Any, caplog: Any) -> Any:
+    """All that was said so far: to the client, on both streams, and to our loggers at any level."""
+    caplog.set_level(logging.DEBUG, "testlab_mcp")
+    caplog.set_level(logging.DEBUG, "testlab_tools")
+    caplog.handler.setFormatter(Discreet("%(levelname)s %(name)s %(message)s"))
+
+    def everything(*answers: Any) -> str:
+        out = capfd.readouterr()
+        return "\n".join([*map(str, answers), out.out, out.err, caplog.text])
+
+    return everything
+
+
+async def answers(config: Config) -> list[str]:
+    found: list[str] = []
+    async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
+        for tool, arguments in calls():
+            if tool in OWN_TEXT:
+                continue
+            result = await client.call_tool(tool, arguments)
+            found.append(json.dumps(result.model_dump(mode="json")))
+    return found
+
+
+@pytest.mark.parametrize("status", [200, 302, 307, 400, 401, 403, 404, 409, 422, 500])
+async def test_no_secret_of_config_body_header_or_redirect_is_said(
+    status: int, config_text: Any, open_origin: Any, said: Any, no_pauses: None
+) -> None:
+    origin = await open_origin()
+    origin.answers(status, SECRET_BODY, **HEADERS)
+    config = parse_config(config_text(origin.url))
+    assert PLANTED not in said(*await answers(config))
+    assert all(PLANTED in asked for asked in origin.asked), "the tokens were sent, to the service alone"
+
+
+async def test_a_redirect_to_another_host_is_not_followed(config_text: Any, open_origin: Any, no_pauses: None) -> None:
+    origin, other = await open_origin(), await open_origin()
+    other.answers(200, {})
+    for status in (301, 302, 303, 307, 308):
+        origin.answers(status, {}, Location=f"{other.url}/elsewhere")
+        await answers(parse_config(config_text(origin.url)))
+    assert origin.asked
+    assert other.asked == []
+
+
+async def test_an_unforeseen_exception_says_neither_to_the_client_nor_to_the_log_what_it_holds(
+    config_text: Any, said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise ValueError(f"token {PLANTED}") from KeyError(PLANTED)
+
+    tools = [replace(tool, handler=broken, asks=None) for tool in all_tools()]
+    monkeypatch.setattr("testlab_mcp.app.all_tools", lambda: tools)
+    monkeypatch.setattr("testlab_mcp.arguments.Arguments.validate", lambda self, given: given)
+    config = parse_config(config_text("http://127.0.0.1:9"))
+    found: list[str] = []
+    async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
+        for tool in tools:
+            result = await client.call_tool(tool.name, {})
+            assert "went wrong inside this server" in str(result.content)
+            found.append(str(result))
+    everything = said(*found)
+    assert PLANTED not in everything
+    assert "in broken" in everything, "where it went wrong is told"
+
+
+def test_no_repr_holds_a_secret(config_text: Any) -> None:
+    durable = f'database_url = "postgresql://lab:{PLANTED}@127.0.0.1/lab"'
+    config = parse_config(config_text("http://127.0.0.1:9", durable))
+    services = list(config.connected())
+    clients = [vars(service)["client"] for service in services]
+    seen = [config, config.durable, config.services, *services, *clients]
+    seen += [part for client in clients for part in vars(client).values()]
+    seen += [vars(part) for client in clients for part in vars(client).values() if type(part).__name__ == "Credentials"]
+    seen += [settings.model_dump() for _, settings in config.services.values()]
+    assert PLANTED not in "".join(repr(part) for part in seen)
+
+
+@pytest.mark.parametrize("command", ["doctor", "tools"])
+def test_no_command_prints_a_secret(command: str, config_text: Any, tmp_path: Path, dead_url: str, said: Any) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(config_text(dead_url), encoding="utf-8")
+    main([command, "--config", str(path)])
+    told = said()
+    assert "portal" in told or "list_runs" in told
+    assert PLANTED not in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        f'token = "{PLANTED}"\ntoken_env = "X"',
+        f'token = ["{PLANTED}"]',
+        f'token = "{PLANTED}"\ntimeout_seconds = -1',
+        f'url = "http://lab:{PLANTED}@x"',
+        f'url = "http://x/?key={PLANTED}"',
+    ],
+)
+def test_a_wrong_config_is_told_without_what_is_in_it(wrong: str) -> None:
+    url = "" if "url" in wrong else 'url = "http://127.0.0.1:9"\n'
+    with pytest.raises(Exception, match="services") as told:
+        parse_config(f'[services.portal]\nkind = "stbtester"\n{url}{wrong}\n')
+    assert PLANTED not in repr(told.value)
