@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -271,6 +272,26 @@ async def test_two_thousand_failures_fit_and_what_is_not_shown_adds_up(
     hidden = 2_000 - sum(g["failures"] for g in shown)
     assert f"Not shown: {800 - len(shown)} causes with {hidden} failures" in answer["note"]
     assert len((await ask(*archives, limit=3))["groups"]) == 3
+
+
+@pytest.mark.parametrize(
+    "letters",
+    ["abcdefghijklmnopqrstuvwxyz", "ABCabc0123456789", "!#$%&*+-/:;<=>?@^_|~", "電源軌電壓超出範圍", "🤖🔥💥"],
+)
+async def test_whatever_names_the_lab_has_triage_fits(letters: str, ledger: Any, lately: Any, ask: Any) -> None:
+    dice = random.Random(7)
+
+    def name(size: int) -> str:
+        return "".join(dice.choice(letters) for _ in range(size))
+
+    failures = [
+        lately.failure(1 + n / 100, name(200), test=name(150), case=name(150), unit=name(80), station=name(80))
+        for n in range(40)
+    ]
+    answer = await ask(ledger(failures=failures), limit=50)
+    assert count(answer) <= 4_000
+    assert answer["groups"]
+    assert "Not shown" in answer["note"]
 
 
 async def test_bad_times_are_told(ledger: Any, ask: Any) -> None:
