@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from testlab_mcp.app import quiet_libraries
 from testlab_mcp.config import find_config, load_config
 from testlab_mcp.exposure import exposed
+from testlab_mcp.logs import quiet_libraries
 from testlab_mcp.serve import policy_of
 from testlab_mcp.terminal import paint, table
 from testlab_tools.capabilities import NodeFarm, Service

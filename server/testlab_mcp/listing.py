@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from testlab_mcp.app import LabTool
 from testlab_mcp.config import find_config, load_config
 from testlab_mcp.exposure import Policy, exposed, refusal
 from testlab_mcp.serve import policy_of
 from testlab_mcp.terminal import paint, table
+from testlab_mcp.tool import LabTool
 from testlab_tools.capabilities import Service
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import ConfigError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from difflib import get_close_matches
 
-from testlab_mcp.app import quiet_libraries
 from testlab_mcp.config import find_config, load_config
+from testlab_mcp.logs import quiet_libraries
 from testlab_mcp.terminal import paint
 from testlab_tools.errors import BadInput, ConfigError
 from testlab_tools.signin import Provider

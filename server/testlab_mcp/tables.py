@@ -33,7 +33,7 @@ def _complaint(shape: type[BaseModel], key: str, problem: str, message: str) -> 
         choices = get_args(shape.model_fields[key.split(".")[0]].annotation)
         named = ", ".join(str(choice) for choice in choices if isinstance(choice, str))
         return f"{key} must be one of: {named}" if named else f"{key}: {message}"
-    words = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    words = message.removeprefix("Value error, ").replace("Input should be ", "must be ", 1)
     return f"{key} {words}" if key else words
 
 

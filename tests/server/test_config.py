@@ -20,6 +20,7 @@ PORTAL = '[services.portal]\nkind = "stbtester"\nurl = "http://127.0.0.1:1"\n'
         ("[sever]\naccess = 'observe'\n", "unknown key 'sever'. Did you mean 'server'?"),
         ("[server]\nacces = 'observe'\n", "[server]: unknown key 'acces'. Did you mean 'access'?"),
         ("[server]\naccess = 'root'\n", "access must be one of: observe, operate, admin"),
+        ("[server]\ntoolsets = 'all'\n", "toolsets must be a valid list"),
         ("[server]\ntoolsets = ['ruins']\n", "toolsets"),
         ("server = 3\n", "[server] must be a table"),
         ("[services.portal]\nurl = 'http://x'\n", "[services.portal] has no kind"),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from testlab_mcp import app
+from testlab_mcp import tool
 from testlab_mcp.simlab import SimLab
 from testlab_tools.errors import LabError, ServiceError
 from testlab_tools.logs import read_log
@@ -195,6 +195,8 @@ async def _of_portal(client: Any, plant: Plant, name: str, run: str) -> list[Row
     order = {"node_id": free[4], "test_pack_revision": "main", "test_cases": [case]}
     interrupt = {"reservation_id": f"portal:{theirs}", "message": "m", "confirm": f"portal:{free[2]}"}
     calls: list[tuple[str, dict[str, Any]]] = [
+        ("triage", {"service": "portal"}),
+        ("explain_failure", {"run_id": run}),
         ("read_log", {"run_id": run}),
         ("get_artifact", {"run_id": run}),
         ("get_artifact", {"run_id": run, "name": small, "save_to": f"{name}.part"}),
@@ -219,7 +221,9 @@ async def _of_portal(client: Any, plant: Plant, name: str, run: str) -> list[Row
 
 
 def _of_runs(newest: dict[str, str], units: dict[str, str]) -> list[Row]:
-    rows = [Row("read_log", "factory", {"run_id": newest["factory"]})]
+    rows = [Row("read_log", "factory", {"run_id": newest["factory"]}), Row("list_catalog", "factory", {})]
+    rows += [Row("triage", service, {"service": service}) for service in ("factory", "cloud")]
+    rows += [Row("explain_failure", service, {"run_id": newest[service]}) for service in ("factory", "cloud")]
     for service, run in newest.items():
         named = {"service": service} | ({"unit": units[service]} if service in ("old", "cloud") else {})
         rows += [Row("list_runs", service, named), Row("get_run", service, {"run_id": run})]
@@ -258,15 +262,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def classed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have failures tell, beside their text, of which class they are and whether they name a next step."""
-    plainly = app.error_result
+    plainly = tool.error_result
 
     def tell(tool: str, error: LabError) -> Any:
         result = plainly(tool, error)
         service = error.service if isinstance(error, ServiceError) else ""
-        result.meta = {"class": type(error).__name__, "next": error.next_step, "what": error.what, "service": service}
+        named = next(c.__name__ for c in type(error).__mro__ if c.__module__ == LabError.__module__)
+        result.meta = {"class": named, "next": error.next_step, "what": error.what, "service": service}
         return result
 
-    monkeypatch.setattr(app, "error_result", tell)
+    monkeypatch.setattr(tool, "error_result", tell)
 
 
 def _open_files() -> Iterator[str]:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from testlab_mcp.app import Discreet, build_server
+from testlab_mcp.app import build_server
 from testlab_mcp.cli import main
 from testlab_mcp.config import Config, parse_config
+from testlab_mcp.logs import Discreet
 from testlab_mcp.serve import policy_of
 from testlab_tools.catalog import all_tools
 

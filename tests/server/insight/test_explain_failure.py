@@ -230,7 +230,7 @@ async def test_a_screenshot_that_is_not_there_is_named_and_the_rest_is_told(benc
         answer, images = await explained(client, f"portal:{run}")
     assert images == []
     assert set(missing(answer)) == {"screenshot"}
-    assert "portal has no such run, or it has no screenshot" in missing(answer)["screenshot"]
+    assert "portal has no such run, or no screenshot of it" in missing(answer)["screenshot"]
     assert answer["run"]["log"]
     assert answer["run"]["cases"][0]["reason"]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from testlab_tools.insight.classes import Facts, Verdict, judged
+from testlab_tools.insight.classes import Verdict, judged
+from testlab_tools.insight.facts import Facts
 
 STATION = {"unit": "", "revision": "r1"}
 """As a device farm tells runs: no unit, a revision."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -75,9 +76,44 @@ async def test_new_is_what_the_window_before_does_not_have(ledger: Any, lately: 
     archive = ledger(failures=[*seen, *long_ago])
     answer = await ask(archive)
     assert [(g["case"], g.get("new", False)) for g in answer["groups"]] == [("seen", False), ("long ago", True)]
+    assert [answer["groups"][n]["evidence"].count("Seen earlier, too: last on") for n in (0, 1)] == [0, 1]
+
+
+async def test_a_night_is_judged_by_the_failures_of_a_week_as_by_its_passes(ledger: Any, lately: Any, ask: Any) -> None:
+    nightly = [lately.failure(h, "EPG is empty", station="N1", revision="r1") for h in (2, 74, 122)]
+    passes = [lately.run(h, station="N1", revision="r1") for h in (26, 50, 98, 146)]
+    archive = ledger(failures=nightly, passes=passes)
+    (group,) = (await ask(archive, since="24h"))["groups"]
+    assert (group["failures"], group["class"]) == (1, "flaky")
+    assert group["evidence"].startswith("4 passes and 3 failures to and fro (5 changes)")
     now, before = archive.asked
     assert before.until == now.since
-    assert now.since - before.since == pytest.approx(timedelta(hours=24), abs=timedelta(seconds=1))
+    assert [q.since for q in archive.compared] == [before.since]
+    assert now.since - before.since == timedelta(days=7)
+
+
+async def test_passes_older_than_the_failures_that_were_read_are_not_held_against_them(
+    ledger: Any, lately: Any, ask: Any
+) -> None:
+    failures = [lately.failure(1 + n / 1_000, "took 2 s") for n in range(FAILED_RUNS + 5)]
+    passes = [lately.run(h, station="S2") for h in (1.5, 9, 10, 11)]
+    (group,) = (await ask(ledger(failures=failures, passes=passes)))["groups"]
+    assert "1 run of the test passed, 1000 failed so" in group["evidence"]
+
+
+async def test_of_one_station_nothing_is_said_of_the_others(ledger: Any, lately: Any, ask: Any) -> None:
+    failures = [lately.failure(n, unit=f"U{n}", station="S3") for n in range(1, 9)]
+    passes = [lately.run(n / 10, station="S3", unit=f"V{n}") for n in range(1, 4)]
+    (group,) = (await ask(ledger(failures=failures, passes=passes), station="S3"))["groups"]
+    assert group["class"] == "product"
+    assert group["evidence"].endswith("which passed the test 3 times meanwhile; others were not compared.")
+
+
+async def test_runs_of_which_no_case_was_read_are_not_called_one_cause(ledger: Any, lately: Any, ask: Any) -> None:
+    unread = [lately.failure(n, "", case="") for n in (1, 2, 3)]
+    (group,) = (await ask(ledger(failures=unread, passes=[lately.run(2)], unread=3)))["groups"]
+    assert group["class"] == "product"
+    assert group["evidence"].startswith("By default: what failed was not told or not read; causes may differ.")
 
 
 async def test_where_the_window_before_cannot_be_read_new_is_put_in_doubt(ledger: Any, lately: Any, ask: Any) -> None:
@@ -152,7 +188,7 @@ def test_where_passes_do_not_come_in_time_the_failures_are_told_without(
     (group,) = answer["groups"]
     assert group["failures"] == 2
     assert "By default: passes of this test could not be read" in group["evidence"]
-    assert "For 1 tests they could not be read" in answer["note"]
+    assert "For 1 test passes could not be read" in answer["note"]
 
 
 async def _since_start(timed: Any) -> Any:
@@ -161,13 +197,11 @@ async def _since_start(timed: Any) -> Any:
     return answer, ended - begun
 
 
-async def test_filters_reach_every_service_and_passes_are_asked_of_all_stations(
-    ledger: Any, lately: Any, ask: Any
-) -> None:
+async def test_filters_reach_every_service_and_passes_are_asked_by_them_too(ledger: Any, lately: Any, ask: Any) -> None:
     archive = ledger(failures=[lately.failure(1, test="FCT")])
     await ask(archive, part="P", test="FCT", station="factory:S1")
     assert {(q.part, q.test, q.station, q.outcome) for q in archive.asked} == {("P", "FCT", "S1", "")}
-    assert [(q.part, q.test, q.station, q.outcome) for q in archive.compared] == [("P", "FCT", "", "pass")]
+    assert [(q.part, q.test, q.station, q.outcome) for q in archive.compared] == [("P", "FCT", "S1", "pass")]
 
 
 async def test_passes_are_asked_once_for_each_test_that_is_shown(ledger: Any, lately: Any, ask: Any) -> None:
@@ -180,7 +214,7 @@ async def test_passes_are_asked_once_for_each_test_that_is_shown(ledger: Any, la
 async def test_how_many_passes_were_read_is_said_where_there_are_more(ledger: Any, lately: Any, ask: Any) -> None:
     passes = [lately.run(n / 20) for n in range(COMPARED_RUNS + 1)]
     answer = await ask(ledger(failures=[lately.failure(1)], passes=passes))
-    assert f"For 1 tests only with the newest {COMPARED_RUNS}" in answer["note"]
+    assert f"For 1 test by the newest {COMPARED_RUNS} passes only" in answer["note"]
 
 
 async def test_more_runs_than_are_read_is_said(ledger: Any, lately: Any, ask: Any) -> None:
@@ -240,8 +274,36 @@ async def test_two_thousand_failures_fit_and_what_is_not_shown_adds_up(
     assert len((await ask(*archives, limit=3))["groups"]) == 3
 
 
+@pytest.mark.parametrize(
+    "letters",
+    ["abcdefghijklmnopqrstuvwxyz", "ABCabc0123456789", "!#$%&*+-/:;<=>?@^_|~", "電源軌電壓超出範圍", "🤖🔥💥"],
+)
+async def test_whatever_names_the_lab_has_triage_fits(letters: str, ledger: Any, lately: Any, ask: Any) -> None:
+    dice = random.Random(7)
+
+    def name(size: int) -> str:
+        return "".join(dice.choice(letters) for _ in range(size))
+
+    failures = [
+        lately.failure(1 + n / 100, name(200), test=name(150), case=name(150), unit=name(80), station=name(80))
+        for n in range(40)
+    ]
+    answer = await ask(ledger(failures=failures), limit=50)
+    assert count(answer) <= 4_000
+    assert answer["groups"]
+    assert "Not shown" in answer["note"]
+
+
 async def test_bad_times_are_told(ledger: Any, ask: Any) -> None:
     with pytest.raises(BadInput, match="since is empty"):
         await ask(ledger(), since="")
     with pytest.raises(BadInput, match="until is not after since"):
         await ask(ledger(), since="24h", until="48h")
+    with pytest.raises(BadInput, match="since lies in the future"):
+        await ask(ledger(), since="2999-01-01")
+
+
+async def test_a_window_as_long_as_time_is_a_window(ledger: Any, lately: Any, ask: Any) -> None:
+    archive = ledger(failures=[lately.failure(1)])
+    assert (await ask(archive, since="0001-01-01"))["totals"]["failures"] == 1
+    assert (await ask(archive, since="0500-01-01"))["totals"]["failures"] == 1

@@ -152,7 +152,7 @@ async def test_a_body_beyond_the_bound_fails_and_says_what_to_ask_instead(
     monkeypatch.setattr("testlab_tools.http.client.MAX_BODY_BYTES", 2**20)
     cloud = stand_cloud(server_of(5000, limits=False))
 
-    with pytest.raises(BadReply, match=r"sent more than 1 MB\. It was cut off\. Ask for less: a narrower filter"):
+    with pytest.raises(BadReply, match=r"sent more than 1 MB\. It was cut off\. Ask for less: a shorter span"):
         await cloud.list_runs(RunQuery(), 20)
 
 

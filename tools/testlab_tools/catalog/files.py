@@ -31,7 +31,7 @@ async def read_log(
 ) -> LogExcerpt:
     """Read a run's log: its last lines, or those around every match of search, numbered as by grep -n.
 
-    Counts all lines and matches, and says what it cut. get_artifact saves whole logs.
+    Says what it cut. get_artifact saves whole logs.
     """
     keeper, native = call.lab.owner(run_id, LogKeeper, _has_runs_like)
     lens = Matches(search, context) if search else Tail(tail)
@@ -56,7 +56,7 @@ async def get_artifact(
     name: Annotated[str, Field(description="Empty, or folder/: list them")] = "",
     save_to: Annotated[str, Field(description="File, or folder/")] = "",
 ) -> Illustrated[RunFile]:
-    """Get a file that a run kept: shows an image or a text's beginning; save_to writes the whole of any file to disk.
+    """Get a file that a run kept: shows an image or a text's beginning; save_to writes any file whole.
 
     Never overwrites. finished=false: call again with the same arguments.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -36,5 +37,9 @@ async def triage(
     begin, end = parse_span(since, until)
     if begin is None:
         raise BadInput("since is empty", "Failures are compared with those of a window before", "Give 24h, 7d or 30d.")
+    if end is None and begin >= datetime.now(UTC):
+        raise BadInput(
+            "since lies in the future", "Nothing can have failed yet", "Give a time that has passed, or 24h."
+        )
     query = RunQuery(part=part, test=test, station=call.lab.native(station), since=begin, until=end)
     return await triaged(archives, [] if service else mute, query, limit)

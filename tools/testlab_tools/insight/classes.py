@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable
 from itertools import groupby
 from typing import NamedTuple
 
 from testlab_tools.capabilities import Failure
+from testlab_tools.insight.facts import Facts
 from testlab_tools.insight.faults import fault_of
 from testlab_tools.insight.nouns import CauseClass
 from testlab_tools.models import Run
@@ -19,35 +18,6 @@ CHANCE = 0.01
 
 FEW = 3
 """Fewer failures at one station, or passes at others, prove nothing."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known of a cause: its `failures` in the window, newest first, and those in the window `before`.
-
-    `passes` are runs of the same test that passed, in the window and some time before it: None where they could not be
-    read, `cut` where only the newest were. `alike` counts other cases with the same message at the same station.
-    """
-
-    failures: Sequence[Failure]
-    before: Sequence[Failure]
-    passes: Sequence[Run] | None
-    cut: bool
-    since: datetime
-    alike: int = 0
-
-    @property
-    def oldest_read(self) -> datetime | None:
-        """Since when all passes were read; None where none was left out."""
-        return min(run.started_at for run in self.passes) if self.cut and self.passes else None
-
-    def comparable(self) -> Facts:
-        """Without failures older than the passes that were read: what passed then is not known."""
-        oldest = self.oldest_read
-        if oldest is None:
-            return self
-        kept = [[f for f in every if f.run.started_at >= oldest] for every in (self.failures, self.before)]
-        return replace(self, failures=kept[0], before=kept[1], since=max(self.since, oldest))
 
 
 class Verdict(NamedTuple):
@@ -74,6 +44,10 @@ class Mix(NamedTuple):
 
 def judged(facts: Facts) -> Verdict:
     """The class of a cause. Where the data does not tell, it stays with the product, and the evidence says so."""
+    if not facts.failures[0].case and not facts.failures[0].reason:
+        return Verdict(
+            "product", f"By default: what failed was not told or not read; causes may differ. {_places(facts)}"
+        )
     if verdict := by_message(facts):
         return verdict
     seen = facts.comparable()
@@ -105,7 +79,7 @@ def by_station(facts: Facts) -> Verdict | None:
     same = [f for f in facts.failures if _revision(f) == revision]
     units = {f.run.unit for f in same if f.run.unit}
     elsewhere_failed = any(f.run.station != at for f in facts.failures)
-    if not at or elsewhere_failed or len(same) < FEW or len(units) == 1:
+    if facts.one_station or not at or elsewhere_failed or len(same) < FEW or len(units) == 1:
         return None
     meanwhile = [run for run in _meanwhile(facts) if run.revision == revision]
     here = sum(run.station == at for run in meanwhile)
@@ -229,6 +203,8 @@ def _places(facts: Facts) -> str:
         return f"{said}."
     at_least = "at least " if facts.oldest_read and facts.oldest_read > facts.since else ""
     said += f", which passed the test {at_least}{_n(len(there), 'time')} meanwhile"
+    if facts.one_station:
+        return f"{said}; others were not compared."
     others = len({run.station for run in elsewhere})
     return (
         f"{said}; {_n(others, 'other')} passed it {_n(len(elsewhere), 'time')}."

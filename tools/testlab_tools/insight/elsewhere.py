@@ -111,7 +111,7 @@ def _alike(mark: _Mark, own: Collection[_Mark]) -> bool:
 def _note(others: Sequence[Failure], more: bool) -> str:
     notes = [f"Of the newest {MOST_RUNS} of them: there are more."] if more else []
     if mute := sum(_mark(f.case, f.reason) == _MUTE for f in others):
-        notes.append(f"What failed in {mute} of them is not told in lists, and was not read.")
+        notes.append(f"What failed in {mute} of them is not told, or was not read.")
     return " ".join(notes)
 
 

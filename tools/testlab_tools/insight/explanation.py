@@ -14,8 +14,8 @@ from testlab_tools.models import Case, Measurement, Noun, Run
 from testlab_tools.records import Excerpt, KnownRun
 from testlab_tools.untrusted import Untrusted, capped, plain
 
-MOST_TOKENS = 2_200
-"""By our own count, which may be a tenth below o200k's; the answer's bound is 2,500."""
+MOST_TOKENS = 2_350
+"""By our own count; the answer's bound is 2,500 of o200k's, the names of its untrusted fields included."""
 
 SCALES = (1.0, 0.7, 0.45, 0.3, 0.18, 0.1, 0.05)
 

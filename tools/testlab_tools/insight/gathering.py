@@ -25,11 +25,12 @@ FAILURES_S = 38.0
 
 @dataclass
 class Gathered:
-    """What one service told of the window, and of the one before."""
+    """What one service told of the window that begins at `since`, and of some time before it."""
 
     archive: FailureArchive
     now: Failures | LabError
     before: Failures | LabError
+    since: datetime
 
     @property
     def failures(self) -> list[Failure]:
@@ -48,13 +49,23 @@ class Gathered:
 
     @property
     def earlier(self) -> list[Failure]:
-        """Failures in the window before, of production units."""
+        """Failures before the window, of production units."""
         return _counted(self.before)
 
     @property
-    def before_whole(self) -> bool:
-        """Whether the window before was read whole, so that what is not in it did not happen."""
-        return isinstance(self.before, Failures) and not self.before.more and not self.before.unread
+    def whole_since(self) -> datetime | None:
+        """Since when all failures were read; None where none was left out."""
+        if isinstance(self.now, Failures) and self.now.more:
+            return _oldest(self.now, self.since)
+        if isinstance(self.before, LabError):
+            return self.since
+        return _oldest(self.before, self.since) if self.before.more else None
+
+    def told_whole(self, begin: datetime) -> bool:
+        """Whether all from `begin` up to the window was read, so that what is not in it did not happen."""
+        if isinstance(self.before, LabError) or self.before.unread:
+            return False
+        return self.whole_since is None or self.whole_since <= begin
 
 
 class Passes(NamedTuple):
@@ -65,18 +76,20 @@ class Passes(NamedTuple):
 
 
 async def gathered(archives: Sequence[FailureArchive], query: RunQuery, before: datetime) -> list[Gathered]:
-    """Failures of every service in the query's window and from `before` up to it, all asked at once."""
+    """Failures of every service in the query's window, which has a `since`, and from `before` up to it, all asked at
+    once."""
     earlier = replace(query, since=before, until=query.since)
     answers = await asyncio.gather(*(_failures(a, q) for a in archives for q in (query, earlier)))
     pairs = zip(answers[::2], answers[1::2], strict=True)
-    return [Gathered(archive, now, then) for archive, (now, then) in zip(archives, pairs, strict=True)]
+    since = query.since or before
+    return [Gathered(archive, now, then, since) for archive, (now, then) in zip(archives, pairs, strict=True)]
 
 
 async def passes(
     asked: Sequence[tuple[RunArchive, str]], query: RunQuery, since: datetime, seconds: float
 ) -> dict[tuple[str, str], Passes | None]:
     """Passes of each (service, test) from `since` on, all asked at once; None for what cannot be had in time."""
-    query = replace(query, outcome="pass", station="", since=since)
+    query = replace(query, outcome="pass", since=since)
     answers = await asyncio.gather(*(_passes(archive, replace(query, test=test), seconds) for archive, test in asked))
     found = zip(asked, answers, strict=True)
     return {(archive.name, test): answer for (archive, test), answer in found}
@@ -104,6 +117,10 @@ async def _passes(archive: RunArchive, query: RunQuery, seconds: float) -> Passe
 
 def _counted(answer: Failures | LabError) -> list[Failure]:
     return [f for f in _told(answer) if not f.run.sample and f.run.outcome != "stopped"]
+
+
+def _oldest(answer: Failures, otherwise: datetime) -> datetime:
+    return min((f.run.started_at for f in answer.failures), default=otherwise)
 
 
 def _told(answer: Failures | LabError) -> list[Failure]:

@@ -33,7 +33,7 @@ def group(cause: Cause, found: Findings) -> CauseGroup:
         case="" if cause.case == cause.test else capped(cause.case, TEST_CHARS),
         reason=capped(" ".join(same[0].reason.split()), REASON_CHARS),
         class_=verdict.class_,
-        evidence=verdict.evidence,
+        evidence=_with_past(verdict.evidence, cause, found),
         failures=len(same),
         runs=len({f.run.run_id for f in same}),
         units=len(units),
@@ -42,7 +42,7 @@ def group(cause: Cause, found: Findings) -> CauseGroup:
         station_names=_few(stations),
         first_seen=oldest.started_at,
         last_seen=newest.started_at,
-        new=cause not in found.earlier,
+        new=found.new(cause),
         run_id=newest.run_id,
     )
 
@@ -65,7 +65,7 @@ def note(found: Findings) -> str:
         parts.append(f"Nothing of {', '.join(silent)} is in this (see services).")
     if samples := sum(g.samples for g in found.told):
         parts.append(f"Not counted: {samples} failures of golden, failing and ignored samples.")
-    if unsure := [g.archive.name for g in answered if not g.before_whole]:
+    if unsure := [g.archive.name for g in answered if not g.told_whole(found.before)]:
         parts.append(f"Of {', '.join(unsure)} the window before was not read whole: what is `new` may be older.")
     if partial := [g.archive.name for g in answered if isinstance(g.now, Failures) and (g.now.more or g.now.unread)]:
         parts.append(f"Of {', '.join(partial)} not all was read (at_least, unread): narrow since or test.")
@@ -75,11 +75,11 @@ def note(found: Findings) -> str:
 def _compared(found: Findings) -> list[str]:
     if not found.passes:
         return []
-    parts = [f"Compared with passes since {iso(found.compared_since)[:10]}."]
+    parts = [f"Evidence goes by runs since {iso(found.compared_since)[:10]}."]
     if cut := sum(answer is not None and answer.cut for answer in found.passes.values()):
-        parts.append(f"For {cut} tests only with the newest {COMPARED_RUNS}, to bound the requests.")
+        parts.append(f"For {_tests(cut)} by the newest {COMPARED_RUNS} passes only, to bound the requests.")
     if unread := sum(answer is None for answer in found.passes.values()):
-        parts.append(f"For {unread} tests they could not be read.")
+        parts.append(f"For {_tests(unread)} passes could not be read.")
     return parts
 
 
@@ -89,6 +89,20 @@ def _share(told: Gathered) -> TriageShare:
         return TriageShare(service=name, error=str(now) if isinstance(now, ServiceError) else now.what)
     runs = len({f.run.run_id for f in told.failures})
     return TriageShare(service=name, failures=len(told.failures), runs=runs, at_least=now.more, unread=now.unread)
+
+
+def _with_past(evidence: str, cause: Cause, found: Findings) -> str:
+    """A cause that the window before does not have may still be an old one."""
+    seen = found.earlier.get(cause, [])
+    return (
+        f"{evidence} Seen earlier, too: last on {iso(seen[0].run.started_at)[:10]}."
+        if seen and found.new(cause)
+        else evidence
+    )
+
+
+def _tests(count: int) -> str:
+    return f"{count} test{'' if count == 1 else 's'}"
 
 
 def _few(names: list[str]) -> list[str]:

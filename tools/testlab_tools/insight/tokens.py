@@ -1,8 +1,11 @@
-"""How much of a model's context a text takes, without a tokenizer: close for logs, ids and prose, never far below."""
+"""How much of a model's context a text takes, without a tokenizer: rather too much than too little."""
 
 from __future__ import annotations
 
+import json
 import re
+
+from pydantic import BaseModel
 
 _PIECES = re.compile(
     r"(?P<mixed>(?=[A-Za-z]*\d|\d*[A-Za-z])(?:[A-Za-z]+\d|\d+[A-Za-z])[A-Za-z\d]*)"
@@ -10,8 +13,14 @@ _PIECES = re.compile(
 )
 
 
+def cost(noun: BaseModel) -> int:
+    """As `tokens`, of a noun as tools report it."""
+    data = noun.model_dump(mode="json", exclude_defaults=True)
+    return tokens(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+
+
 def tokens(text: str) -> int:
-    """About how many o200k tokens."""
+    """About how many o200k tokens, hardly below the truth but for short words that no language has."""
     return round(sum(_weight(found) for found in _PIECES.finditer(text)))
 
 
@@ -19,14 +28,14 @@ def _weight(found: re.Match[str]) -> float:
     piece = found.group()
     match found.lastgroup:
         case "word":
-            return 1.0 if len(piece) <= 8 else 0.2 * len(piece) if len(piece) <= 24 else 0.6 * len(piece)
+            return 1.1 if len(piece) <= 8 else 0.2 * len(piece) if len(piece) <= 24 else 0.6 * len(piece)
         case "mixed":
-            return 0.62 * len(piece)
+            return 0.68 * len(piece)
         case "digits":
             return (len(piece) + 2) // 3
         case "space":
             return 0.1
         case "other":
-            return 0.7 * len(piece.encode("utf-8", "replace"))
+            return sum(4 if ord(sign) > 0xFFFF else 0.7 * len(sign.encode("utf-8", "replace")) for sign in piece)
         case _:
-            return 0.62
+            return 0.78

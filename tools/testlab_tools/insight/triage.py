@@ -10,21 +10,22 @@ from testlab_tools.capabilities import Failure, FailureArchive, RunArchive
 from testlab_tools.errors import LabError, ServiceError
 from testlab_tools.insight.causes import Cause, grouped
 from testlab_tools.insight.faults import fault_of
-from testlab_tools.insight.findings import Findings
+from testlab_tools.insight.findings import Findings, earlier_by
 from testlab_tools.insight.gathering import Gathered, gathered, passes
 from testlab_tools.insight.nouns import CauseGroup, Triage, TriageTotals
-from testlab_tools.insight.size import cost
 from testlab_tools.insight.telling import group, note, share
+from testlab_tools.insight.tokens import cost
 from testlab_tools.questions import RunQuery
 
 LEAST_COMPARED = timedelta(days=7)
-"""Passes are looked for at least so long before the window: a nightly run is one a day."""
+"""Passes and failures are compared from at least so long before the window on: a nightly run is one a day."""
 
 CALL_S = 44.0
 LEAST_S = 4.0
 """What the comparison may take, however long the failures took."""
 
 TOKENS = 3_900
+"""By our own count; the answer's bound is 4,000 of o200k's, the names of its untrusted fields included."""
 
 
 async def triaged(
@@ -54,8 +55,7 @@ async def triaged(
 
 
 async def _told(archives: Sequence[FailureArchive], query: RunQuery) -> list[Gathered]:
-    since, until = _window(query)
-    told = await gathered(archives, query, since - (until - since))
+    told = await gathered(archives, query, _compared_since(*_window(query)))
     errors = [g.now for g in told if isinstance(g.now, LabError)]
     if len(errors) == len(told):
         raise next((error for error in errors if isinstance(error, ServiceError)), errors[0])
@@ -67,17 +67,22 @@ def _findings(told: list[Gathered], mute: Sequence[RunArchive], query: RunQuery)
     return Findings(
         since=since,
         until=until,
-        compared_since=min(since - (until - since), since - LEAST_COMPARED),
+        compared_since=_compared_since(since, until),
         told=told,
         mute=list(mute),
         causes=grouped({g.archive.name: g.failures for g in told}),
         earlier=grouped({g.archive.name: g.earlier for g in told}),
+        one_station=bool(query.station),
     )
 
 
 def _window(query: RunQuery) -> tuple[datetime, datetime]:
     now = datetime.now(UTC)
     return query.since or now, query.until or now
+
+
+def _compared_since(since: datetime, until: datetime) -> datetime:
+    return earlier_by(max(until - since, LEAST_COMPARED), since)
 
 
 def _totals(found: Findings) -> TriageTotals:
@@ -87,7 +92,7 @@ def _totals(found: Findings) -> TriageTotals:
         failures=sum(len(same) for same in found.causes.values()),
         runs=len({f.run.run_id for same in found.causes.values() for f in same}),
         causes=len(found.causes),
-        new=sum(cause not in found.earlier for cause in found.causes),
+        new=sum(found.new(cause) for cause in found.causes),
         samples=sum(g.samples for g in found.told),
         stopped=sum(g.stopped for g in found.told),
     )
@@ -116,7 +121,8 @@ def _fitting(whole: Triage, shown: list[Cause], causes: dict[Cause, list[Failure
         return whole
     messages = {(cause.service, cause.message) for cause in shown[: len(kept)]}
     alike = sum((cause.service, cause.message) in messages for cause in rest)
-    said = f"Not shown: {len(rest)} causes with {sum(len(same) for same in rest.values())} failures"
+    count, causes_ = sum(len(same) for same in rest.values()), f"cause{'' if len(rest) == 1 else 's'}"
+    said = f"Not shown: {len(rest)} {causes_} with {count} failure{'' if count == 1 else 's'}"
     said += f", {alike} of them with the message of one shown" if alike else ""
     room = ", or raise limit" if len(kept) == len(shown) else ""
     said += f"; narrow service, test, station, since or until{room}."

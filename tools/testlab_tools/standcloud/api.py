@@ -9,9 +9,9 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from testlab_tools.capabilities import Health, Service
-from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, NotFound, ServiceDown
+from testlab_tools.errors import AuthError, BadInput, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
-from testlab_tools.http.failures import limited
+from testlab_tools.http.failures import limited, unlisted
 from testlab_tools.standcloud.pages import Body, Listing, Manners
 from testlab_tools.wire import decode_value
 
@@ -98,7 +98,7 @@ class StandCloudApi(Service):
             case status if status >= 500:
                 return ServiceDown(name, f"{name} failed over the {what} (HTTP {status})", "", "Call again later.")
             case status:
-                return BadReply(name, f"{name} answered with HTTP {status}, which its documentation does not list")
+                return unlisted(name, status)
 
 
 def listed(reply: Reply) -> list[Any]:
