@@ -82,7 +82,13 @@ def test_a_folder_is_no_file_name(path: str, folders: Folders) -> None:
         folders.to_write(path)
 
 
-@pytest.mark.parametrize("path", ["a\x00b", "~no-such-user/screen.png"])
+@pytest.mark.parametrize("path", [".", "a/..", "x/../."])
+def test_the_folder_itself_is_no_file_name_before_it_is_there_either(path: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="names a folder"):
+        Folders([tmp_path / "not-yet"]).to_write(path)
+
+
+@pytest.mark.parametrize("path", ["a\x00b", "~no-such-user/screen.png", "a" * 100_000])
 def test_a_path_the_system_cannot_have_is_bad_input(path: str, folders: Folders) -> None:
     with pytest.raises((BadInput, Refused)):
         folders.to_write(path)
