@@ -18,7 +18,7 @@ from mcp_types import (
 )
 
 from testlab_mcp import __version__
-from testlab_mcp.access.callers import caller_of
+from testlab_mcp.access.callers import Caller, caller_of
 from testlab_mcp.access.door import Door
 from testlab_mcp.access.gate import Gate
 from testlab_mcp.access.rooms import Rooms
@@ -26,7 +26,7 @@ from testlab_mcp.audit.clerk import Clerk
 from testlab_mcp.exposure import Policy, exposed
 from testlab_mcp.logs import quiet_libraries
 from testlab_mcp.menu.offer import Offer, Withheld, spec_of
-from testlab_mcp.menu.server import METHODS, READS, MenuServer, offering
+from testlab_mcp.menu.server import KEY_PRESS, METHODS, READS, MenuServer, needed, offering
 from testlab_mcp.tool import LabTool
 from testlab_tools.catalog import all_tools
 from testlab_tools.files import Folders
@@ -69,16 +69,24 @@ def build_server(
                 await clerk.refused(spec, (ctx.params or {}).get("arguments"), caller.name, ctx.session)
             return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
         if ctx.method in METHODS:
-            if ctx.method in READS and (text := door.too_many(caller)):
-                raise MCPError(INVALID_REQUEST, text)
+            await turn_back_if_too_many(ctx, caller)
             async with door.enter(ctx.request, _silent) as call:
-                with offering(Offer(call, partial(door.refusal, caller))):
+                attempt = partial(clerk.attempt, who=caller.name, session=ctx.session)
+                with offering(Offer(call, partial(door.refusal, caller), attempt)):
                     try:
                         return await call_next(ctx)
                     except Withheld as error:
                         await clerk.refused(spec_of(error.tool), ctx.params, caller.name, ctx.session)
                         raise
         return await call_next(ctx)
+
+    async def turn_back_if_too_many(ctx: ServerRequestContext[Any, Any], caller: Caller) -> None:
+        if ctx.method == KEY_PRESS and (text := door.too_many(caller, KEY_PRESS)):
+            raise MCPError(INVALID_REQUEST, text)
+        if ctx.method in READS and (text := door.too_many(caller)):
+            if tool := needed(ctx.method, ctx.params or {}):
+                await clerk.refused(spec_of(tool), ctx.params, caller.name, ctx.session)
+            raise MCPError(INVALID_REQUEST, text)
 
     quiet_libraries()
     return MenuServer(

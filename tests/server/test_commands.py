@@ -79,7 +79,10 @@ def test_doctor_says_what_is_wrong_with_each_service(
     assert "user menu" in printed
 
 
-def test_tools_says_why_a_tool_is_off(sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tools_says_why_a_tool_is_off(
+    sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     path = tmp_path / "config.toml"
     path.write_text('[server]\naccess = "observe"\n' + sim.config_toml(), encoding="utf-8")
     assert main(["tools", "--config", str(path)]) == 0

@@ -8,6 +8,7 @@ import pytest
 
 from testlab_tools.errors import BadInput, NotFound, Refused
 from testlab_tools.files import Folders, write
+from testlab_tools.writing import Writer
 
 
 @pytest.fixture
@@ -82,7 +83,13 @@ def test_a_folder_is_no_file_name(path: str, folders: Folders) -> None:
         folders.to_write(path)
 
 
-@pytest.mark.parametrize("path", ["a\x00b", "~no-such-user/screen.png"])
+@pytest.mark.parametrize("path", [".", "a/..", "x/../."])
+def test_the_folder_itself_is_no_file_name_before_it_is_there_either(path: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="names a folder"):
+        Folders([tmp_path / "not-yet"]).to_write(path)
+
+
+@pytest.mark.parametrize("path", ["a\x00b", "~no-such-user/screen.png", "a" * 100_000])
 def test_a_path_the_system_cannot_have_is_bad_input(path: str, folders: Folders) -> None:
     with pytest.raises((BadInput, Refused)):
         folders.to_write(path)
@@ -159,3 +166,12 @@ def test_a_file_that_is_not_there_is_said(readable: Folders) -> None:
         readable.to_read("b.json")
     with pytest.raises(BadInput, match="not one this system can have"):
         readable.to_read("a\0b")
+
+
+async def test_a_name_too_long_for_a_new_folder_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    target = Folders([tmp_path / "new"]).to_write("x" * 300)
+    assert target is not None
+    with pytest.raises(BadInput, match="cannot be saved there"):
+        async with Writer(target) as out:
+            await out.write(b"content")
+    assert list((tmp_path / "new").iterdir()) == []

@@ -66,6 +66,20 @@ def test_a_limit_without_its_bound_is_not_taken_for_one_with_it(text: str) -> No
     assert limits.allow(5) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0" * 1_000_000,
+        "1<=x<=" + "0" * 1_000_000 + "y",
+        "'x' is within " + "1" * 1_000_000 + "y",
+        "x<=1 and " * 100_000,
+    ],
+    ids=["digits", "range", "within", "many"],
+)
+def test_what_is_far_too_long_for_limits_is_text(text: str) -> None:
+    assert Limits.parse(text) == Limits(expected=text.strip())
+
+
 def test_several_validators_hold_together() -> None:
     assert Limits.parse_all(["1 <= x <= 5", "2 <= x <= 7"]) == Limits(2, 5)
     assert Limits.parse_all(["1 <= x", "'x' matches /^a/", "odd"]) == Limits(1, None, "matches /^a/ and odd")

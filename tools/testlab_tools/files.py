@@ -37,15 +37,17 @@ class Folders:
             raise Refused("Files are not saved", "[files] save_to in the config names no folder", "Leave save_to out.")
         try:
             target = (self.save_to[0] / Path(path).expanduser()).resolve()
+            folder = target.is_dir()
         except (RuntimeError, ValueError, OSError):
             raise BadInput("save_to is not a path this system can have", "", "Give a bare file name.") from None
-        if not any(target.is_relative_to(folder.resolve()) for folder in self.save_to):
+        tops = [top.resolve() for top in self.save_to]
+        if not any(target.is_relative_to(top) for top in tops):
             raise Refused(
                 "Files are not saved there",
                 "Only below the folders of [files] save_to in the config",
                 f"Give a bare file name; it goes to {self.save_to[0]}.",
             )
-        if target.is_dir() or path.endswith(("/", "\\")):
+        if folder or target in tops or path.endswith(("/", "\\")):
             raise BadInput("save_to names a folder", "", "Give a file name.")
         return target
 

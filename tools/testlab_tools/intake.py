@@ -26,7 +26,7 @@ MOST_CHARS = 1_000_000
 """Of a report given as text; larger ones are given as files."""
 LOOK_SECONDS = 5.0
 """For the question whether a run is there already. A service that takes longer is sent it, and knows it by its ref."""
-_ENCODING = re.compile(r"(<\?xml[^>]*?)\sencoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+_ENCODING = re.compile(r"\A(\s*<\?xml[^>]*?)\sencoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 
 
 @dataclass(frozen=True)

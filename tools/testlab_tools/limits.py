@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 _LARGEST = sys.float_info.max
-_NUMBER = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)"
+_NUMBER = r"(?:[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)"
 _RANGE = re.compile(
     rf"(?:(?P<lower>{_NUMBER})\s*<=\s*(?:Marginal:\s*{_NUMBER}\s*<=\s*)?)?"
     rf"x"
@@ -26,6 +26,9 @@ _MATCHES = re.compile(r"'x' matches /(?P<regex>.*)/", re.DOTALL)
 _IS = re.compile(r"'x' is equal to '(?P<value>.*)'|x == (?P<flag>True|False)", re.DOTALL)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _CODE = re.compile(r"<(?:function |built-in function |bound method )?(?P<name>.+?)(?: object| of .*)?>", re.DOTALL)
+
+MOST_CHARS = 2_000
+"""Of a text that is read as limits; a longer one stays text."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Limits:
         Limits(lower=4.5, upper=5.5, expected='')
         """
         text = text.strip()
+        if len(text) > MOST_CHARS:
+            return cls(expected=text)
         if limits := _numeric(text):
             return cls(*limits)
         if found := _MATCHES.fullmatch(text):

@@ -80,9 +80,9 @@ class Writer:
             self._rename()
 
     def _rename(self) -> None:
-        if self.path.exists():
-            raise taken()
         try:
+            if self.path.exists():
+                raise taken()
             self._part.replace(self.path)
         except OSError as error:
             raise refused(error) from None

@@ -41,9 +41,10 @@ class Door:
         why = self.refusal(caller, tool)
         return f"Not allowed: {why}" if why else ""
 
-    def too_many(self, caller: Caller) -> str:
-        """Why a request of this caller has to wait; empty when it has not. One that has not is counted."""
-        if caller == LOCAL or not (wait := self._rates.wait_s(caller.name)):
+    def too_many(self, caller: Caller, apart: str = "") -> str:
+        """Why a request of this caller has to wait; empty when it has not. One that has not is counted, with calls or,
+        of a sort named by `apart`, by itself."""
+        if caller == LOCAL or not (wait := self._rates.wait_s(f"{caller.name} {apart}".strip())):
             return ""
         most = f"[http] calls_per_minute allows each caller {self._rates.per_minute}"
         return f"Too many calls: {most}. Call again in {wait} s."

@@ -77,7 +77,7 @@ class KeySet:
             try:
                 self._keys = _usable(await self._fetched())
                 self._read_at = self._clock()
-            except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError) as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError, RecursionError) as error:
                 logger.warning("the keys of [http.oauth] issuer cannot be read (%s)", type(error).__name__)
 
     async def _fetched(self) -> dict[str, Any]:
@@ -104,7 +104,8 @@ class KeySet:
                 continue
             url = str(metadata.get("jwks_uri", ""))
             to = urlsplit(url)
-            if to.scheme == "https" or (to.scheme == "http" and to.hostname in LOOPBACK):
+            local = parts.hostname in LOOPBACK and to.hostname in LOOPBACK
+            if to.scheme == "https" or (to.scheme == "http" and local):
                 return url
         raise ValueError("no metadata of the issuer names its keys")
 

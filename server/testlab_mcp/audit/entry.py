@@ -16,6 +16,8 @@ MOST_MEMBERS = 20
 DEEPEST = 6
 MOST_BYTES = 6_000
 """Of one argument; a larger one is told by its length and hash alone."""
+MOST_READ = 30_000
+"""Characters of an argument that is no text, as it came: a larger one is not even looked through."""
 
 MASKED = "[masked]"
 NEVER = frozenset({"content"})
@@ -32,6 +34,7 @@ TARGETS = (
     "path",
     "revision",
     "service",
+    "uri",
 )
 """The arguments that say what a call is about, the most exact first."""
 
@@ -42,7 +45,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(
-    r"((?:bearer|token|basic|api[-_ ]?key|password|secret)\s*[:= ]\s*)[^\s\"',;]{6,}"
+    r"((?:bearer|token|basic|api[-_ ]?key|password|secret)(?:\s*[:=]|\s)\s*)[^\s\"',;]{6,}"
     r"|([?&](?:x-amz-[a-z-]+|signature|sig|token|key|se|sp)=)[^&\s\"']+"
     r"|(://)[^/\s@:]+:[^/\s@]+@",
     re.IGNORECASE,
@@ -53,7 +56,7 @@ def redacted(arguments: Mapping[str, object]) -> dict[str, Any]:
     """The arguments as a line tells them."""
     told: dict[str, Any] = {}
     for name, value in list(arguments.items())[:MOST_MEMBERS]:
-        kept = _digest(value) if name in NEVER and value else _told(name, value, 0)
+        kept = _digest(value) if (name in NEVER and value) or _large(value) else _told(name, value, 0)
         told[_name(name)] = kept if len(json.dumps(kept)) <= MOST_BYTES else _digest(value)
     if len(arguments) > MOST_MEMBERS:
         told["…"] = f"{len(arguments) - MOST_MEMBERS} more"
@@ -93,7 +96,7 @@ def _told(name: str, value: object, depth: int) -> Any:
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, bool | int | float):
-        return value if abs(value or 0) < 1e18 else str(value)[:40]
+        return value if abs(value or 0) < 1e18 else "[a number too large to tell]"
     if depth >= DEEPEST:
         return _digest(value)
     if isinstance(value, Mapping):
@@ -119,6 +122,10 @@ def _short(text: str) -> str:
 
 def _mask(found: re.Match[str]) -> str:
     return f"{found[1] or found[2] or found[3]}{MASKED}{'@' if found[3] else ''}"
+
+
+def _large(value: object) -> bool:
+    return isinstance(value, Mapping | list) and len(json.dumps(value, default=str)) > MOST_READ
 
 
 def _name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import anyio
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
+from testlab_mcp.audit.attempt import Attempt
 from testlab_tools.catalog import all_tools
 from testlab_tools.errors import ConfigError, LabError, ServiceError
 from testlab_tools.lab import Lab
@@ -39,10 +40,11 @@ class Withheld(MCPError):
 @dataclass(frozen=True)
 class Offer:
     """What one caller has of the lab, and `refusal`: why it has not a tool, empty for one that it has; the same as for
-    calling it."""
+    calling it. `attempt` is how the audit has what is read by a tool's right."""
 
     given: Call
     refusal: Callable[[str], str]
+    attempt: Callable[[ToolSpec, Mapping[str, Any]], Attempt]
 
     @property
     def lab(self) -> Lab:
@@ -58,6 +60,14 @@ class Offer:
         for tool in tools:
             if why := self.refusal(tool):
                 raise Withheld(tool, why)
+
+    @asynccontextmanager
+    async def reading(self, tool: str, uri: str) -> AsyncGenerator[None, None]:
+        """The read of a resource by a tool's right, in the audit as that tool's call would be. Raises Withheld."""
+        self.require(tool)
+        async with self.attempt(spec_of(tool), {"uri": uri}) as attempt:
+            await attempt.begins()
+            yield
 
     async def call(self, tool: str, **arguments: object) -> Any:
         """What the tool's own handler returns, if it is exposed."""

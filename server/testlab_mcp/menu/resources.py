@@ -146,14 +146,18 @@ def templates(offer: Offer) -> list[ResourceTemplate]:
     return [shelf.listed() for shelf in SHELVES if offer.has(shelf.tool)]
 
 
+def tool_behind(uri: str) -> str:
+    """The tool whose right a resource needs; empty where it needs none, or there is no such."""
+    return next((shelf.tool for shelf in SHELVES if shelf.template.match(uri) is not None), "")
+
+
 async def read(offer: Offer, uri: str) -> Iterable[ReadResourceContents]:
     """The contents behind a URI. Raises MCPError when it is none of ours, not allowed, or cannot be read."""
     if uri == SERVICES:
         return services(offer)
     for shelf in SHELVES:
         if (given := shelf.template.match(uri)) is not None:
-            offer.require(shelf.tool)
-            async with told({"uri": uri}):
+            async with told({"uri": uri}), offer.reading(shelf.tool, uri):
                 return await shelf.read(offer, {name: str(value) for name, value in given.items()})
     shapes = ", ".join([SERVICES, *(shelf.uri for shelf in SHELVES if offer.has(shelf.tool))])
     told_why = f"There is no such resource. There are: {shapes}; ids and names in them are percent-encoded, / as %2F."

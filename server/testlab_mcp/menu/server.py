@@ -3,7 +3,7 @@ errors of its own; its public methods are overridden instead, so nothing is buil
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -15,13 +15,15 @@ from pydantic import AnyUrl
 
 from testlab_mcp.menu.completion import Completer
 from testlab_mcp.menu.offer import Offer
-from testlab_mcp.menu.prompts import prompts, written
-from testlab_mcp.menu.resources import read, resources, templates
+from testlab_mcp.menu.prompts import RECIPES, prompts, written
+from testlab_mcp.menu.resources import read, resources, templates, tool_behind
 
+KEY_PRESS = "completion/complete"
+"""Asked as the user types, and counted apart from calls."""
 METHODS = frozenset(
     {
         *("resources/list", "resources/templates/list", "resources/read"),
-        *("prompts/list", "prompts/get", "completion/complete"),
+        *("prompts/list", "prompts/get", KEY_PRESS),
     }
 )
 """Requests about the menu. Each is answered within `offering`."""
@@ -38,6 +40,13 @@ def offering(offer: Offer) -> Generator[None]:
         yield
     finally:
         _OFFERED.reset(before)
+
+
+def needed(method: str, params: Mapping[str, Any]) -> str:
+    """The tool whose right a read needs first; empty where it needs none, or there is no such thing to read."""
+    if method == "resources/read":
+        return tool_behind(str(params.get("uri", "")))
+    return next((recipe.needs[0] for recipe in RECIPES if recipe.name == params.get("name")), "")
 
 
 class MenuServer(MCPServer[None]):

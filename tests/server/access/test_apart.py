@@ -39,6 +39,27 @@ async def test_a_reservation_is_its_makers(url: str, desk: Any, ask: Any, refuse
         assert (await ask(bob, "press_key", node_id=node, key="KEY_OK"))["key"] == "KEY_OK"
 
 
+@pytest.mark.parametrize("spelling", ["0{}", "000{}", "{}" + "0" * 5000, "+{}", "1_{}"])
+async def test_a_reservation_is_its_makers_however_its_number_is_spelt(
+    spelling: str, url: str, desk: Any, ask: Any, refused: Any
+) -> None:
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "bob") as bob:
+        node = (await ask(alice, "list_nodes", available=True))["nodes"][0]["node_id"]
+        made = await ask(alice, "reserve_nodes", node_ids=[node], message="m", duration_minutes=5)
+        service, _, number = made["reservations"][0]["reservation_id"].partition(":")
+        for tool, more in (("end_reservation", {}), ("extend_reservation", {"minutes": 1})):
+            told = await refused(bob, tool, reservation_id=f"{service}:{spelling.format(number)}", **more)
+            assert "no such reservation" in told
+        assert (await ask(alice, "list_nodes", node_ids=[node]))["nodes"][0]["state"] == "reserved by you"
+
+
+@pytest.mark.parametrize("job", ["/..", "/../nodes", "/a/./b", "/a//b", "/../../api/v2/jobs/a"])
+async def test_an_id_that_leads_elsewhere_in_a_path_is_no_jobs(job: str, url: str, desk: Any, refused: Any) -> None:
+    async with desk.signed_in(url, "root") as root:
+        for tool in ("get_job", "stop_job"):
+            assert "no such run or job" in await refused(root, tool, job_uid=f"portal:{job}")
+
+
 async def test_a_job_is_its_starters_below_admin(url: str, desk: Any, ask: Any, refused: Any) -> None:
     async with (
         desk.signed_in(url, "alice") as alice,

@@ -91,3 +91,47 @@ async def test_the_audit_names_who_changed_something_and_who_was_refused(
     assert ("oscar", "reserve_nodes", "refused") in lines
     assert ("oscar", "get_run", "refused") in lines
     assert {who for who, tool, _ in lines if tool in ("reserve_nodes", "end_reservation")} == {"alice", "oscar"}
+
+
+async def test_the_audit_tells_of_a_resource_that_the_fence_refused(url: str, desk: Any, audit_file: Path) -> None:
+    async with desk.signed_in(url, "nora") as nora:
+        with pytest.raises(MCPError, match=r"\[callers.nora\] nodes"):
+            await nora.read_resource(f"testlab://nodes/{quote(f'portal:{OTHER}', safe='')}/screen")
+    last = json.loads(audit_file.read_text(encoding="ascii").splitlines()[-1])
+    assert (last["who"], last["tool"], last["outcome"], last["by"]) == ("nora", "grab_screenshot", "refused", "lab")
+    assert OTHER in last["target"]
+
+
+async def test_reads_of_resources_are_written_down_with_the_calls_that_only_look(
+    sim: Any, desk: Any, serve: Any, tmp_path: Path
+) -> None:
+    audit = f"[audit]\nfile = '{tmp_path / 'reads.jsonl'}'\nreads = true\n"
+    lab = sim.config_toml().replace("[audit]\nenabled = false\n", "")
+    async with desk.signed_in(serve(audit + desk.table_of("alice") + lab), "alice") as alice:
+        await alice.read_resource(f"testlab://nodes/{quote(f'portal:{MINE}', safe='')}")
+    assert told(tmp_path / "reads.jsonl") == [("alice", "list_nodes", "ok")]
+
+
+async def test_too_many_reads_are_refused_and_in_the_audit(sim: Any, desk: Any, serve: Any, tmp_path: Path) -> None:
+    tables = f"[audit]\nfile = '{tmp_path / 'rate.jsonl'}'\n[http]\ncalls_per_minute = 1\n" + desk.table_of("alice")
+    url = serve(tables + sim.config_toml().replace("[audit]\nenabled = false\n", ""))
+    async with desk.signed_in(url, "alice") as alice:
+        await alice.read_resource("testlab://services")
+        with pytest.raises(MCPError, match="Too many calls"):
+            await alice.read_resource(f"testlab://nodes/{quote(f'portal:{MINE}', safe='')}")
+        with pytest.raises(MCPError, match="Too many calls"):
+            await alice.get_prompt("morning_triage", {})
+    assert told(tmp_path / "rate.jsonl") == [("alice", "list_nodes", "refused"), ("alice", "triage", "refused")]
+
+
+async def test_completions_are_counted_apart_from_calls_and_bounded_too(
+    sim: Any, desk: Any, serve: Any, ask: Any
+) -> None:
+    url = serve("[http]\ncalls_per_minute = 2\n" + desk.table_of("alice") + sim.config_toml())
+    ref = ResourceTemplateReference(uri="testlab://runs/{handle}/artifacts/{name}")
+    async with desk.signed_in(url, "alice") as alice:
+        for number in range(2):
+            await alice.complete(ref, {"name": "name", "value": ""}, {"handle": f"portal:/{number}"})
+        with pytest.raises(MCPError, match="Too many calls"):
+            await alice.complete(ref, {"name": "name", "value": ""}, {"handle": "portal:/another"})
+        assert (await ask(alice, "list_nodes"))["nodes"]

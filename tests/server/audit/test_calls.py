@@ -197,6 +197,32 @@ async def test_no_secret_and_no_report_is_in_the_audit(
     assert "[masked]" in told[-2]["arguments"]["message"]
 
 
+async def test_a_flood_of_arguments_is_refused_and_told_by_its_hash(
+    sim: Any, audited: Any, connect: Any, refused: Any, lines: Any
+) -> None:
+    """Each of these texts once took a hundredth of a second to be searched for secrets."""
+    texts = [["token" + " " * 1590] * 20] * 6
+    async with connect(audited(sim, access="observe")) as client:
+        told = await refused(client, "run_tests", **{f"a{number}": texts for number in range(20)}, n=int("9" * 4000))
+    assert "Not allowed" in told
+    (line,) = lines()
+    assert (line["tool"], line["outcome"], line["by"]) == ("run_tests", "refused", "policy")
+    assert set(line["arguments"]["a0"]) == {"chars", "sha256"}
+
+
+@pytest.mark.parametrize(
+    "text", ["token: {}", "Bearer {}", "password = {}", "api key {}", "secret={}", "basic\t{}", "token  =  {}"]
+)
+async def test_a_secret_in_an_argument_is_masked_however_it_is_spaced(
+    text: str, sim: Any, audited: Any, connect: Any, refused: Any, audit_file: Any
+) -> None:
+    async with connect(audited(sim, access="observe")) as client:
+        await refused(client, "reserve_nodes", node_ids=["n"], message=text.format("hunter2-hunter2"))
+    told = audit_file.read_text(encoding="ascii")
+    assert "[masked]" in told
+    assert "hunter2" not in told
+
+
 async def test_two_servers_continue_one_chain(
     fresh_sim: Any, audited: Any, spawn: Any, ask: Any, lines: Any, audit_file: Any
 ) -> None:

@@ -48,6 +48,12 @@ async def test_what_is_no_report_is_refused_without_asking_the_service(
     assert lot.asked() == before
 
 
+async def test_declarations_without_end_in_a_text_are_no_report(lot: Any, connect: Any, refused: Any) -> None:
+    """To look through all that follows each of them would take an hour."""
+    async with connect(lot.config()) as client:
+        assert "import_report failed" in await refused(client, "import_report", content="<?xml" * 200_000)
+
+
 @pytest.mark.parametrize("format", ["openhtf", "hardpy", "junit"])
 async def test_a_report_of_another_format_than_was_said_is_refused(
     format: str, lot: Any, connect: Any, refused: Any

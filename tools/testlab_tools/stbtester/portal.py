@@ -82,5 +82,10 @@ class _User(Wire):
 
 
 def path_of(native: str) -> str:
-    """A result or job id as it stands in a path: the portal's ids begin with `/` and are joined as they are."""
+    """A result or job id as it stands in a path: the portal's ids begin with `/` and are joined as they are.
+
+    Raises NotFound for what would lead elsewhere in a path.
+    """
+    if {"", ".", ".."} & set(native.strip("/").split("/")):
+        raise NotFound("There is no such run or job", "", "list_runs and list_nodes show the ids there are.")
     return quote("/" + native.strip("/"), safe="/:._-")
