@@ -115,3 +115,14 @@ def test_a_reason_holds_nothing_that_the_lab_wrote() -> None:
 @pytest.mark.parametrize("tests", ["FVT EOL", "FVT", "EOL FVT"])
 def test_a_sample_is_not_compared_with_production(tests: str) -> None:
     assert findings_of(told(Story("SN", runs("SN", tests, sample="golden")))) == []
+
+
+def test_a_sub_unit_without_a_run_is_told_and_stops_shipping_only_where_others_of_its_part_have_some() -> None:
+    bare = Story("PSU", records=[Unit(service="factory", serial_number="PSU", part="PSU")])
+    unheard = told(sub_units=[bare])
+    assert against(unheard) == []
+    assert reason_for(unheard).endswith("no open failure. No run of it is known.")
+    few = told(sub_units=[bare], others={"box": beside(), "psu": beside(2, "POWER")})
+    assert against(few) == ["A sub-unit has no run, and too few others of its part to tell whether it should have."]
+    many = told(sub_units=[bare], others={"box": beside(), "psu": beside(9, "POWER")})
+    assert "in a sub-unit (9 of 9 other" in " ".join(against(many))

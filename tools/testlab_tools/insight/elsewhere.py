@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, RunArchive
+from testlab_tools.insight.causes import normalised
 from testlab_tools.models import Case, Noun, Run
 from testlab_tools.questions import RunQuery
 from testlab_tools.times import Moment
@@ -18,7 +18,6 @@ HANDLES = 3
 READ = 12
 """How many runs are read one by one, where a service lists them without saying what failed."""
 
-_VARIES = re.compile(r"0x[0-9a-f]+|\b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b|\d+(?:[.,]\d+)*", re.IGNORECASE)
 _Mark = tuple[str, str]
 _MUTE: _Mark = ("", "")
 
@@ -94,9 +93,8 @@ def counted(failures: Sequence[Failure], run: Run, cases: Sequence[Case], more: 
 
 
 def normal(message: str) -> str:
-    """A message without what varies from run to run: its first line, with `#` for numbers and addresses."""
-    first = next((line for line in message.splitlines() if line.strip()), "")
-    return " ".join(_VARIES.sub("#", first).casefold().split())[:200]
+    """A message's first line without what varies from run to run, as causes are told apart."""
+    return normalised(next((line for line in message.splitlines() if line.strip()), ""))
 
 
 def _mark(case: str, reason: str) -> _Mark:

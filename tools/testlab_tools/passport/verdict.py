@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from testlab_tools.errors import ServiceError
 from testlab_tools.passport.findings import gaps, open_failures, out_of_order
 from testlab_tools.passport.nouns import Finding
-from testlab_tools.passport.others import Others
+from testlab_tools.passport.others import FEWEST, Others
 from testlab_tools.passport.story import Story, Told
 
 _SAMPLES = ("golden", "failing", "ignored")
@@ -55,6 +55,8 @@ def reason_for(told: Told) -> str:
     """Why to ship."""
     count, others, parts = len(told.unit.history), len(told.beside(told.unit).histories), len(told.sub_units)
     inside = f" Its {parts} sub-unit{'s have' if parts > 1 else ' has'} no open failure." if parts else ""
+    if untested := sum(not story.runs for story in told.sub_units):
+        inside += f" No run of {untested} of them is known." if parts > 1 else " No run of it is known."
     return (
         f"{'Its procedure' if count == 1 else f'All its {count} procedures'} passed last; beside {others} other units "
         f"of the part none is missing, nor out of order.{inside}"
@@ -81,6 +83,8 @@ def _unknown(told: Told) -> list[str]:
     reasons += [f"{name} has more runs of it than were read." for name in cut]
     if told.unread:
         reasons.append("It has more sub-units than were looked at.")
+    if any(not story.runs and 0 < len(told.beside(story).histories) < FEWEST for story in told.sub_units):
+        reasons.append("A sub-unit has no run, and too few others of its part to tell whether it should have.")
     if nameless := sorted({key.service for story in told.stories for key in story.history if not key.test}):
         reasons.append(f"{', '.join(nameless)} does not name all procedures, so that they cannot be told apart.")
     if told.unit.runs and not told.unit.sample:
