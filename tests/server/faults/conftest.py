@@ -70,7 +70,7 @@ class Plant:
         }
         self.procedure = self._factory.get("/procedures").json()["data"][0]["id"]
 
-    def config(self, root: str, folder: str, timeout_s: float = 1.0) -> str:
+    def config(self, root: str, folder: str, timeout_s: float = 2.5) -> str:
         """All services, those of TofuPilot by both versions of its API, at another root: small timeouts, admin."""
         tables = [
             ("portal", "stbtester", ""),

@@ -41,8 +41,8 @@ LOST = "AnswerLost ok"
 FAULTS: dict[str, Fault] = {
     "reset before the request is handled": fault("reset", "ServiceDown", LOST),
     "reset after the request is handled": fault("reset-after", "ServiceDown", LOST),
-    "slow headers": fault("slow", "ServiceDown", LOST, seconds=1.5),
-    "slow body": fault("slow-body", "ServiceDown", LOST, seconds=0.3),
+    "slow headers": fault("slow", "ServiceDown", LOST, seconds=4.0),
+    "slow body": fault("slow-body", "ServiceDown", LOST, seconds=0.6),
     "truncated": fault("truncated", "ServiceDown", LOST),
     "malformed JSON": fault("garbage", "BadReply", "BadReply AnswerLost ok", body=FOREIGN),
     "wrong type": fault("status", "BadReply", "BadReply AnswerLost ok", status=200, body=[7]),

@@ -10,12 +10,21 @@ import httpx2
 import pytest
 
 from testlab_mcp.listing import count
+from testlab_mcp.simlab import SimLab
 from testlab_sim.production.effects import BAD_STATION
 from testlab_sim.stbtester.nodes import LOOSE_HDMI
 from testlab_sim.stbtester.test_cases import BROKEN, FLAKY_EPG
 
 FVT = "Main board FCT"
 DMM = "DMM not responding on GPIB0::22"
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[SimLab]:
+    """A simulated lab that nobody records into: what truly failed in it is known."""
+    with SimLab() as lab:
+        lab.services()
+        yield lab
 
 
 @pytest.fixture

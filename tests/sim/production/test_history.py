@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections import Counter
 from statistics import fmean, linear_regression, stdev
@@ -44,14 +43,11 @@ def test_it_is_large_and_of_three_procedures(history):
     assert max(run.created for run in history.runs) < NOW
 
 
-def test_it_is_built_fast_and_small():
+def test_it_is_small():
     tracemalloc.start()
     kept = History.seeded(7, NOW)
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    started = time.process_time()
-    History.seeded(7, NOW)
-    assert time.process_time() - started < 0.35
     assert size < 20e6
     assert kept.runs
 

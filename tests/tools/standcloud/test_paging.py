@@ -160,7 +160,7 @@ async def test_a_list_that_does_not_end_in_time_is_an_error_and_not_a_part(
     stand_cloud: Callable[..., StandCloud], server_of: Callable[..., Any], origin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("testlab_tools.standcloud.api.LIST_SECONDS", 0.3)
-    cloud = stand_cloud(server_of(100_000, cap=10), timeout_seconds=0.2)
+    cloud = stand_cloud(server_of(100_000, cap=10), timeout_seconds=2.0)
 
     with pytest.raises(ServiceDown, match=r"not read to its end .* Narrow the question"):
         await cloud.list_runs(RunQuery(oldest_first=True), 20)
