@@ -68,7 +68,7 @@ def _test(*arguments: str) -> int:
     spread = (
         ()
         if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments)
-        else ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+        else ("-n", "4", "--dist", "loadfile")
     )
     return _become("python", "-m", "pytest", *spread, *arguments)
 
