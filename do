@@ -65,11 +65,7 @@ def main(arguments: list[str]) -> int:
 
 def _test(*arguments: str) -> int:
     # Most tests wait for servers: several at once take a third of the time. A file's tests share what it starts.
-    spread = (
-        ()
-        if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments)
-        else ("-n", "4", "--dist", "loadfile")
-    )
+    spread = () if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments) else ("-n", "4", "--dist", "loadfile")
     return _become("python", "-m", "pytest", *spread, *arguments)
 
 
