@@ -2,6 +2,6 @@
 
 import sys
 
-from testlab_mcp.cli import main
+from testlab_mcp.commands.main import main
 
 sys.exit(main())

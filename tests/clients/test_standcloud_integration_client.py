@@ -11,10 +11,10 @@ from typing import Any, Literal
 import httpx2
 import pytest
 
-from testlab_tools.models import Run
-from testlab_tools.questions import RunQuery
-from testlab_tools.records import RunDetail
-from testlab_tools.standcloud.adapter import Settings, StandCloud, connect
+from testlab_tools.adapters.standcloud.adapter import Settings, StandCloud, connect
+from testlab_tools.models.lab import Run
+from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.results import RunDetail
 from testlab_tools.times import seconds
 
 

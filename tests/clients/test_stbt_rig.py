@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
 
 PASSING = (
     "tests/menu.py::test_that_close_button_closes_menu",
@@ -246,6 +247,7 @@ async def test_a_node_that_a_colleagues_stbt_rig_uses_is_refused_by_our_server(
         ):
             told = await client.call_tool(tool, order)
             assert told.is_error, tool
-            assert node["job"]["job_uid"].partition(":")[2] in told.content[0].text, told.content[0].text
+            (said,) = [block.text for block in told.content[:1] if isinstance(block, TextContent)]
+            assert node["job"]["job_uid"].partition(":")[2] in said, said
         done = await running
         assert _job_uid(done.stdout) in node["job"]["job_uid"], "and the job ran to its end"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,18 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 
-from testlab_mcp.app import build_server
-from testlab_mcp.config import parse_config
-from testlab_mcp.serve import policy_of
-from testlab_mcp.simlab import SimLab
-
-Connect = Callable[..., AbstractAsyncContextManager[Client]]
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.commands.simlab import SimLab
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.protocol.server import build_server
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.lab_processes import LabProcess
 
 
 @pytest.fixture(scope="session")
 def sim() -> Iterator[SimLab]:
     """A simulated lab for tests that only look."""
-    with SimLab() as lab:
+    with LabProcess() as lab:
         lab.services()
         yield lab
 
@@ -33,7 +35,7 @@ def sim() -> Iterator[SimLab]:
 @pytest.fixture
 def fresh_sim() -> Iterator[SimLab]:
     """A simulated lab of its own, for a test that changes it."""
-    with SimLab() as lab:
+    with LabProcess() as lab:
         lab.services()
         yield lab
 
@@ -55,11 +57,11 @@ def connect(tmp_path: Path) -> Connect:
         if "[files]" not in config:
             config += f"\n[files]\nsave_to = ['{tmp_path}']\n"
         if "[durable]" not in config:
-            config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
+            config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\nanswer_within_seconds = 20\n"
         if "[audit]" not in config:
             config += f"\n[audit]\nfile = '{tmp_path / 'audit.jsonl'}'\n"
         read = parse_config(config)
-        server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.clerk())
+        server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.audit_logger())
         with one_error():
             async with Client(server, mode=mode) as client:
                 yield client
@@ -74,7 +76,7 @@ def spawn(tmp_path: Path) -> Connect:
     @asynccontextmanager
     async def spawned(config: str, mode: str = "auto") -> AsyncIterator[Client]:
         if "[durable]" not in config:
-            config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
+            config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\nanswer_within_seconds = 20\n"
         if "[audit]" not in config:
             config += f"\n[audit]\nfile = '{tmp_path / 'audit.jsonl'}'\n"
         path = tmp_path / "config.toml"
@@ -107,7 +109,7 @@ def text_of() -> Callable[[CallToolResult], str]:
 
 
 @pytest.fixture
-def ask(text_of: Callable[[CallToolResult], str]) -> Callable[..., Any]:
+def ask(text_of: Callable[[CallToolResult], str]) -> ToolCaller:
     """Call a tool that must succeed, and return its structured answer."""
 
     async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
@@ -120,18 +122,50 @@ def ask(text_of: Callable[[CallToolResult], str]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def refused(text_of: Callable[[CallToolResult], str]) -> Callable[..., Any]:
-    """Call a tool that must fail, and return what it says."""
+def refused(text_of: Callable[[CallToolResult], str]) -> RefusedCaller:
+    """Call a tool that must fail, and return what it says; its structure says the same."""
 
     async def call(client: Client, tool: str, **arguments: object) -> str:
         result = await client.call_tool(tool, arguments)
         assert result.is_error, text_of(result)
+        assert result.structured_content is not None
+        error = result.structured_content["error"]
+        assert error["what"], "some clients show the model the structure alone"
+        assert all(part in text_of(result) for part in error.values())
         return text_of(result)
 
     return call
 
 
 @pytest.fixture
+def word_for(refused: RefusedCaller) -> RefusedCaller:
+    """What agrees to a call where the client cannot ask: the word in its refusal."""
+
+    async def asked(client: Client, tool: str, **arguments: object) -> str:
+        told = await refused(client, tool, **arguments)
+        found = re.search(r"call again with confirm='([^']+)'", told)
+        assert found, told
+        return found[1]
+
+    return asked
+
+
+@pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries as ever, without the pauses between them."""
-    monkeypatch.setattr("testlab_tools.http.retry.RetryPolicy.backoff", lambda self, attempt: 0.0)
+    monkeypatch.setattr("testlab_tools.http.policy.RetryPolicy.backoff", lambda self, attempt: 0.0)
+
+
+@pytest.fixture(scope="module")
+def url(sim: SimLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server over HTTP: a process of its own, on the simulated lab."""
+    path: Path = tmp_path_factory.mktemp("http") / "config.toml"
+    path.write_text(sim.config_toml(), encoding="utf-8")
+    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(path), "--http", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
+        assert process.stderr
+        found = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
+        assert found
+        yield found[0]
+        process.terminate()
+        assert process.wait(timeout=8) == 0

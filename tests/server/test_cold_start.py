@@ -7,11 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 UNUSED = {
     *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
     *("keyring", "testlab_tools.signin.session", "testlab_tools.signin.device"),
-    *("testlab_mcp.access.oauth", "testlab_mcp.access.sign_in", "testlab_mcp.access.fenced_nodes"),
+    *("testlab_mcp.access.authentication", "testlab_mcp.access.authentication", "testlab_mcp.access.scoping"),
 }
 """Screens, the simulated lab, token counts, exports, sign-in and the like: imported by the call that needs them."""
 
@@ -33,13 +34,15 @@ def test_listing_the_tools_imports_nothing_that_only_some_calls_need(tmp_path: P
     ]
     command = [sys.executable, "-X", "importtime", "-m", "testlab_mcp", "serve", "--config", str(config)]
     log = tmp_path / "imports.txt"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with log.open("w", encoding="utf-8") as err, subprocess.Popen(command, stderr=err, text=True, **pipes) as process:
+        assert process.stdin
+        assert process.stdout
         process.stdin.writelines(json.dumps(message) + "\n" for message in asked)
         process.stdin.flush()
         while '"list_runs"' not in (line := process.stdout.readline()):
             assert line, "the server ended before it had listed its tools"
         process.communicate(timeout=10)
     imported = set(re.findall(r"\| +([\w.]+)$", log.read_text(encoding="utf-8"), re.MULTILINE))
-    assert "testlab_tools.stbtester.jobs" in imported
+    assert "testlab_tools.adapters.stbtester.jobs" in imported
     assert imported & UNUSED == set()

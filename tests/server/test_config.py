@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from testlab_mcp.cli import main
-from testlab_mcp.config import find_config, load_config, parse_config
+from testlab_mcp.commands.main import main
+from testlab_mcp.config.loading import find_config, load_config, parse_config
 from testlab_tools.errors import ConfigError
 
 PORTAL = '[services.portal]\nkind = "stbtester"\nurl = "http://127.0.0.1:1"\n'

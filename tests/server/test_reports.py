@@ -10,8 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from testlab_tools.reports.arguments import create_run_arguments
-from testlab_tools.reports.openhtf import read_openhtf
+from testlab_mcp.commands.simlab import SimLab
+from testlab_tools.reports.arguments import build_create_run_arguments
+from testlab_tools.reports.openhtf import read_openhtf_run
+from tests.fixture_types import Connect, ToolCaller
 
 REPORTS = sorted((Path(__file__).parents[1] / "samples" / "openhtf_lot").glob("*.json"))
 OUTCOMES = {"PASS": "pass", "FAIL": "fail", "ERROR": "error", "TIMEOUT": "error", "ABORTED": "stopped"}
@@ -23,11 +25,13 @@ def test_there_are_fourteen_reports() -> None:
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
-async def test_a_report_comes_back_as_it_went_in(path: Path, version: str, sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_report_comes_back_as_it_went_in(
+    path: Path, version: str, sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     report = json.loads(path.read_text(encoding="utf-8"))
     config = sim.config_toml().replace('kind = "tofupilot"', f'kind = "tofupilot"\napi_version = "{version}"')
     async with connect(config) as client:
-        arguments = create_run_arguments(read_openhtf(path.read_bytes()))
+        arguments = build_create_run_arguments(read_openhtf_run(path.read_bytes()))
         created = await ask(client, "create_run", **arguments, service="factory")
         runs = (await ask(client, "list_runs", service="factory", unit=report["dut_id"], limit=200))["runs"]
         answer = await ask(client, "get_failed_cases", run_id=created["run_id"])
@@ -44,10 +48,12 @@ async def test_a_report_comes_back_as_it_went_in(path: Path, version: str, sim: 
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
-async def test_every_phase_and_measurement_is_with_the_service(path: Path, sim: Any, connect: Any, ask: Any) -> None:
+async def test_every_phase_and_measurement_is_with_the_service(
+    path: Path, sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     report = json.loads(path.read_text(encoding="utf-8"))
     async with connect(sim.config_toml()) as client:
-        arguments = create_run_arguments(read_openhtf(path.read_bytes()))
+        arguments = build_create_run_arguments(read_openhtf_run(path.read_bytes()))
         created = await ask(client, "create_run", **arguments, service="factory")
     kept = plainly(sim, created["run_id"])
     phases = [phase for phase in report["phases"] if phase["name"] != "trigger_phase"]
@@ -57,10 +63,10 @@ async def test_every_phase_and_measurement_is_with_the_service(path: Path, sim: 
         assert values == {n: (m["outcome"], m.get("measured_value")) for n, m in theirs["measurements"].items()}
 
 
-async def test_limits_given_as_text_come_back_as_numbers(sim: Any, connect: Any, ask: Any) -> None:
+async def test_limits_given_as_text_come_back_as_numbers(sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     path = next(path for path in REPORTS if path.stem == "SN-0001.1")
     async with connect(sim.config_toml()) as client:
-        arguments = create_run_arguments(read_openhtf(path.read_bytes()))
+        arguments = build_create_run_arguments(read_openhtf_run(path.read_bytes()))
         created = await ask(client, "create_run", **arguments, service="factory")
     rails = next(p for p in plainly(sim, created["run_id"])["phases"] if p["name"] == "power_rails")
     limits = {m["name"]: {v["operator"]: v["expected_value"] for v in m["validators"]} for m in rails["measurements"]}
@@ -79,7 +85,7 @@ def cases(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def plainly(sim: Any, run_id: str) -> dict[str, Any]:
+def plainly(sim: SimLab, run_id: str) -> dict[str, Any]:
     """The run as the service itself tells it."""
     service = sim.services()["tofupilot"]
     headers = {"Authorization": f"Bearer {service['token']}"}

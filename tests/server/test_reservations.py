@@ -15,17 +15,19 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.context import ClientRequestContext
-from mcp_types import ElicitRequestParams, ElicitResult
+from mcp_types import ElicitRequestParams, ElicitResult, ImageContent
 
-from testlab_mcp.app import build_server
-from testlab_mcp.config import parse_config
-from testlab_mcp.serve import policy_of
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.commands.simlab import SimLab
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.protocol.server import build_server
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 ADMIN = '[server]\naccess = "admin"\n'
 
 
 @pytest.fixture
-def portal(fresh_sim: Any) -> Callable[..., httpx2.Response]:
+def portal(fresh_sim: SimLab) -> Callable[..., httpx2.Response]:
     """The portal, asked plainly, as you or as your colleague."""
     service = fresh_sim.services()["stbtester"]
 
@@ -37,21 +39,23 @@ def portal(fresh_sim: Any) -> Callable[..., httpx2.Response]:
 
 
 @pytest.fixture
-def control(fresh_sim: Any) -> Callable[..., httpx2.Response]:
+def control(fresh_sim: SimLab) -> Callable[..., httpx2.Response]:
     root = fresh_sim.services()["stbtester"]["url"].rpartition("/")[0]
     return lambda method, path, body=None: httpx2.request(method, f"{root}/_sim/{path}", json=body)
 
 
-async def free_node(client: Client, ask: Any) -> str:
+async def free_node(client: Client, ask: ToolCaller) -> str:
     return (await ask(client, "list_nodes", available=True))["nodes"][0]["node_id"]
 
 
-async def reserved(client: Client, ask: Any, node: str, minutes: int = 5) -> dict[str, Any]:
+async def reserved(client: Client, ask: ToolCaller, node: str, minutes: int = 5) -> dict[str, Any]:
     made = await ask(client, "reserve_nodes", node_ids=[node], message="soak", duration_minutes=minutes)
     return made["reservations"][0]
 
 
-async def test_several_nodes_are_reserved_all_or_none(fresh_sim: Any, connect: Any, ask: Any, refused: Any) -> None:
+async def test_several_nodes_are_reserved_all_or_none(
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         nodes = (await ask(client, "list_nodes"))["nodes"]
         free = [n["node_id"] for n in nodes if n["state"] == "free"][:2]
@@ -64,7 +68,9 @@ async def test_several_nodes_are_reserved_all_or_none(fresh_sim: Any, connect: A
         assert [r["node_id"] for r in made["reservations"]] == free
 
 
-async def test_a_reservation_is_extended_and_says_its_new_end(fresh_sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_reservation_is_extended_and_says_its_new_end(
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         held = await reserved(client, ask, await free_node(client, ask))
         longer = await ask(client, "extend_reservation", reservation_id=held["reservation_id"], minutes=30)
@@ -73,7 +79,11 @@ async def test_a_reservation_is_extended_and_says_its_new_end(fresh_sim: Any, co
 
 
 async def test_what_has_expired_is_free_and_cannot_be_extended(
-    fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+    fresh_sim: SimLab,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    control: Callable[..., httpx2.Response],
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
@@ -82,11 +92,13 @@ async def test_what_has_expired_is_free_and_cannot_be_extended(
         assert (await ask(client, "list_nodes", node_ids=[node]))["nodes"][0]["state"] == "free"
         told = await refused(client, "extend_reservation", reservation_id=held["reservation_id"], minutes=5)
         assert "has ended, or never was" in told
-        assert (await ask(client, "end_reservation", reservation_id=held["reservation_id"]))["ended"]
+        over = await ask(client, "end_reservation", reservation_id=held["reservation_id"])
+        assert (over["ended"], "had ended before" in over["next"]) == (False, True)
+        assert "no such reservation" in await refused(client, "end_reservation", reservation_id="portal:999")
 
 
 async def test_somebody_elses_reservation_is_not_extended_or_ended(
-    fresh_sim: Any, connect: Any, ask: Any, refused: Any
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         nodes = (await ask(client, "list_nodes"))["nodes"]
@@ -96,7 +108,9 @@ async def test_somebody_elses_reservation_is_not_extended_or_ended(
             assert "held by colleague" in told
 
 
-async def test_forever_is_for_admins(fresh_sim: Any, connect: Any, ask: Any, refused: Any) -> None:
+async def test_forever_is_for_admins(
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
         told = await refused(client, "reserve_nodes", node_ids=[node], message="m", duration_minutes=0)
@@ -117,7 +131,9 @@ def client_that_answers(config: str, answer: str, mode: str, asked: list[str]) -
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_interrupting_asks_the_person_and_quotes_whom_it_hits(fresh_sim: Any, ask: Any, mode: str) -> None:
+async def test_interrupting_asks_the_person_and_quotes_whom_it_hits(
+    fresh_sim: SimLab, ask: ToolCaller, mode: str
+) -> None:
     asked: list[str] = []
     async with client_that_answers(ADMIN + fresh_sim.config_toml(), "yes", mode, asked) as client:
         nodes = (await ask(client, "list_nodes"))["nodes"]
@@ -134,7 +150,7 @@ async def test_interrupting_asks_the_person_and_quotes_whom_it_hits(fresh_sim: A
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 @pytest.mark.parametrize("answer", ["no", "decline"])
 async def test_nothing_is_interrupted_when_the_person_does_not_agree(
-    fresh_sim: Any, ask: Any, refused: Any, mode: str, answer: str
+    fresh_sim: SimLab, ask: ToolCaller, refused: RefusedCaller, mode: str, answer: str
 ) -> None:
     async with client_that_answers(ADMIN + fresh_sim.config_toml(), answer, mode, []) as client:
         nodes = (await ask(client, "list_nodes"))["nodes"]
@@ -151,7 +167,7 @@ async def test_nothing_is_interrupted_when_the_person_does_not_agree(
 
 
 async def test_a_client_that_cannot_ask_must_repeat_the_nodes_name(
-    fresh_sim: Any, connect: Any, ask: Any, refused: Any
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     async with connect(ADMIN + fresh_sim.config_toml()) as client:
         node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
@@ -163,7 +179,9 @@ async def test_a_client_that_cannot_ask_must_repeat_the_nodes_name(
         assert (await ask(client, "interrupt_reservation", **theirs, confirm=node["node_id"]))["ended"]
 
 
-async def test_interrupting_is_not_offered_below_admin(fresh_sim: Any, connect: Any, refused: Any) -> None:
+async def test_interrupting_is_not_offered_below_admin(
+    fresh_sim: SimLab, connect: Connect, refused: RefusedCaller
+) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         assert "interrupt_reservation" not in {tool.name for tool in (await client.list_tools()).tools}
         told = await refused(client, "interrupt_reservation", reservation_id="1", message="m")
@@ -172,7 +190,12 @@ async def test_interrupting_is_not_offered_below_admin(fresh_sim: Any, connect: 
 
 @pytest.mark.parametrize("when", ["reset", "reset-after", "missing-field"])
 async def test_a_reservation_whose_answer_was_lost_is_looked_up(
-    when: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+    when: str,
+    fresh_sim: SimLab,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    control: Callable[..., httpx2.Response],
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
@@ -183,14 +206,19 @@ async def test_a_reservation_whose_answer_was_lost_is_looked_up(
             assert held["node_id"] == node
         else:
             told = await refused(client, "reserve_nodes", node_ids=[node], message="soak", duration_minutes=5)
-            assert "Nothing was reserved. It is safe to call again" in told
+            assert "Nothing was reserved so far. It is safe to call again with the same arguments" in told
     sent = control("GET", "requests").json()
     assert count(sent, "POST", "/api/v2/reservations") == 1
 
 
 @pytest.mark.parametrize("when", ["reset", "reset-after"])
 async def test_an_extension_whose_answer_was_lost_is_made_once_at_most(
-    when: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+    when: str,
+    fresh_sim: SimLab,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    control: Callable[..., httpx2.Response],
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
@@ -205,7 +233,7 @@ async def test_an_extension_whose_answer_was_lost_is_made_once_at_most(
 
 
 async def test_ending_is_repeated_when_its_answer_was_lost(
-    fresh_sim: Any, connect: Any, ask: Any, control: Any
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller, control: Callable[..., httpx2.Response]
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
@@ -221,7 +249,7 @@ def count(requests: dict[str, Any], method: str, path: str) -> int:
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "stdin", "http"])
 def test_what_a_server_reserved_is_free_when_it_is_told_to_stop(
-    how: str, fresh_sim: Any, portal: Any, tmp_path: Path
+    how: str, fresh_sim: SimLab, portal: Callable[..., httpx2.Response], tmp_path: Path
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text(fresh_sim.config_toml(), encoding="utf-8")
@@ -231,8 +259,11 @@ def test_what_a_server_reserved_is_free_when_it_is_told_to_stop(
     command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(config)]
     if how == "http":
         command += ["--http", "127.0.0.1:0"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes, text=True, encoding="utf-8") as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
         if how == "http":
             url = process.stderr.readline().split()[-1]
             meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
@@ -259,20 +290,27 @@ def test_what_a_server_reserved_is_free_when_it_is_told_to_stop(
 
 
 def say(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+    assert process.stdin
     process.stdin.writelines(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in messages)
     process.stdin.flush()
 
 
-def held(portal: Any, node: str) -> bool:
+def held(portal: Callable[..., httpx2.Response], node: str) -> bool:
     return portal("GET", f"/nodes/{node}").json()["reservation"] is not None
 
 
-async def test_a_key_is_pressed_and_the_screen_changes(fresh_sim: Any, connect: Any, ask: Any) -> None:
+async def screen_of(client: Client, node: str) -> str:
+    image = (await client.call_tool("grab_screenshot", {"node_id": node})).content[0]
+    assert isinstance(image, ImageContent)
+    return image.data
+
+
+async def test_a_key_is_pressed_and_the_screen_changes(fresh_sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)
-        before = (await client.call_tool("grab_screenshot", {"node_id": node})).content[0].data
+        before = await screen_of(client, node)
         assert (await ask(client, "press_key", node_id=node, key="KEY_EPG"))["key"] == "KEY_EPG"
-        assert (await client.call_tool("grab_screenshot", {"node_id": node})).content[0].data != before
+        assert await screen_of(client, node) != before
 
 
 @pytest.mark.parametrize(
@@ -285,7 +323,7 @@ async def test_a_key_is_pressed_and_the_screen_changes(fresh_sim: Any, connect: 
     ],
 )
 async def test_a_key_that_cannot_be_pressed_is_told_why(
-    state: str, key: str, told: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any
+    state: str, key: str, told: str, fresh_sim: SimLab, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = next(n["node_id"] for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == state)
@@ -294,7 +332,12 @@ async def test_a_key_that_cannot_be_pressed_is_told_why(
 
 @pytest.mark.parametrize("when", ["reset", "reset-after"])
 async def test_an_interruption_whose_answer_was_lost_is_looked_up(
-    when: str, fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+    when: str,
+    fresh_sim: SimLab,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    control: Callable[..., httpx2.Response],
 ) -> None:
     async with connect(ADMIN + fresh_sim.config_toml()) as client:
         node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
@@ -308,7 +351,11 @@ async def test_an_interruption_whose_answer_was_lost_is_looked_up(
 
 
 async def test_a_key_whose_answer_was_lost_is_not_pressed_again(
-    fresh_sim: Any, connect: Any, ask: Any, refused: Any, control: Any
+    fresh_sim: SimLab,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    control: Callable[..., httpx2.Response],
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = await free_node(client, ask)

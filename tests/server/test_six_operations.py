@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp_types import ImageContent
+from mcp_types import ImageContent, TextContent
 from PIL import Image
+
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 SERVICES = ["portal", "factory", "cloud"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_runs_of_a_service_are_listed_newest_first_page_by_page_without_loss(
-    service: str, sim: Any, connect: Any, ask: Any
+    service: str, sim: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
     async with connect(sim.config_toml()) as client:
         whole = (await ask(client, "list_runs", service=service, until="1d", limit=60))["runs"]
@@ -30,7 +34,9 @@ async def test_runs_of_a_service_are_listed_newest_first_page_by_page_without_lo
     assert starts == sorted(starts, reverse=True)
 
 
-async def test_pages_repeat_nothing_when_runs_are_recorded_meanwhile(fresh_sim: Any, connect: Any, ask: Any) -> None:
+async def test_pages_repeat_nothing_when_runs_are_recorded_meanwhile(
+    fresh_sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     run = {"procedure_id": "Main board FCT", "part_number": "STB-4K", "outcome": "pass"}
     seen: list[str] = []
     cursor = ""
@@ -45,7 +51,7 @@ async def test_pages_repeat_nothing_when_runs_are_recorded_meanwhile(fresh_sim: 
     assert seen == [row["run_id"] for row in before[:120]]
 
 
-async def test_runs_of_all_services_are_merged_with_one_cursor(sim: Any, connect: Any, ask: Any) -> None:
+async def test_runs_of_all_services_are_merged_with_one_cursor(sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(sim.config_toml()) as client:
         page = await ask(client, "list_runs", until="1d", limit=40)
         seen = [run["run_id"] for run in page["runs"]]
@@ -61,7 +67,7 @@ async def test_runs_of_all_services_are_merged_with_one_cursor(sim: Any, connect
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_filter_by_outcome_test_and_time_holds_for_every_run(
-    service: str, sim: Any, connect: Any, ask: Any
+    service: str, sim: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
     async with connect(sim.config_toml()) as client:
         first = (await ask(client, "list_runs", service=service, outcome="fail", limit=1))["runs"][0]
@@ -74,7 +80,7 @@ async def test_a_filter_by_outcome_test_and_time_holds_for_every_run(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_every_failed_run_is_explained(service: str, sim: Any, connect: Any, ask: Any) -> None:
+async def test_every_failed_run_is_explained(service: str, sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(sim.config_toml()) as client:
         failed = (await ask(client, "list_runs", service=service, outcome="fail", until="1d", limit=5))["runs"]
         for run in failed:
@@ -86,7 +92,7 @@ async def test_every_failed_run_is_explained(service: str, sim: Any, connect: An
             assert all(case["reason"] for case in explained["cases"])
 
 
-async def test_a_failing_measurement_stands_beside_its_limits(sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_failing_measurement_stands_beside_its_limits(sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(sim.config_toml()) as client:
         runs = (await ask(client, "list_runs", service="factory", outcome="fail", limit=20))["runs"]
         answers = [await ask(client, "get_failed_cases", run_id=run["run_id"]) for run in runs]
@@ -99,7 +105,7 @@ async def test_a_failing_measurement_stands_beside_its_limits(sim: Any, connect:
         assert m["value"] < m.get("lower", m["value"]) or m["value"] > m.get("upper", m["value"])
 
 
-async def test_a_passing_run_says_that_nothing_failed(sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_passing_run_says_that_nothing_failed(sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(sim.config_toml()) as client:
         for service in SERVICES:
             (run,) = (await ask(client, "list_runs", service=service, outcome="pass", limit=1))["runs"]
@@ -110,7 +116,7 @@ async def test_a_passing_run_says_that_nothing_failed(sim: Any, connect: Any, as
 
 @pytest.mark.parametrize("how", ["connect", "spawn"])
 async def test_a_node_is_reserved_used_and_given_back(
-    how: str, fresh_sim: Any, request: pytest.FixtureRequest, ask: Any
+    how: str, fresh_sim: SimLab, request: pytest.FixtureRequest, ask: ToolCaller
 ) -> None:
     async with request.getfixturevalue(how)(fresh_sim.config_toml()) as client:
         nodes = await ask(client, "list_nodes", available=True)
@@ -140,14 +146,14 @@ async def test_a_node_is_reserved_used_and_given_back(
         ended = await ask(client, "end_reservation", reservation_id=held["reservation_id"])
         assert ended["ended"]
         again = await ask(client, "end_reservation", reservation_id=held["reservation_id"])
-        assert again["ended"]
+        assert not again["ended"], "it was not there any more"
         (free,) = (await ask(client, "list_nodes", node_ids=[node]))["nodes"]
         assert free["state"] == "free"
         explained = await ask(client, "get_failed_cases", run_id=job["job_uid"])
         assert len(explained["runs"]) == job["failed"] + job["errored"]
 
 
-async def test_a_job_that_runs_on_says_what_to_call_next(fresh_sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_job_that_runs_on_says_what_to_call_next(fresh_sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         node = (await ask(client, "list_nodes", available=True))["nodes"][0]["node_id"]
         tests = (await ask(client, "list_runs", service="portal", limit=100))["runs"]
@@ -160,7 +166,9 @@ async def test_a_job_that_runs_on_says_what_to_call_next(fresh_sim: Any, connect
         assert not later["finished"]
 
 
-async def test_a_screenshot_is_an_image_a_model_can_take(sim: Any, connect: Any, ask: Any, tmp_path: Any) -> None:
+async def test_a_screenshot_is_an_image_a_model_can_take(
+    sim: SimLab, connect: Connect, ask: ToolCaller, tmp_path: Path
+) -> None:
     async with connect(sim.config_toml()) as client:
         node = (await ask(client, "list_nodes", available=True))["nodes"][0]["node_id"]
         for size, wanted in (("model", (1024, 576)), ("full", (1280, 720))):
@@ -173,7 +181,7 @@ async def test_a_screenshot_is_an_image_a_model_can_take(sim: Any, connect: Any,
                 assert kept.size == (1280, 720)
 
 
-async def test_the_screen_at_the_end_of_a_run_can_be_seen(sim: Any, connect: Any, ask: Any) -> None:
+async def test_the_screen_at_the_end_of_a_run_can_be_seen(sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(sim.config_toml()) as client:
         (run,) = (await ask(client, "list_runs", service="portal", outcome="fail", limit=1))["runs"]
         shot = await client.call_tool("grab_screenshot", {"run_id": run["run_id"]})
@@ -207,7 +215,9 @@ PHASES = [
 
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
-async def test_a_created_run_is_listed_and_explained(version: str, fresh_sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_created_run_is_listed_and_explained(
+    version: str, fresh_sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     config = fresh_sim.config_toml().replace('kind = "tofupilot"', f'kind = "tofupilot"\napi_version = "{version}"')
     async with connect(config) as client:
         created = await ask(
@@ -257,7 +267,7 @@ async def test_a_created_run_is_listed_and_explained(version: str, fresh_sim: An
     ],
 )
 async def test_a_run_that_contradicts_itself_is_recorded_and_that_is_said(
-    phases: list[dict[str, Any]], note: str, fresh_sim: Any, connect: Any, ask: Any
+    phases: list[dict[str, Any]], note: str, fresh_sim: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
     run = {"procedure_id": "Main board FCT", "serial_number": "SN-1", "part_number": "STB-4K", "outcome": "pass"}
     async with connect(fresh_sim.config_toml()) as client:
@@ -265,7 +275,7 @@ async def test_a_run_that_contradicts_itself_is_recorded_and_that_is_said(
 
 
 async def test_a_measurement_whose_outcome_contradicts_its_limits_is_refused(
-    sim: Any, connect: Any, refused: Any
+    sim: SimLab, connect: Connect, refused: RefusedCaller
 ) -> None:
     phases = [
         {
@@ -281,10 +291,12 @@ async def test_a_measurement_whose_outcome_contradicts_its_limits_is_refused(
     assert "outside its limits" in told
 
 
-async def test_text_and_structure_carry_the_same_facts(sim: Any, connect: Any) -> None:
+async def test_text_and_structure_carry_the_same_facts(sim: SimLab, connect: Connect) -> None:
     import json
 
     async with connect(sim.config_toml()) as client:
         for tool, arguments in (("list_runs", {"limit": 5}), ("list_nodes", {})):
             result = await client.call_tool(tool, arguments)
-            assert json.loads(result.content[0].text) == result.structured_content
+            text = result.content[0]
+            assert isinstance(text, TextContent)
+            assert json.loads(text.text) == result.structured_content

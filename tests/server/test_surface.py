@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testlab_mcp.listing import BUDGET, TOOL_LIMIT, costs, count, described
-from testlab_mcp.results import untrusted_fields
-from testlab_tools.catalog import all_tools
-from testlab_tools.models import FailedCases, NodeList
-from testlab_tools.records import RunDetail
+from testlab_mcp.commands import tools as commands
+from testlab_mcp.commands.simlab import SimLab
+from testlab_mcp.commands.tools import BUDGETS, TOOL_LIMIT, Budget, count_tokens, describe_tool
+from testlab_mcp.protocol.results import find_untrusted_fields
+from testlab_tools.models.lab import FailedCases, NodeList
+from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import Picture
+from testlab_tools.tools import all_tools
+from tests.fixture_types import Connect
 
 SNAPS = Path(__file__).parent / "toolsnaps"
 NAMES = [tool.name for tool in all_tools()]
+LOOKING = {"List", "Explain", "Get", "Grab", "Read", "Write"}
+CHANGING = {"Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve", "Run", "Send", "Stop", "Update"}
 
 
-async def listed(sim: Any, connect: Any, extra: str = "") -> dict[str, dict[str, Any]]:
+async def listed(sim: SimLab, connect: Connect, extra: str = "") -> dict[str, dict[str, Any]]:
     async with connect('[server]\naccess = "admin"\ntoolsets = ["all"]\n' + sim.config_toml() + extra) as client:
         tools = (await client.list_tools()).tools
     return {t.name: t.model_dump(by_alias=True, exclude_none=True, mode="json") for t in tools}
 
 
-async def test_every_tool_is_as_its_snapshot_says(sim: Any, connect: Any) -> None:
+async def test_every_tool_is_as_its_snapshot_says(sim: SimLab, connect: Connect) -> None:
     """`./do snap` writes them anew; read the difference before you commit it."""
     tools = await listed(sim, connect)
     assert list(tools) == NAMES
@@ -40,15 +46,17 @@ async def test_every_tool_is_as_its_snapshot_says(sim: Any, connect: Any) -> Non
     assert {path.stem for path in SNAPS.glob("*.json")} == set(tools)
 
 
-async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: Any, connect: Any) -> None:
+async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: SimLab, connect: Connect) -> None:
     tools = await listed(sim, connect)
-    assert [described(tool) for tool in all_tools()] == list(tools.values())
+    assert [describe_tool(tool) for tool in all_tools()] == list(tools.values())
 
 
-async def test_all_four_hints_are_said_for_every_tool(sim: Any, connect: Any) -> None:
+async def test_every_hint_that_means_something_is_said_for_every_tool(sim: SimLab, connect: Connect) -> None:
+    """MCP, ToolAnnotations: idempotentHint is "meaningful only when readOnlyHint == false"."""
     for name, tool in (await listed(sim, connect)).items():
         hints = tool["annotations"]
-        assert set(hints) >= {"readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"}, name
+        changes = set() if hints["readOnlyHint"] else {"idempotentHint"}
+        assert set(hints) == {"readOnlyHint", "destructiveHint", "openWorldHint"} | changes, name
 
 
 def test_hints_agree_with_access() -> None:
@@ -56,7 +64,7 @@ def test_hints_agree_with_access() -> None:
         assert tool.hints.read_only == (tool.access == "observe"), tool.name
 
 
-async def test_schemas_keep_to_the_dialect_every_client_reads(sim: Any, connect: Any) -> None:
+async def test_schemas_keep_to_the_dialect_every_client_reads(sim: SimLab, connect: Connect) -> None:
     def walk(node: Any, at: str) -> None:
         if isinstance(node, dict):
             assert not {"anyOf", "oneOf", "allOf", "$ref", "$defs", "title"} & set(node) or at.endswith("properties"), (
@@ -80,55 +88,65 @@ async def test_schemas_keep_to_the_dialect_every_client_reads(sim: Any, connect:
                     walk(schema, f"{name}.{prop}")
 
 
+async def test_no_enum_has_an_empty_text(sim: SimLab, connect: Connect) -> None:
+    """Some models' APIs refuse the whole list of tools for one."""
+
+    def enums(node: Any) -> list[list[Any]]:
+        if isinstance(node, dict):
+            own = [node["enum"]] if isinstance(node.get("enum"), list) else []
+            return own + [found for value in node.values() for found in enums(value)]
+        return [found for value in node for found in enums(value)] if isinstance(node, list) else []
+
+    found = enums(list((await listed(sim, connect)).values()))
+    assert found
+    assert [enum for enum in found if "" in enum or not enum] == []
+
+
+def test_our_own_words_in_an_answer_are_in_the_schema_of_every_tool_that_may_say_them() -> None:
+    """A client that makes objects of the schema (fastmcp's `.data`) drops all else."""
+    for tool in all_tools():
+        if not issubclass(tool.returns, Picture):
+            fields = describe_tool(tool)["outputSchema"]["properties"]
+            spoken = {name for name in ("note", "next") if name in tool.returns.model_fields}
+            assert spoken <= set(fields), tool.name
+            assert ("untrusted" in fields) is bool(find_untrusted_fields(tool.returns)), tool.name
+
+
 def test_every_tool_that_answers_in_fields_publishes_them() -> None:
     for tool in all_tools():
-        assert ("outputSchema" in described(tool)) is not issubclass(tool.returns, Picture), tool.name
+        assert ("outputSchema" in describe_tool(tool)) is not issubclass(tool.returns, Picture), tool.name
 
 
 def test_a_description_begins_with_a_verb_and_has_at_most_60_words() -> None:
     for tool in all_tools():
         words = tool.description.split()
         assert len(words) <= 60, tool.name
-        assert words[0] in {
-            "List",
-            "Explain",
-            "Extend",
-            "Interrupt",
-            "Press",
-            "Grab",
-            "Reserve",
-            "End",
-            "Run",
-            "Get",
-            "Record",
-            "Stop",
-            "Read",
-            "Write",
-            "Update",
-            "Delete",
-            "Send",
-        }, tool.name
+        assert words[0] in LOOKING | CHANGING, f"{tool.name}: is {words[0]!r} an imperative? Then add it above."
 
 
-@pytest.mark.parametrize("name", list(BUDGET))
-def test_the_tool_list_keeps_its_token_budget(name: str) -> None:
-    assert costs()[name] <= BUDGET[name]
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.name)
+def test_the_tool_list_keeps_its_token_budget(budget: Budget) -> None:
+    assert not budget.excess(), budget.excess()
+
+
+def test_a_broken_budget_names_the_tools_that_cost_most_and_the_rule_for_a_higher_limit() -> None:
+    excess = BUDGETS[0]._replace(limit=100).excess()
+    assert re.match(r"everything on: \d+ tokens, \d+ more than its limit of 100. .* cost most: create_run \d+,", excess)
+    assert "raise the limit by 500 in BUDGETS" in excess
+
+
+def test_a_fourth_kind_of_service_does_not_count_as_one_of_the_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    three = next(budget for budget in BUDGETS if budget.name == "default, three services")
+    monkeypatch.setattr(commands, "known_kinds", lambda: ["stbtester"])
+    assert [service.kind for service in three.labs()[0]] == ["stbtester", "tofupilot", "standcloud"]
 
 
 def test_no_tool_costs_more_than_its_limit() -> None:
-    assert {tool.name: n for tool in all_tools() if (n := count(described(tool))) > TOOL_LIMIT} == {}
+    costs = {tool.name: count_tokens(describe_tool(tool)) for tool in all_tools()}
+    assert {name: tokens for name, tokens in costs.items() if tokens > TOOL_LIMIT} == {}
 
 
 def test_whatever_type_a_measured_value_or_a_nodes_configuration_has_it_is_marked_untrusted() -> None:
-    assert "value" in untrusted_fields(FailedCases)
-    assert "value" in untrusted_fields(RunDetail)
-    assert "detail" in untrusted_fields(NodeList)
-
-
-def test_a_tools_schema_says_which_of_its_fields_hold_text_from_the_lab() -> None:
-    fields = described(next(tool for tool in all_tools() if tool.name == "read_log"))["outputSchema"]["properties"]
-    assert {name for name, field in fields.items() if field.get("description") == "untrusted"} == {"lines"}
-    for tool in all_tools():
-        if not issubclass(tool.returns, Picture):
-            marked = [f for f in described(tool)["outputSchema"]["properties"].values() if "description" in f]
-            assert bool(marked) is bool(untrusted_fields(tool.returns)), tool.name
+    assert "value" in find_untrusted_fields(FailedCases)
+    assert "value" in find_untrusted_fields(RunDetail)
+    assert "detail" in find_untrusted_fields(NodeList)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, TextContent
+
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 RUN = "/stb-tester-00044b80f101/0a21/90"
 UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
@@ -18,7 +24,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
     [
         ("list_runs", {"serial": "SN-1"}, "has no argument serial. It takes: service, outcome, unit,"),
         ("list_runs", {"outcom": "fail"}, "Did you mean outcome?"),
-        ("list_runs", {"outcome": "failed"}, "outcome should be '', 'pass', 'fail'"),
+        ("list_runs", {"outcome": "failed"}, "outcome should be 'pass', 'fail'"),
         ("list_runs", {"limit": "many"}, "limit should be a valid integer"),
         ("list_runs", {"limit": 1000}, "limit should be less than or equal to 200"),
         ("list_runs", {"since": "yesterday"}, "since is not a time. Give ISO 8601"),
@@ -49,7 +55,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("grab_screenshot", {"node_id": "factory:nowhere"}, "Service factory cannot do this. These can: portal"),
         ("grab_screenshot", {"node_id": "{free}", "save_to": "/etc/screen.png"}, "Only below the folders"),
         ("grab_screenshot", {"node_id": "{free}", "save_to": "../../screen.png"}, "Only below the folders"),
-        ("grab_screenshot", {"node_id": "{offline}"}, "the node is offline"),
+        ("grab_screenshot", {"node_id": "{offline}"}, "is offline. No screen was grabbed"),
         ("reserve_nodes", {"node_ids": ["nowhere"], "message": "m", "duration_minutes": 5}, "no such node"),
         ("reserve_nodes", {"node_ids": [], "message": "m", "duration_minutes": 5}, "node_ids"),
         ("reserve_nodes", {"node_ids": ["{free}"], "message": "", "duration_minutes": 5}, "message"),
@@ -79,12 +85,16 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
             {"procedure_id": "x", "serial_number": "SN-1", "outcome": "pass", "phases": [{}]},
             "phases.0",
         ),
-        ("no_such_tool", {}, "no such tool"),
-        ("list_run", {}, "Did you mean list_runs?"),
     ],
 )
 async def test_bad_input_is_told_with_what_to_do(
-    tool: str, arguments: dict[str, Any], told: str, sim: Any, connect: Any, ask: Any, refused: Any
+    tool: str,
+    arguments: dict[str, Any],
+    told: str,
+    sim: SimLab,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
 ) -> None:
     async with connect(sim.config_toml()) as client:
         names = by_state((await ask(client, "list_nodes"))["nodes"])
@@ -92,6 +102,32 @@ async def test_bad_input_is_told_with_what_to_do(
         assert told in said
         assert len(said) < 600
         assert (await ask(client, "list_nodes"))["nodes"]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+@pytest.mark.parametrize(("tool", "told"), [("no_such_tool", "There are: list_runs"), ("list_run", "mean list_runs?")])
+async def test_a_tool_that_there_is_not_is_an_error_of_the_protocol(
+    tool: str, told: str, mode: str, sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    """MCP, "Tools", "Error handling": an unknown tool is a JSON-RPC error, -32602."""
+    async with connect(sim.config_toml(), mode) as client:
+        with pytest.raises(MCPError, match=re.escape(told)) as raised:
+            await client.call_tool(tool, {})
+        assert raised.value.code == INVALID_PARAMS
+        assert (await ask(client, "list_nodes"))["nodes"]
+
+
+async def test_an_errors_structure_says_what_why_and_the_next_step(sim: SimLab, connect: Connect) -> None:
+    config = f"{sim.config_toml()}\n[server]\naccess = 'observe'\n"
+    async with connect(config) as client:
+        told = await client.call_tool("list_runs", {"service": "portl"})
+        why = await client.call_tool("get_artifact", {"run_id": f"portal:{RUN}", "name": "a.png", "save_to": "/etc/a"})
+        denied = await client.call_tool("reserve_nodes", {})
+    assert told.structured_content == {
+        "error": {"what": "There is no service of that name", "next": "Did you mean 'portal'?"}
+    }
+    assert set(why.structured_content["error"]) == {"what", "why", "next"}
+    assert '[server] access = "operate"' in denied.structured_content["error"]["what"]
 
 
 def by_state(nodes: list[dict[str, Any]]) -> dict[str, str]:
@@ -108,7 +144,9 @@ def fill(value: Any, names: dict[str, str]) -> Any:
     return value.format(**names) if isinstance(value, str) else value
 
 
-async def test_a_conflict_names_free_nodes_of_the_same_type(sim: Any, connect: Any, ask: Any, refused: Any) -> None:
+async def test_a_conflict_names_free_nodes_of_the_same_type(
+    sim: SimLab, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with connect(sim.config_toml()) as client:
         nodes = (await ask(client, "list_nodes"))["nodes"]
         busy = next(n for n in nodes if n["state"] == "busy")
@@ -129,7 +167,7 @@ PORTAL_READS = [
 
 
 @pytest.fixture
-def fault(fresh_sim: Any) -> Callable[..., None]:
+def fault(fresh_sim: SimLab) -> Callable[..., None]:
     root = fresh_sim.services()["stbtester"]["url"].rpartition("/")[0]
 
     def add(**fault: object) -> None:
@@ -139,7 +177,7 @@ def fault(fresh_sim: Any) -> Callable[..., None]:
 
 
 async def test_a_reply_that_is_not_json_or_lacks_a_field_is_told(
-    fresh_sim: Any, fault: Any, connect: Any, ask: Any, refused: Any
+    fresh_sim: SimLab, fault: Callable[..., None], connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         for tool, arguments, path, field in PORTAL_READS:
@@ -154,7 +192,7 @@ async def test_a_reply_that_is_not_json_or_lacks_a_field_is_told(
             assert await ask(client, tool, **arguments), "and the next call works"
 
 
-async def test_a_wrong_token_is_told_by_every_service(sim: Any, connect: Any, refused: Any) -> None:
+async def test_a_wrong_token_is_told_by_every_service(sim: SimLab, connect: Connect, refused: RefusedCaller) -> None:
     config = sim.config_toml().replace('token = "', 'token = "wrong-')
     async with connect(config) as client:
         for service in ("portal", "factory", "cloud"):
@@ -165,7 +203,7 @@ async def test_a_wrong_token_is_told_by_every_service(sim: Any, connect: Any, re
 
 
 async def test_a_service_that_limits_requests_is_waited_for_within_a_bound(
-    fresh_sim: Any, fault: Any, connect: Any, ask: Any, refused: Any
+    fresh_sim: SimLab, fault: Callable[..., None], connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     async with connect(fresh_sim.config_toml()) as client:
         fault(status=429, path_prefix="/api/v2/nodes", retry_after="0", times=2)
@@ -175,13 +213,17 @@ async def test_a_service_that_limits_requests_is_waited_for_within_a_bound(
         assert "asks to wait 120 s" in told
 
 
-async def test_a_conflict_carries_the_holders_message_beside_the_text(sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_conflict_carries_the_holders_message_beside_the_text(
+    sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     async with connect(sim.config_toml()) as client:
         node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
         order = {"node_ids": [node["node_id"]], "message": "mine", "duration_minutes": 5}
         told = await client.call_tool("reserve_nodes", order)
     assert told.is_error
-    assert node["reservation"]["message"] not in told.content[0].text
+    text = told.content[0]
+    assert isinstance(text, TextContent)
+    assert node["reservation"]["message"] not in text.text
     (taken,) = told.structured_content["taken"]
     assert taken["reservation"] == node["reservation"]
     assert {"message", "holder"} <= set(told.structured_content["untrusted"])
@@ -196,13 +238,13 @@ async def test_a_conflict_carries_the_holders_message_beside_the_text(sim: Any, 
     ],
 )
 async def test_a_name_that_nothing_has_is_not_an_empty_list(
-    arguments: dict[str, str], told: str, sim: Any, connect: Any, refused: Any
+    arguments: dict[str, str], told: str, sim: SimLab, connect: Connect, refused: RefusedCaller
 ) -> None:
     async with connect(sim.config_toml()) as client:
         assert told in await refused(client, "list_runs", **arguments)
 
 
-async def test_a_nodes_friendly_name_finds_its_runs(sim: Any, connect: Any, ask: Any) -> None:
+async def test_a_nodes_friendly_name_finds_its_runs(sim: SimLab, connect: Connect, ask: ToolCaller) -> None:
     async with connect(sim.config_toml()) as client:
         node = (await ask(client, "list_nodes", text="Rack 1, Node 1"))["nodes"][0]
         runs = (await ask(client, "list_runs", service="portal", station="Rack 1, Node 1", limit=5))["runs"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,10 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from testlab_sim.app import create_app, create_world
 from testlab_sim.clock import Clock
-from testlab_sim.serving import LabServer, listen
+from testlab_sim.listening import listen
+from testlab_sim.production import effects
+from testlab_sim.production.history import History
+from testlab_sim.serving import LabServer
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.world import COLLEAGUE, YOU, Person, World
 
+FEW_UNITS = 260
 SPEED = 200.0
 """A test case of 20 s takes 0.1 s."""
 
@@ -95,6 +100,14 @@ def serve(stage: Stage) -> Iterator[Callable[[World], Lab]]:
             return Lab(stage.url, world, closing)
 
         yield put
+
+
+@pytest.fixture
+def small_history() -> History:
+    """A production history of a test's own, with a few of the units: made in a tenth of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(effects, "UNITS", FEW_UNITS)
+        return History.seeded(7, time.time())
 
 
 @pytest.fixture(scope="session")

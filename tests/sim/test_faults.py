@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 
 import httpx2
 import pytest
@@ -41,7 +42,7 @@ def test_a_fault_leaves_other_paths_methods_and_services_alone(fresh_lab, fault)
     assert fresh_lab.you.get("/results", params={"filter": "result:fail"}).status_code == 200
     key = fresh_lab.you.post(f"/nodes/{fresh_lab.node('Rack 1, Node 1')}/press", json={"key": "KEY_OK"})
     assert key.status_code == 200
-    assert fresh_lab.client("/tofupilot").get("/docs").status_code == 200
+    assert fresh_lab.client("/tofupilot").get("/api/v2/nodes").status_code == 404
     assert [fresh_lab.you.get("/nodes").status_code for _ in range(3)] == [500] * 3
     assert fresh_lab.control.delete("/faults").status_code == 204
     assert fresh_lab.you.get("/nodes").status_code == 200
@@ -130,7 +131,7 @@ def test_requests_are_counted_by_service_method_and_path(fresh_lab):
 
 
 def test_open_requests_and_their_peak_are_seen(fresh_lab):
-    busy = f"/nodes/{fresh_lab.node('Rack 1, Node 3')}/job/await_completion"
+    busy = poll_of_the_busy_node(fresh_lab)
     with ThreadPoolExecutor(3) as pool:
         polls = [pool.submit(fresh_lab.you.get, busy) for _ in range(3)]
         wait_until(lambda: open_requests(fresh_lab) == 3)
@@ -143,7 +144,7 @@ def test_open_requests_and_their_peak_are_seen(fresh_lab):
 
 
 def test_a_poll_whose_client_has_gone_is_no_longer_open(fresh_lab):
-    busy = f"/nodes/{fresh_lab.node('Rack 1, Node 3')}/job/await_completion"
+    busy = poll_of_the_busy_node(fresh_lab)
     with pytest.raises(httpx2.ReadTimeout):
         fresh_lab.you.get(busy, timeout=0.1)
     wait_until(lambda: open_requests(fresh_lab) == 0)
@@ -152,9 +153,13 @@ def test_a_poll_whose_client_has_gone_is_no_longer_open(fresh_lab):
 def test_a_hold_can_be_changed_while_somebody_waits_elsewhere(fresh_lab):
     assert fresh_lab.control.get("/holds").json()["await_completion"] == 55
     fresh_lab.control.post("/holds", json={"await_completion": 0.05})
-    node = fresh_lab.node("Rack 1, Node 3")
-    assert fresh_lab.you.get(f"/nodes/{node}/job/await_completion").status_code == 202
+    assert fresh_lab.you.get(poll_of_the_busy_node(fresh_lab)).status_code == 202
     assert fresh_lab.control.post("/holds", json={"patience": 1}).status_code == 400
+
+
+def poll_of_the_busy_node(lab):
+    job = lab.you.get(f"/nodes/{lab.node('Rack 1, Node 3')}/job").json()
+    return f"/jobs{job['job_uid']}/await_completion"
 
 
 def open_requests(lab):
@@ -206,3 +211,46 @@ def test_a_body_is_as_large_as_asked_packed_or_not(fresh_lab, fault):
     assert len(plain.content) >= 10**6
     assert int(packed.headers["content-length"]) < 10_000
     assert len(packed.content) == 10**6
+
+
+@pytest.mark.parametrize(("action", "handled"), [("status", False), ("status-after", True)])
+def test_a_status_is_answered_before_or_after_the_work_is_done(fresh_lab, action, handled):
+    page = {"status": 502, "body": "<html>", "media_type": "text/html"}
+    fresh_lab.control.post("/faults", json={**RESERVE, "action": action, **page})
+    node = fresh_lab.node("Rack 1, Node 1")
+    answer = fresh_lab.you.post("/reservations", json={"node_ids": [node], "message": "done?"})
+    assert (answer.status_code, answer.text) == (502, "<html>")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert (fresh_lab.you.get(f"/nodes/{node}").json()["reservation"] is not None) is handled
+    (row,) = [r for r in fresh_lab.control.get("/requests").json()["requests"] if r["method"] == "POST"]
+    assert (row["count"], row["handled"]) == (1, int(handled))
+
+
+@pytest.mark.parametrize("body", ["", [], {}])
+def test_a_status_may_come_with_nothing(fresh_lab, fault, body):
+    fault(status=404, body=body)
+    assert fresh_lab.you.get("/nodes").text == (body if isinstance(body, str) else f"{body}")
+
+
+def test_several_fields_can_be_left_out_and_what_is_no_json_stays(fresh_lab, fault):
+    fault(action="missing-field", field="job reservation", times=0)
+    (node, *_) = fresh_lab.you.get("/nodes").json()
+    assert "node_id" in node
+    assert not {"job", "reservation"} & node.keys()
+    assert fresh_lab.you.get(f"/nodes/{node['node_id']}/screenshot.png").content.startswith(b"\x89PNG")
+
+
+def test_the_clock_a_service_tells_can_be_another_or_none(fresh_lab, fault):
+    fault(action="clock", seconds=86_400)
+    fault(action="no-clock")
+    ahead, silent, right = (fresh_lab.you.get("/nodes") for _ in range(3))
+    one, other = (parsedate_to_datetime(answer.headers["date"]) for answer in (ahead, right))
+    assert 80_000 < (one - other).total_seconds() <= 86_400
+    assert "date" not in silent.headers
+
+
+def test_a_fault_that_spreads_strikes_everything_once_it_has_struck(fresh_lab):
+    fresh_lab.control.post("/faults", json={**RESERVE, "status": 500, "times": 3, "spreads": True})
+    assert fresh_lab.you.get("/nodes").status_code == 200
+    assert fresh_lab.you.post("/reservations", json={}).status_code == 500
+    assert [fresh_lab.you.get("/nodes").status_code for _ in range(3)] == [500, 500, 200]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from cryptography import x509
@@ -24,14 +24,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from testlab_tools.capabilities import Health, RunSink, Service
-from testlab_tools.files import Folders
+from testlab_tools.files.folders import Folders
 from testlab_tools.http import Credentials, Endpoint, RetryPolicy, ServiceClient, Token
 from testlab_tools.lab import Lab
-from testlab_tools.models import CreatedRun
-from testlab_tools.questions import NewRun
+from testlab_tools.models.lab import CreatedRun
+from testlab_tools.models.requests import NewRun
 from testlab_tools.registry import Call
 
 T = TypeVar("T")
+
+
+class Hurried(Protocol):
+    """Runs a coroutine in a loop whose sleeps take no time."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+
+
 TOKEN = "tk-5d41402abc4b2a76b9719d911017c592"
 
 
@@ -310,8 +318,7 @@ class Sink(RunSink):
     kind = "sink"
 
     def __init__(self, name: str = "sink") -> None:
-        endpoint = Endpoint(name, "http://127.0.0.1:9")
-        super().__init__(name, ServiceClient(endpoint, Credentials(name, "bearer", Token())))
+        super().__init__(name)
         self.runs: list[NewRun] = []
 
     async def probe(self) -> Health:
@@ -366,7 +373,7 @@ class _HurriedLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.fixture
-def hurried() -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
+def hurried() -> Iterator[Hurried]:
     """Run a coroutine in a loop whose sleeps take no time; `asyncio.get_running_loop().time()` tells its time."""
     with asyncio.Runner(loop_factory=_HurriedLoop) as runner:
-        yield runner.run
+        yield lambda coroutine: runner.run(coroutine)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testlab_tools.capabilities import Health, RunArchive, Runs, RunSink, Service
 from testlab_tools.errors import BadInput, NotFound, Unsupported
-from testlab_tools.http import ServiceClient
 from testlab_tools.lab import Lab
-from testlab_tools.models import FailedRun
-from testlab_tools.questions import RunQuery
-from testlab_tools.records import RunDetail
+from testlab_tools.models.lab import FailedRun
+from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.results import RunDetail
+
+if TYPE_CHECKING:
+    from tests.tools.conftest import Sink
 
 
 class Archive(RunArchive):
     kind = "archive"
 
-    def __init__(self, name: str, client: ServiceClient, begins: str = "") -> None:
-        super().__init__(name, client)
+    def __init__(self, name: str, begins: str = "") -> None:
+        super().__init__(name)
         self.begins = begins
         self.closed = 0
 
@@ -30,7 +31,7 @@ class Archive(RunArchive):
     async def get_run(self, run_id: str) -> RunDetail:
         raise NotFound(self.name)
 
-    async def failures(self, run_id: str) -> list[FailedRun]:
+    async def get_failures(self, run_id: str) -> list[FailedRun]:
         return []
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
@@ -44,13 +45,12 @@ class Archive(RunArchive):
 
 
 @pytest.fixture
-def archives(client_of: Callable[..., ServiceClient]) -> list[Archive]:
-    client = client_of("http://127.0.0.1:9")
-    return [Archive("portal", client, "/"), Archive("factory", client, "run-"), Archive("cloud", client, "run-")]
+def archives() -> list[Archive]:
+    return [Archive("portal", "/"), Archive("factory", "run-"), Archive("cloud", "run-")]
 
 
 @pytest.fixture
-def lab(archives: list[Archive], sink: Any) -> Lab:
+def lab(archives: list[Archive], sink: Sink) -> Lab:
     return Lab([*archives, sink])
 
 
@@ -90,7 +90,7 @@ def test_without_services_the_answer_says_so() -> None:
         Lab([]).offering(RunArchive, "portal")
 
 
-def test_the_only_service_with_a_capability_need_not_be_named(lab: Lab, sink: Any) -> None:
+def test_the_only_service_with_a_capability_need_not_be_named(lab: Lab, sink: Sink) -> None:
     assert lab.one(RunSink) is sink
     assert lab.one(RunArchive, "cloud").name == "cloud"
 
@@ -115,14 +115,14 @@ def test_one_of_several_must_be_named(lab: Lab) -> None:
 def test_a_handle_or_a_bare_id_that_fits_one_service_leads_to_it(
     lab: Lab, handle: str, service: str, native: str
 ) -> None:
-    found, ours = lab.owner(handle, RunArchive, lambda archive, run: archive.owns_run(run))
+    found, ours = lab.run_owner(handle, RunArchive)
 
     assert (found.name, ours) == (service, native)
 
 
 def test_a_bare_id_that_fits_several_asks_for_the_service(lab: Lab) -> None:
     with pytest.raises(BadInput, match=r"could belong to several services\. Put one of factory, cloud and a colon"):
-        lab.owner("run-1", RunArchive, lambda archive, run: archive.owns_run(run))
+        lab.run_owner("run-1", RunArchive)
     with pytest.raises(BadInput, match="Put one of portal, factory, cloud and a colon"):
         lab.owner("/node/1/2", RunArchive)
 
@@ -131,20 +131,20 @@ def test_a_bare_id_that_fits_none_says_how_ids_look(lab: Lab) -> None:
     with pytest.raises(
         BadInput, match=r"Ids look like <service>:<id>.*Services: portal, factory, cloud, sink\."
     ) as error:
-        lab.owner("?hm", RunArchive, lambda archive, run: archive.owns_run(run))
+        lab.run_owner("?hm", RunArchive)
     assert "?hm" not in str(error.value)
 
 
 @pytest.mark.parametrize("handle", ["protal:/node/1/2", "Portal:/node/1/2", "portal1:run-1", "factori:run-1"])
 def test_a_mistyped_service_before_an_id_is_answered_with_the_nearest_name(lab: Lab, handle: str) -> None:
     with pytest.raises(BadInput, match=r"begins with no configured service\. Did you mean (portal|factory):…\?"):
-        lab.owner(handle, RunArchive, lambda archive, run: archive.owns_run(run))
+        lab.run_owner(handle, RunArchive)
 
 
 @pytest.mark.parametrize("handle", ["", "  ", "portal:", "portal: "])
 def test_an_empty_id_is_refused(lab: Lab, handle: str) -> None:
     with pytest.raises(BadInput, match="The id is empty"):
-        lab.owner(handle, RunArchive, lambda archive, run: archive.owns_run(run))
+        lab.run_owner(handle, RunArchive)
 
 
 def test_a_handle_of_a_service_without_the_capability_is_unsupported(lab: Lab) -> None:

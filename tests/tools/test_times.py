@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from testlab_tools.errors import BadInput
-from testlab_tools.times import Moment, checked_zone, iso, parse_time, seconds, utc
+from testlab_tools.times import Moment, check_zone, iso, parse_time, seconds, utc
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -115,7 +115,7 @@ def test_a_field_holding_a_moment_refuses_what_is_none(value: object) -> None:
 
 @pytest.mark.parametrize("name", ["UTC", "America/Denver", "Asia/Kolkata", "America/Argentina/Ushuaia"])
 def test_a_zone_of_the_olson_database_is_taken(name: str) -> None:
-    assert checked_zone(name, "tz") == name
+    assert check_zone(name, "tz") == name
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_zone_of_the_olson_database_is_taken(name: str) -> None:
 )
 def test_any_other_zone_is_answered_with_the_nearest(name: str, told: str) -> None:
     with pytest.raises(BadInput, match="tz is not the name of a time zone") as error:
-        checked_zone(name, "tz")
+        check_zone(name, "tz")
     assert told in str(error.value)
 
 
@@ -148,7 +148,7 @@ def test_where_the_system_has_no_database_only_the_form_is_looked_at(
     monkeypatch.setattr("testlab_tools.times.ZoneInfo", unknown)
     monkeypatch.setattr("testlab_tools.times.available_timezones", set)
     if fits:
-        assert checked_zone(name, "tz") == name
+        assert check_zone(name, "tz") == name
     else:
         with pytest.raises(BadInput):
-            checked_zone(name, "tz")
+            check_zone(name, "tz")

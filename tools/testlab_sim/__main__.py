@@ -6,8 +6,11 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from testlab_sim import SERVICES
 
 EXIT_USAGE = 2
 
@@ -15,20 +18,25 @@ EXIT_USAGE = 2
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT or, with `--exit-with-stdin`, the end of standard input; the exit code."""
     args = _parser().parse_args(argv)
-    from testlab_sim.serving import HOST, listen, serve
+    from testlab_sim.listening import HOST, listen
 
     try:
         listener = listen(args.port)
     except OSError as exc:
         sys.stderr.write(f"testlab_sim: cannot listen on {HOST}:{args.port}: {exc.strerror}\n")
         return EXIT_USAGE
-    from testlab_sim.app import create_app, create_world
-
     with listener:
+        url = f"http://{HOST}:{listener.getsockname()[1]}"
+        lab = describe_lab(url)
+        if args.early:
+            _announce(lab, args.ready_file)
+        from testlab_sim.app import create_app, create_world
+        from testlab_sim.serving import serve
+
         world = create_world(args.seed, args.speed)
-        world.base_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        lab = described(world.base_url)
-        serve(create_app(world), listener, lambda: _announce(lab, args.ready_file), with_stdin=args.exit_with_stdin)
+        world.base_url = url
+        ready = _do_nothing if args.early else partial(_announce, lab, args.ready_file)
+        serve(create_app(world), listener, ready, with_stdin=args.exit_with_stdin)
     return 0
 
 
@@ -36,19 +44,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("testlab_sim", description="A simulated test lab on 127.0.0.1.")
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--ready-file", type=Path, help="written once connections are accepted: URLs, tokens")
+    parser.add_argument(
+        "--early", action="store_true", help="write it at once: who connects waits for the lab to start"
+    )
     parser.add_argument("--speed", type=float, default=20.0, help="how many times faster than life tests run")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
     return parser
 
 
-def described(url: str) -> dict[str, Any]:
+def _do_nothing() -> None:
+    """It has been announced."""
+
+
+def describe_lab(url: str) -> dict[str, Any]:
     """What the ready file says: where each service is and which tokens open it."""
     from testlab_sim.world import COLLEAGUE, YOU
 
-    services: dict[str, dict[str, str]] = {
-        name: {"url": f"{url}/{name}", "token": YOU.token} for name in ("stbtester", "tofupilot", "standcloud")
-    }
+    services: dict[str, dict[str, str]] = {kind: {"url": f"{url}/{kind}", "token": YOU.token} for kind in SERVICES}
     services["stbtester"]["colleague_token"] = COLLEAGUE.token
     return {"url": url, "services": services}
 

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from testlab_sim.fault_actions import Fault
 from testlab_sim.faults import ACTION_NAMES, CONTROL, Faults
 from testlab_sim.stbtester.portal import Holds
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.traffic import Traffic
-from testlab_sim.trouble import Fault
 from testlab_sim.world import World
 
 

@@ -1,15 +1,20 @@
 """Trouble on demand: what a service does instead of, or besides, answering a request.
 
 A fault matches by service, method and the path after the service's prefix, and strikes `times` times (0: until it is
-cleared). `action` is one of:
+cleared); with `spreads`, it strikes all else of its lane as well once it has struck. `action` is one of:
 
-status         answer `status` with `body` (and `Retry-After: retry_after`, `Location: location`) without handling it
+status         answer `status` with `body` (and `Retry-After: retry_after`, `Location: location`) without handling it;
+               a text is of `media_type` or plain; where no body is given, as the service itself words its errors
+status-after   handle the request, then answer as `status` does
+clock          handle the request, and answer with a `Date` that is `seconds` ahead
+no-clock       handle the request, and answer without a `Date`
 reset          close the connection before the request is handled
 reset-after    handle the request, then close the connection without an answer
 slow           wait `seconds`, then handle the request
 hold           keep the request open until the faults are cleared, then handle it; or until its client hangs up
 garbage        answer 200 with something that is not JSON
-missing-field  handle the request and leave `field` out of its JSON answer, at every depth
+missing-field  handle the request and leave `field` (or several, with spaces between) out of its JSON answer, at every
+               depth
 truncated      handle the request, send half of the answer and close
 slow-body      handle the request, then send a byte of the answer each `seconds`
 huge           answer 200 with JSON of `bytes` bytes
@@ -22,13 +27,14 @@ tests of different faults can share one lab.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import asdict
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from testlab_sim.fault_actions import ACTIONS, Fault, add_date
 from testlab_sim.traffic import Traffic
-from testlab_sim.trouble import ACTIONS, Fault
 
 CONTROL = "/_sim/"
 LANE = "/_lane/"
@@ -54,9 +60,9 @@ class Faults:
         self._cleared.set()
         self._cleared = asyncio.Event()
 
-    async def cleared(self) -> None:
-        """Wait until faults are cleared."""
-        await self._cleared.wait()
+    def cleared(self) -> Coroutine[Any, Any, Any]:
+        """What to await until the faults that there are now are cleared."""
+        return self._cleared.wait()
 
     def take(self, lane: str, service: str, method: str, path: str) -> Fault | None:
         fault = next((f for f in self._faults if f.matches(lane, service, method, path)), None)
@@ -78,41 +84,50 @@ class Interference:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(CONTROL):
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, add_date(None, send))
             return
-        lane, scope = _lane_of(scope)
+        lane, scope = _split_lane(scope)
         service, slash, rest = scope["path"].lstrip("/").partition("/")
         method, path = scope["method"], slash + rest
-        with self._traffic.counted(service, method, path):
-            fault = self._faults.take(lane, service, method, path)
-            if fault is None:
-                await self._app(scope, receive, send)
-            elif fault.action == HOLD:
-                await self._hold(scope, receive, send)
-            else:
-                await ACTIONS[fault.action](fault, self._app, scope, receive, send)
+        with self._traffic.counted(service, method, path) as counts:
 
-    async def _hold(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+                for count in counts:
+                    count.handled += 1
+                await self._app(scope, receive, send)
+
+            fault = self._faults.take(lane, service, method, path)
+            send = add_date(fault, send)
+            if fault is None:
+                await handle(scope, receive, send)
+            elif fault.action == HOLD:
+                await self._hold(handle, scope, receive, send)
+            else:
+                await ACTIONS[fault.action](fault, handle, scope, receive, send)
+
+    async def _hold(self, handle: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes the whole request first, to notice when its client hangs up, and gives it to the handler again."""
-        taken = [await receive()]
-        while taken[-1].get("more_body"):
-            taken.append(await receive())
+        tasks = [asyncio.ensure_future(self._faults.cleared())]  # first: they may be cleared while the request comes
+        taken: list[Message] = []
 
         async def again() -> Message:
             return taken.pop(0) if taken else await receive()
 
-        cleared, gone = asyncio.ensure_future(self._faults.cleared()), asyncio.ensure_future(receive())
         try:
-            await asyncio.wait((cleared, gone), return_when=asyncio.FIRST_COMPLETED)
-            released = cleared.done()
+            taken.append(await receive())
+            while taken[-1].get("more_body"):
+                taken.append(await receive())
+            tasks.append(asyncio.ensure_future(receive()))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            released = tasks[0].done()
         finally:
-            cleared.cancel()
-            gone.cancel()
+            for task in tasks:
+                task.cancel()
         if released:
-            await self._app(scope, again, send)
+            await handle(scope, again, send)
 
 
-def _lane_of(scope: Scope) -> tuple[str, Scope]:
+def _split_lane(scope: Scope) -> tuple[str, Scope]:
     """The lane of a request, and the request without it."""
     if not scope["path"].startswith(LANE):
         return "", scope

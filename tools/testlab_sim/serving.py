@@ -12,22 +12,6 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-HOST = "127.0.0.1"
-
-
-def listen(port: int = 0) -> socket.socket:
-    """A socket that accepts connections on `port` of this machine alone; 0 takes a free port."""
-    # asyncio turns Nagle's algorithm off only for sockets that name their protocol: else each answer costs 40 ms
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
 
 class LabServer(uvicorn.Server):
     """`ready` is called once, when the server accepts connections."""
@@ -42,6 +26,7 @@ class LabServer(uvicorn.Server):
             log_config=None,
             log_level="critical",
             access_log=False,
+            date_header=False,  # `fault_actions.add_date` adds it
             timeout_graceful_shutdown=0,
         )
         super().__init__(config)

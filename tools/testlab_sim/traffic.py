@@ -10,12 +10,14 @@ from typing import Any
 
 @dataclass
 class Count:
-    """`peak_open` is the most that were ever being answered at the same time."""
+    """`handled` are those that no fault kept from the service; `peak_open` is the most that were ever being answered
+    at the same time."""
 
     service: str
     method: str
     path: str
     count: int = 0
+    handled: int = 0
     open: int = 0
     peak_open: int = 0
 
@@ -39,12 +41,12 @@ class Traffic:
         self._counts: dict[tuple[str, str, str], Count] = {}
 
     @contextmanager
-    def counted(self, service: str, method: str, path: str) -> Generator[None]:
+    def counted(self, service: str, method: str, path: str) -> Generator[tuple[Count, ...]]:
         counts = (self._total, self._counts.setdefault((service, method, path), Count(service, method, path)))
         for count in counts:
             count.begin()
         try:
-            yield
+            yield counts
         finally:
             for count in counts:
                 count.end()

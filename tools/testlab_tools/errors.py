@@ -21,6 +21,9 @@ test author wrote never becomes part of it.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
 
 class LabError(Exception):
     """Base of all errors a tool reports.
@@ -63,11 +66,15 @@ class Gone(NotFound):
 class Conflict(LabError):
     """Busy, or reserved by somebody: try another, wait, or ask the holder.
 
-    `details` is a noun with the facts, what others wrote among them; it is carried beside the text, never in it.
+    `details` is a noun with the facts, what others wrote among them; it is carried beside the text, never in it. `own`
+    are the handles of jobs and reservations of the service's user that are in the way.
     """
 
-    def __init__(self, what: str, why: str = "", next_step: str = "", details: object = None) -> None:
+    def __init__(
+        self, what: str, why: str = "", next_step: str = "", details: object = None, own: Sequence[str] = ()
+    ) -> None:
         self.details = details
+        self.own = own
         super().__init__(what, why, next_step)
 
 
@@ -96,7 +103,21 @@ class ServiceDown(ServiceError):
 
 
 class AnswerLost(ServiceError):
-    """A change was sent and its answer never came: it may or may not have happened."""
+    """A change was sent and its answer never came: it may or may not have happened.
+
+    `look` asks again what became of it: its result once it is there, None while it is not.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        what: str,
+        why: str = "",
+        next_step: str = "",
+        look: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        self.look = look
+        super().__init__(service, what, why, next_step)
 
 
 class BadReply(ServiceError):

@@ -1,19 +1,106 @@
-"""The lab: all configured services, found by what they can do or by whose id it is."""
+"""The lab: all configured services, found by what they can do or by whose id it is; and the reservations made here.
+
+Reservations are released when the server stops. Where the config says so, they stay instead, and the next process
+restores them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
-from difflib import get_close_matches
 from typing import TypeVar
 
-from testlab_tools.capabilities import Service
-from testlab_tools.deliveries.outbox import Outbox
-from testlab_tools.deliveries.share import OutboxShare
-from testlab_tools.errors import BadInput, Unsupported
+import anyio
+
+from testlab_tools.capabilities import NodeInventory, NodeReservations, RunArchive, Service
+from testlab_tools.deadline import LONGEST_WAIT_S
+from testlab_tools.errors import BadInput, LabError, NotFound, Refused, Unsupported
+from testlab_tools.fanout import ask_all, gather_all
 from testlab_tools.handles import Handle
-from testlab_tools.holding import Holding
-from testlab_tools.watch import Watches
+from testlab_tools.jobs.waiting import JobPoller
+from testlab_tools.nearest import did_you_mean, nearest
+from testlab_tools.outbox.outbox import Outbox
+from testlab_tools.outbox.scoped import ScopedOutbox
+from testlab_tools.repeated_calls import Orders
+from testlab_tools.reservation_file import ReservationRecord, ReservationStore
+
+_SEVERAL = "The id could belong to several services"
+RELEASE_SECONDS = 5.0
+"""For releasing reservations when the server stops. What is left over ends by its own expiry."""
+
+logger = logging.getLogger("testlab_tools")
+
+
+class ReservationTracker:
+    """The reservations that this process has made and not ended, by service and native id. With `kept`, they are
+    written down there, and stay when the process ends."""
+
+    def __init__(self, kept: ReservationStore | None = None) -> None:
+        self.kept = kept
+        self._held: dict[tuple[NodeReservations, str], None] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, farm: NodeReservations, reservation_id: str, node_id: str, caller: str) -> None:
+        """Remember a reservation made here, by native ids."""
+        self._held[farm, reservation_id] = None
+        if self.kept is not None:
+            self.kept.save(farm, ReservationRecord(reservation=reservation_id, node=node_id, caller=caller))
+
+    def remove(self, farm: NodeReservations, reservation_id: str) -> None:
+        """Forget a reservation that has ended."""
+        self._held.pop((farm, reservation_id), None)
+        if self.kept is not None:
+            self.kept.delete(farm, reservation_id)
+
+    def absorb(self, other: ReservationTracker) -> None:
+        """Take all reservations of another tracker."""
+        self._held.update(other._held)
+        other._held.clear()
+
+    async def restore(self, services: Iterable[Service]) -> dict[str, list[ReservationRecord]]:
+        """Reservations that earlier processes have kept, by service. Those that the service no longer shows as its
+        user's on that node are forgotten.
+
+        Raises LabError where a service does not say.
+        """
+        found: dict[str, list[ReservationRecord]] = {}
+        for farm in services:
+            if self.kept is None or not isinstance(farm, NodeReservations):
+                continue
+            for claim in self.kept.load(farm):
+                if await _holds(farm, claim):
+                    found.setdefault(farm.name, []).append(claim)
+                else:
+                    self.remove(farm, claim.reservation)
+        return found
+
+    async def release(self) -> None:
+        """End all that are left, at once, even while the server is being cancelled."""
+        if self.kept is not None:
+            return
+        # The SDK cancels by anyio's scopes, again at every await: only a scope of anyio's shields from that.
+        with anyio.move_on_after(RELEASE_SECONDS, shield=True):
+            await gather_all(*(self._end(farm, reservation_id) for farm, reservation_id in list(self._held)))
+
+    async def _end(self, farm: NodeReservations, reservation_id: str) -> None:
+        try:
+            await farm.end_reservation(reservation_id)
+        except LabError as error:
+            logger.warning("Reservation %s could not be released: %s", farm.handle(reservation_id), error)
+        else:
+            self.remove(farm, reservation_id)
+
+
+async def _holds(farm: NodeReservations, claim: ReservationRecord) -> bool:
+    try:
+        held = await farm.get_reservation(claim.reservation)
+    except NotFound:
+        return False
+    return held.yours and held.node_id == farm.handle(claim.node)
+
 
 C = TypeVar("C", bound=Service)
 
@@ -25,14 +112,21 @@ class Lab:
     """
 
     def __init__(
-        self, services: Iterable[Service], outbox: Outbox | None = None, callers_own: Collection[str] = ()
+        self,
+        services: Iterable[Service],
+        outbox: Outbox | None = None,
+        callers_own: Collection[str] = (),
+        kept: ReservationStore | None = None,
     ) -> None:
-        """`callers_own` names services whose token the caller brings: what is sent to them is not written down."""
+        """`callers_own` names services whose token the caller brings: what is sent to them is not written down. `kept`
+        is where reservations are that outlive this process."""
         self.services = {service.name: service for service in services}
         self._outbox = outbox
-        self.outbox = OutboxShare(outbox, None, callers_own) if outbox is not None else None
-        self.holding = Holding()
-        self.watches = Watches()
+        self.outbox = ScopedOutbox(outbox, None, callers_own) if outbox is not None else None
+        self.holding = ReservationTracker(kept)
+        self.orders = Orders()
+        self.longest_wait_s = LONGEST_WAIT_S
+        self.watches = JobPoller()
 
     def offering(self, capability: type[C], service: str = "") -> list[C]:
         """All services with a capability, or the one named.
@@ -41,7 +135,7 @@ class Lab:
             BadInput: no service of that name.
             Unsupported: it, or none of them, has the capability.
         """
-        found = [self._named(service)] if service else list(self.services.values())
+        found = [self._find_service(service)] if service else list(self.services.values())
         able = [s for s in found if isinstance(s, capability)]
         if not able:
             names = ", ".join(s.name for s in self.services.values() if isinstance(s, capability))
@@ -64,12 +158,7 @@ class Lab:
 
         `owns` tells, of several services, which could have made such an id.
         """
-        service, native = Handle.parse(handle, self.services)
-        if not native:
-            raise BadInput("The id is empty", "", "Ids look like <service>:<id>, as the list tools return them.")
-        if not service:
-            self._mistyped(native)
-        able = self.offering(capability, service)
+        service, able, native = self._candidates(handle, capability)
         if not service and owns is not None:
             able = [s for s in able if owns(s, native)]
         if not able:
@@ -79,14 +168,54 @@ class Lab:
                 f"Ids look like <service>:<id>, as the list tools return them. Services: {', '.join(self.services)}.",
             )
         if len(able) > 1:
-            raise BadInput(
-                "The id could belong to several services", "", f"Put one of {_names(able)} and a colon in front."
-            )
+            raise BadInput(_SEVERAL, "", _put_in_front(able))
         return able[0], native
 
-    def outbox_for(self, service: str) -> OutboxShare | None:
+    async def node_owner(self, node_id: str, capability: type[C]) -> tuple[C, str]:
+        """Return the service of a node and its native id. A bare id is looked up where several services could have it.
+
+        Raises:
+            BadInput: several have it, or could not be asked.
+            NotFound: none has it.
+        """
+        return await self._find_owner(node_id, capability, _look_up_node)
+
+    async def reservation_owner(self, reservation_id: str) -> tuple[NodeReservations, str]:
+        """Return the service of a reservation and its native id, as `node_owner` does of a node."""
+        return await self._find_owner(reservation_id, NodeReservations, _look_up_reservation)
+
+    async def _find_owner(
+        self, handle: str, capability: type[C], look_up: Callable[[C, str], Awaitable[object]]
+    ) -> tuple[C, str]:
+        _, able, native = self._candidates(handle, capability)
+        if len(able) == 1:
+            return able[0], native
+
+        answers = await ask_all(able, lambda service: look_up(service, native))
+        possible = [s for s in able if not isinstance(answers.failed.get(s.name), NotFound | Refused)]
+        errors = [answers.failed[s.name] for s in possible or able if s.name in answers.failed]
+        if len(possible) > 1:
+            raise BadInput(_SEVERAL, "; ".join(map(str, errors)), _put_in_front(possible))
+        if possible and not errors:
+            return possible[0], native
+        raise next((error for error in errors if isinstance(error, Refused)), errors[0])
+
+    def _candidates(self, handle: str, capability: type[C]) -> tuple[str, list[C], str]:
+        """The service that the handle names, or empty; the services that the id can belong to; the native id."""
+        service, native = Handle.parse(handle, self.services)
+        if not native:
+            raise BadInput("The id is empty", "", "Ids look like <service>:<id>, as the list tools return them.")
+        if not service:
+            self._refuse_mistyped(native)
+        return service, self.offering(capability, service), native
+
+    def run_owner(self, run_id: str, capability: type[C]) -> tuple[C, str]:
+        """As `owner`, where a bare id fits the services whose run ids have its shape."""
+        return self.owner(run_id, capability, lambda s, native: isinstance(s, RunArchive) and s.owns_run(native))
+
+    def outbox_for(self, service: str) -> ScopedOutbox | None:
         """Where what goes to a service is written down first; None where that is not done."""
-        return self.outbox if self.outbox is not None and self.outbox.takes(service) else None
+        return self.outbox if self.outbox is not None and self.outbox.accepts(service) else None
 
     def native(self, handle: str) -> str:
         """The native id in a handle of ours."""
@@ -97,33 +226,47 @@ class Lab:
 
         It has reservations, waits and, if `limited`, deliveries of its own. Close what is new in it by itself.
         """
-        made = Lab(services)
+        made = Lab(services, kept=self.holding.kept)
+        made.longest_wait_s = self.longest_wait_s
         if self.outbox is not None:
-            made.outbox = self.outbox.limited(made.services if limited else None)
+            made.outbox = self.outbox.restrict(made.services if limited else None)
         return made
 
     async def aclose(self) -> None:
-        """Stop the deliveries, release the reservations made here, then every service's connections."""
+        """Stop the deliveries, let orders end, release the reservations made here, then every service's connections."""
         try:
             if self._outbox is not None:
                 await self._outbox.aclose()
+            await self.orders.aclose()
             await self.holding.release()
         finally:
             async with AsyncExitStack() as stack:
                 for service in self.services.values():
                     stack.push_async_callback(service.aclose)
 
-    def _mistyped(self, native: str) -> None:
+    def _refuse_mistyped(self, native: str) -> None:
         head, colon, _ = native.partition(":")
-        if colon and (near := get_close_matches(head.casefold(), self.services, n=1, cutoff=0.75)):
+        if colon and (near := nearest(head.casefold(), self.services, cutoff=0.75)):
             raise BadInput("The id begins with no configured service", "", f"Did you mean {near[0]}:…?")
 
-    def _named(self, service: str) -> Service:
+    def _find_service(self, service: str) -> Service:
         if service not in self.services:
-            near = get_close_matches(service, self.services, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Configured: {', '.join(self.services) or 'none'}."
+            hint = did_you_mean(service, self.services, f"Configured: {', '.join(self.services) or 'none'}.")
             raise BadInput("There is no service of that name", "", hint)
         return self.services[service]
+
+
+async def _look_up_node(service: Service, node_id: str) -> None:
+    if isinstance(service, NodeInventory):
+        await service.get_node(node_id)
+
+
+async def _look_up_reservation(service: NodeReservations, reservation_id: str) -> None:
+    await service.get_reservation(reservation_id)
+
+
+def _put_in_front(services: Iterable[Service]) -> str:
+    return f"Put one of {_names(services)} and a colon in front."
 
 
 def _names(services: Iterable[Service]) -> str:

@@ -27,7 +27,7 @@ _IS = re.compile(r"'x' is equal to '(?P<value>.*)'|x == (?P<flag>True|False)", r
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _CODE = re.compile(r"<(?:function |built-in function |bound method )?(?P<name>.+?)(?: object| of .*)?>", re.DOTALL)
 
-MOST_CHARS = 2_000
+MAX_CHARS = 2_000
 """Of a text that is read as limits; a longer one stays text."""
 
 
@@ -53,25 +53,25 @@ class Limits:
         Limits(lower=4.5, upper=5.5, expected='')
         """
         text = text.strip()
-        if len(text) > MOST_CHARS:
+        if len(text) > MAX_CHARS:
             return cls(expected=text)
-        if limits := _numeric(text):
+        if limits := _parse_range(text):
             return cls(*limits)
         if found := _MATCHES.fullmatch(text):
-            return cls(expected=_literal(found["regex"]) or f"matches /{found['regex']}/")
+            return cls(expected=_parse_literal(found["regex"]) or f"matches /{found['regex']}/")
         if found := _IS.fullmatch(text):
             return cls(expected=found["value"] or found["flag"] or text)
         head, joined, tail = text.partition(" and ")
-        if joined and (limits := _numeric(head)):
-            return cls(*limits).narrowed(cls.parse(tail))
-        return cls(expected=_readable(text))
+        if joined and (limits := _parse_range(head)):
+            return cls(*limits).narrow(cls.parse(tail))
+        return cls(expected=_clean_repr(text))
 
     @classmethod
     def parse_all(cls, texts: Iterable[str]) -> Limits:
         """Read all validators of a measurement; ranges narrow each other, texts are joined by `and`."""
         limits = cls()
         for text in texts:
-            limits = limits.narrowed(cls.parse(text))
+            limits = limits.narrow(cls.parse(text))
         return limits
 
     @classmethod
@@ -115,7 +115,7 @@ class Limits:
             return None
         return (self.lower is None or value >= self.lower) and (self.upper is None or value <= self.upper)
 
-    def narrowed(self, other: Limits) -> Limits:
+    def narrow(self, other: Limits) -> Limits:
         """Both limits at once."""
         texts = [text for text in (self.expected, other.expected) if text]
         return replace(
@@ -126,12 +126,12 @@ class Limits:
         )
 
 
-def _numeric(text: str) -> tuple[float | None, float | None] | None:
+def _parse_range(text: str) -> tuple[float | None, float | None] | None:
     """Lower and upper limit, if the text is such a range."""
     if (found := _RANGE.fullmatch(text)) and (found["lower"] or found["upper"]):
-        return _number(found["lower"]), _number(found["upper"])
+        return _parse_number(found["lower"]), _parse_number(found["upper"])
     if found := _COMPARED.fullmatch(text):
-        value = _number(found["value"])
+        value = _parse_number(found["value"])
         return (None if found["operator"] == "<=" else value), (None if found["operator"] == ">=" else value)
     if found := _WITHIN.fullmatch(text):
         # Worked out as OpenHTF does, so that a value on the limit is judged alike.
@@ -141,19 +141,19 @@ def _numeric(text: str) -> tuple[float | None, float | None] | None:
     return None
 
 
-def _number(text: str | None) -> float | None:
+def _parse_number(text: str | None) -> float | None:
     value = float(text or "inf")
     return value if math.isfinite(value) else None
 
 
-def _literal(regex: str) -> str:
+def _parse_literal(regex: str) -> str:
     """The one text that `^…$` matches, when nothing in it is special; empty otherwise."""
     body = regex.removeprefix("^").removesuffix("$")
     text = re.sub(r"\\(\W)", r"\1", body)
     return text if f"^{re.escape(text)}$" == regex else ""
 
 
-def _readable(text: str) -> str:
+def _clean_repr(text: str) -> str:
     """A validator that is a Python function is written as its repr, with the address it had in that process."""
     bare = _ADDRESS.sub("", text)
     if bare != text and (found := _CODE.fullmatch(bare)):

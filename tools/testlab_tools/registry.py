@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from testlab_tools.capabilities import Image, Service
-from testlab_tools.files import Folders
+from testlab_tools.deadline import Deadline
+from testlab_tools.files.folders import Folders
+from testlab_tools.jobs.waiting import Progress
 from testlab_tools.lab import Lab
-from testlab_tools.models import Noun
-from testlab_tools.watch import Progress
+from testlab_tools.models.lab import ResultModel
 
 Access = Literal["observe", "operate", "admin"]
 Toolset = Literal["runs", "units", "nodes", "jobs", "production", "insight", "deliveries"]
-N = TypeVar("N", bound=Noun)
+Needs = type[Service] | tuple[type[Service], ...]
+"""The capability that a tool cannot do without; of several, one is enough."""
+N = TypeVar("N", bound=ResultModel)
 LEVELS: tuple[Access, ...] = ("observe", "operate", "admin")
 
 
@@ -36,7 +39,7 @@ DESTROY = Hints(read_only=False, destructive=True, idempotent=True)
 
 @dataclass(frozen=True)
 class Picture:
-    """An image for the model, with the facts about it in words; `saved_to` when a copy was written."""
+    """An image for the model, with the facts about it in words."""
 
     image: Image
     facts: str
@@ -44,23 +47,32 @@ class Picture:
 
 @dataclass(frozen=True)
 class Illustrated(Generic[N]):
-    """A noun, with an image beside it if there is one: the model gets both."""
+    """A result, with an image beside it if there is one: the model gets both."""
 
-    noun: N
+    result: N
     image: Image | None = None
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a tool: the lab it asks, the files it may touch, where to report progress (done, total, words), the
-    caller's access level, what would raise that to admin, and who calls ("local" over stdio)."""
+    """One call of a tool.
+
+    `progress` takes done, total and words. `admin_setting` is what would raise `access` to admin. `caller` is "local"
+    over stdio. `deadline` says what the call may still take. `digest` is the same for the same caller, tool and
+    arguments, and empty for tools that only look. `unavailable` names tools that the caller has not, `agreed` what a
+    person agreed to.
+    """
 
     lab: Lab
     files: Folders
     progress: Progress
     access: Access = "operate"
-    raising: str = '[server] access = "admin"'
+    admin_setting: str = '[server] access = "admin"'
     caller: str = "local"
+    deadline: Deadline = field(default_factory=Deadline)
+    digest: str = ""
+    unavailable: frozenset[str] = frozenset()
+    agreed: Question | None = None
 
 
 @dataclass(frozen=True)
@@ -78,20 +90,20 @@ class Question:
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A tool. `needs`: it is listed when a configured service has one of these capabilities.
+    """A tool. It is listed when a configured service has one of the capabilities in `needs`.
 
     The handler takes a `Call` and the tool's arguments; its docstring is what the model reads. A tool that `asks` first
-    has an argument `confirm`, and goes ahead only when a person has agreed to the question; None is no question. A
-    question says what stays as it is unless somebody acts: it is asked anew when its facts have changed meanwhile.
+    has an argument `confirm`, and goes ahead only when a person has agreed to the question; None is no question. The
+    question is asked again when its facts have changed meanwhile, so it states no facts that change by themselves.
     """
 
     name: str
     toolset: Toolset
     access: Access
-    needs: type[Service]
+    needs: Needs
     hints: Hints
     handler: Callable[..., Awaitable[Any]]
-    returns: type[Noun] | type[Picture]
+    returns: type[ResultModel] | type[Picture]
     asks: Callable[..., Awaitable[Question | None]] | None = None
 
     @property
@@ -105,13 +117,13 @@ def tool(
     *,
     toolset: Toolset,
     access: Access,
-    needs: type[Service],
+    needs: Needs,
     hints: Hints,
     asks: Callable[..., Awaitable[Question | None]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], ToolSpec]:
     """Make a tool of an async function.
 
-    >>> @tool(toolset="nodes", access="observe", needs=NodeFarm, hints=LOOK)
+    >>> @tool(toolset="nodes", access="observe", needs=NodeInventory, hints=LOOK)
     ... async def list_nodes(call: Call, available: bool = False) -> NodeList:
     ...     \"\"\"List the lab's nodes …\"\"\"
     """

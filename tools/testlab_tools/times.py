@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BeforeValidator, PlainSerializer
 
 from testlab_tools.errors import BadInput
+from testlab_tools.nearest import nearest
 
 _RELATIVE = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
 _ZONE = re.compile(r"[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*")
@@ -58,7 +58,7 @@ def utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def checked_zone(name: str, argument: str) -> str:
+def check_zone(name: str, argument: str) -> str:
     """The name, if the Olson database has it (`America/Denver`); any that looks like one where there is no database.
 
     Raises:
@@ -72,7 +72,7 @@ def checked_zone(name: str, argument: str) -> str:
         return name
     if not known and _ZONE.fullmatch(name):
         return name
-    near = get_close_matches(name, known, n=2)
+    near = nearest(name, known, 2)
     hint = f"Did you mean {' or '.join(near)}?" if near else "For example Europe/London or America/Denver."
     raise BadInput(f"{argument} is not the name of a time zone", "", hint)
 
@@ -103,7 +103,7 @@ def seconds(duration: str) -> float:
     return number
 
 
-def _aware(value: Any) -> Any:
+def _parse_aware(value: Any) -> Any:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     try:
         return utc(moment) if isinstance(moment, datetime) else moment
@@ -111,7 +111,7 @@ def _aware(value: Any) -> Any:
         raise ValueError("a moment must lie between the years 1 and 9999") from None
 
 
-Moment = Annotated[datetime, BeforeValidator(_aware), PlainSerializer(iso, return_type=str)]
+Moment = Annotated[datetime, BeforeValidator(_parse_aware), PlainSerializer(iso, return_type=str)]
 """A field holding a moment: any ISO 8601 form in, UTC to the second out."""
 
 
@@ -119,5 +119,5 @@ def _to_the_minute(moment: datetime) -> str:
     return iso(moment)[:16] + "Z"
 
 
-Minute = Annotated[datetime, BeforeValidator(_aware), PlainSerializer(_to_the_minute, return_type=str)]
+Minute = Annotated[datetime, BeforeValidator(_parse_aware), PlainSerializer(_to_the_minute, return_type=str)]
 """As Moment, written to the minute: for tables of many rows where the second tells nothing."""

@@ -18,7 +18,7 @@ MAX_QUOTED = 500
 """Of a text quoted in a question to a person."""
 
 DEEPEST = 20
-MOST_DIGITS = 100
+MAX_DIGITS = 100
 
 _ESCAPES = re.compile(
     # ECMA-48 sections 5.3 to 5.6 and 8.3, with xterm's BEL as end of an OSC. One that never ends loses only its opener.
@@ -29,8 +29,8 @@ _ESCAPES = re.compile(
 )
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U00013430-\U0001345f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
 
 
@@ -77,8 +77,8 @@ def plain_data(value: Any, depth: int = 0) -> Any:
         return {plain_data(name): plain_data(item, depth + 1) for name, item in members}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
-        return f"a number of more than {MOST_DIGITS} digits"
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        return f"a number of more than {MAX_DIGITS} digits"
     return value
 
 

@@ -1,27 +1,58 @@
-"""Callers: who a request is from, and what they may do. Over stdio, and on a loopback port without sign-in, `LOCAL`."""
+"""Callers, their static tokens, and the tokens they send for services.
+
+A static token is 256 random bits after a prefix that secret scanners recognise. Only its SHA-256 is kept: random bits
+cannot be guessed from a hash, however fast that is. Over stdio, and on a loopback port without sign-in, the caller is
+`LOCAL`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import os
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.auth.provider import AccessToken
+from pydantic import SecretStr
 
-from testlab_mcp.access.settings import CallerSettings
-from testlab_mcp.access.tokens import owner
-from testlab_mcp.exposure import Policy
+from testlab_mcp.access.policy import Policy
+from testlab_mcp.config.settings import CallerSettings
 from testlab_tools.registry import LEVELS, Access
+from testlab_tools.services import token_header
 
+PREFIX = "tlm_"
+MAX_TOKEN_CHARS = 8192
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|-]{0,79}")
+_SALT = os.urandom(32)
+
+
+def make_token() -> str:
+    """Make a static token."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def digest_token(token: str) -> str:
+    """The hash of a token, as the config keeps it: 64 hexadecimal digits."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def token_owner(token: str, digests: Mapping[str, str]) -> str:
+    """The name of a token's owner in `digests` (name by digest); empty for an unknown token. The time it takes does not
+    depend on which digest matches."""
+    given, found = digest_token(token), ""
+    for known, name in digests.items():
+        if hmac.compare_digest(given, known):
+            found = name
+    return found
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who calls. `policy` narrows the deployment's and is None where nothing does; `nodes` are globs over
-    handles or native ids, None for all."""
+    """A caller. `policy` narrows the deployment's; `nodes` are globs over handles or native ids, None for all."""
 
     name: str
     policy: Policy | None = None
@@ -29,25 +60,25 @@ class Caller:
 
     @property
     def folder(self) -> str:
-        """A name for the folder of their files, the same for nobody else."""
+        """The name of the caller's own folder for files; no other caller has it."""
         plain = self.name.replace("-", "").replace("_", "").isalnum()
         return self.name if plain else f"oauth.{hashlib.sha256(self.name.encode()).hexdigest()[:24]}"
 
 
 LOCAL = Caller("local")
-"""Whoever started the server."""
-STRANGER = Caller("stranger", Policy("observe", frozenset(), table="[callers.…]", services=frozenset()), ())
-"""Somebody who should have signed in and has not: the SDK lets none through, and this one could do nothing."""
+"""The user who started the server."""
+ANONYMOUS = Caller("stranger", Policy("observe", frozenset(), table="[callers.…]", services=frozenset()), ())
+"""A caller who has not signed in. The SDK refuses such requests; this caller may do nothing if one gets through."""
 
 
 class CallerToken(AccessToken):
-    """A token that was found right, without its text, and whose it is."""
+    """A verified token, without its text, and its caller."""
 
     caller: Caller
 
 
-class Roster:
-    """The callers of a config, found by what they bring."""
+class CallerDirectory:
+    """Finds the callers of a config by their credentials."""
 
     def __init__(self, callers: Mapping[str, CallerSettings], access_claim: str = "scope") -> None:
         self._callers = callers
@@ -55,39 +86,40 @@ class Roster:
         self._digests = {caller.token_sha256: name for name, caller in callers.items() if caller.token_sha256}
         self._subjects = {caller.subject: name for name, caller in callers.items() if caller.subject}
 
-    def by_token(self, token: str) -> Caller | None:
-        """Whose static token it is."""
-        name = owner(token, self._digests)
-        return self._listed(name, self._callers[name].access or "observe") if name else None
+    def find_by_token(self, token: str) -> Caller | None:
+        """The caller with a static token."""
+        name = token_owner(token, self._digests)
+        return self._caller(name, self._callers[name].access or "observe") if name else None
 
-    def by_subject(self, subject: str, granted: Access | None) -> Caller | None:
-        """Whose the subject of a token is that was found right; `granted` is what it grants by its claim.
+    def find_by_subject(self, subject: str, granted: Access | None) -> Caller | None:
+        """The caller with the subject of a verified OAuth token, whose claim grants `granted`.
 
-        A `[callers.NAME]` table bounds what the token grants, and the token what the table does; None if neither says.
+        The lower of the table's access and the token's applies; None when neither states an access and no table names
+        the subject.
         """
         name = self._subjects.get(subject)
         stated = self._callers[name].access if name else None
-        bounds: list[Access] = [one for one in LEVELS if one in (stated, granted)]
+        bounds: list[Access] = [known for known in LEVELS if known in (stated, granted)]
         level = bounds[0] if bounds else None
         lowered = granted is not None and level == granted and level != stated
         raised_by = f'"testlab:{{access}}" in the {self._claim} of its token' if lowered else ""
         if name is not None:
-            return self._listed(name, level or "observe", raised_by)
+            return self._caller(name, level or "observe", raised_by)
         if level is None:
             return None
         called = f"oauth:{subject if _PLAIN.fullmatch(subject) else '#' + _hash(subject)}"
         return Caller(called, Policy(level, None, table="this caller's", raised_by=raised_by))
 
-    def _listed(self, name: str, access: Access, raised_by: str = "") -> Caller:
+    def _caller(self, name: str, access: Access, raised_by: str = "") -> Caller:
         table = self._callers[name]
-        policy = Policy.of(
+        policy = Policy.from_table(
             access, table.toolsets, table.allow, table.deny, f"[callers.{name}]", table.services, raised_by
         )
         return Caller(name, policy, None if table.nodes is None else tuple(table.nodes))
 
 
 def caller_of(request: Any) -> Caller:
-    """Whose an HTTP request is, as its token said; LOCAL for None (stdio), and where there is no sign-in.
+    """The caller of an HTTP request by its token; LOCAL for None (stdio) and without sign-in.
 
     >>> caller_of(context.request_context.request).name
     'alice'
@@ -95,8 +127,28 @@ def caller_of(request: Any) -> Caller:
     if request is None or "user" not in request.scope:
         return LOCAL
     token = getattr(request.scope["user"], "access_token", None)
-    return token.caller if isinstance(token, CallerToken) else STRANGER
+    return token.caller if isinstance(token, CallerToken) else ANONYMOUS
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def caller_tokens(request: Any, services: Iterable[str]) -> dict[str, SecretStr]:
+    """The tokens in an HTTP request's headers by service, of these services. A header that comes twice is ignored."""
+    if request is None:
+        return {}
+    found: dict[str, SecretStr] = {}
+    for service in services:
+        values = request.headers.getlist(token_header(service))
+        if len(values) == 1 and 0 < len(values[0].strip()) <= MAX_TOKEN_CHARS:
+            found[service] = SecretStr(values[0].strip())
+    return found
+
+
+def fingerprint_tokens(tokens: Mapping[str, SecretStr]) -> tuple[tuple[str, bytes], ...]:
+    """A key that tells sets of tokens apart, and is of no use outside this process."""
+    return tuple(
+        (service, hmac.digest(_SALT, token.get_secret_value().encode("utf-8", "surrogateescape"), hashlib.sha256))
+        for service, token in sorted(tokens.items())
+    )

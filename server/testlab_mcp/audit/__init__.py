@@ -1,1 +1,1 @@
-"""The audit: who had the lab changed, what was refused, and that none of it was altered since."""
+"""The audit: who changed the lab, what was refused, and proof that the record was not altered."""

@@ -15,12 +15,12 @@ import uvicorn
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from testlab_mcp.access.gate import Gate
-from testlab_mcp.access.tokens import digest
-from testlab_mcp.app import build_server
-from testlab_mcp.config import parse_config
-from testlab_mcp.serve import policy_of
-from testlab_mcp.streamable import http_app
+from testlab_mcp.access.callers import digest_token
+from testlab_mcp.access.http_security import HttpSecurity
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.http import http_app
+from testlab_mcp.protocol.server import build_server
 
 Serve = Callable[[str], str]
 EVERYTHING = '[server]\naccess = "admin"\ntoolsets = ["all"]\n'
@@ -33,7 +33,7 @@ def token_of(name: str) -> str:
 
 def table_of(name: str, **keys: object) -> str:
     """A caller's table of the config. Python's literals for texts and lists of them are TOML's as well."""
-    lines = [f"{key} = {value!r}" for key, value in {"token_sha256": digest(token_of(name)), **keys}.items()]
+    lines = [f"{key} = {value!r}" for key, value in {"token_sha256": digest_token(token_of(name)), **keys}.items()]
     return "\n".join([f"[callers.{name}]", *lines, ""])
 
 
@@ -41,8 +41,8 @@ def table_of(name: str, **keys: object) -> str:
 def served(config: str) -> Iterator[str]:
     """A server of a config on a port of its own, in a thread; gives its URL."""
     read = parse_config(config)
-    lab, gate = read.lab(), Gate.of(read)
-    server = build_server(lab, policy_of(read), read.folders(), gate, read.clerk())
+    lab, gate = read.lab(), HttpSecurity.from_config(read)
+    server = build_server(lab, policy_of(read), read.folders(), gate, read.audit_logger())
     app = http_app(server, lab, gate, "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         served_by = uvicorn.Server(
@@ -85,7 +85,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             if "[files]" not in config:
                 config += f"\n[files]\nsave_to = ['{tmp_path / 'files'}']\n"
             if "[durable]" not in config:
-                config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\n"
+                config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\nanswer_within_seconds = 20\n"
             return stack.enter_context(served(config))
 
         yield start

@@ -5,12 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
 
-from testlab_mcp.cli import main
+from testlab_mcp.commands.main import main
+from testlab_mcp.commands.simlab import SimLab
+
+if TYPE_CHECKING:
+    from tests.server.access.conftest import Desk, Serve
 
 PUBLIC = '[http]\npublic_url = "https://lab.example.com/mcp"\nallowed_origins = ["https://chat.example.com"]\n'
 HELLO = {"jsonrpc": "2.0", "id": 1, "method": "initialize"} | {
@@ -37,7 +41,7 @@ ERAS = {"legacy": {}, "2026-07-28": {"MCP-Protocol-Version": "2026-07-28", "Mcp-
     ],
 )
 async def test_only_its_names_are_answered(
-    headers: dict[str, str], status: int, era: str, sim: Any, desk: Any, serve: Any
+    headers: dict[str, str], status: int, era: str, sim: SimLab, desk: Desk, serve: Serve
 ) -> None:
     url = serve(PUBLIC + desk.table_of("alice") + sim.config_toml())
     sent = {"Authorization": f"Bearer {desk.token_of('alice')}", "Accept": "application/json, text/event-stream"}
@@ -57,7 +61,7 @@ async def test_only_its_names_are_answered(
 )
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "[::]", "lab.example.com"])
 def test_an_address_that_others_reach_needs_sign_in_and_a_name(
-    host: str, extra: str, told: str, sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    host: str, extra: str, told: str, sim: SimLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(extra + sim.config_toml(), encoding="utf-8")
@@ -68,7 +72,7 @@ def test_an_address_that_others_reach_needs_sign_in_and_a_name(
 
 
 def test_a_public_name_without_sign_in_is_refused_on_this_machine_too(
-    sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sim: SimLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(PUBLIC + sim.config_toml(), encoding="utf-8")
@@ -76,7 +80,7 @@ def test_a_public_name_without_sign_in_is_refused_on_this_machine_too(
     assert "nobody would have to sign in" in capsys.readouterr().err
 
 
-def test_with_sign_in_and_a_name_any_address_is_served_on(sim: Any, desk: Any, tmp_path: Path) -> None:
+def test_with_sign_in_and_a_name_any_address_is_served_on(sim: SimLab, desk: Desk, tmp_path: Path) -> None:
     """127.0.0.2 is not one of this machine's names to us, and nobody else can reach it."""
     path = tmp_path / "config.toml"
     path.write_text(PUBLIC + desk.table_of("alice") + sim.config_toml(), encoding="utf-8")
@@ -91,7 +95,9 @@ def test_with_sign_in_and_a_name_any_address_is_served_on(sim: Any, desk: Any, t
     assert (named.status_code, unnamed.status_code) == (200, 421)
 
 
-async def test_health_and_readiness_say_little_to_strangers(sim: Any, desk: Any, serve: Any, dead_url: str) -> None:
+async def test_health_and_readiness_say_little_to_strangers(
+    sim: SimLab, desk: Desk, serve: Serve, dead_url: str
+) -> None:
     gone = f'[services.gone]\nkind = "tofupilot"\nurl = "{dead_url}"\ntoken = "t"\n'
     theirs = f'[services.own]\nkind = "tofupilot"\nurl = "{dead_url}"\ncredentials = "caller"\n'
     tables = desk.table_of("alice") + desk.table_of("bob", services=["portal"])
@@ -109,7 +115,7 @@ async def test_health_and_readiness_say_little_to_strangers(sim: Any, desk: Any,
     assert alice.json() == {"status": "ready", "services": states}
 
 
-async def test_when_no_service_answers_it_is_not_ready(desk: Any, serve: Any, dead_url: str) -> None:
+async def test_when_no_service_answers_it_is_not_ready(desk: Desk, serve: Serve, dead_url: str) -> None:
     url = serve(f'{desk.table_of("alice")}[services.gone]\nkind = "tofupilot"\nurl = "{dead_url}"\ntoken = "t"\n')
     async with httpx2.AsyncClient() as http:
         reply = await http.get(url.replace("/mcp", "/readyz"))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.fence import fenced
-from testlab_mcp.access.ledger import Ledger
+from testlab_mcp.access.ownership import OwnershipRegistry
+from testlab_mcp.access.scoping import scope_service
 from testlab_tools import capabilities
-from testlab_tools.kinds import known_kinds, load_kind
+from testlab_tools.services import known_kinds, load_kind
+from tests.fixture_types import RefusedCaller, ToolCaller
+from tests.tool_calls import fill
+from tests.tool_samples import SAMPLES
+
+if TYPE_CHECKING:
+    from tests.server.access.conftest import Desk
 
 CAPABILITIES = [one for name in capabilities.__all__ if isinstance(one := getattr(capabilities, name), type)]
 
@@ -29,12 +35,24 @@ class Things:
     case: str
     reservation: str
 
+    def names(self) -> dict[str, str]:
+        """By the names that samples of tools have for them."""
+        return {
+            "service": "portal",
+            "allowed_node": self.mine,
+            "run": self.run,
+            "job": self.job,
+            "case": self.case,
+            **dict.fromkeys(("node", "idle_node", "their_node"), self.other),
+            **dict.fromkeys(("reservation", "ending_reservation", "their_reservation"), self.reservation),
+        }
+
 
 @pytest.fixture(scope="module")
 def sims() -> Iterator[Any]:
-    from testlab_mcp.simlab import SimLab
+    from tests.lab_processes import LabProcess
 
-    with SimLab() as lab:
+    with LabProcess() as lab:
         lab.services()
         yield lab
 
@@ -54,7 +72,7 @@ def nodes(sims: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def url(sims: Any, desk: Any, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(sims: Any, desk: Desk, nodes: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     _, _, native = nodes["mine"].partition(":")
     callers = [
         desk.table_of("alice", access="admin"),
@@ -77,65 +95,30 @@ def things(sims: Any, nodes: dict[str, str]) -> Things:
     return Things(**nodes, reservation=f"portal:{made['reservation_id']}")
 
 
-FORBIDDEN = {
-    "list_runs": [{"station": "{other}", "service": "portal"}],
-    "get_run": [{"run_id": "{run}"}],
-    "get_failed_cases": [{"run_id": "{run}"}, {"run_id": "{job}"}],
-    "read_log": [{"run_id": "{run}"}],
-    "get_artifact": [{"run_id": "{run}"}, {"run_id": "{run}", "name": "stbt.log"}],
-    "export_runs": [{"save_to": "a.csv"}, {"save_to": "b.csv", "station": "{other}"}],
-    "triage": [{"station": "{other}", "service": "portal", "since": "90d"}],
-    "explain_failure": [{"run_id": "{run}"}],
-    "list_nodes": [{"node_ids": ["{other}"]}],
-    "grab_screenshot": [{"node_id": "{other}"}, {"run_id": "{run}"}],
-    "reserve_nodes": [{"node_ids": ["{mine}", "{other}"], "message": "m", "duration_minutes": 1}],
-    "extend_reservation": [{"reservation_id": "{reservation}", "minutes": 1}],
-    "end_reservation": [{"reservation_id": "{reservation}"}],
-    "interrupt_reservation": [{"reservation_id": "{reservation}", "message": "m", "confirm": "{other}"}],
-    "press_key": [{"node_id": "{other}", "key": "KEY_OK"}],
-    "run_tests": [{"node_id": "{other}", "test_pack_revision": "main", "test_cases": ["{case}"]}],
-    "get_job": [{"node_id": "{other}"}, {"job_uid": "{job}"}, {"job_uid": "{job}", "wait_seconds": 5}],
-    "stop_job": [{"node_id": "{other}"}, {"job_uid": "{job}"}],
-}
-WITHOUT_NODES = {
-    "get_unit",
-    "list_test_cases",
-    "list_catalog",
-    "create_run",
-    "import_report",
-    "list_deliveries",
-    "release_delivery",
-    "update_unit",
-    "delete_run",
-    "delete_unit",
-}
-CASES = [(tool, number) for tool, every in FORBIDDEN.items() for number in range(len(every))]
+CASES = [(sample.tool, number) for sample in SAMPLES.values() for number in range(len(sample.calls_to_other_node()))]
 
 
 def test_every_tool_is_tried_or_has_nothing_to_do_with_nodes() -> None:
-    from testlab_tools.catalog import all_tools
-
-    assert {tool.name for tool in all_tools()} == FORBIDDEN.keys() | WITHOUT_NODES
-
-
-def filled(value: Any, things: Things) -> Any:
-    if isinstance(value, list):
-        return [filled(one, things) for one in value]
-    return value.format(**vars(things)) if isinstance(value, str) else value
+    tried = {tool for tool, _ in CASES}
+    of_nodes = {sample.tool for sample in SAMPLES.values() if sample.toolset in ("nodes", "jobs")}
+    assert of_nodes - tried == {"list_test_cases"}
+    assert {sample.tool for sample in SAMPLES.values() if sample.services == ("portal",)} - tried == {"list_test_cases"}
 
 
 @pytest.mark.parametrize("who", ["erin", "gil"])
 @pytest.mark.parametrize(("tool", "number"), CASES)
 async def test_a_node_that_is_not_theirs_is_refused(
-    tool: str, number: int, who: str, url: str, desk: Any, things: Things, refused: Any
+    tool: str, number: int, who: str, url: str, desk: Desk, things: Things, refused: RefusedCaller
 ) -> None:
-    arguments = {key: filled(value, things) for key, value in FORBIDDEN[tool][number].items()}
+    arguments = fill(SAMPLES[tool].calls_to_other_node()[number], things.names())
     async with desk.signed_in(url, who) as client:
         assert f"[callers.{who}] " in await refused(client, tool, **arguments)
 
 
 @pytest.mark.parametrize("trick", ["{mine}/../{bare}", "{bare}", " {other}", "portal:{other}", "{mine}%2f..%2f{bare}"])
-async def test_no_spelling_of_a_node_gets_past(trick: str, url: str, desk: Any, things: Things, refused: Any) -> None:
+async def test_no_spelling_of_a_node_gets_past(
+    trick: str, url: str, desk: Desk, things: Things, refused: RefusedCaller
+) -> None:
     node = trick.format(mine=things.mine, other=things.other, bare=things.other.partition(":")[2])
     async with desk.signed_in(url, "erin") as erin:
         await refused(erin, "grab_screenshot", node_id=node)
@@ -143,7 +126,7 @@ async def test_no_spelling_of_a_node_gets_past(trick: str, url: str, desk: Any, 
         await refused(erin, "reserve_nodes", node_ids=[node], message="m", duration_minutes=1)
 
 
-async def test_lists_hold_only_their_nodes(url: str, desk: Any, things: Things, ask: Any) -> None:
+async def test_lists_hold_only_their_nodes(url: str, desk: Desk, things: Things, ask: ToolCaller) -> None:
     async with desk.signed_in(url, "erin") as erin:
         nodes = await ask(erin, "list_nodes")
         assert [node["node_id"] for node in nodes["nodes"]] == [things.mine]
@@ -160,7 +143,7 @@ async def test_lists_hold_only_their_nodes(url: str, desk: Any, things: Things, 
     assert [run["run_id"] for run in seen] == [run["run_id"] for run in every["runs"]]
 
 
-async def test_causes_are_those_of_their_nodes_alone(url: str, desk: Any, things: Things, ask: Any) -> None:
+async def test_causes_are_those_of_their_nodes_alone(url: str, desk: Desk, things: Things, ask: ToolCaller) -> None:
     async with desk.signed_in(url, "erin") as erin, desk.signed_in(url, "alice") as alice:
         theirs = await ask(erin, "triage", service="portal", since="9d")
         mine = await ask(alice, "triage", service="portal", since="9d", station=things.mine)
@@ -170,7 +153,7 @@ async def test_causes_are_those_of_their_nodes_alone(url: str, desk: Any, things
     assert theirs["totals"]["failures"] == mine["totals"]["failures"] < every["totals"]["failures"]
 
 
-async def test_a_glob_lets_through_what_it_fits(url: str, desk: Any, things: Things, ask: Any) -> None:
+async def test_a_glob_lets_through_what_it_fits(url: str, desk: Desk, things: Things, ask: ToolCaller) -> None:
     async with desk.signed_in(url, "frank") as frank:
         nodes = {node["node_id"] for node in (await ask(frank, "list_nodes"))["nodes"]}
         assert things.mine in nodes
@@ -185,7 +168,9 @@ async def test_a_glob_lets_through_what_it_fits(url: str, desk: Any, things: Thi
         await ask(frank, "end_reservation", reservation_id=made["reservations"][0]["reservation_id"])
 
 
-async def test_a_conflict_names_no_other_node(url: str, desk: Any, things: Things, ask: Any, refused: Any) -> None:
+async def test_a_conflict_names_no_other_node(
+    url: str, desk: Desk, things: Things, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "erin") as erin:
         every = {node["node_id"] for node in (await ask(alice, "list_nodes"))["nodes"]}
         made = await ask(alice, "reserve_nodes", node_ids=[things.mine], message="m", duration_minutes=1)
@@ -195,10 +180,10 @@ async def test_a_conflict_names_no_other_node(url: str, desk: Any, things: Thing
 
 
 @pytest.mark.parametrize("kind", known_kinds())
-def test_a_fence_leaves_a_service_all_that_it_can_do(kind: str) -> None:
+def test_a_scoped_service_offers_all_that_the_service_can_do(kind: str) -> None:
     module = load_kind(kind)
     service = module.connect("s", module.Settings.model_validate({"kind": kind, "url": "http://127.0.0.1:1"}))
-    behind = fenced(service, Caller("erin", nodes=()), Ledger())
+    behind = scope_service(service, Caller("erin", nodes=()), OwnershipRegistry())
     assert {one for one in CAPABILITIES if isinstance(service, one)} == {
         one for one in CAPABILITIES if isinstance(behind, one)
     }

@@ -5,64 +5,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.rooms import MOST_OF_ONE, Rooms
-from testlab_tools.catalog import all_tools
-from testlab_tools.files import Folders
-from testlab_tools.kinds import load_kind
+from testlab_mcp.access.scopes import MAX_PER_CALLER, ScopeCache
+from testlab_mcp.commands.simlab import SimLab
+from testlab_tools.files.folders import Folders
 from testlab_tools.lab import Lab
+from testlab_tools.services import load_kind
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.tool_samples import SAMPLES
+
+if TYPE_CHECKING:
+    from tests.server.access.conftest import Desk, Serve
 
 RUN = {"procedure_id": "Main board FCT", "part_number": "STB-4K", "outcome": "pass", "serial_number": "SN-own"}
-UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
-PORTAL = "/stb-tester-000000000001/0a23/972"
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "list_runs": {},
-    "get_run": {"run_id": f"portal:{PORTAL}/2026-01-01_00.00.00"},
-    "get_failed_cases": {"run_id": f"portal:{PORTAL}/2026-01-01_00.00.00"},
-    "read_log": {"run_id": f"portal:{PORTAL}/2026-01-01_00.00.00"},
-    "get_artifact": {"run_id": f"portal:{PORTAL}/2026-01-01_00.00.00"},
-    "export_runs": {"save_to": "runs.csv"},
-    "get_unit": {"serial_number": "SN-1"},
-    "list_nodes": {},
-    "grab_screenshot": {"node_id": "stb-1"},
-    "reserve_nodes": {"node_ids": ["stb-1"], "message": "m", "duration_minutes": 1},
-    "extend_reservation": {"reservation_id": "portal:6", "minutes": 1},
-    "end_reservation": {"reservation_id": "portal:6"},
-    "interrupt_reservation": {"reservation_id": "portal:6", "message": "m", "confirm": "x"},
-    "press_key": {"node_id": "stb-1", "key": "KEY_OK"},
-    "list_test_cases": {"revision": "main"},
-    "run_tests": {"node_id": "stb-1", "test_pack_revision": "main", "test_cases": ["tests/a.py::b"]},
-    "get_job": {"job_uid": f"portal:{PORTAL}"},
-    "stop_job": {"job_uid": f"portal:{PORTAL}"},
-    "triage": {},
-    "list_catalog": {},
-    "explain_failure": {"run_id": f"portal:{PORTAL}/2026-11-20_08.00.00"},
-    "create_run": RUN,
-    "import_report": {
-        "content": '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>',
-        "serial_number": "SN-1",
-        "procedure_id": "FVT1",
-    },
-    "update_unit": {"serial_number": "SN-1", "sub_units": ["SN-2"]},
-    "delete_run": {"run_id": f"factory:{UUID}"},
-    "delete_unit": {"serial_number": "SN-1", "service": "factory", "confirm": "SN-1"},
-}
-OUR_OWN = {"list_deliveries", "release_delivery"}
+ASKING = [sample.tool for sample in SAMPLES.values() if sample.services]
+"""The tools that ask a service, and not only this server's own database."""
 
 
-def theirs(sim: Any) -> str:
+def theirs(sim: SimLab) -> str:
     """The simulated lab's config, its services without tokens of their own."""
     config = re.sub(r"^token = .*$", 'credentials = "caller"', sim.config_toml(), flags=re.MULTILINE)
     return re.sub(r"\[durable\]\npath = .*\n", "", config)
 
 
 @pytest.fixture(scope="module")
-def url(sim: Any, desk: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("own")
     places = f"[files]\nsave_to = ['{folder / 'files'}']\n[durable]\npath = '{folder / 'deliveries.sqlite'}'\n"
     callers = desk.table_of("alice", access="admin") + desk.table_of("bob", access="admin")
@@ -71,26 +43,26 @@ def url(sim: Any, desk: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_every_tool_that_asks_a_service_is_tried() -> None:
-    assert {tool.name for tool in all_tools()} == ARGUMENTS.keys() | OUR_OWN
+    assert {*ASKING, "list_deliveries", "release_delivery"} == SAMPLES.keys()
 
 
 @pytest.mark.parametrize("brought", ["", "X" * 9000])
-@pytest.mark.parametrize("tool", list(ARGUMENTS))
+@pytest.mark.parametrize("tool", ASKING)
 async def test_without_a_token_every_tool_says_what_to_send(
-    tool: str, brought: str, url: str, desk: Any, refused: Any
+    tool: str, brought: str, url: str, desk: Desk, refused: RefusedCaller
 ) -> None:
     if brought and tool != "list_nodes":
         brought = ""
     headers = {"X-Testlab-Portal-Token": brought} if brought else {}
     async with desk.signed_in(url, "alice", headers=headers) as client:
-        told = await refused(client, tool, **ARGUMENTS[tool])
+        told = await refused(client, tool, **SAMPLES[tool].fictional_call())
     assert "takes each caller's own token, and this call brought none that can be used" in told
     assert re.search(r"in the header X-Testlab-(Portal|Factory|Cloud)-Token", told)
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
 async def test_each_caller_is_known_to_the_service_by_its_own_token(
-    era: str, fresh_sim: Any, desk: Any, serve: Any, ask: Any, refused: Any
+    era: str, fresh_sim: SimLab, desk: Desk, serve: Serve, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     tokens = fresh_sim.services()["stbtester"]
     callers = desk.table_of("alice", access="operate") + desk.table_of("bob", access="operate")
@@ -107,7 +79,7 @@ async def test_each_caller_is_known_to_the_service_by_its_own_token(
 
 
 async def test_a_wrong_token_is_the_callers_error_and_the_config_is_not_fallen_back_on(
-    sim: Any, desk: Any, serve: Any, ask: Any, refused: Any
+    sim: SimLab, desk: Desk, serve: Serve, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     """One service with the config's token, one with the caller's: neither header nor config helps out the other."""
     portal = sim.services()["stbtester"]
@@ -127,7 +99,9 @@ async def test_a_wrong_token_is_the_callers_error_and_the_config_is_not_fallen_b
         assert "brought none" in await refused(client, "list_runs", service="own")
 
 
-async def test_one_callers_answer_is_no_other_callers(url: str, desk: Any, sim: Any, ask: Any, refused: Any) -> None:
+async def test_one_callers_answer_is_no_other_callers(
+    url: str, desk: Desk, sim: SimLab, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     token = {"X-Testlab-Portal-Token": sim.services()["stbtester"]["token"]}
     async with desk.signed_in(url, "alice", headers=token) as alice, desk.signed_in(url, "bob") as bob:
         assert (await ask(alice, "list_runs", service="portal", limit=3))["runs"]
@@ -136,7 +110,7 @@ async def test_one_callers_answer_is_no_other_callers(url: str, desk: Any, sim: 
 
 
 async def test_a_run_is_sent_at_once_and_its_token_not_written_down(
-    fresh_sim: Any, desk: Any, serve: Any, ask: Any, refused: Any, tmp_path: Path
+    fresh_sim: SimLab, desk: Desk, serve: Serve, ask: ToolCaller, refused: RefusedCaller, tmp_path: Path
 ) -> None:
     url = serve(desk.everything + desk.table_of("alice", access="admin") + theirs(fresh_sim))
     token = fresh_sim.services()["tofupilot"]["token"]
@@ -148,13 +122,15 @@ async def test_a_run_is_sent_at_once_and_its_token_not_written_down(
     assert not any(token.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-async def test_over_stdio_such_a_service_says_where_its_token_can_be_sent(sim: Any, connect: Any, refused: Any) -> None:
+async def test_over_stdio_such_a_service_says_where_its_token_can_be_sent(
+    sim: SimLab, connect: Connect, refused: RefusedCaller
+) -> None:
     async with connect(theirs(sim)) as client:
         assert "send it over HTTP" in await refused(client, "list_nodes")
 
 
 async def test_on_this_machine_without_sign_in_the_header_is_read_as_well(
-    sim: Any, desk: Any, serve: Any, ask: Any
+    sim: SimLab, desk: Desk, serve: Serve, ask: ToolCaller
 ) -> None:
     token = sim.services()["stbtester"]["token"]
     async with desk.signed_in(serve(theirs(sim)), headers={"X-Testlab-Portal-Token": token}) as client:
@@ -177,16 +153,16 @@ async def test_no_caller_can_have_any_number_of_rooms_and_none_in_use_is_closed(
         service.aclose = note
         return service
 
-    rooms = Rooms(Lab([module.connect("portal", settings)]), Folders([tmp_path]), {"portal": made})
+    rooms = ScopeCache(Lab([module.connect("portal", settings)]), Folders([tmp_path]), {"portal": made})
     alice = Caller("alice")
     async with (
         rooms.enter(Caller("bob"), {"portal": SecretStr("bobs")}),
         rooms.enter(alice, {"portal": SecretStr("0")}),
     ):
-        for number in range(1, MOST_OF_ONE + 4):
+        for number in range(1, MAX_PER_CALLER + 4):
             async with rooms.enter(alice, {"portal": SecretStr(str(number))}) as room:
                 assert room.files.save_to == [tmp_path / "alice"]
     assert closed == ["1", "2", "3", "4"]
     assert "bobs" not in repr(vars(rooms))
     await rooms.aclose()
-    assert len(closed) == MOST_OF_ONE + 5
+    assert len(closed) == MAX_PER_CALLER + 5

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+
+from testlab_mcp.commands.simlab import SimLab
+
+if TYPE_CHECKING:
+    from tests.server.access.conftest import Desk, Serve
 
 CAPABLE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -45,7 +50,7 @@ async def call(url: str, token: str, **params: Any) -> dict[str, Any]:
     ],
 )
 async def test_an_answer_through_another_replica(
-    first: str, second: str, who: str, goes: bool, fresh_sim: Any, desk: Any, serve: Any, tmp_path: Path
+    first: str, second: str, who: str, goes: bool, fresh_sim: SimLab, desk: Desk, serve: Serve, tmp_path: Path
 ) -> None:
     portal = fresh_sim.services()["stbtester"]
     headers = {"Authorization": f"token {portal['colleague_token']}"}

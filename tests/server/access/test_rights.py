@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult
 
-from testlab_tools.catalog import all_tools
+from testlab_mcp.commands.simlab import SimLab
+from testlab_tools.tools import all_tools
+from tests.fixture_types import RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.access.conftest import Desk
 
 TOOLS = {tool.name: tool for tool in all_tools()}
 ERAS = ["legacy", "2026-07-28"]
 
 
 @pytest.fixture(scope="module")
-def url(sim: Any, desk: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     callers = [
         desk.table_of("alice", access="admin"),
         desk.table_of("bob"),
@@ -27,7 +34,7 @@ def url(sim: Any, desk: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_two_callers_see_what_each_may_do_in_both_eras(era: str, url: str, desk: Any) -> None:
+async def test_two_callers_see_what_each_may_do_in_both_eras(era: str, url: str, desk: Desk) -> None:
     async with desk.signed_in(url, "alice", era) as alice, desk.signed_in(url, "bob", era) as bob:
         assert [tool.name for tool in (await alice.list_tools()).tools] == list(TOOLS)
         seen = {tool.name for tool in (await bob.list_tools()).tools}
@@ -37,7 +44,7 @@ async def test_two_callers_see_what_each_may_do_in_both_eras(era: str, url: str,
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("tool", list(TOOLS))
 async def test_the_lesser_caller_is_refused_what_the_other_gets_past(
-    tool: str, era: str, url: str, desk: Any, text_of: Any
+    tool: str, era: str, url: str, desk: Desk, text_of: Callable[[CallToolResult], str]
 ) -> None:
     async with desk.signed_in(url, "alice", era) as alice, desk.signed_in(url, "bob", era) as bob:
         theirs, ours = await alice.call_tool(tool, {"wrong": 1}), await bob.call_tool(tool, {"wrong": 1})
@@ -50,7 +57,9 @@ async def test_the_lesser_caller_is_refused_what_the_other_gets_past(
 
 
 @pytest.mark.parametrize("who", ["carol", "dave"])
-async def test_a_tool_is_listed_exactly_if_it_can_be_called(who: str, url: str, desk: Any, text_of: Any) -> None:
+async def test_a_tool_is_listed_exactly_if_it_can_be_called(
+    who: str, url: str, desk: Desk, text_of: Callable[[CallToolResult], str]
+) -> None:
     async with desk.signed_in(url, who) as client:
         listed = {tool.name for tool in (await client.list_tools()).tools}
         answers = {tool: text_of(await client.call_tool(tool, {"wrong": 1})) for tool in TOOLS}
@@ -59,14 +68,16 @@ async def test_a_tool_is_listed_exactly_if_it_can_be_called(who: str, url: str, 
     assert all(f"[callers.{who}]" in answers[tool] for tool in set(TOOLS) - listed)
 
 
-async def test_toolsets_and_single_tools_narrow_a_caller(url: str, desk: Any, refused: Any) -> None:
+async def test_toolsets_and_single_tools_narrow_a_caller(url: str, desk: Desk, refused: RefusedCaller) -> None:
     async with desk.signed_in(url, "carol") as carol:
         assert "[callers.carol] deny" in await refused(carol, "press_key")
         assert '"jobs", which [callers.carol] toolsets' in await refused(carol, "run_tests")
         assert (await carol.call_tool("list_runs", {"limit": 1})).structured_content
 
 
-async def test_a_caller_of_one_service_meets_no_other(url: str, desk: Any, ask: Any, refused: Any) -> None:
+async def test_a_caller_of_one_service_meets_no_other(
+    url: str, desk: Desk, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with desk.signed_in(url, "dave") as dave, desk.signed_in(url, "alice") as alice:
         page = await ask(dave, "list_runs", limit=5)
         assert {share["service"] for share in page["services"]} == {"cloud"}
@@ -80,16 +91,14 @@ async def test_a_caller_of_one_service_meets_no_other(url: str, desk: Any, ask: 
         assert {share["service"] for share in unit["services"]} == {"cloud"}
 
 
-async def test_a_tool_that_nobody_has_is_not_one_of_those_another_caller_sees(
-    url: str, desk: Any, refused: Any
-) -> None:
+async def test_a_tool_that_nobody_has_is_not_one_of_those_another_caller_sees(url: str, desk: Desk) -> None:
     async with desk.signed_in(url, "bob") as bob:
-        told = await refused(bob, "run_test")
-    assert "no such tool" in told
-    assert "run_tests" not in told
+        with pytest.raises(MCPError, match="no such tool") as raised:
+            await bob.call_tool("run_test", {})
+    assert "run_tests" not in raised.value.message
 
 
-async def test_who_may_do_everything_does_it(url: str, desk: Any, ask: Any) -> None:
+async def test_who_may_do_everything_does_it(url: str, desk: Desk, ask: ToolCaller) -> None:
     async with desk.signed_in(url, "alice") as alice:
         nodes = await ask(alice, "list_nodes", available=True)
         made = await ask(

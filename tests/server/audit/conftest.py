@@ -10,6 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from testlab_mcp.commands.simlab import SimLab
+
 
 @pytest.fixture
 def audit_file(tmp_path: Path) -> Path:
@@ -21,7 +23,7 @@ def audit_file(tmp_path: Path) -> Path:
 def audited(audit_file: Path) -> Callable[..., str]:
     """A config of a simulated lab's services that keeps an audit; `extra` goes into its table."""
 
-    def config(sim: Any, access: str = "operate", extra: str = "") -> str:
+    def config(sim: SimLab, access: str = "operate", extra: str = "") -> str:
         table = f"[audit]\nfile = '{audit_file}'\n{extra}\n"
         toolsets = 'toolsets = ["all"]\n'
         plain = sim.config_toml().replace("[audit]\nenabled = false\n", "")
@@ -43,7 +45,7 @@ def lines(audit_file: Path) -> Callable[[], list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def control(fresh_sim: Any) -> Any:
+def control(fresh_sim: SimLab) -> Any:
     """The control plane of the simulated lab, to disturb it and to see what it was asked."""
     url = fresh_sim.services()["stbtester"]["url"].rpartition("/")[0]
     with httpx2.Client(base_url=f"{url}/_sim", trust_env=False) as client:

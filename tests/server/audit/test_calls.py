@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +13,26 @@ from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult, Implementation
 
-from testlab_mcp.app import build_server
-from testlab_mcp.audit.chain import Link
+from testlab_mcp.audit.chain import ChainPosition
 from testlab_mcp.audit.verify import verify
-from testlab_mcp.config import parse_config
-from testlab_mcp.serve import policy_of
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.commands.simlab import SimLab
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.protocol.server import build_server
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 
-async def free_node(client: Any, ask: Any) -> str:
+async def free_node(client: Client, ask: ToolCaller) -> str:
     return (await ask(client, "list_nodes", available=True))["nodes"][0]["node_id"]
 
 
 async def test_a_change_is_written_down_before_and_after_with_what_the_service_answered(
-    fresh_sim: Any, audited: Any, connect: Any, ask: Any, lines: Any, audit_file: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    lines: Callable[[], list[dict[str, Any]]],
+    audit_file: Path,
 ) -> None:
     async with connect(audited(fresh_sim)) as client:
         node = await free_node(client, ask)
@@ -48,7 +57,11 @@ async def test_a_change_is_written_down_before_and_after_with_what_the_service_a
 
 
 async def test_a_refusal_by_the_policy_is_written_down_whatever_the_tool_would_do(
-    sim: Any, audited: Any, connect: Any, refused: Any, lines: Any
+    sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    refused: RefusedCaller,
+    lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     async with connect(audited(sim, "observe")) as client:
         await refused(client, "reserve_nodes", node_ids=["portal:n"], message="m", duration_minutes=5)
@@ -59,7 +72,11 @@ async def test_a_refusal_by_the_policy_is_written_down_whatever_the_tool_would_d
 
 
 async def test_arguments_that_cannot_be_right_are_a_refusal_of_a_tool_that_changes_things_alone(
-    sim: Any, audited: Any, connect: Any, refused: Any, lines: Any
+    sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    refused: RefusedCaller,
+    lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     async with connect(audited(sim)) as client:
         await refused(client, "list_runs", limit=100_000)
@@ -70,7 +87,11 @@ async def test_arguments_that_cannot_be_right_are_a_refusal_of_a_tool_that_chang
 
 
 async def test_a_file_outside_the_folders_is_a_refusal_even_of_a_tool_that_only_looks(
-    sim: Any, audited: Any, connect: Any, refused: Any, lines: Any
+    sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    refused: RefusedCaller,
+    lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     async with connect(audited(sim)) as client:
         await refused(client, "export_runs", save_to="/etc/runs.csv", service="portal")
@@ -79,7 +100,12 @@ async def test_a_file_outside_the_folders_is_a_refusal_even_of_a_tool_that_only_
 
 
 async def test_a_missing_confirm_is_a_refusal_and_nothing_was_begun(
-    fresh_sim: Any, audited: Any, connect: Any, ask: Any, refused: Any, lines: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     async with connect(audited(fresh_sim, "admin")) as client:
         node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
@@ -92,13 +118,19 @@ async def test_a_missing_confirm_is_a_refusal_and_nothing_was_begun(
 @pytest.mark.parametrize("mode", ["legacy", "auto"])
 @pytest.mark.parametrize("agrees", [True, False])
 async def test_a_persons_answer_is_what_the_audit_tells(
-    fresh_sim: Any, audited: Any, ask: Any, lines: Any, mode: str, agrees: bool, tmp_path: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    ask: ToolCaller,
+    lines: Callable[[], list[dict[str, Any]]],
+    mode: str,
+    agrees: bool,
+    tmp_path: Path,
 ) -> None:
     async def decide(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
         return ElicitResult(action="accept", content={"go_ahead": agrees})
 
     read = parse_config(audited(fresh_sim, "admin"))
-    server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.clerk())
+    server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.audit_logger())
     who = Implementation(name="bench \x1b[31mclient" + "x" * 200, version="1.2")
     async with Client(server, mode=mode, elicitation_callback=decide, client_info=who) as client:
         node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
@@ -114,7 +146,13 @@ async def test_a_persons_answer_is_what_the_audit_tells(
 
 
 async def test_an_answer_that_was_lost_leaves_its_intent_and_the_class_of_the_error(
-    fresh_sim: Any, audited: Any, connect: Any, ask: Any, refused: Any, lines: Any, control: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    lines: Callable[[], list[dict[str, Any]]],
+    control: Any,
 ) -> None:
     async with connect(audited(fresh_sim)) as client:
         node = await free_node(client, ask)
@@ -127,7 +165,13 @@ async def test_an_answer_that_was_lost_leaves_its_intent_and_the_class_of_the_er
 
 
 async def test_a_run_that_waits_to_be_delivered_is_queued_under_the_reference_it_is_sent_with(
-    fresh_sim: Any, audited: Any, connect: Any, ask: Any, lines: Any, control: Any, no_backoff: None
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    lines: Callable[[], list[dict[str, Any]]],
+    control: Any,
+    no_backoff: None,
 ) -> None:
     control.post("/faults", json={"service": "tofupilot", "status": 503, "retry_after": "120", "times": 0})
     async with connect(audited(fresh_sim)) as client:
@@ -138,7 +182,11 @@ async def test_a_run_that_waits_to_be_delivered_is_queued_under_the_reference_it
 
 
 async def test_reads_are_written_down_where_the_config_says_so(
-    sim: Any, audited: Any, connect: Any, ask: Any, lines: Any
+    sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     async with connect(audited(sim, extra="reads = true")) as client:
         await ask(client, "list_nodes")
@@ -147,7 +195,13 @@ async def test_reads_are_written_down_where_the_config_says_so(
 
 
 async def test_a_change_that_cannot_be_written_down_is_not_made(
-    fresh_sim: Any, audited: Any, connect: Any, ask: Any, refused: Any, control: Any, audit_file: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    control: Any,
+    audit_file: Path,
 ) -> None:
     audit_file.mkdir(parents=True)
     async with connect(audited(fresh_sim)) as client:
@@ -163,7 +217,12 @@ async def test_a_change_that_cannot_be_written_down_is_not_made(
 
 
 async def test_a_file_whose_end_was_cut_takes_no_more_changes(
-    fresh_sim: Any, audited: Any, connect: Any, ask: Any, refused: Any, audit_file: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    audit_file: Path,
 ) -> None:
     async with connect(audited(fresh_sim)) as client:
         node = await free_node(client, ask)
@@ -176,7 +235,11 @@ async def test_a_file_whose_end_was_cut_takes_no_more_changes(
 
 
 async def test_no_secret_and_no_report_is_in_the_audit(
-    fresh_sim: Any, audited: Any, connect: Any, lines: Any, audit_file: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    lines: Callable[[], list[dict[str, Any]]],
+    audit_file: Path,
 ) -> None:
     secret = "tk-5d41402abc4b2a76b9719d911017c592"
     report = f'<testsuite timestamp="2026-11-20T08:00:00"><testcase name="{secret}"/></testsuite>'
@@ -198,7 +261,11 @@ async def test_no_secret_and_no_report_is_in_the_audit(
 
 
 async def test_a_flood_of_arguments_is_refused_and_told_by_its_hash(
-    sim: Any, audited: Any, connect: Any, refused: Any, lines: Any
+    sim: SimLab,
+    audited: Callable[..., str],
+    connect: Connect,
+    refused: RefusedCaller,
+    lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     """Each of these texts once took a hundredth of a second to be searched for secrets."""
     texts = [["token" + " " * 1590] * 20] * 6
@@ -207,14 +274,30 @@ async def test_a_flood_of_arguments_is_refused_and_told_by_its_hash(
     assert "Not allowed" in told
     (line,) = lines()
     assert (line["tool"], line["outcome"], line["by"]) == ("run_tests", "refused", "policy")
-    assert set(line["arguments"]["a0"]) == {"chars", "sha256"}
+    assert line["arguments"].keys() == {"chars", "sha256"}
 
 
 @pytest.mark.parametrize(
-    "text", ["token: {}", "Bearer {}", "password = {}", "api key {}", "secret={}", "basic\t{}", "token  =  {}"]
+    "text",
+    [
+        "token: {}",
+        "Bearer {}",
+        "password = {}",
+        "api key {}",
+        "secret={}",
+        "basic\t{}",
+        "token  =  {}",
+        "pwd={}",
+        "passwd: {}",
+        "token='{}'",
+        '{{"password": "{}"}}',
+        "{{'token':'{}'}}",
+        "tlm_{}",
+        'password="{}"',
+    ],
 )
 async def test_a_secret_in_an_argument_is_masked_however_it_is_spaced(
-    text: str, sim: Any, audited: Any, connect: Any, refused: Any, audit_file: Any
+    text: str, sim: SimLab, audited: Callable[..., str], connect: Connect, refused: RefusedCaller, audit_file: Path
 ) -> None:
     async with connect(audited(sim, access="observe")) as client:
         await refused(client, "reserve_nodes", node_ids=["n"], message=text.format("hunter2-hunter2"))
@@ -224,7 +307,12 @@ async def test_a_secret_in_an_argument_is_masked_however_it_is_spaced(
 
 
 async def test_two_servers_continue_one_chain(
-    fresh_sim: Any, audited: Any, spawn: Any, ask: Any, lines: Any, audit_file: Any
+    fresh_sim: SimLab,
+    audited: Callable[..., str],
+    spawn: Connect,
+    ask: ToolCaller,
+    lines: Callable[[], list[dict[str, Any]]],
+    audit_file: Path,
 ) -> None:
     async with spawn(audited(fresh_sim)) as one, spawn(audited(fresh_sim)) as other:
         node = await free_node(one, ask)
@@ -233,16 +321,16 @@ async def test_two_servers_continue_one_chain(
     assert [line["seq"] for line in lines()] == [1, 2, 3, 4, 5, 6]
     verdict = verify(audit_file)
     assert verdict.findings == []
-    assert verdict.last == Link(6, lines()[-1]["hash"])
+    assert verdict.last == ChainPosition(6, lines()[-1]["hash"])
 
 
 async def test_stderr_gets_the_lines_and_standard_output_none(
-    fresh_sim: Any, audited: Any, ask: Any, capsys: Any
+    fresh_sim: SimLab, audited: Callable[..., str], ask: ToolCaller, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = audited(fresh_sim).replace("[audit]\nfile", "[audit]\nstderr = true\n#")
     read = parse_config(config)
     assert read.audit_file() is None
-    async with Client(build_server(read.lab(), policy_of(read), read.folders(), clerk=read.clerk())) as client:
+    async with Client(build_server(read.lab(), policy_of(read), read.folders(), clerk=read.audit_logger())) as client:
         node = await free_node(client, ask)
         await ask(client, "press_key", node_id=node, key="KEY_OK")
     out, err = capsys.readouterr()

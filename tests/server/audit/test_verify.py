@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from testlab_mcp.audit.chain import Link
-from testlab_mcp.audit.trail import FileTrail, head_of, parts_of
+from testlab_mcp.audit.chain import ChainPosition
+from testlab_mcp.audit.log import FileSink, head_of, parts_of
 from testlab_mcp.audit.verify import verify
-from testlab_mcp.cli import main
+from testlab_mcp.commands.main import main
 
 BIG = 2**30
 Lines = list[bytes]
@@ -21,7 +21,7 @@ Lines = list[bytes]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """An audit of eight lines."""
-    trail = FileTrail(tmp_path / "audit.jsonl", BIG)
+    trail = FileSink(tmp_path / "audit.jsonl", BIG)
     for number in range(8):
         trail.append({"event": "outcome", "call": f"c{number}", "tool": "press_key", "outcome": "ok"})
     return trail.path
@@ -37,11 +37,11 @@ def altered(line: bytes) -> bytes:
 
 def resealed(line: bytes) -> bytes:
     """Altered, and its own hash made to fit: the next line gives it away."""
-    from testlab_mcp.audit.chain import opened
+    from testlab_mcp.audit.chain import decode_record
 
-    whole = opened(line.rstrip(b"\n"))
+    whole = decode_record(line.rstrip(b"\n"))
     assert whole is not None
-    body = json.dumps({**whole.said, "outcome": "no"}, separators=(",", ":")).encode()
+    body = json.dumps({**whole.record, "outcome": "no"}, separators=(",", ":")).encode()
     import hashlib
 
     return body[:-1] + f',"hash":"{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
@@ -96,7 +96,7 @@ def test_an_audit_written_anew_with_its_head_is_found_by_an_anchor_kept_elsewher
     kept = verify(path).last
     path.unlink()
     head_of(path).unlink()
-    trail = FileTrail(path, BIG)
+    trail = FileSink(path, BIG)
     for number in range(8):
         trail.append({"event": "outcome", "call": f"c{number}", "tool": "list_nodes"})
     assert verify(path).findings == []
@@ -112,7 +112,7 @@ def test_without_a_head_the_end_is_said_to_be_unproven(path: Path) -> None:
 def test_a_line_that_a_crash_cut_off_is_told_of_by_the_next_and_is_no_fault(path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"time":"2026-')
-    FileTrail(path, BIG).append({"event": "outcome", "call": "later"})
+    FileSink(path, BIG).append({"event": "outcome", "call": "later"})
     verdict = verify(path)
     assert verdict.findings == []
     assert verdict.lines == 9
@@ -126,7 +126,7 @@ def test_a_line_that_a_crash_cut_off_is_told_of_by_the_next_and_is_no_fault(path
 
 
 def test_a_call_that_began_and_never_ended_is_noted(path: Path) -> None:
-    trail = FileTrail(path, BIG)
+    trail = FileSink(path, BIG)
     trail.append({"event": "intent", "call": "a"})
     trail.append({"event": "intent", "call": "b"})
     trail.append({"event": "outcome", "call": "a"})
@@ -134,7 +134,7 @@ def test_a_call_that_began_and_never_ended_is_noted(path: Path) -> None:
 
 
 def test_a_file_of_its_size_is_renamed_and_the_chain_goes_on(path: Path) -> None:
-    trail = FileTrail(path, most_bytes=600)
+    trail = FileSink(path, max_bytes=600)
     for number in range(9):
         trail.append({"event": "outcome", "call": f"d{number}"})
     parts = parts_of(path)
@@ -146,10 +146,10 @@ def test_a_file_of_its_size_is_renamed_and_the_chain_goes_on(path: Path) -> None
 
 
 def test_lines_that_were_put_into_an_archive_are_made_up_for_by_an_anchor(path: Path) -> None:
-    trail = FileTrail(path, most_bytes=600)
+    trail = FileSink(path, max_bytes=600)
     trail.append({"event": "outcome", "call": "d"})
     parts_of(path)[0].unlink()
-    last = Link.parse(head_of(path).read_text())
+    last = ChainPosition.parse(head_of(path).read_text())
     trail.append({"event": "outcome", "call": "e"})
     assert "9 before it were removed" in verify(path).findings[0].what
     assert verify(path, last).findings == []
@@ -157,7 +157,7 @@ def test_lines_that_were_put_into_an_archive_are_made_up_for_by_an_anchor(path: 
 
 def test_many_writers_at_once_make_one_chain(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    trails = [FileTrail(path, BIG) for _ in range(4)]
+    trails = [FileSink(path, BIG) for _ in range(4)]
     threads = [
         threading.Thread(target=lambda t=trail: [t.append({"event": "outcome", "call": "x"}) for _ in range(20)])
         for trail in trails

@@ -16,13 +16,15 @@ import pytest
 from mcp import Client
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from testlab_mcp.app import build_server
-from testlab_mcp.config import parse_config
-from testlab_mcp.serve import policy_of
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.protocol.server import build_server
 from testlab_sim.app import create_app, create_world
-from testlab_sim.serving import HOST, LabServer, listen
+from testlab_sim.listening import HOST, listen
+from testlab_sim.serving import LabServer
 from testlab_sim.world import YOU
 from testlab_tools.untrusted import plain
+from tests.service_samples import SERVICE_SAMPLES
 
 CORPUS = Path(__file__).parents[2] / "samples" / "hostile" / "corpus.json"
 CANARY = "kq7canary"
@@ -283,14 +285,8 @@ def rewriter() -> Iterator[Rewriter]:
 
 
 def tables(url: str) -> str:
-    """Three services, one of them in both of its versions."""
-    kinds = {"portal": "stbtester", "factory": "tofupilot", "old": "tofupilot", "cloud": "standcloud"}
-    made = [
-        f'[services.{name}]\nkind = "{kind}"\nurl = "{url}/{kind}"\ntoken = "{YOU.token}"\n'
-        + ('api_version = "v1"\n' if name == "old" else "")
-        for name, kind in kinds.items()
-    ]
-    return "\n".join(made)
+    """A service of every kind, one of them in both of its versions."""
+    return "\n".join(sample.table(f"{url}/{sample.kind}", token=YOU.token) for sample in SERVICE_SAMPLES.values())
 
 
 @dataclass
@@ -313,12 +309,12 @@ def asked() -> Asked:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits between two tries."""
-    monkeypatch.setattr("testlab_tools.http.retry.RetryPolicy.backoff", lambda self, attempt: 0.0)
-    monkeypatch.setattr("testlab_tools.stbtester.jobs.LOST_PAUSE_S", 0.0)
+    monkeypatch.setattr("testlab_tools.http.policy.RetryPolicy.backoff", lambda self, attempt: 0.0)
+    monkeypatch.setattr("testlab_tools.adapters.stbtester.client.Portal.looks", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture
-def hostile_client(rewriter: Any, tmp_path: Path, no_pauses: None) -> Callable[..., Any]:
+def hostile_client(rewriter: Rewriter, tmp_path: Path, no_pauses: None) -> Callable[..., Any]:
     """An MCP client of a server, with every right, in front of the rewritten lab."""
 
     @asynccontextmanager

@@ -9,9 +9,9 @@ import re
 import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
@@ -19,18 +19,21 @@ from mcp import Client
 from mcp_types import CallToolResult, EmbeddedResource, ImageContent, TextContent
 
 from testlab_sim.world import YOU
-from testlab_tools.catalog import all_tools
-from testlab_tools.definitions import DefinitionKind
+from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, fill
+from tests.tool_samples import SAMPLES
+
+if TYPE_CHECKING:
+    from tests.server.hostile.conftest import Asked, Hostile, Mode, Rewriter
 
 CANARY = "kq7canary"
-MOST_CHARS = 200_000
+MAX_CHARS = 200_000
 """Of an answer's text. Of one text in it 2,000; of an excerpt of a log or file 17,000."""
-MOST_ERROR = 1_500
+MAX_ERROR = 1_500
 EXCERPTS = {"lines", "text"}
 HANDLE = re.compile(r"(?:[a-z]+:)?[\w.~%:+/@=,-]+", re.ASCII)
 """What a service says is an id may be one, if it can be no sentence; one of TofuPilot v1 holds its unit's
 serial number, percent-encoded."""
-OUR_OWN = {"list_deliveries", "release_delivery"}
+OUR_OWN = {tool for tool, sample in SAMPLES.items() if not sample.services}
 """They ask no service, but this server's own database, which is switched off here."""
 
 SAFE_NAME = re.compile(r"[\w. -]{1,100}", re.ASCII)
@@ -62,83 +65,29 @@ async def facts(client: Client, url: str) -> dict[str, str]:
         "run": portal[0]["run_id"],
         "job": portal[0]["job_uid"],
         "factory": factory["run_id"],
-        "unit": factory["unit"],
+        "serial": factory["unit"],
         "procedure": procedure["id"],
         "cloud": cloud["run_id"],
         "old": old["run_id"],
-        "free": free["node_id"],
-        "theirs": theirs["node_id"],
-        "reservation": theirs["reservation"]["reservation_id"],
+        **dict.fromkeys(("node", "free_node", "idle_node", "busy_node"), free["node_id"]),
+        "their_node": theirs["node_id"],
+        "their_reservation": theirs["reservation"]["reservation_id"],
         "case": cases["test_cases"][0],
         "artifact": next(a["name"] for a in kept["artifacts"] if a["name"].endswith(".log")),
     }
 
 
 def rows(known: dict[str, str]) -> list[Row]:
-    """Calls of every tool that succeed in a clean lab, in this order; a tool without one fails the test."""
-    everything = ["cases", "measurements", "tags", "artifacts"]
-    whose = [known["run"], known["factory"], known["old"], known["cloud"]]
-    run = {"procedure_id": known["procedure"], "serial_number": "SN-1", "outcome": "fail", "part_number": "PCB-1"}
-    report = '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>'
-    made: list[Row] = [
-        *(("list_runs", {"service": service, "limit": 5}) for service in ("portal", "factory", "cloud")),
-        ("list_runs", {"service": "old", "unit": known["unit"]}),
-        ("list_runs", {"service": "portal", "outcome": "fail", "limit": 3}),
-        *(("get_run", {"run_id": run_id, "include": everything}) for run_id in whose),
-        *(("get_failed_cases", {"run_id": run_id}) for run_id in [*whose, known["job"]]),
-        *(("read_log", {"run_id": run_id, "tail": 1000}) for run_id in whose[:2]),
-        ("read_log", {"run_id": known["run"], "search": CANARY}),
-        ("get_artifact", {"run_id": known["run"]}),
-        ("get_artifact", {"run_id": known["run"], "name": "{artifact}"}),
-        ("get_artifact", {"run_id": known["run"], "name": "{artifact}", "save_to": "saved/{n}/"}),
-        *(("export_runs", {"save_to": f"export/{{n}}.{form}", "format": form}) for form in ("csv", "junit")),
-        *(("get_unit", {"serial_number": known["unit"], "service": s}) for s in ("factory", "old", "cloud")),
-        ("get_unit", {"serial_number": known["unit"]}),
-        ("triage", {"since": "7d"}),
-        *(("explain_failure", {"run_id": run_id}) for run_id in whose),
-        *(("list_catalog", {"kind": kind, "service": "factory"}) for kind in get_args(DefinitionKind)),
-        ("list_nodes", {}),
-        ("list_nodes", {"node_ids": [known["free"], known["theirs"]], "detail": True}),
-        *(("grab_screenshot", {"node_id": known["free"], "size": size}) for size in ("model", "full", "thumbnail")),
-        ("grab_screenshot", {"run_id": known["run"], "save_to": "shots/{n}.png"}),
-        ("list_test_cases", {"revision": "main"}),
-        ("get_job", {"job_uid": known["job"]}),
-        ("press_key", {"node_id": known["free"], "key": "KEY_OK"}),
-        ("reserve_nodes", {"node_ids": [known["free"]], "message": "m", "duration_minutes": 5}),
-        ("reserve_nodes", {"node_ids": [known["theirs"]], "message": "m", "duration_minutes": 5}),
-        ("extend_reservation", {"reservation_id": "{mine}", "minutes": 5}),
-        ("run_tests", {"node_id": known["free"], "test_pack_revision": "main", "test_cases": ["{case}"]}),
-        ("get_job", {"node_id": known["free"]}),
-        ("stop_job", {"node_id": known["free"]}),
-        ("end_reservation", {"reservation_id": "{mine}"}),
-        ("interrupt_reservation", {"reservation_id": known["reservation"], "message": "m"}),
-        ("create_run", {**run, "service": "factory"}),
-        ("create_run", {**run, "service": "old", "serial_number": "SN-2"}),
-        (
-            "import_report",
-            {"content": report, "serial_number": "SN-3", "procedure_id": known["procedure"], "part_number": "PCB-1"},
-        ),
-        ("update_unit", {"serial_number": known["unit"], "service": "factory", "batch_number": "LOT-1"}),
-        *(("delete_unit", {"serial_number": sn, "service": s}) for sn, s in (("SN-1", "factory"), ("SN-2", "old"))),
-        ("delete_run", {"run_id": known["factory"]}),
-        ("delete_run", {"run_id": known["old"]}),
-        ("list_deliveries", {}),
-        ("release_delivery", {"delivery_id": "x"}),
-    ]
-    made = [(t, {**a, "service": "factory"} if t == "import_report" else a) for t, a in made]
-    assert {tool for tool, _ in made} == {tool.name for tool in all_tools()}
-    return made
-
-
-def filled(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, list):
-        return [filled(item, names) for item in value]
-    if isinstance(value, dict):
-        return {key: filled(item, names) for key, item in value.items()}
-    if isinstance(value, str):
-        for name, text in names.items():
-            value = value.replace(f"{{{name}}}", text)
-    return value
+    """Calls of every tool that succeed in a clean lab, in this order."""
+    portal = ("run", "job", "node", "free_node", "idle_node", "busy_node", "their_node", "their_reservation")
+    unit = {"serial": known["serial"], "procedure": known["procedure"]}
+    names = {
+        PORTAL: {"canary": CANARY, **{name: known[name] for name in portal}},
+        FACTORY: {**unit, "run": known["factory"], "new_unit": "SN-1"},
+        OLD: {**unit, "run": known["old"], "new_unit": "SN-2"},
+        CLOUD: {**unit, "run": known["cloud"]},
+    }
+    return [(row.tool, row.arguments) for sample in SAMPLES.values() for row in sample.hostile_rows(names)]
 
 
 def hidden(text: str) -> set[str]:
@@ -177,7 +126,7 @@ def _wrong(result: CallToolResult) -> Iterator[str]:
             yield f"hidden in text: {sorted(map(ascii, found))[:5]}"
         if "went wrong inside this server" in text:
             yield "nobody foresaw it"
-        if len(text) > (MOST_ERROR if result.is_error else MOST_CHARS):
+        if len(text) > (MAX_ERROR if result.is_error else MAX_CHARS):
             yield f"text of {len(text)} characters"
     for block in result.content:
         if isinstance(block, ImageContent) and block.mime_type not in ("image/png", "image/jpeg"):
@@ -213,26 +162,35 @@ def _no_json(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-async def recorded(client: Client, rewriter: Any) -> list[Row]:
+async def recorded(client: Client, rewriter: Rewriter) -> list[Row]:
     """Have the lab answer every call once, and keep the answers. All succeed but for the ones that ask for trouble."""
     rewriter.mode = "clean"
     known = await facts(client, rewriter.url)
     called: list[Row] = []
     for n, (tool, given) in enumerate(rows(known)):
-        arguments = filled(given, {**known, "n": f"clean{n}"})
+        arguments = fill(given, {**known, "n": f"clean{n}"})
         result = await client.call_tool(tool, arguments)
         if tool == "reserve_nodes" and not result.is_error:
-            known["mine"] = result.structured_content["reservations"][0]["reservation_id"]  # type: ignore[index]
-        trouble = tool in ("release_delivery", "list_deliveries") or arguments.get("node_ids") == [known["theirs"]]
+            known["reservation"] = known["ending_reservation"] = result.structured_content["reservations"][0][
+                "reservation_id"
+            ]  # type: ignore[index]
+        trouble = tool in ("release_delivery", "list_deliveries") or arguments.get("node_ids") == [known["their_node"]]
         assert result.is_error is trouble, (tool, arguments, result.content)
         kept = {name: text for name, text in known.items() if name not in ("artifact", "case")}
-        called.append((tool, filled(given, kept)))
+        called.append((tool, fill(given, kept)))
     return called
 
 
 @pytest.mark.parametrize("mode", ["values", "everything", "refused", "garbage", "numbers"])
 async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
-    mode: str, corpus: Any, rewriter: Any, hostile_client: Any, asked: Any, tmp_path: Path, caplog: Any, capsys: Any
+    mode: Mode,
+    corpus: Callable[[str], tuple[int, list[Hostile]]],
+    rewriter: Rewriter,
+    hostile_client: Callable[..., Any],
+    asked: Asked,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """`values`: every text but ids, dates and enums; `everything`: these too; `refused`: the bodies and headers of
     errors; `garbage`: whole bodies with their type; `numbers`: every number."""
@@ -249,7 +207,7 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
         for number, hostile in enumerate(rounds):
             rewriter.hostile, rewriter.status = hostile, (400, 404, 409, 422, 429, 500)[number % 6]
             names = {"artifact": rewriter.first_name, "case": encodable(hostile.marked), "n": f"{mode}{number}"}
-            answers = await asyncio.gather(*(client.call_tool(tool, filled(given, names)) for tool, given in calls))
+            answers = await asyncio.gather(*(client.call_tool(tool, fill(given, names)) for tool, given in calls))
             for (tool, _), answer in zip(calls, answers, strict=True):
                 (bad if answer.is_error else good)[tool] += 1
                 findings += [f"{hostile.name}: {tool}: {said}" for said in wrong(answer)]
@@ -278,6 +236,11 @@ def names_below(folder: Path) -> Iterator[str]:
         yield path.name
 
 
+LISTED_IDS = re.compile(
+    r"'[\w~@%.:+-]{1,120}'(?:, '[\w~@%.:+-]{1,120}')*(?: and \d+ others \(those-[0-9a-f]{12}\))?", re.ASCII
+)
+
+
 def wrongly_asked(question: str) -> Iterator[str]:
     """The first line is ours; below it stands, on a line each, what others wrote, quoted."""
     ours, *quoted = question.split("\n")
@@ -285,11 +248,14 @@ def wrongly_asked(question: str) -> Iterator[str]:
         yield "canary in our own words"
     for line in quoted:
         label, _, text = line.partition(": ")
-        if label not in ("Holder", "Their message", "They will read", "Unit", "Test", "Part", "Started by"):
+        if label == "Runs":  # ids, each of its kind's shape and between quotation marks
+            if not LISTED_IDS.fullmatch(text):
+                yield f"no ids: {line[:60]!r}"
+        elif label not in ("Holder", "Their message", "They will read", "Unit", "Test", "Part", "Started by"):
             yield f"a line of its own: {line[:60]!r}"
         elif not isinstance(json.loads(text), str):
             yield f"not quoted: {line[:60]!r}"
     if found := hidden(question):
         yield f"hidden: {sorted(map(ascii, found))}"
-    if len(question) > 2 * MOST_ERROR:
+    if len(question) > 2 * MAX_ERROR:
         yield f"{len(question)} characters"

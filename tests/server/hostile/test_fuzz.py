@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from mcp import Client, MCPError
 from mcp_types import CallToolResult
 
-from testlab_mcp.app import build_server
-from testlab_mcp.config import parse_config
-from testlab_mcp.listing import described
-from testlab_mcp.serve import policy_of
-from testlab_tools.catalog import all_tools
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.commands.tools import describe_tool
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.protocol.server import build_server
 from testlab_tools.errors import ConfigError
+from testlab_tools.tools import all_tools
+from tests.service_samples import SERVICE_SAMPLES
 
 DEAD = "http://127.0.0.1:9"
-KINDS = {"portal": "stbtester", "factory": "tofupilot", "cloud": "standcloud"}
 CONFIG = '[server]\naccess = "admin"\ntoolsets = ["all"]\n[durable]\nenabled = false\n' + "".join(
-    f'[services.{name}]\nkind = "{kind}"\nurl = "{DEAD}"\ntoken = "t"\n' for name, kind in KINDS.items()
+    sample.table(DEAD, token="t") for sample in SERVICE_SAMPLES.values()
 )
 FEW = settings(
     max_examples=8,
@@ -100,7 +100,7 @@ def asking(work: Callable[[Client], Any]) -> Any:
 def test_whatever_arguments_a_tool_is_given_it_answers_in_our_words(
     tool: str, no_pauses: None, data: st.DataObject
 ) -> None:
-    schema = described(next(known for known in all_tools() if known.name == tool))["inputSchema"]
+    schema = describe_tool(next(known for known in all_tools() if known.name == tool))["inputSchema"]
     arguments = data.draw(fitting(schema) | nearly(schema))
     result: CallToolResult = asking(lambda client: client.call_tool(tool, arguments))
     said = str(result.content)

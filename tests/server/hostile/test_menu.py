@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 from mcp import Client, MCPError
 from mcp_types import ResourceTemplateReference, TextResourceContents
 
-from testlab_mcp.menu.resources import SHELVES
-from testlab_mcp.results import MOST_CHARS, result_of
+from testlab_mcp.protocol.resources import TEMPLATES
+from testlab_mcp.protocol.results import MAX_CHARS, to_result
 from testlab_tools.errors import LabError
-from testlab_tools.models import RunPage
+from testlab_tools.models.lab import RunPage
+
+if TYPE_CHECKING:
+    from tests.server.hostile.conftest import Hostile, Rewriter
 
 CANARY = "kq7canary"
 PROMPTS = {"unit_passport": "serial_number", "reproduce_failure": "run_id", "morning_triage": "since"}
@@ -31,11 +35,11 @@ async def uris(client: Client) -> dict[str, str]:
     node = (await client.call_tool("list_nodes", {"available": True})).structured_content["nodes"][0]  # type: ignore[index]
     names = {"handle": run["run_id"], "test": run["test"], "node_id": node["node_id"], "name": "{name}"}
     made: dict[str, str] = {}
-    for shelf in SHELVES:
-        uri = shelf.uri
+    for template in TEMPLATES:
+        uri = template.uri
         for name, text in names.items():
             uri = uri.replace(f"{{{name}}}", text if name == "name" else quote(text, safe=""))
-        made[shelf.name] = uri
+        made[template.name] = uri
     return made
 
 
@@ -48,7 +52,10 @@ async def tried(asking: Any) -> Any:
 
 
 async def test_the_menu_shows_hostile_text_as_marked_contents_alone(
-    corpus: Any, rewriter: Any, hostile_client: Any, capsys: Any
+    corpus: Callable[[str], tuple[int, list[Hostile]]],
+    rewriter: Rewriter,
+    hostile_client: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     texts, rounds = corpus("values")
     findings: list[str] = []
@@ -68,16 +75,18 @@ async def test_the_menu_shows_hostile_text_as_marked_contents_alone(
                 read += 1
                 for content in answer.contents:
                     if isinstance(content, TextResourceContents):
-                        wrong = hides(content.text) or len(content.text) > MOST_CHARS
+                        wrong = hides(content.text) or len(content.text) > MAX_CHARS
                         marked = '"untrusted":[' in content.text or (content.meta or {}).get("testlab/untrusted")
                         if wrong or (CANARY in content.text and not marked):
                             findings.append(f"{hostile.name}: {name}: {content.text[:80]!a}")
-            for shelf in SHELVES:
-                reference = ResourceTemplateReference(uri=shelf.uri)
-                for argument in shelf.template.variable_names:
+            for template in TEMPLATES:
+                reference = ResourceTemplateReference(uri=template.uri)
+                for argument in template.parsed.variable_names:
                     given = {"name": argument, "value": ""}
                     values = (await client.complete(reference, given, {"handle": "x"})).completion.values
-                    findings += [f"{shelf.name}: {v[:80]!a}" for v in values if hides(v) or "\n" in v or len(v) > 200]
+                    findings += [
+                        f"{template.name}: {v[:80]!a}" for v in values if hides(v) or "\n" in v or len(v) > 200
+                    ]
         rewriter.mode = "clean"
     with capsys.disabled():
         print(f"\nmenu: {texts} texts x {len(every)} resources: {read} read, {len(findings)} findings")  # noqa: T201
@@ -87,7 +96,10 @@ async def test_the_menu_shows_hostile_text_as_marked_contents_alone(
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 async def test_a_prompt_takes_no_hostile_argument_but_as_a_quoted_value(
-    prompt: str, corpus: Any, rewriter: Any, hostile_client: Any
+    prompt: str,
+    corpus: Callable[[str], tuple[int, list[Hostile]]],
+    rewriter: Rewriter,
+    hostile_client: Callable[..., Any],
 ) -> None:
     async with hostile_client() as client:
         for hostile in corpus("values")[1]:
@@ -102,7 +114,7 @@ async def test_a_prompt_takes_no_hostile_argument_but_as_a_quoted_value(
 
 @pytest.mark.parametrize("service", ["p\u043ertal", "portal\u200b", "\uff50ortal", "PORTAL", "portal "])
 async def test_a_name_that_only_looks_like_a_services_is_refused(
-    service: str, rewriter: Any, hostile_client: Any
+    service: str, rewriter: Rewriter, hostile_client: Callable[..., Any]
 ) -> None:
     rewriter.mode = "refused"
     async with hostile_client() as client:
@@ -126,9 +138,9 @@ def page(count: int, length: int) -> RunPage:
 
 
 def test_an_answer_too_long_as_a_whole_has_its_texts_cut_and_says_so() -> None:
-    result = result_of(page(200, 1_900))
+    result = to_result(page(200, 1_900))
     assert result.structured_content is not None
-    assert len(result.content[0].text) <= MOST_CHARS  # type: ignore[union-attr]
+    assert len(result.content[0].text) <= MAX_CHARS  # type: ignore[union-attr]
     assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]
     assert "texts are cut to 400 characters" in result.structured_content["note"]
     assert result.structured_content["runs"][0]["test"].endswith("… [cut]")
@@ -136,4 +148,4 @@ def test_an_answer_too_long_as_a_whole_has_its_texts_cut_and_says_so() -> None:
 
 def test_an_answer_too_long_without_its_texts_is_an_error() -> None:
     with pytest.raises(LabError, match="Ask for less at once"):
-        result_of(page(20_000, 1))
+        to_result(page(20_000, 1))

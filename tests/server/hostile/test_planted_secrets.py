@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from testlab_mcp.app import build_server
-from testlab_mcp.cli import main
-from testlab_mcp.config import Config, parse_config
-from testlab_mcp.logs import Discreet
-from testlab_mcp.serve import policy_of
-from testlab_tools.catalog import all_tools
+from testlab_mcp.commands.main import main
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.config.config import Config
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.logs import RedactingFormatter
+from testlab_mcp.protocol.server import build_server
+from testlab_tools.tools import all_tools
 
 PLANTED = "sEcReT"
 """In every planted secret, and in nothing else."""
@@ -55,7 +57,7 @@ def planted(name: str) -> str:
 
 
 @pytest.fixture
-def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Every place a token may stand in, and a database with a password."""
     monkeypatch.setenv("PLANTED_TOKEN", planted("env"))
     file = tmp_path / "token"
@@ -113,11 +115,11 @@ HEADERS = {
 
 
 @pytest.fixture
-def said(capfd: Any, caplog: Any) -> Any:
+def said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[..., str]:
     """All that was said so far: to the client, on both streams, and to our loggers at any level."""
     caplog.set_level(logging.DEBUG, "testlab_mcp")
     caplog.set_level(logging.DEBUG, "testlab_tools")
-    caplog.handler.setFormatter(Discreet("%(levelname)s %(name)s %(message)s"))
+    caplog.handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s %(message)s"))
 
     def everything(*answers: Any) -> str:
         out = capfd.readouterr()
@@ -128,7 +130,7 @@ def said(capfd: Any, caplog: Any) -> Any:
 
 async def answers(config: Config) -> list[str]:
     found: list[str] = []
-    server = build_server(config.lab(), policy_of(config), config.folders(), clerk=config.clerk())
+    server = build_server(config.lab(), policy_of(config), config.folders(), clerk=config.audit_logger())
     async with Client(server) as client:
         for tool, arguments in calls():
             if tool in OWN_TEXT:
@@ -144,7 +146,11 @@ async def answers(config: Config) -> list[str]:
 
 @pytest.mark.parametrize("status", [200, 302, 307, 400, 401, 403, 404, 409, 422, 500])
 async def test_no_secret_of_config_body_header_or_redirect_is_said(
-    status: int, config_text: Any, open_origin: Any, said: Any, no_pauses: None
+    status: int,
+    config_text: Callable[..., str],
+    open_origin: Callable[..., Any],
+    said: Callable[..., str],
+    no_pauses: None,
 ) -> None:
     origin = await open_origin()
     origin.answers(status, SECRET_BODY, **HEADERS)
@@ -153,7 +159,9 @@ async def test_no_secret_of_config_body_header_or_redirect_is_said(
     assert all(PLANTED in asked for asked in origin.asked), "the tokens were sent, to the service alone"
 
 
-async def test_a_redirect_to_another_host_is_not_followed(config_text: Any, open_origin: Any, no_pauses: None) -> None:
+async def test_a_redirect_to_another_host_is_not_followed(
+    config_text: Callable[..., str], open_origin: Callable[..., Any], no_pauses: None
+) -> None:
     origin, other = await open_origin(), await open_origin()
     other.answers(200, {})
     for status in (301, 302, 303, 307, 308):
@@ -164,14 +172,14 @@ async def test_a_redirect_to_another_host_is_not_followed(config_text: Any, open
 
 
 async def test_an_unforeseen_exception_says_neither_to_the_client_nor_to_the_log_what_it_holds(
-    config_text: Any, said: Any, monkeypatch: pytest.MonkeyPatch
+    config_text: Callable[..., str], said: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise ValueError(f"token {PLANTED}") from KeyError(PLANTED)
 
     tools = [replace(tool, handler=broken, asks=None) for tool in all_tools()]
-    monkeypatch.setattr("testlab_mcp.app.all_tools", lambda: tools)
-    monkeypatch.setattr("testlab_mcp.arguments.Arguments.validate", lambda self, given: given)
+    monkeypatch.setattr("testlab_mcp.protocol.server.all_tools", lambda: tools)
+    monkeypatch.setattr("testlab_mcp.protocol.schema.Arguments.validate", lambda self, given: given)
     config = parse_config(config_text("http://127.0.0.1:9"))
     found: list[str] = []
     async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
@@ -184,7 +192,9 @@ async def test_an_unforeseen_exception_says_neither_to_the_client_nor_to_the_log
     assert "in broken" in everything, "where it went wrong is told"
 
 
-async def test_the_deliveries_database_holds_no_token(config_text: Any, dead_url: str, tmp_path: Path) -> None:
+async def test_the_deliveries_database_holds_no_token(
+    config_text: Callable[..., str], dead_url: str, tmp_path: Path
+) -> None:
     config = parse_config(config_text(dead_url, f'path = "{tmp_path}/deliveries.sqlite"'))
     async with Client(build_server(config.lab(), policy_of(config), config.folders())) as client:
         arguments = {"procedure_id": UUID, "serial_number": "SN-7001", "outcome": "pass", "service": "factory"}
@@ -196,10 +206,10 @@ async def test_the_deliveries_database_holds_no_token(config_text: Any, dead_url
     assert PLANTED.encode() not in kept
 
 
-def test_no_repr_holds_a_secret(config_text: Any) -> None:
+def test_no_repr_holds_a_secret(config_text: Callable[..., str]) -> None:
     durable = f'database_url = "postgresql://lab:{PLANTED}@127.0.0.1/lab"'
     config = parse_config(config_text("http://127.0.0.1:9", durable))
-    services = list(config.connected())
+    services = list(config.connect_services())
     clients = [vars(service)["client"] for service in services]
     seen = [config, config.durable, config.services, *services, *clients]
     seen += [part for client in clients for part in vars(client).values()]
@@ -209,7 +219,9 @@ def test_no_repr_holds_a_secret(config_text: Any) -> None:
 
 
 @pytest.mark.parametrize("command", ["doctor", "tools"])
-def test_no_command_prints_a_secret(command: str, config_text: Any, tmp_path: Path, dead_url: str, said: Any) -> None:
+def test_no_command_prints_a_secret(
+    command: str, config_text: Callable[..., str], tmp_path: Path, dead_url: str, said: Callable[..., str]
+) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config_text(dead_url), encoding="utf-8")
     main([command, "--config", str(path)])

@@ -9,8 +9,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp import Client
 
-from testlab_mcp.simlab import SimLab
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect
+from tests.lab_processes import LabProcess
 
 
 class Bench:
@@ -110,7 +113,7 @@ def _person(url: str, token: str) -> httpx2.Client:
 
 @pytest.fixture(scope="package")
 def portal() -> Iterator[Bench]:
-    with SimLab() as lab:
+    with LabProcess() as lab:
         bench = Bench(lab)
         yield bench
         bench.close()
@@ -124,9 +127,10 @@ def bench(portal: Bench) -> Iterator[Bench]:
 
 
 @asynccontextmanager
-async def kept(connecting: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+async def kept(connecting: AbstractAsyncContextManager[Client]) -> AsyncIterator[Client]:
     """A client that lives in a task of its own: pytest-asyncio ends a fixture in another task than it began it in."""
-    ready, done = asyncio.get_running_loop().create_future(), asyncio.Event()
+    ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
 
     async def live() -> None:
         async with connecting as client:
@@ -136,19 +140,21 @@ async def kept(connecting: AbstractAsyncContextManager[Any]) -> AsyncIterator[An
     living = asyncio.create_task(live())
     await asyncio.wait([ready, living], return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield ready.result() if ready.done() else living.result()
+        if not ready.done():
+            living.result()  # raises what ended it
+        yield ready.result()
     finally:
         done.set()
         await living
 
 
 @pytest.fixture
-async def client(bench: Bench, connect: Any) -> AsyncIterator[Any]:
+async def client(bench: Bench, connect: Connect) -> AsyncIterator[Client]:
     async with kept(connect(bench.config)) as connected:
         yield connected
 
 
 @pytest.fixture
-async def admin(bench: Bench, connect: Any) -> AsyncIterator[Any]:
+async def admin(bench: Bench, connect: Connect) -> AsyncIterator[Client]:
     async with kept(connect(f'[server]\naccess = "admin"\n{bench.config}')) as connected:
         yield connected

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from mcp import Client
+
+from tests.fixture_types import RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.jobs.conftest import Bench
 
 
 async def test_an_unknown_name_is_answered_with_the_nearest_and_nothing_is_sent(
-    bench: Any, client: Any, refused: Any
+    bench: Bench, client: Client, refused: RefusedCaller
 ) -> None:
     told = await refused(client, "run_tests", **bench.order(bench.quick.replace("appears", "apears")))
     assert f"apears_when_menu_key_is_pressed (nearest: {bench.quick}" in told
@@ -17,7 +23,7 @@ async def test_an_unknown_name_is_answered_with_the_nearest_and_nothing_is_sent(
     assert bench.asked("/run_tests", "POST") == 0
 
 
-async def test_many_unknown_names_are_told_in_few_words(bench: Any, client: Any, refused: Any) -> None:
+async def test_many_unknown_names_are_told_in_few_words(bench: Bench, client: Client, refused: RefusedCaller) -> None:
     names = [f"tests/menu.py::test_number_{n}" for n in range(40)]
     told = await refused(client, "run_tests", **bench.order(*names, "ignore all\nprevious", bench.quick))
     assert "and 38 more" in told
@@ -44,13 +50,13 @@ async def test_many_unknown_names_are_told_in_few_words(bench: Any, client: Any,
     ],
 )
 async def test_the_portals_rules_are_kept_before_anything_is_sent(
-    wrong: dict[str, Any], told: str, bench: Any, client: Any, refused: Any
+    wrong: dict[str, Any], told: str, bench: Bench, client: Client, refused: RefusedCaller
 ) -> None:
     assert told in await refused(client, "run_tests", **{**bench.order(bench.quick), **wrong})
     assert bench.asked("/run_tests", "POST") == 0
 
 
-async def test_category_tags_soak_and_shuffle_reach_the_portal(bench: Any, client: Any, ask: Any) -> None:
+async def test_category_tags_soak_and_shuffle_reach_the_portal(bench: Bench, client: Client, ask: ToolCaller) -> None:
     more = {"category": "soak test of release x ü", "tags": {"model": "T-1000"}, "shuffle": True}
     job = await ask(client, "run_tests", **bench.order(bench.quick, soak="run forever", **more))
     assert f"total grows, until stop_job(job_uid={job['job_uid']!r})" in job["next"]
@@ -68,26 +74,27 @@ async def test_category_tags_soak_and_shuffle_reach_the_portal(bench: Any, clien
     [
         (400, "does not accept the order"),
         (403, "does not let this user run tests"),
-        (404, "no such revision"),
-        (409, "taken by somebody else a moment ago|Free nodes of the same"),
+        (404, "no job was started on node"),
+        (409, "says that a node is taken, and shows none of them taken now"),
         (429, "Call again in 120 s"),
-        (503, "is offline"),
+        (503, "answered HTTP 503, and says that node 'portal:"),
     ],
 )
 async def test_each_refusal_of_the_portal_says_what_it_means(
-    status: int, told: str, bench: Any, client: Any, refused: Any
+    status: int, told: str, bench: Bench, client: Client, refused: RefusedCaller
 ) -> None:
     bench.fault(status=status, path_prefix="/api/v2/run_tests", retry_after="120", times=1)
     said = await refused(client, "run_tests", **bench.order())
-    assert any(words in said for words in told.split("|"))
+    assert told in said
+    assert "offline" not in said
     assert bench.asked("/run_tests", "POST") == 1
     assert bench.you.get(f"/nodes/{bench.node}").json()["available"]
 
 
-async def test_a_remote_control_the_pack_lacks_is_told(bench: Any, client: Any, refused: Any) -> None:
+async def test_a_remote_control_the_pack_lacks_is_told(bench: Bench, client: Client, refused: RefusedCaller) -> None:
     assert "remote control" in await refused(client, "run_tests", **bench.order(remote_control="nope"))
 
 
-async def test_a_node_that_runs_a_job_is_a_conflict(bench: Any, client: Any, refused: Any) -> None:
+async def test_a_node_that_runs_a_job_is_a_conflict(bench: Bench, client: Client, refused: RefusedCaller) -> None:
     uid = bench.start(bench.colleague)
-    assert f"is running job {uid}" in await refused(client, "run_tests", **bench.order())
+    assert f"is running job {uid!r}" in await refused(client, "run_tests", **bench.order())

@@ -10,15 +10,20 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from mcp import Client
 
+from tests.fixture_types import Connect, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.jobs.conftest import Bench
+
 
 @pytest.fixture
-def url(bench: Any, tmp_path: Path) -> Iterator[str]:
+def url(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """A server in front of the bench, over HTTP."""
     path = tmp_path / "http.toml"
     path.write_text(bench.config, encoding="utf-8")
@@ -33,7 +38,7 @@ def url(bench: Any, tmp_path: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def client_over(transport: str, bench: Any, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
+async def client_over(transport: str, bench: Bench, request: pytest.FixtureRequest) -> AsyncIterator[Client]:
     if transport in ("connect", "spawn"):
         async with request.getfixturevalue(transport)(bench.config) as client:
             yield client
@@ -42,14 +47,16 @@ async def client_over(transport: str, bench: Any, request: pytest.FixtureRequest
             yield client
 
 
-async def test_a_job_of_thirty_tests_is_watched_to_its_end_with_progress(bench: Any, spawn: Any, ask: Any) -> None:
+async def test_a_job_of_thirty_tests_is_watched_to_its_end_with_progress(
+    bench: Bench, spawn: Connect, ask: ToolCaller
+) -> None:
     names = bench.you.get("/test_pack/main/test_case_names").json()
     names = [name for name in names if "soak" not in name][:30]
     steps: list[tuple[float, float | None]] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def progress(progress: float, total: float | None, message: str | None) -> None:
         assert message
-        steps.append((done, total))
+        steps.append((progress, total))
         await asyncio.to_thread(bench.advance, 8)
 
     async with spawn(bench.config) as client:
@@ -67,7 +74,7 @@ async def test_a_job_of_thirty_tests_is_watched_to_its_end_with_progress(bench: 
 
 @pytest.mark.parametrize("transport", ["spawn", "legacy", "2026-07-28"])
 async def test_cancelling_ends_the_waiting_and_its_requests_and_not_the_job(
-    transport: str, bench: Any, ask: Any, request: pytest.FixtureRequest
+    transport: str, bench: Bench, ask: ToolCaller, request: pytest.FixtureRequest
 ) -> None:
     uid = bench.start(bench.you)
     job, poll = f"/jobs{bench.native(uid)}", f"/jobs{bench.native(uid)}/await_completion"
@@ -85,7 +92,7 @@ async def test_cancelling_ends_the_waiting_and_its_requests_and_not_the_job(
 
 @pytest.mark.parametrize("transport", ["connect", "spawn"])
 async def test_five_hundred_who_wait_on_one_job_are_one_request_and_all_get_the_answer(
-    transport: str, bench: Any, ask: Any, request: pytest.FixtureRequest
+    transport: str, bench: Bench, ask: ToolCaller, request: pytest.FixtureRequest
 ) -> None:
     uid = bench.start(bench.you)
     job, poll = f"/jobs{bench.native(uid)}", f"/jobs{bench.native(uid)}/await_completion"
@@ -108,7 +115,7 @@ async def test_five_hundred_who_wait_on_one_job_are_one_request_and_all_get_the_
 
 
 async def test_those_who_name_the_node_and_those_who_name_the_job_share_the_poll(
-    bench: Any, client: Any, ask: Any
+    bench: Bench, client: Client, ask: ToolCaller
 ) -> None:
     uid = bench.start(bench.you)
     poll = f"/jobs{bench.native(uid)}/await_completion"
@@ -122,7 +129,7 @@ async def test_those_who_name_the_node_and_those_who_name_the_job_share_the_poll
     assert bench.asked(poll) == 1
 
 
-async def test_a_portal_that_answers_202_at_once_is_not_hammered(bench: Any, client: Any, ask: Any) -> None:
+async def test_a_portal_that_answers_202_at_once_is_not_hammered(bench: Bench, client: Client, ask: ToolCaller) -> None:
     bench.hold(await_completion=0.0)
     uid = bench.start(bench.you)
     job = await ask(client, "get_job", job_uid=uid, wait_seconds=3)
@@ -134,7 +141,7 @@ async def test_a_portal_that_answers_202_at_once_is_not_hammered(bench: Any, cli
 
 @pytest.mark.parametrize("storm", [{"status": 429, "retry_after": "1"}, {"status": 503}])
 async def test_a_storm_is_ridden_out_while_the_caller_waits(
-    storm: dict[str, Any], bench: Any, client: Any, ask: Any
+    storm: dict[str, Any], bench: Bench, client: Client, ask: ToolCaller
 ) -> None:
     bench.hold(await_completion=0.3)
     uid = bench.start(bench.you)
@@ -151,7 +158,7 @@ async def test_a_storm_is_ridden_out_while_the_caller_waits(
     assert (await waiting)["finished"]
 
 
-async def test_a_storm_that_lasts_is_told_beside_the_last_counts(bench: Any, client: Any, ask: Any) -> None:
+async def test_a_storm_that_lasts_is_told_beside_the_last_counts(bench: Bench, client: Client, ask: ToolCaller) -> None:
     uid = bench.start(bench.you)
     waiting = asyncio.create_task(ask(client, "get_job", job_uid=uid, wait_seconds=2))
     await bench.until(lambda: bench.asked(f"/jobs{bench.native(uid)}/await_completion") == 1)
@@ -162,7 +169,7 @@ async def test_a_storm_that_lasts_is_told_beside_the_last_counts(bench: Any, cli
     assert "wait_seconds=45" in job["next"]
 
 
-async def test_no_call_holds_longer_than_it_was_told(bench: Any, client: Any, ask: Any) -> None:
+async def test_no_call_holds_longer_than_it_was_told(bench: Bench, client: Client, ask: ToolCaller) -> None:
     began = time.monotonic()
     job = await ask(client, "run_tests", **bench.order(wait_seconds=1))
     assert not job["finished"]

@@ -21,6 +21,8 @@ import anyio
 import pytest
 from mcp import Client
 
+from testlab_mcp.commands.simlab import SimLab
+
 WHOLE = os.environ.get("TESTLAB_LOAD") == "whole"
 SESSIONS, SECONDS = (1000, 60.0) if WHOLE else (40, 4.0)
 PAUSE_S = 10.0 if WHOLE else 1.0
@@ -80,7 +82,7 @@ class Crowd:
 
 
 @pytest.fixture
-def server(sim: Any, tmp_path: Path) -> Iterator[tuple[str, int]]:
+def server(sim: SimLab, tmp_path: Path) -> Iterator[tuple[str, int]]:
     """URL and process id of a server over HTTP."""
     config = tmp_path / "config.toml"
     config.write_text(sim.config_toml(), encoding="utf-8")

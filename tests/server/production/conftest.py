@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from testlab_mcp.simlab import SimLab
+from testlab_mcp.commands.simlab import SimLab
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

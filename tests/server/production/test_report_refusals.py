@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.production.conftest import Factory
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 OPENHTF = SAMPLES / "openhtf_lot" / "SN-0000.1.json"
@@ -36,7 +41,7 @@ BOMB = (
 )
 @pytest.mark.parametrize("dry_run", [True, False])
 async def test_what_is_no_report_is_refused_without_asking_the_service(
-    content: bytes, told: str, dry_run: bool, lot: Any, tmp_path: Path, connect: Any, refused: Any
+    content: bytes, told: str, dry_run: bool, lot: Factory, tmp_path: Path, connect: Connect, refused: RefusedCaller
 ) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "r").write_bytes(content)
@@ -48,7 +53,9 @@ async def test_what_is_no_report_is_refused_without_asking_the_service(
     assert lot.asked() == before
 
 
-async def test_declarations_without_end_in_a_text_are_no_report(lot: Any, connect: Any, refused: Any) -> None:
+async def test_declarations_without_end_in_a_text_are_no_report(
+    lot: Factory, connect: Connect, refused: RefusedCaller
+) -> None:
     """To look through all that follows each of them would take an hour."""
     async with connect(lot.config()) as client:
         assert "import_report failed" in await refused(client, "import_report", content="<?xml" * 200_000)
@@ -56,7 +63,7 @@ async def test_declarations_without_end_in_a_text_are_no_report(lot: Any, connec
 
 @pytest.mark.parametrize("format", ["openhtf", "hardpy", "junit"])
 async def test_a_report_of_another_format_than_was_said_is_refused(
-    format: str, lot: Any, connect: Any, refused: Any
+    format: str, lot: Factory, connect: Connect, refused: RefusedCaller
 ) -> None:
     other = {"openhtf": "junit/stbt_results_like.xml", "hardpy": "openhtf_lot/SN-0000.1.json"}
     async with connect(lot.config()) as client:
@@ -68,7 +75,7 @@ async def test_a_report_of_another_format_than_was_said_is_refused(
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
 async def test_what_the_services_importer_cannot_read_is_said(
-    version: str, lot: Any, connect: Any, refused: Any
+    version: str, lot: Factory, connect: Connect, refused: RefusedCaller
 ) -> None:
     async with connect(lot.config(version)) as client:
         told = await refused(client, "import_report", content=SECRET, format="stdf")
@@ -76,7 +83,9 @@ async def test_what_the_services_importer_cannot_read_is_said(
     assert SECRET not in told
 
 
-async def test_a_report_the_service_reads_itself_cannot_be_changed(lot: Any, connect: Any, refused: Any) -> None:
+async def test_a_report_the_service_reads_itself_cannot_be_changed(
+    lot: Factory, connect: Connect, refused: RefusedCaller
+) -> None:
     async with connect(lot.config()) as client:
         before = lot.asked()
         told = await refused(client, "import_report", path="stdf/two_parts.stdf", procedure_id="FVT1")
@@ -86,7 +95,7 @@ async def test_a_report_the_service_reads_itself_cannot_be_changed(lot: Any, con
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "../conftest.py", "~/.netrc", "link", "up/secret"])
 async def test_nothing_is_read_outside_the_folders_of_the_config(
-    path: str, factory: Any, reports: Path, tmp_path: Path, connect: Any, refused: Any
+    path: str, factory: Factory, reports: Path, tmp_path: Path, connect: Connect, refused: RefusedCaller
 ) -> None:
     (tmp_path / "secret").write_bytes(OPENHTF.read_bytes())
     (reports / "link").symlink_to(tmp_path / "secret")
@@ -98,7 +107,9 @@ async def test_nothing_is_read_outside_the_folders_of_the_config(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-async def test_a_pipe_or_a_folder_is_no_report(factory: Any, reports: Path, connect: Any, refused: Any) -> None:
+async def test_a_pipe_or_a_folder_is_no_report(
+    factory: Factory, reports: Path, connect: Connect, refused: RefusedCaller
+) -> None:
     os.mkfifo(reports / "pipe")
     (reports / "folder").mkdir()
     async with connect(factory.config()) as client:
@@ -107,7 +118,7 @@ async def test_a_pipe_or_a_folder_is_no_report(factory: Any, reports: Path, conn
 
 
 async def test_a_file_or_text_that_is_too_large_is_refused_with_the_limit(
-    factory: Any, reports: Path, connect: Any, refused: Any
+    factory: Factory, reports: Path, connect: Connect, refused: RefusedCaller
 ) -> None:
     with (reports / "huge.json").open("wb") as file:
         file.truncate(65 * 2**20)
@@ -116,19 +127,19 @@ async def test_a_file_or_text_that_is_too_large_is_refused_with_the_limit(
         assert "larger than 1000000 bytes" in await refused(client, "import_report", content="x" * 1_000_001)
 
 
-async def test_either_a_file_or_text_is_given(lot: Any, connect: Any, refused: Any) -> None:
+async def test_either_a_file_or_text_is_given(lot: Factory, connect: Connect, refused: RefusedCaller) -> None:
     async with connect(lot.config()) as client:
         for given in ({}, {"path": "a", "content": "b"}):
             assert "either path or content" in await refused(client, "import_report", **given)
 
 
-async def test_a_file_that_is_not_there_is_said(lot: Any, connect: Any, refused: Any) -> None:
+async def test_a_file_that_is_not_there_is_said(lot: Factory, connect: Connect, refused: RefusedCaller) -> None:
     async with connect(lot.config()) as client:
         assert "no such file below [files] read_from" in await refused(client, "import_report", path="none.json")
 
 
 async def test_a_serial_number_that_the_service_would_refuse_is_said_beforehand(
-    lot: Any, connect: Any, refused: Any
+    lot: Factory, connect: Connect, refused: RefusedCaller
 ) -> None:
     about = {"path": "openhtf_lot/SN-0000.1.json", "serial_number": "no spaces please", "dry_run": True}
     async with connect(lot.config()) as client:
@@ -138,7 +149,9 @@ async def test_a_serial_number_that_the_service_would_refuse_is_said_beforehand(
     assert lot.asked() == before
 
 
-async def test_hidden_characters_in_a_report_are_taken_out_of_what_is_said(lot: Any, connect: Any, ask: Any) -> None:
+async def test_hidden_characters_in_a_report_are_taken_out_of_what_is_said(
+    lot: Factory, connect: Connect, ask: ToolCaller
+) -> None:
     report = json.loads(OPENHTF.read_bytes())
     report["phases"][1]["name"] = f"\x1b[2J\u202e{SECRET}"
     async with connect(lot.config()) as client:

@@ -13,7 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from testlab_mcp.simlab import SimLab
+from testlab_mcp.commands.simlab import SimLab
+from tests.lab_processes import LabProcess
 
 RUN = "/stb-tester-000000000001/0a23/972/2026-01-01_00.00.00"
 Sends = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
@@ -22,7 +23,7 @@ Sends = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
 @pytest.fixture(scope="module")
 def lab() -> Iterator[SimLab]:
     """A simulated lab for a module, whose faults are cleared after each test."""
-    with SimLab() as started:
+    with LabProcess() as started:
         started.services()
         yield started
 

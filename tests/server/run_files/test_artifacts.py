@@ -5,18 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from mcp_types import ImageContent
 from PIL import Image
 
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.run_files.conftest import Portal
+
 PING = "diagnostics/network during the test/ping.log"
 
 
 async def test_every_artifact_is_saved_as_it_is_in_its_own_folder(
-    lab: Any, portal: Any, connect: Any, ask: Any, tmp_path: Path
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller, tmp_path: Path
 ) -> None:
     run = portal.failed()["result_id"]
     kept = portal.get(f"results{run}/artifacts/").json()
@@ -34,7 +42,7 @@ async def test_every_artifact_is_saved_as_it_is_in_its_own_folder(
 
 
 async def test_a_text_is_shown_an_image_too_and_anything_else_is_for_saving(
-    lab: Any, portal: Any, connect: Any, ask: Any
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller
 ) -> None:
     run = portal.failed()["result_id"]
     async with connect(lab.config_toml()) as client:
@@ -54,7 +62,12 @@ async def test_a_text_is_shown_an_image_too_and_anything_else_is_for_saving(
 
 
 async def test_of_a_large_text_the_beginning_is_shown_and_the_cut_said(
-    lab: Any, portal: Any, connect: Any, ask: Any, hostile: Any, run: str
+    lab: SimLab,
+    portal: Portal,
+    connect: Connect,
+    ask: ToolCaller,
+    hostile: Callable[..., AbstractAsyncContextManager[str]],
+    run: str,
 ) -> None:
     async with hostile({"notes.txt": b"line of text\n" * 100_000}) as config, connect(config) as client:
         answer = await ask(client, "get_artifact", run_id=run, name="notes.txt")
@@ -64,7 +77,7 @@ async def test_of_a_large_text_the_beginning_is_shown_and_the_cut_said(
 
 
 async def test_what_exists_is_not_overwritten(
-    lab: Any, portal: Any, connect: Any, refused: Any, tmp_path: Path
+    lab: SimLab, portal: Portal, connect: Connect, refused: RefusedCaller, tmp_path: Path
 ) -> None:
     run = portal.failed()["result_id"]
     (tmp_path / "mine.log").write_bytes(b"mine")
@@ -80,7 +93,7 @@ async def test_what_exists_is_not_overwritten(
 
 @pytest.mark.parametrize("save_to", ["../out.log", "/etc/out.log", "a/../../out/", "../"])
 async def test_nothing_is_saved_outside_the_folders(
-    save_to: str, lab: Any, portal: Any, connect: Any, refused: Any, tmp_path: Path
+    save_to: str, lab: SimLab, portal: Portal, connect: Connect, refused: RefusedCaller, tmp_path: Path
 ) -> None:
     run = portal.failed()["result_id"]
     async with connect(lab.config_toml(str(tmp_path / "in"))) as client:
@@ -93,7 +106,12 @@ async def test_nothing_is_saved_outside_the_folders(
 
 @pytest.mark.parametrize("name", ["../../nodes", "a/../../b", "/etc/passwd", "a//b", "..\\..\\b", "."])
 async def test_an_artifact_whose_name_leads_elsewhere_is_neither_asked_for_nor_saved(
-    name: str, connect: Any, refused: Any, tmp_path: Path, hostile: Any, run: str
+    name: str,
+    connect: Connect,
+    refused: RefusedCaller,
+    tmp_path: Path,
+    hostile: Callable[..., AbstractAsyncContextManager[str]],
+    run: str,
 ) -> None:
     asked: list[str] = []
     async with hostile({name: b"x"}, asked=asked, save_to=tmp_path) as config, connect(config) as client:

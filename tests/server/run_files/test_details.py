@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, ToolCaller
 
-async def test_a_result_is_told_with_all_that_the_portal_knows(lab: Any, portal: Any, connect: Any, ask: Any) -> None:
+if TYPE_CHECKING:
+    from tests.server.run_files.conftest import Portal
+
+
+async def test_a_result_is_told_with_all_that_the_portal_knows(
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller
+) -> None:
     row = portal.failed()
     told = portal.get(f"results{row['result_id']}").json()
     every = ["cases", "measurements", "tags", "artifacts"]
@@ -33,7 +41,9 @@ async def test_a_result_is_told_with_all_that_the_portal_knows(lab: Any, portal:
 
 
 @pytest.mark.parametrize("service", ["portal", "factory", "cloud"])
-async def test_a_run_is_told_briefly_unless_more_is_asked_for(service: str, lab: Any, connect: Any, ask: Any) -> None:
+async def test_a_run_is_told_briefly_unless_more_is_asked_for(
+    service: str, lab: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
     async with connect(lab.config_toml()) as client:
         (listed,) = (await ask(client, "list_runs", service=service, outcome="fail", limit=1))["runs"]
         brief = await ask(client, "get_run", run_id=listed["run_id"])
@@ -48,7 +58,7 @@ async def test_a_run_is_told_briefly_unless_more_is_asked_for(service: str, lab:
 
 @pytest.mark.parametrize("version", ["v2", "v1"])
 async def test_a_production_run_is_told_with_its_passing_phases_too(
-    version: str, lab: Any, connect: Any, ask: Any
+    version: str, lab: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
     config = lab.config_toml()
     async with connect(config) as client:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 MB = 2**20
 Sends = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
@@ -33,7 +35,12 @@ async def without_a_length(writer: asyncio.StreamWriter, body: bytes) -> None:
 
 @pytest.mark.parametrize("sends", [cut, cut_in_a_chunk, short_but_well_formed, without_a_length])
 async def test_a_truncated_download_is_an_error_and_leaves_no_file(
-    sends: Sends, connect: Any, refused: Any, tmp_path: Path, hostile: Any, run: str
+    sends: Sends,
+    connect: Connect,
+    refused: RefusedCaller,
+    tmp_path: Path,
+    hostile: Callable[..., AbstractAsyncContextManager[str]],
+    run: str,
 ) -> None:
     folder = tmp_path / "out"
     async with hostile({"video.mp4": b"\0" * 3 * MB}, sends, save_to=folder) as config, connect(config) as client:
@@ -44,13 +51,27 @@ async def test_a_truncated_download_is_an_error_and_leaves_no_file(
 
 @pytest.mark.parametrize("sends", [cut, cut_in_a_chunk])
 async def test_a_log_that_breaks_off_is_an_error(
-    sends: Sends, connect: Any, refused: Any, hostile: Any, run: str
+    sends: Sends,
+    connect: Connect,
+    refused: RefusedCaller,
+    hostile: Callable[..., AbstractAsyncContextManager[str]],
+    run: str,
 ) -> None:
     async with hostile({"stbt.log": b"a line\n" * 100_000}, sends) as config, connect(config) as client:
         for how in ({}, {"search": "line"}):
             told = await refused(client, "read_log", run_id=run, **how)
             assert "Service portal broke off after" in told
             assert "not whole" in told
+
+
+async def test_a_log_that_may_have_been_cut_unseen_is_not_told_as_whole(
+    connect: Connect, ask: ToolCaller, hostile: Callable[..., AbstractAsyncContextManager[str]], run: str
+) -> None:
+    async with hostile({"stbt.log": b"a line\n" * 100}, without_a_length) as config, connect(config) as client:
+        answer = await ask(client, "read_log", run_id=run, tail=5)
+    assert "that it is whole is not certain" in answer["note"]
+    async with hostile({"stbt.log": b"a line\n" * 100}) as config, connect(config) as client:
+        assert "note" not in await ask(client, "read_log", run_id=run, tail=5)
 
 
 class Gate:
@@ -71,16 +92,22 @@ class Gate:
 
 
 async def test_a_file_that_takes_longer_than_a_call_goes_on_and_the_next_call_gets_it(
-    connect: Any, ask: Any, refused: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hostile: Any, run: str
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hostile: Callable[..., AbstractAsyncContextManager[str]],
+    run: str,
 ) -> None:
-    monkeypatch.setattr("testlab_tools.transfers.HOLD_SECONDS", 0.2)
+    monkeypatch.setattr("testlab_tools.deadline.RESERVE", 0.995)
     gate, body = Gate(), os.urandom(3 * MB)
     async with hostile({"a.bin": body, "b.bin": body}, gate, save_to=tmp_path) as config, connect(config) as client:
         first = await ask(client, "get_artifact", run_id=run, name="a.bin", save_to="x")
         other = await refused(client, "get_artifact", run_id=run, name="b.bin", save_to="x")
         assert not (tmp_path / "x").exists()
         gate.opened.set()
-        monkeypatch.setattr("testlab_tools.transfers.HOLD_SECONDS", 10)
+        monkeypatch.setattr("testlab_tools.deadline.RESERVE", 0.8)
         second = await ask(client, "get_artifact", run_id=run, name="a.bin", save_to="x")
     assert (first["finished"], first["next"]) == (False, "Call again with the same arguments.")
     assert "saved_to" not in first
@@ -91,7 +118,11 @@ async def test_a_file_that_takes_longer_than_a_call_goes_on_and_the_next_call_ge
 
 
 async def test_a_cancelled_download_is_given_up_and_leaves_nothing(
-    hostile: Any, run: str, connect: Any, ask: Any, tmp_path: Path
+    hostile: Callable[..., AbstractAsyncContextManager[str]],
+    run: str,
+    connect: Connect,
+    ask: ToolCaller,
+    tmp_path: Path,
 ) -> None:
     gate, folder = Gate(), tmp_path / "out"
     arguments = {"run_id": run, "name": "a.bin", "save_to": "x"}

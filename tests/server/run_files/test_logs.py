@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
+
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.run_files.conftest import Portal
 
 MB = 2**20
 
 
-async def test_a_tail_is_the_logs_last_lines_with_their_numbers(lab: Any, portal: Any, connect: Any, ask: Any) -> None:
+async def test_a_tail_is_the_logs_last_lines_with_their_numbers(
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller
+) -> None:
     run = portal.failed()["result_id"]
     lines = portal.get(f"results{run}/stbt.log").text.splitlines()
     async with connect(lab.config_toml()) as client:
@@ -21,7 +31,9 @@ async def test_a_tail_is_the_logs_last_lines_with_their_numbers(lab: Any, portal
     assert answer["untrusted"] == ["lines"]
 
 
-async def test_a_search_gives_the_lines_around_each_match(lab: Any, portal: Any, connect: Any, ask: Any) -> None:
+async def test_a_search_gives_the_lines_around_each_match(
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller
+) -> None:
     run = portal.failed()["result_id"]
     lines = portal.get(f"results{run}/stbt.log").text.splitlines()
     hits = [number for number, line in enumerate(lines, 1) if "pressed " in line.lower()]
@@ -36,7 +48,7 @@ async def test_a_search_gives_the_lines_around_each_match(lab: Any, portal: Any,
 
 
 async def test_a_logs_times_are_in_the_zone_asked_for_and_a_wrong_zone_is_never_sent(
-    lab: Any, portal: Any, connect: Any, ask: Any, refused: Any
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     run = portal.failed()["result_id"]
     async with connect(lab.config_toml()) as client:
@@ -52,7 +64,7 @@ async def test_a_logs_times_are_in_the_zone_asked_for_and_a_wrong_zone_is_never_
 
 
 async def test_hidden_characters_escapes_and_endless_lines_are_made_harmless(
-    connect: Any, ask: Any, hostile: Any, run: str
+    connect: Connect, ask: ToolCaller, hostile: Callable[..., AbstractAsyncContextManager[str]], run: str
 ) -> None:
     log = b"\x1b[31mred\x1b[0m\r\nsecond\rline \xe2\x80\xae\xff\n" + b"x" * 5 * MB + b"\nneedle\n"
     async with hostile({"stbt.log": log}) as config, connect(config) as client:
@@ -68,7 +80,7 @@ async def test_hidden_characters_escapes_and_endless_lines_are_made_harmless(
 
 
 async def test_too_many_matches_show_the_first_and_the_last_and_say_so(
-    connect: Any, ask: Any, hostile: Any, run: str
+    connect: Connect, ask: ToolCaller, hostile: Callable[..., AbstractAsyncContextManager[str]], run: str
 ) -> None:
     log = b"".join(b"match number %d\n" % n for n in range(1, 100_001))
     async with hostile({"stbt.log": log}) as config, connect(config) as client:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.run_files.conftest import Portal
 
 MB = 2**20
 
@@ -31,7 +37,7 @@ def peak_megabytes(process: int) -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc, which Linux has")
 async def test_a_200_mb_artifact_and_a_100_mb_log_pass_through_a_server_of_150_mb(
-    lab: Any, portal: Any, spawn: Any, ask: Any, tmp_path: Path
+    lab: SimLab, portal: Portal, spawn: Connect, ask: ToolCaller, tmp_path: Path
 ) -> None:
     run = portal.failed()["result_id"]
     portal.enlarge(run, "capture/frames of the test.bin", 200 * MB)

@@ -6,14 +6,20 @@ import csv
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
 import pytest
 
+from testlab_mcp.commands.simlab import SimLab
+from tests.fixture_types import Connect, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.run_files.conftest import Portal
+
 
 async def test_all_results_can_be_listed_past_the_limit_none_lost_and_none_twice(
-    lab: Any, portal: Any, connect: Any, ask: Any
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller
 ) -> None:
     until = datetime.now(UTC).isoformat()
     seen: list[tuple[str, str]] = []
@@ -34,7 +40,7 @@ async def test_all_results_can_be_listed_past_the_limit_none_lost_and_none_twice
 
 @pytest.mark.parametrize("form", ["csv", "junit"])
 async def test_a_report_goes_past_the_limit_none_lost_and_none_twice(
-    form: str, lab: Any, portal: Any, connect: Any, ask: Any, tmp_path: Path
+    form: str, lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller, tmp_path: Path
 ) -> None:
     until = datetime.now(UTC).isoformat()
     async with connect(lab.config_toml(str(tmp_path))) as client:
@@ -63,7 +69,7 @@ async def test_a_report_goes_past_the_limit_none_lost_and_none_twice(
 
 
 async def test_a_reports_filters_are_those_of_list_runs(
-    lab: Any, portal: Any, connect: Any, ask: Any, tmp_path: Path
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller, tmp_path: Path
 ) -> None:
     row = portal.failed()
     station = row["result_id"].split("/")[1]

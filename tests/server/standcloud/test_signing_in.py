@@ -16,7 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from testlab_mcp.cli import main
+from testlab_mcp.commands.main import main
+from testlab_mcp.commands.simlab import SimLab
 
 REMEDY = "Run `testlab-mcp login cloud`."
 Ask = Callable[..., Any]
@@ -35,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def config(sim: Any, home: Path) -> Path:
+def config(sim: SimLab, home: Path) -> Path:
     """A config whose StandCloud is signed in to."""
     path = home / "config.toml"
     url = sim.services()["standcloud"]["url"]
@@ -59,6 +60,7 @@ def sign_in(config: Path) -> str:
         guard.start()
         printed = ""
         while "Waiting" not in printed:
+            assert process.stdout
             line = process.stdout.readline()
             assert line, printed
             printed += line

@@ -11,9 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from testlab_mcp.simlab import SimLab
-from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
-from testlab_tools.tofupilot.adapter import Settings, connect
+from testlab_mcp.commands.simlab import SimLab
+from testlab_tools.adapters.tofupilot.adapter import Settings, connect
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from tests.lab_processes import LabProcess
 
 BEGUN = datetime(2026, 11, 20, 8, 0, 0, 123000, tzinfo=UTC)
 _SERIALS = count(1)
@@ -85,7 +86,7 @@ class Factory:
 @pytest.fixture(scope="module")
 def lab_of_factory() -> Iterator[Factory]:
     """One simulated lab for a module; its tests keep to serial numbers of their own."""
-    with SimLab() as sim:
+    with LabProcess() as sim:
         factory = Factory(sim)
         yield factory
         factory.close()
@@ -140,4 +141,4 @@ def new_run(factory: Factory) -> Callable[..., NewRun]:
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks for a run whose answer was lost follow each other at once."""
-    monkeypatch.setattr("testlab_tools.tofupilot.creation.LOOKS", (0.0, 0.0))
+    monkeypatch.setattr("testlab_tools.adapters.tofupilot.client.LOOKS", (0.0, 0.0))

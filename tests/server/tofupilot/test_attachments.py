@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.tofupilot.conftest import Factory
 
 VERSIONS = ("v1", "v2")
 
 
-def order(factory: Any, *files: str) -> dict[str, Any]:
+def order(factory: Factory, *files: str) -> dict[str, Any]:
     names = {"procedure_id": "Main board FCT", "serial_number": factory.serial(), "part_number": "UT"}
     return {**names, "outcome": "pass", "attachments": list(files)}
 
 
 @pytest.fixture
-def kept(factory: Any) -> Any:
+def kept(factory: Factory) -> Any:
     """Names and sizes of the files the service keeps with a run."""
 
     def of(handle: str) -> list[tuple[str, int]]:
@@ -27,7 +32,7 @@ def kept(factory: Any) -> Any:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_files_below_the_folders_are_kept_with_the_run(
-    version: str, factory: Any, connect: Any, ask: Any, kept: Any, tmp_path: Path
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller, kept: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "scope.png").write_bytes(b"PNG")
     (tmp_path / "log.txt").write_text("four", encoding="utf-8")
@@ -39,7 +44,7 @@ async def test_files_below_the_folders_are_kept_with_the_run(
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_file_that_cannot_be_sent_is_told_before_the_run_is_recorded(
-    version: str, factory: Any, connect: Any, refused: Any, tmp_path: Path
+    version: str, factory: Factory, connect: Connect, refused: RefusedCaller, tmp_path: Path
 ) -> None:
     (tmp_path / "small.txt").write_bytes(b"1")
     (tmp_path / "big.bin").write_bytes(bytes(10 * 2**20 + 1))
@@ -56,7 +61,7 @@ async def test_a_file_that_cannot_be_sent_is_told_before_the_run_is_recorded(
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_file_the_store_does_not_take_now_is_told_and_the_run_stays(
-    version: str, factory: Any, connect: Any, ask: Any, kept: Any, tmp_path: Path
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller, kept: Any, tmp_path: Path
 ) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_bytes(b"1")
@@ -71,7 +76,7 @@ async def test_a_file_the_store_does_not_take_now_is_told_and_the_run_stays(
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_without_deliveries_a_file_the_store_does_not_take_is_told_by_its_name(
-    version: str, factory: Any, connect: Any, ask: Any, kept: Any, tmp_path: Path
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller, kept: Any, tmp_path: Path
 ) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_bytes(b"1")
@@ -85,7 +90,7 @@ async def test_without_deliveries_a_file_the_store_does_not_take_is_told_by_its_
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_files_of_a_run_that_waits_to_be_delivered_are_said_to_be_kept_with_it(
-    version: str, factory: Any, connect: Any, ask: Any, dead_url: str, tmp_path: Path, no_backoff: None
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller, dead_url: str, tmp_path: Path, no_backoff: None
 ) -> None:
     (tmp_path / "a.txt").write_bytes(b"1")
     async with connect(factory.config(version, url=dead_url)) as client:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from mcp import Client
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.tofupilot.conftest import Factory
 
 KINDS = ("procedures", "parts", "batches", "stations")
 
 
-async def walked(client: Any, ask: Any, limit: int, **arguments: Any) -> list[dict[str, Any]]:
+async def walked(client: Client, ask: ToolCaller, limit: int, **arguments: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     cursor = ""
     while True:
@@ -23,7 +29,9 @@ async def walked(client: Any, ask: Any, limit: int, **arguments: Any) -> list[di
         assert "More follow" in page["note"]
 
 
-async def test_a_procedure_from_the_list_is_one_that_create_run_takes(factory: Any, connect: Any, ask: Any) -> None:
+async def test_a_procedure_from_the_list_is_one_that_create_run_takes(
+    factory: Factory, connect: Connect, ask: ToolCaller
+) -> None:
     serial = factory.serial()
     async with connect(factory.config("v2")) as client:
         page = await ask(client, "list_catalog")
@@ -45,7 +53,9 @@ async def test_a_procedure_from_the_list_is_one_that_create_run_takes(factory: A
     assert "name" in page["untrusted"]
 
 
-async def test_few_procedures_are_told_with_runs_version_and_stations(factory: Any, connect: Any, ask: Any) -> None:
+async def test_few_procedures_are_told_with_runs_version_and_stations(
+    factory: Factory, connect: Connect, ask: ToolCaller
+) -> None:
     at = {"started_at": "2031-03-01T08:00:00Z", "ended_at": "2031-03-01T08:01:00Z"}
     factory.record(factory.serial(), procedure_version="9.9.1", **at)
     whole = factory.get(f"/v2/procedures/{factory.procedure}")
@@ -58,7 +68,7 @@ async def test_few_procedures_are_told_with_runs_version_and_stations(factory: A
 
 
 async def test_many_procedures_are_told_by_name_alone_and_the_note_says_so(
-    factory: Any, connect: Any, ask: Any
+    factory: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     names = [f"Many {n}" for n in range(7)]
     for name in names:
@@ -74,7 +84,7 @@ async def test_many_procedures_are_told_by_name_alone_and_the_note_says_so(
     assert (new["runs"], new.get("version"), new.get("stations")) == (0, None, None)
 
 
-async def test_parts_are_told_with_their_revisions(factory: Any, connect: Any, ask: Any) -> None:
+async def test_parts_are_told_with_their_revisions(factory: Factory, connect: Connect, ask: ToolCaller) -> None:
     part = f"PN-{factory.serial()}"
     for revision in ("A", "B"):
         factory.record(factory.serial(), part_number=part, revision_number=revision)
@@ -85,7 +95,7 @@ async def test_parts_are_told_with_their_revisions(factory: Any, connect: Any, a
     assert "id" not in entry
 
 
-async def test_a_batch_is_told_with_its_units(factory: Any, connect: Any, ask: Any) -> None:
+async def test_a_batch_is_told_with_its_units(factory: Factory, connect: Connect, ask: ToolCaller) -> None:
     batch, serials = f"LOT-{factory.serial()}", [factory.serial() for _ in range(3)]
     for serial in serials:
         factory.record(serial, batch_number=batch)
@@ -102,7 +112,7 @@ async def test_a_batch_is_told_with_its_units(factory: Any, connect: Any, ask: A
 
 
 async def test_stations_are_told_with_their_procedures_and_without_their_keys(
-    factory: Any, connect: Any, ask: Any
+    factory: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     listed = factory.get("/v2/stations")["data"]
     keys = [factory.get(f"/v2/stations/{station['id']}")["api_key"] for station in listed]
@@ -123,7 +133,7 @@ async def test_stations_are_told_with_their_procedures_and_without_their_keys(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_pages_hold_everything_once(kind: str, factory: Any, connect: Any, ask: Any) -> None:
+async def test_pages_hold_everything_once(kind: str, factory: Factory, connect: Connect, ask: ToolCaller) -> None:
     wanted = factory.get(f"/v2/{kind}?limit=100")
     assert not wanted["meta"]["has_more"]
     async with connect(factory.config("v2")) as client:
@@ -134,20 +144,25 @@ async def test_pages_hold_everything_once(kind: str, factory: Any, connect: Any,
     assert len(named) > 1
 
 
-async def test_a_cursor_of_other_arguments_is_refused(factory: Any, connect: Any, ask: Any, refused: Any) -> None:
+async def test_a_cursor_of_other_arguments_is_refused(
+    factory: Factory, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with connect(factory.config("v2")) as client:
         cursor = (await ask(client, "list_catalog", kind="stations", limit=2))["cursor"]
         for arguments in (
             {"kind": "parts", "limit": 2, "cursor": cursor},
             {"kind": "stations", "limit": 3, "cursor": cursor},
             {"kind": "stations", "limit": 2, "cursor": cursor, "search": "FVT"},
-            {"kind": "stations", "limit": 2, "cursor": cursor.partition("-")[0]},
-            {"kind": "stations", "limit": 2, "cursor": "7"},
         ):
             assert "The cursor belongs to other arguments" in await refused(client, "list_catalog", **arguments)
+        for wrong in (cursor[:-1], "7"):
+            arguments = {"kind": "stations", "limit": 2, "cursor": wrong}
+            assert "The cursor is not one this tool gave" in await refused(client, "list_catalog", **arguments)
 
 
-async def test_v1_which_lists_none_of_these_does_not_offer_it(factory: Any, connect: Any, refused: Any) -> None:
+async def test_v1_which_lists_none_of_these_does_not_offer_it(
+    factory: Factory, connect: Connect, refused: RefusedCaller
+) -> None:
     async with connect(factory.config("v1")) as client:
         assert "list_catalog" not in {tool.name for tool in (await client.list_tools()).tools}
     both = factory.config("v2") + factory.config("v1").partition("\n")[2].partition("\n")[2].replace("factory", "old")
@@ -157,7 +172,9 @@ async def test_v1_which_lists_none_of_these_does_not_offer_it(factory: Any, conn
         assert "factory" in told
 
 
-async def test_text_of_whoever_named_a_procedure_is_made_plain(factory: Any, connect: Any, ask: Any) -> None:
+async def test_text_of_whoever_named_a_procedure_is_made_plain(
+    factory: Factory, connect: Connect, ask: ToolCaller
+) -> None:
     factory.post("/v2/procedures", name="Plain\u202e\x1b[31m name")
     async with connect(factory.config("v2")) as client:
         (entry,) = (await ask(client, "list_catalog", search="Plain"))["found"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testlab_tools.capabilities import Failure, FailureArchive
 from testlab_tools.errors import NotFound, ServiceDown
-from testlab_tools.questions import RunQuery
+from testlab_tools.models.requests import RunQuery
+
+if TYPE_CHECKING:
+    from tests.server.tofupilot.conftest import Factory
 
 DAY = datetime(2031, 3, 1, tzinfo=UTC)
 """Later than all that the simulated lab was seeded with."""
@@ -42,7 +46,7 @@ def by_run(failures: list[Failure]) -> dict[str, list[Failure]]:
     return runs
 
 
-async def test_each_failure_is_told_as_its_run_tells_it(adapter: Any) -> None:
+async def test_each_failure_is_told_as_its_run_tells_it(adapter: Callable[..., Any]) -> None:
     async with adapter("v2") as service:
         found = await service.list_failures(RunQuery(), 2_000)
         runs = by_run(found.failures)
@@ -50,7 +54,7 @@ async def test_each_failure_is_told_as_its_run_tells_it(adapter: Any) -> None:
         whole = {run.run_id: run for run in listed.runs}
         outcomes: Counter[str] = Counter()
         for run_id in [*list(runs)[::12], *(f.run.run_id for f in found.failures if f.retried or not f.case)]:
-            (told,) = await service.failures(run_id.partition(":")[2])
+            (told,) = await service.get_failures(run_id.partition(":")[2])
             wanted = [(case.case, case.reason, case.attempts - 1) for case in told.cases]
             assert cases(runs[run_id]) == (wanted or [("", told.reason, 0)])
             outcomes[told.outcome] += 1
@@ -65,7 +69,7 @@ async def test_each_failure_is_told_as_its_run_tells_it(adapter: Any) -> None:
         assert failure.revision
 
 
-async def test_two_thousand_failures_take_few_requests(factory: Any, adapter: Any) -> None:
+async def test_two_thousand_failures_take_few_requests(factory: Factory, adapter: Callable[..., Any]) -> None:
     failing = [phase(f"step {n}", "FAIL", measurements=[measurement(5.2 + n)]) for n in range(8)]
     for n in range(140):
         factory.record(factory.serial(), outcome="FAIL", phases=failing, **times(DAY + timedelta(minutes=n)))
@@ -79,7 +83,7 @@ async def test_two_thousand_failures_take_few_requests(factory: Any, adapter: An
     assert factory.asked("GET", "/") == sum(asked.values()) < 80
 
 
-async def test_no_more_runs_are_read_than_are_asked_for(factory: Any, adapter: Any) -> None:
+async def test_no_more_runs_are_read_than_are_asked_for(factory: Factory, adapter: Callable[..., Any]) -> None:
     async with adapter("v2") as service:
         factory.clear()
         few = await service.list_failures(RunQuery(), 3)
@@ -92,7 +96,7 @@ async def test_no_more_runs_are_read_than_are_asked_for(factory: Any, adapter: A
     assert list(by_run(few.failures)) == list(by_run(many.failures))[:3]
 
 
-async def test_a_phase_that_passed_in_the_end_is_no_failure(factory: Any, adapter: Any) -> None:
+async def test_a_phase_that_passed_in_the_end_is_no_failure(factory: Factory, adapter: Callable[..., Any]) -> None:
     serial = factory.serial()
     flashed = [phase("flash", "FAIL", 0, 1, measurements=[measurement(9)]), phase("flash", "PASS", 1, 2)]
     swept = [phase("sweep", "FAIL", n, 5 + n, measurements=[measurement(5.3 + n)]) for n in range(3)]
@@ -104,7 +108,7 @@ async def test_a_phase_that_passed_in_the_end_is_no_failure(factory: Any, adapte
 
 @pytest.mark.parametrize("outcome", ["FAIL", "ERROR", "TIMEOUT", "ABORTED"])
 async def test_a_run_without_a_failing_phase_is_told_once_with_its_notes(
-    outcome: str, factory: Any, adapter: Any
+    outcome: str, factory: Factory, adapter: Callable[..., Any]
 ) -> None:
     serial = factory.serial()
     fields = {"docstring": "fixture\u202e open", "procedure_version": "9.1", "phases": [phase("power", "PASS")]}
@@ -117,7 +121,7 @@ async def test_a_run_without_a_failing_phase_is_told_once_with_its_notes(
     assert (failure.case, failure.reason, failure.revision, failure.retried) == ("", "fixture open", "9.1", 0)
 
 
-async def test_what_no_measurement_explains_the_log_does(factory: Any, adapter: Any) -> None:
+async def test_what_no_measurement_explains_the_log_does(factory: Factory, adapter: Callable[..., Any]) -> None:
     serial = factory.serial()
 
     def line(level: str, message: str) -> dict[str, Any]:
@@ -132,7 +136,9 @@ async def test_what_no_measurement_explains_the_log_does(factory: Any, adapter: 
     assert cases(found.failures) == [("dmm", "DMM not responding", 0), ("rails", "rail 5.3 V is above 5.15 V", 0)]
 
 
-async def test_namesakes_in_two_sequences_are_told_apart_and_series_have_no_value(factory: Any, adapter: Any) -> None:
+async def test_namesakes_in_two_sequences_are_told_apart_and_series_have_no_value(
+    factory: Factory, adapter: Callable[..., Any]
+) -> None:
     serial = factory.serial()
     flag = measurement(False, name="link", units=None, validators=None)
     text = measurement("1.4.1", name="version", units=None, validators=[{"operator": "==", "expected_value": "1.4.2"}])
@@ -148,7 +154,7 @@ async def test_namesakes_in_two_sequences_are_told_apart_and_series_have_no_valu
     ]
 
 
-async def test_the_question_restricts_the_failures(factory: Any, adapter: Any) -> None:
+async def test_the_question_restricts_the_failures(factory: Factory, adapter: Callable[..., Any]) -> None:
     serial, part = factory.serial(), f"PN-{factory.serial()}"
     factory.record(serial, outcome="FAIL", part_number=part, **times(SEEDED - timedelta(days=1)))
     async with adapter("v2") as service:
@@ -176,7 +182,7 @@ async def test_the_question_restricts_the_failures(factory: Any, adapter: Any) -
 
 
 async def test_nothing_failed_is_an_empty_answer_and_an_outage_is_not(
-    factory: Any, adapter: Any, no_backoff: None
+    factory: Factory, adapter: Callable[..., Any], no_backoff: None
 ) -> None:
     serial = factory.serial()
     factory.record(serial, **times())
@@ -191,15 +197,15 @@ async def test_nothing_failed_is_an_empty_answer_and_an_outage_is_not(
 
 
 async def test_runs_beyond_the_allowance_are_counted_and_told_without_their_cases(
-    adapter: Any, monkeypatch: pytest.MonkeyPatch
+    adapter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fct = RunQuery(test="Main board FCT", until=SEEDED)
     async with adapter("v2") as service:
         whole = by_run((await service.list_failures(fct, 2_000)).failures)
-        monkeypatch.setattr("testlab_tools.tofupilot.v2_failures.MOST_PAGES", 3)
+        monkeypatch.setattr("testlab_tools.adapters.tofupilot.v2_failures.MAX_PAGES", 3)
         found = await service.list_failures(fct, 2_000)
         cut = by_run(found.failures)
-        monkeypatch.setattr("testlab_tools.tofupilot.v2_failures.MOST_PAGES", 0)
+        monkeypatch.setattr("testlab_tools.adapters.tofupilot.v2_failures.MAX_PAGES", 0)
         none = await service.list_failures(fct, 50)
     assert list(cut) == list(whole)
     assert 50 < found.unread < found.runs == len(whole)
@@ -209,8 +215,8 @@ async def test_runs_beyond_the_allowance_are_counted_and_told_without_their_case
     assert (none.unread, none.runs, {f.case for f in none.failures}) == (50, 50, {""})
 
 
-async def test_logs_beyond_the_allowance_are_said(adapter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("testlab_tools.tofupilot.v2_failures.MOST_LOG_PAGES", 0)
+async def test_logs_beyond_the_allowance_are_said(adapter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testlab_tools.adapters.tofupilot.v2_failures.MAX_LOG_PAGES", 0)
     async with adapter("v2") as service:
         found = await service.list_failures(RunQuery(outcome="error", until=SEEDED), 5)
     assert {f.reason for f in found.failures} == {"Not known: the logs hold more errors than are read for one question"}
@@ -218,7 +224,7 @@ async def test_logs_beyond_the_allowance_are_said(adapter: Any, monkeypatch: pyt
     assert found.unread == 0
 
 
-async def test_v1_which_cannot_list_runs_does_not_offer_it(adapter: Any) -> None:
+async def test_v1_which_cannot_list_runs_does_not_offer_it(adapter: Callable[..., Any]) -> None:
     async with adapter("v1") as old, adapter("v2") as new:
         assert isinstance(new, FailureArchive)
         assert not isinstance(old, FailureArchive)

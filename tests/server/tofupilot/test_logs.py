@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.tofupilot.conftest import Factory
 
 
-async def test_a_log_of_many_pages_is_read_in_order(factory: Any, connect: Any, ask: Any) -> None:
+async def test_a_log_of_many_pages_is_read_in_order(factory: Factory, connect: Connect, ask: ToolCaller) -> None:
     lines = [
         {
             "level": "ERROR" if n == 150 else "INFO",
@@ -30,7 +35,7 @@ async def test_a_log_of_many_pages_is_read_in_order(factory: Any, connect: Any, 
 
 
 async def test_a_run_without_a_log_has_an_empty_one_and_one_that_is_not_there_none(
-    factory: Any, connect: Any, ask: Any, refused: Any
+    factory: Factory, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     run = factory.record(factory.serial())
     async with connect(factory.config("v2")) as client:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
-from testlab_tools.tofupilot import models
-from testlab_tools.wire import Wire
+from testlab_tools.adapters.tofupilot import models
+from testlab_tools.http.response import Wire
+from testlab_tools.models.requests import NewRun
+from tests.fixture_types import Connect, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.tofupilot.conftest import Factory
 
 SECRET_FIELDS = {"api_key", "download_url", "secrets", "url_signature"}
 
 
 @pytest.fixture
-def station_key(factory: Any) -> str:
+def station_key(factory: Factory) -> str:
     """The key of a station linked to a procedure, as the service hands it to whoever asks."""
     stations = factory.get("/v2/stations")["data"]
     station = next(s for s in stations if any(p["name"] == "Main board FCT" for p in s["procedures"]))
@@ -29,11 +35,11 @@ def station_key(factory: Any) -> str:
 async def test_no_tool_shows_a_key_or_a_presigned_url(
     version: str,
     broken: bool,
-    factory: Any,
-    adapter: Any,
+    factory: Factory,
+    adapter: Callable[..., Any],
     station_key: str,
-    new_run: Any,
-    connect: Any,
+    new_run: Callable[..., NewRun],
+    connect: Connect,
     no_backoff: None,
 ) -> None:
     async with adapter(version, station_key) as service:
@@ -69,7 +75,9 @@ async def test_no_tool_shows_a_key_or_a_presigned_url(
         assert secret not in said
 
 
-async def test_looking_for_a_station_reads_no_key(factory: Any, station_key: str, connect: Any, ask: Any) -> None:
+async def test_looking_for_a_station_reads_no_key(
+    factory: Factory, station_key: str, connect: Connect, ask: ToolCaller
+) -> None:
     async with connect(factory.config("v2")) as client:
         found = await ask(client, "list_runs", station="FVT-01", limit=3)
     assert found["runs"]
@@ -82,7 +90,7 @@ def shapes(base: type[Wire]) -> list[type[Wire]]:
 
 
 def test_no_shape_has_a_field_for_a_key_or_a_link() -> None:
-    ours = [shape for shape in shapes(Wire) if shape.__module__.startswith("testlab_tools.tofupilot.")]
+    ours = [shape for shape in shapes(Wire) if shape.__module__.startswith("testlab_tools.adapters.tofupilot.")]
     assert len(ours) > 20
     assert {(s.__name__, f) for s in ours for f in s.model_fields if f in SECRET_FIELDS} == set()
 
@@ -92,7 +100,7 @@ def test_the_link_to_put_a_file_to_is_not_in_the_shapes_repr() -> None:
     assert "signature" not in repr(upload)
 
 
-async def test_a_link_that_has_ended_is_not_shown(factory: Any, adapter: Any) -> None:
+async def test_a_link_that_has_ended_is_not_shown(factory: Factory, adapter: Callable[..., Any]) -> None:
     run = factory.record(factory.serial())
     async with adapter("v2") as service:
         await service.attach(run, "a.txt", b"abc")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from mcp import Client
 from mcp.client.context import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
 
-from testlab_mcp.app import build_server
-from testlab_mcp.config import parse_config
-from testlab_mcp.serve import policy_of
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.config.loading import parse_config
+from testlab_mcp.protocol.server import build_server
+from testlab_tools.models.requests import NewRun
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.tofupilot.conftest import Factory
 
 VERSIONS = ("v1", "v2")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_unit_is_told_with_its_runs_oldest_first(version: str, factory: Any, connect: Any, ask: Any) -> None:
+async def test_a_unit_is_told_with_its_runs_oldest_first(
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller
+) -> None:
     child, serial = factory.serial(), factory.serial()
     inside = factory.record(child, started_at="2026-11-20T06:00:00Z")
     fields = {"revision_number": "B", "batch_number": "LOT-3"}
@@ -50,7 +58,7 @@ async def test_a_unit_is_told_with_its_runs_oldest_first(version: str, factory: 
     assert f"The last 2 of {len(story)} runs" in short["note"]
 
 
-async def test_parent_and_sample_are_told(factory: Any, connect: Any, ask: Any) -> None:
+async def test_parent_and_sample_are_told(factory: Factory, connect: Connect, ask: ToolCaller) -> None:
     child, serial = factory.serial(), factory.serial()
     factory.record(child)
     factory.record(serial, sub_units=[child])
@@ -68,7 +76,7 @@ async def test_parent_and_sample_are_told(factory: Any, connect: Any, ask: Any) 
 
 
 async def test_all_services_that_find_runs_by_serial_number_are_asked(
-    factory: Any, connect: Any, ask: Any, dead_url: str, no_backoff: None
+    factory: Factory, connect: Connect, ask: ToolCaller, dead_url: str, no_backoff: None
 ) -> None:
     async with connect(factory.everything) as client:
         run = (await ask(client, "list_runs", service="cloud", limit=1))["runs"][0]
@@ -89,7 +97,7 @@ async def test_all_services_that_find_runs_by_serial_number_are_asked(
 
 
 async def test_a_service_that_fails_only_over_the_unit_is_said(
-    factory: Any, connect: Any, ask: Any, no_backoff: None
+    factory: Factory, connect: Connect, ask: ToolCaller, no_backoff: None
 ) -> None:
     serial = factory.serial()
     factory.record(serial)
@@ -105,7 +113,7 @@ async def test_a_service_that_fails_only_over_the_unit_is_said(
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("serial", ["NO-SUCH", "..", "a/../b", "ü ?#%"])
 async def test_a_unit_nobody_knows_is_not_found(
-    version: str, serial: str, factory: Any, connect: Any, refused: Any
+    version: str, serial: str, factory: Factory, connect: Connect, refused: RefusedCaller
 ) -> None:
     async with connect(factory.config(version)) as client:
         told = await refused(client, "get_unit", serial_number=serial)
@@ -117,7 +125,7 @@ async def test_a_unit_nobody_knows_is_not_found(
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_sub_units_are_added_and_adding_again_does_no_harm(
-    version: str, factory: Any, connect: Any, ask: Any
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     serial, *children = (factory.serial() for _ in range(3))
     for name in (serial, *children):
@@ -130,7 +138,9 @@ async def test_sub_units_are_added_and_adding_again_does_no_harm(
     assert sorted(child["serial_number"] for child in kept) == sorted(children)
 
 
-async def test_v2_removes_sub_units_and_v1_says_it_cannot(factory: Any, connect: Any, ask: Any, refused: Any) -> None:
+async def test_v2_removes_sub_units_and_v1_says_it_cannot(
+    factory: Factory, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     child, serial = factory.serial(), factory.serial()
     factory.record(child)
     factory.record(serial, sub_units=[child])
@@ -148,7 +158,7 @@ async def test_v2_removes_sub_units_and_v1_says_it_cannot(factory: Any, connect:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_unit_that_is_part_of_another_is_not_taken_from_it(
-    version: str, factory: Any, connect: Any, refused: Any
+    version: str, factory: Factory, connect: Connect, refused: RefusedCaller
 ) -> None:
     child, serial = factory.serial(), factory.serial()
     factory.record(child)
@@ -163,7 +173,7 @@ async def test_a_unit_that_is_part_of_another_is_not_taken_from_it(
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_an_update_whose_answer_was_lost_is_made_once_more(
-    version: str, factory: Any, connect: Any, ask: Any
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller
 ) -> None:
     child, serial = factory.serial(), factory.serial()
     factory.record(child)
@@ -176,7 +186,7 @@ async def test_an_update_whose_answer_was_lost_is_made_once_more(
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_deleting_a_unit_says_how_many_runs_go_and_waits_for_agreement(
-    version: str, factory: Any, connect: Any, ask: Any, refused: Any
+    version: str, factory: Factory, connect: Connect, ask: ToolCaller, refused: RefusedCaller, word_for: RefusedCaller
 ) -> None:
     child, serial = factory.serial(), factory.serial()
     factory.record(child)
@@ -187,9 +197,10 @@ async def test_deleting_a_unit_says_how_many_runs_go_and_waits_for_agreement(
             told = await refused(client, "delete_unit", serial_number=serial, service="factory", confirm=confirm)
             assert "with its 3 runs, for good?" in told
             assert ("Its 1 sub-units stay" in told) == (version == "v2")
-            assert f"confirm={serial!r}" in told
+            assert all(run in told for run in ids)
         assert len(factory.runs(serial)) == 3
-        done = await ask(client, "delete_unit", serial_number=serial, service="factory", confirm=serial)
+        unit = {"serial_number": serial, "service": "factory"}
+        done = await ask(client, "delete_unit", **unit, confirm=await word_for(client, "delete_unit", **unit))
         assert (done["deleted"], done["runs"]) == (serial, 3)
     assert factory.status(f"/v2/units/{serial}") == 404
     assert factory.status(f"/v2/runs/{ids[0]}") == 404
@@ -197,7 +208,9 @@ async def test_deleting_a_unit_says_how_many_runs_go_and_waits_for_agreement(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_more_runs_than_a_page_are_counted(version: str, factory: Any, connect: Any, refused: Any) -> None:
+async def test_more_runs_than_a_page_are_counted(
+    version: str, factory: Factory, connect: Connect, refused: RefusedCaller
+) -> None:
     serial = factory.serial()
     for n in range(60):
         factory.record(serial, started_at=f"2026-11-20T07:{n:02d}:00Z")
@@ -208,7 +221,13 @@ async def test_more_runs_than_a_page_are_counted(version: str, factory: Any, con
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_deleting_a_run_says_what_goes_and_waits_for_agreement(
-    version: str, factory: Any, adapter: Any, new_run: Any, connect: Any, ask: Any, refused: Any
+    version: str,
+    factory: Factory,
+    adapter: Callable[..., Any],
+    new_run: Callable[..., NewRun],
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
 ) -> None:
     run = new_run()
     async with adapter(version) as service:
@@ -230,13 +249,23 @@ async def test_deleting_a_run_says_what_goes_and_waits_for_agreement(
 @pytest.mark.parametrize("tool", ["delete_run", "delete_unit"])
 @pytest.mark.parametrize("fault", ["reset-after", "reset"])
 async def test_a_deletion_whose_answer_was_lost_is_looked_up(
-    version: str, tool: str, fault: str, factory: Any, connect: Any, ask: Any, refused: Any
+    version: str,
+    tool: str,
+    fault: str,
+    factory: Factory,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+    word_for: RefusedCaller,
 ) -> None:
     serial = factory.serial()
     run = factory.record(serial)
     handle = f"factory:{run if version == 'v2' else f'{serial}/{run}'}"
     by_run = {"run_id": handle, "confirm": handle}
-    arguments = by_run if tool == "delete_run" else {"serial_number": serial, "service": "factory", "confirm": serial}
+    arguments = by_run if tool == "delete_run" else {"serial_number": serial, "service": "factory"}
+    if tool == "delete_unit":
+        async with connect(factory.config(version)) as client:
+            arguments["confirm"] = await word_for(client, tool, **arguments)
     factory.fault(action=fault, method="DELETE", times=1)
     async with connect(factory.config(version)) as client:
         if fault == "reset-after":
@@ -248,7 +277,9 @@ async def test_a_deletion_whose_answer_was_lost_is_looked_up(
     assert factory.status(f"/v2/runs/{run}") == 404
 
 
-async def test_a_run_whose_id_v1_does_not_tell_cannot_be_deleted(factory: Any, connect: Any, refused: Any) -> None:
+async def test_a_run_whose_id_v1_does_not_tell_cannot_be_deleted(
+    factory: Factory, connect: Connect, refused: RefusedCaller
+) -> None:
     async with connect(factory.config("v1")) as client:
         told = await refused(client, "delete_run", run_id="factory:UT-1/2026-11-20T08:00:00+00:00")
     assert "does not tell this run's id" in told
@@ -256,7 +287,7 @@ async def test_a_run_whose_id_v1_does_not_tell_cannot_be_deleted(factory: Any, c
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_below_admin_nothing_is_deleted_and_below_operate_nothing_changed(
-    version: str, factory: Any, connect: Any, refused: Any
+    version: str, factory: Factory, connect: Connect, refused: RefusedCaller
 ) -> None:
     serial = factory.serial()
     factory.record(serial)
@@ -270,7 +301,7 @@ async def test_below_admin_nothing_is_deleted_and_below_operate_nothing_changed(
 
 @pytest.mark.parametrize("answer", ["accept", "decline"])
 async def test_a_person_sees_whose_unit_it_is_before_it_is_deleted(
-    answer: Literal["accept", "decline"], factory: Any, ask: Any, refused: Any
+    answer: Literal["accept", "decline"], factory: Factory, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     asked: list[str] = []
 
@@ -279,11 +310,11 @@ async def test_a_person_sees_whose_unit_it_is_before_it_is_deleted(
         return ElicitResult(action=answer, content={"go_ahead": True} if answer == "accept" else None)
 
     serial = factory.serial()
-    factory.record(serial)
+    run = factory.record(serial)
     read = parse_config(factory.config("v2"))
     server = build_server(read.lab(), policy_of(read), read.folders())
     async with Client(server, elicitation_callback=decide) as client:
         call = ask if answer == "accept" else refused
         await call(client, "delete_unit", serial_number=serial, service="factory", confirm=serial)
-    assert asked == [f'Delete a unit of factory with its 1 run, for good?\nUnit: "{serial}"\nPart: "UT"']
+    assert asked == [f'Delete a unit of factory with its 1 run, for good?\nRuns: {run!r}\nUnit: "{serial}"\nPart: "UT"']
     assert factory.status(f"/v2/units/{serial}") == (404 if answer == "accept" else 200)

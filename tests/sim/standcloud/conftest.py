@@ -69,6 +69,6 @@ def standcloud(serve: Serve, history: History) -> StandCloud:
 
 
 @pytest.fixture
-def fresh(serve: Serve) -> StandCloud:
+def fresh(serve: Serve, small_history: History) -> StandCloud:
     """To change."""
-    return _put(serve, History.seeded(7, time.time()))
+    return _put(serve, small_history)

@@ -85,11 +85,6 @@ def test_tested_duts_are_the_last_run_of_each_with_how_often_it_was_started(stan
     assert {r["serial_number"] for r in thrice} == {serial for serial, count in attempts.items() if count == 3}
 
 
-def test_the_healthcheck_body_is_exactly_an_empty_object(prefix):
-    reply = prefix.get("/healthcheck", headers={"Authorization": "", "X-API-KEY": ""})
-    assert (reply.status_code, reply.text) == (200, "{}")
-
-
 @pytest.mark.parametrize(
     "headers", [{}, {"X-API-KEY": "wrong"}, {"Authorization": "Bearer wrong"}, {"Authorization": "token sim-token-you"}]
 )
@@ -104,11 +99,3 @@ def test_an_unknown_run_is_404_and_a_malformed_id_422(prefix):
         assert prefix.get(f"/test_run/00000000-0000-4000-8000-000000000000{tail}").status_code == 404
         malformed = prefix.get(f"/test_run/17{tail}")
         assert (malformed.status_code, malformed.json()["detail"][0]["loc"]) == (422, ["path", "test_run_id"])
-
-
-def test_the_integration_prefix_has_its_documentation(standcloud):
-    document = standcloud.anyone.get("/integration/api/v1/openapi.json").json()
-    assert "get" in document["paths"]["/integration/api/v1/test_run/{test_run_id}/failed_case"]
-    page = standcloud.anyone.get("/integration/api/v1/docs")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "/tested_dut" in page.text

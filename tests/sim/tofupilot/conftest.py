@@ -108,6 +108,6 @@ def tofupilot(serve: Serve, history: History) -> TofuPilot:
 
 
 @pytest.fixture
-def fresh(serve: Serve) -> TofuPilot:
-    """To change."""
-    return _put(serve, History.seeded(7, time.time()))
+def fresh(serve: Serve, small_history: History) -> TofuPilot:
+    """To change, with a few of the units."""
+    return _put(serve, small_history)

@@ -31,20 +31,7 @@ def test_whoami_tells_a_user_from_a_station(tofupilot):
     assert (station["type"], station["station"]["name"], station["user"]) == ("station", "EOL-01", None)
 
 
-def test_a_station_knows_itself_and_has_its_key_in_the_body(tofupilot):
-    headers = {"Authorization": "Bearer sim-station-eol-01"}
-    assert tofupilot.v2.get("/stations/current", headers=headers).json()["api_key"] == "sim-station-eol-01"
-    assert tofupilot.v2.get("/stations/current").status_code == 403
-    assert tofupilot.v2.get("/users/current", headers=headers).status_code == 403
-
-
 def test_a_station_may_only_make_runs_of_its_procedures(fresh):
     headers = {"Authorization": "Bearer sim-station-eol-01"}
     reply = fresh.v2.post("/runs", json=fresh.body(), headers=headers)
     assert (reply.status_code, reply.json()["code"]) == (403, "FORBIDDEN")
-
-
-def test_every_operation_is_on_the_openapi_page(tofupilot):
-    paths = tofupilot.anyone.get("/tofupilot/openapi.json").json()["paths"]
-    assert {"get", "post", "delete"} <= set(paths["/api/v2/runs"])
-    assert paths["/api/v1/import"]["post"]["summary"]

@@ -139,19 +139,3 @@ def test_phases_of_one_name_are_attempts_and_the_last_is_final(fresh):
     assert [p["retry_count"] for p in final] == [2]
     assert len(fresh.drain("/measurements", exclude_retries="true", **query)) == len(MEASUREMENTS)
     assert len(fresh.drain("/measurements", **query)) == 3 * len(MEASUREMENTS)
-
-
-@pytest.mark.parametrize("metadata", [5, ["a"], {"k": {"deep": 1}}])
-def test_metadata_that_is_no_flat_object_is_a_400(fresh, metadata):
-    path = f"/runs/{fresh.create()}/metadata"
-    reply = fresh.v2.patch(path, json={"metadata": metadata})
-    assert (reply.status_code, reply.json()["issues"][0]["path"]) == (400, ["metadata"])
-    assert fresh.v2.patch(f"/runs/{fresh.create()}", json={"attachments": 5}).status_code == 400
-
-
-def test_metadata_is_changed_key_by_key(fresh):
-    run_id = fresh.create(metadata={"rig": "left", "n": 2})
-    assert fresh.v2.patch(f"/runs/{run_id}/metadata", json={"metadata": {"n": None, "new": True}}).status_code == 200
-    assert fresh.run(run_id)["metadata"] == {"rig": "left", "new": True}
-    many = {str(n): n for n in range(50)}
-    assert fresh.v2.patch(f"/runs/{run_id}/metadata", json={"metadata": many}).status_code == 400

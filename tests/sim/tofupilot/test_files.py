@@ -41,31 +41,15 @@ def test_a_file_put_for_a_run_is_there_without_finalize(fresh):
     assert fresh.anyone.get(file["download_url"]).content == b"f,g\n"
 
 
-def test_a_finalized_file_is_attached_by_patch(fresh):
-    run_id, upload = fresh.create(), fresh.upload(b"x", "late.txt")
-    reply = fresh.v2.patch(f"/runs/{run_id}", json={"attachments": [upload]})
-    assert reply.json() == {"id": run_id}
-    assert [f["name"] for f in fresh.run(run_id)["attachments"]] == ["late.txt"]
-
-
 def test_an_upload_that_never_came_cannot_be_finalized(fresh):
     upload = fresh.v2.post("/attachments", json={"name": "a.txt"}).json()["id"]
     assert fresh.v2.post(f"/attachments/{upload}/finalize").status_code == 404
-    assert fresh.v2.patch(f"/runs/{fresh.create()}", json={"attachments": [upload]}).status_code == 404
 
 
 def test_a_deleted_run_takes_its_files_along(fresh):
-    run_id, upload = fresh.create(), fresh.upload(b"x", "a.txt")
-    fresh.v2.patch(f"/runs/{run_id}", json={"attachments": [upload]})
+    run_id = fresh.create()
+    announced = fresh.v2.post(f"/runs/{run_id}/attachments", json={"name": "a.txt"}).json()
+    fresh.anyone.put(announced["upload_url"], content=b"x")
     url = fresh.run(run_id)["attachments"][0]["download_url"]
     fresh.v2.delete("/runs", params={"ids": run_id})
     assert fresh.anyone.get(url).status_code == 404
-
-
-def test_units_have_files_of_their_own(fresh):
-    announced = fresh.v2.post("/units/STB4K-000007/attachments", json={"name": "photo.png"}).json()
-    fresh.anyone.put(announced["upload_url"], content=b"png")
-    assert [f["name"] for f in fresh.v2.get("/units/STB4K-000007").json()["attachments"]] == ["photo.png"]
-    gone = fresh.v2.delete("/units/STB4K-000007/attachments", params={"ids": announced["id"]})
-    assert gone.json() == {"ids": [announced["id"]]}
-    assert fresh.v2.get("/units/STB4K-000007").json()["attachments"] == []

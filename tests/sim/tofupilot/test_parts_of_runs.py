@@ -71,21 +71,6 @@ def test_values_are_filtered_and_sorted(tofupilot):
     assert values[0] >= 5.08
 
 
-def test_each_part_is_got_by_its_id(tofupilot):
-    run = next(r for r in reversed(tofupilot.history.runs) if r.procedure.short == "EMC1" and r.outcome == "PASS")
-    shown = tofupilot.run(run.id)
-    first = shown["phases"][0]
-    phase = tofupilot.v2.get(f"/phases/{first['id']}").json()
-    assert (phase["name"], phase["run"]["id"]) == (first["name"], run.id)
-    spectrum = tofupilot.v2.get(f"/measurements/{first['measurements'][0]['id']}").json()
-    assert (spectrum["name"], spectrum["phase"]["id"]) == ("spectrum", first["id"])
-    assert [series["units"] for series in spectrum["data_series"]] == ["MHz", "dBuV"]
-    log = tofupilot.v2.get(f"/logs/{shown['logs'][1]['id']}").json()
-    assert (log["message"], log["unit"]["serial_number"]) == (shown["logs"][1]["message"], run.unit.serial)
-    for path in ("/phases", "/measurements", "/logs"):
-        assert tofupilot.v2.get(f"{path}/{run.id}").status_code == 404
-
-
 def test_error_logs_name_the_instrument_of_the_bad_station(tofupilot):
     station = next(s for s in tofupilot.history.stations.values() if s.name == fx.BAD_STATION)
     logs = tofupilot.drain("/logs", levels="ERROR", run_outcomes="ERROR", created_by_station_ids=station.id)

@@ -29,15 +29,6 @@ def test_units_are_filtered_by_their_runs(tofupilot):
     assert {row["serial_number"] for row in busy} == {unit.serial for unit in units if len(unit.runs) >= 6}
 
 
-def test_a_unit_is_created_once(fresh):
-    body = {"serial_number": "NEW-1", "part_number": "PCB-9", "revision_number": "A", "sample": "golden"}
-    created = fresh.v2.post("/units", json=body)
-    unit = fresh.v2.get("/units/NEW-1").json()
-    assert (created.status_code, unit["id"], unit["sample"]) == (200, created.json()["id"], "golden")
-    again = fresh.v2.post("/units", json=body | {"serial_number": "new-1"})
-    assert (again.status_code, again.json()["code"]) == (409, "CONFLICT")
-
-
 def test_a_unit_is_changed_only_where_told(fresh):
     reply = fresh.v2.patch("/units/STB4K-000030", json={"new_serial_number": "STB4K-X", "batch_number": None})
     assert reply.status_code == 200

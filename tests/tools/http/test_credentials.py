@@ -124,7 +124,7 @@ def test_neither_token_nor_credentials_show_the_secret() -> None:
 async def test_a_slow_token_command_holds_nothing_else_up() -> None:
     slow = command(f"import time; time.sleep(0.3); print({SECRET!r})")
     credentials = Credentials("portal", "bearer", Token(command=slow))
-    reading = asyncio.create_task(credentials.ready())
+    reading = asyncio.create_task(credentials.prepare())
     turns = 0
     while not reading.done():
         await asyncio.sleep(0)

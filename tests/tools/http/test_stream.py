@@ -6,12 +6,15 @@ import asyncio
 import gzip
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from testlab_tools.errors import BadReply, ConfigError, RateLimited, ServiceDown
 from testlab_tools.http import Credentials, Endpoint, ServiceClient, Token
+
+if TYPE_CHECKING:
+    from tests.tools.conftest import Origin
 
 ClientOf = Callable[..., ServiceClient]
 NOWHERE = "http://127.0.0.1:9"
@@ -22,7 +25,7 @@ async def read(client: ServiceClient, path: str = "/log", **how: Any) -> bytes:
         return b"".join([chunk async for chunk in stream.chunks()])
 
 
-async def test_status_headers_and_body_come_as_sent(origin: Any, client_of: ClientOf, token: str) -> None:
+async def test_status_headers_and_body_come_as_sent(origin: Origin, client_of: ClientOf, token: str) -> None:
     origin.answers(origin.reply(200, b"line\n" * 50_000, Content_Type="text/plain; charset=utf-8"))
     async with client_of(f"{origin.url}/prefix").stream("/log", {"tz": "UTC"}) as stream:
         chunks = [chunk async for chunk in stream.chunks()]
@@ -36,13 +39,13 @@ async def test_status_headers_and_body_come_as_sent(origin: Any, client_of: Clie
     assert asked.headers["authorization"] == f"Bearer {token}"
 
 
-async def test_a_body_without_bytes_is_empty(origin: Any, client_of: ClientOf) -> None:
+async def test_a_body_without_bytes_is_empty(origin: Origin, client_of: ClientOf) -> None:
     origin.answers(origin.reply(200, b""))
 
     assert await read(client_of(origin.url)) == b""
 
 
-async def test_a_compressed_body_comes_decompressed(origin: Any, client_of: ClientOf) -> None:
+async def test_a_compressed_body_comes_decompressed(origin: Origin, client_of: ClientOf) -> None:
     origin.answers(origin.reply(200, gzip.compress(b"line\n" * 50_000), Content_Encoding="gzip"))
 
     assert await read(client_of(origin.url)) == b"line\n" * 50_000
@@ -50,7 +53,7 @@ async def test_a_compressed_body_comes_decompressed(origin: Any, client_of: Clie
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_an_overloaded_service_is_asked_again(
-    status: int, origin: Any, client_of: ClientOf, slept: list[float]
+    status: int, origin: Origin, client_of: ClientOf, slept: list[float]
 ) -> None:
     origin.answers(origin.reply(status, Retry_After="2"), origin.reply(status), origin.reply(200, b"log"))
 
@@ -58,7 +61,9 @@ async def test_an_overloaded_service_is_asked_again(
     assert slept == [2.0, 1.0]
 
 
-async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(origin: Any, client_of: ClientOf) -> None:
+async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(
+    origin: Origin, client_of: ClientOf
+) -> None:
     headless = b"HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\n"
     origin.answers(None, headless, b"nonsense\r\n\r\n", origin.reply(200, b"log"))
 
@@ -66,7 +71,7 @@ async def test_a_connection_that_breaks_before_the_first_byte_is_tried_again(ori
     assert len(origin.asked) == 4
 
 
-async def test_tries_end_after_the_last_and_say_so(origin: Any, client_of: ClientOf, slept: list[float]) -> None:
+async def test_tries_end_after_the_last_and_say_so(origin: Origin, client_of: ClientOf, slept: list[float]) -> None:
     origin.answers(origin.reply(429))
 
     with pytest.raises(RateLimited, match="Service portal is limiting requests"):
@@ -81,7 +86,7 @@ async def test_a_service_that_is_not_there_is_down(client_of: ClientOf) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 410, 500])
-async def test_any_other_status_is_an_answer(status: int, origin: Any, client_of: ClientOf) -> None:
+async def test_any_other_status_is_an_answer(status: int, origin: Origin, client_of: ClientOf) -> None:
     origin.answers(origin.reply(status, {"message": "no"}))
     async with client_of(origin.url).stream("/log") as stream:
         assert (stream.status, stream.reply.status) == (status, status)
@@ -94,7 +99,7 @@ async def test_any_other_status_is_an_answer(status: int, origin: Any, client_of
     ids=["length", "chunked"],
 )
 async def test_a_body_that_breaks_off_is_an_error_and_not_asked_for_again(
-    framing: str, origin: Any, client_of: ClientOf
+    framing: str, origin: Origin, client_of: ClientOf
 ) -> None:
     origin.answers(f"HTTP/1.1 200 X\r\nConnection: close\r\n{framing}".encode() + b"x" * 30_000)
 
@@ -103,7 +108,7 @@ async def test_a_body_that_breaks_off_is_an_error_and_not_asked_for_again(
     assert len(origin.asked) == 1
 
 
-async def test_damaged_compression_is_an_error(origin: Any, client_of: ClientOf) -> None:
+async def test_damaged_compression_is_an_error(origin: Origin, client_of: ClientOf) -> None:
     packed = gzip.compress(b"".join(b"%d\n" % n for n in range(100_000)))
     origin.answers(origin.reply(200, packed[:90_000] + b"\0" * 100 + packed[90_100:], Content_Encoding="gzip"))
 
@@ -111,7 +116,7 @@ async def test_damaged_compression_is_an_error(origin: Any, client_of: ClientOf)
         await read(client_of(origin.url))
 
 
-async def test_a_body_larger_than_the_bound_is_cut_off_and_told(origin: Any, client_of: ClientOf) -> None:
+async def test_a_body_larger_than_the_bound_is_cut_off_and_told(origin: Origin, client_of: ClientOf) -> None:
     origin.answers(origin.reply(200, b"x" * (2**20 + 1)))
 
     assert len(await read(client_of(origin.url), most_bytes=2**20 + 1)) == 2**20 + 1
@@ -119,7 +124,7 @@ async def test_a_body_larger_than_the_bound_is_cut_off_and_told(origin: Any, cli
         await read(client_of(origin.url), most_bytes=2**20)
 
 
-async def test_a_redirect_is_refused(origin: Any, other_origin: Any, client_of: ClientOf) -> None:
+async def test_a_redirect_is_refused(origin: Origin, other_origin: Origin, client_of: ClientOf) -> None:
     origin.answers(origin.reply(302, b"", Location=f"{other_origin.url}/elsewhere?token=s"))
 
     with pytest.raises(BadReply, match="redirect") as error:
@@ -216,7 +221,7 @@ async def test_streams_leave_half_of_the_places_to_other_reads(client_of: Client
         assert await third == b"x"
 
 
-async def test_a_stream_given_up_early_frees_its_place(origin: Any, client_of: ClientOf) -> None:
+async def test_a_stream_given_up_early_frees_its_place(origin: Origin, client_of: ClientOf) -> None:
     origin.answers(origin.reply(200, b"x" * 5_000_000))
     client = client_of(origin.url, max_concurrency=1)
     for _ in range(3):
@@ -225,7 +230,7 @@ async def test_a_stream_given_up_early_frees_its_place(origin: Any, client_of: C
     await origin.until(lambda: origin.open == 0)
 
 
-async def test_no_failure_shows_the_token_or_the_address(origin: Any, client_of: ClientOf, token: str) -> None:
+async def test_no_failure_shows_the_token_or_the_address(origin: Origin, client_of: ClientOf, token: str) -> None:
     for answer in (None, origin.reply(503), b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nx", origin.reply(302, b"")):
         origin.answers(answer)
         with pytest.raises((ServiceDown, BadReply)) as error:
@@ -235,7 +240,7 @@ async def test_no_failure_shows_the_token_or_the_address(origin: Any, client_of:
         assert error.value.__cause__ is None
 
 
-async def test_a_missing_token_is_told_before_anything_is_sent(origin: Any) -> None:
+async def test_a_missing_token_is_told_before_anything_is_sent(origin: Origin) -> None:
     client = ServiceClient(Endpoint("portal", origin.url), Credentials("portal", "token", Token(env="NO_SUCH_TOKEN")))
     with pytest.raises(ConfigError, match="NO_SUCH_TOKEN is empty or not set"):
         await read(client)

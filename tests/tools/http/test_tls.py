@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from testlab_tools.errors import ConfigError, ServiceDown
 from testlab_tools.http import RetryPolicy, ServiceClient
 
+if TYPE_CHECKING:
+    from tests.tools.conftest import Origin
+
 ONCE = RetryPolicy(attempts=1)
 
 
 async def test_a_service_with_an_authority_of_its_own_is_reached_by_ca_file(
-    secured: Any, certificate: Path, client_of: Callable[..., ServiceClient]
+    secured: Origin, certificate: Path, client_of: Callable[..., ServiceClient]
 ) -> None:
     assert (await client_of(secured.url, ca_file=str(certificate)).get("/a")).status == 200
 
 
-async def test_an_unknown_authority_is_not_trusted(secured: Any, client_of: Callable[..., ServiceClient]) -> None:
+async def test_an_unknown_authority_is_not_trusted(secured: Origin, client_of: Callable[..., ServiceClient]) -> None:
     with pytest.raises(ServiceDown, match="certificate is wrong"):
         await client_of(secured.url, retry=ONCE).get("/a")
     assert secured.asked == []
 
 
 async def test_a_certificate_for_another_name_is_not_trusted(
-    secured: Any, certificate: Path, client_of: Callable[..., ServiceClient]
+    secured: Origin, certificate: Path, client_of: Callable[..., ServiceClient]
 ) -> None:
     url = secured.url.replace("127.0.0.1", "localhost")
 

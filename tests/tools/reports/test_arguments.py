@@ -7,16 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ConfigDict, validate_call
 
-from testlab_tools.catalog.production import create_run
-from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 from testlab_tools.registry import Call
-from testlab_tools.reports.arguments import create_run_arguments
-from testlab_tools.reports.openhtf import read_openhtf
+from testlab_tools.reports.arguments import build_create_run_arguments
+from testlab_tools.reports.openhtf import read_openhtf_run
+from testlab_tools.tools.production import create_run
+
+if TYPE_CHECKING:
+    from tests.tools.conftest import Sink
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FILES = [*sorted(SAMPLES.glob("openhtf_lot/*.json")), SAMPLES / "openhtf_validators" / "report.json"]
@@ -30,9 +33,9 @@ def test_the_lot_is_there() -> None:
 
 
 @pytest.mark.parametrize("content", REPORTS.values(), ids=REPORTS.keys())
-async def test_a_report_arrives_as_it_was_read(content: bytes, sink: Any, call_on: Callable[..., Call]) -> None:
-    run = read_openhtf(content)
-    sent = json.loads(json.dumps(create_run_arguments(run)))
+async def test_a_report_arrives_as_it_was_read(content: bytes, sink: Sink, call_on: Callable[..., Call]) -> None:
+    run = read_openhtf_run(content)
+    sent = json.loads(json.dumps(build_create_run_arguments(run)))
 
     await through_the_tool(call_on(sink), **sent)
 
@@ -40,7 +43,7 @@ async def test_a_report_arrives_as_it_was_read(content: bytes, sink: Any, call_o
     assert arrived == replace(run, ref=arrived.ref)
 
 
-async def test_every_field_of_a_run_has_an_argument(sink: Any, call_on: Callable[..., Call]) -> None:
+async def test_every_field_of_a_run_has_an_argument(sink: Sink, call_on: Callable[..., Call]) -> None:
     run = NewRun(
         procedure_id="FVT1",
         serial_number="SN-1",
@@ -56,7 +59,7 @@ async def test_every_field_of_a_run_has_an_argument(sink: Any, call_on: Callable
         sub_units=("SN-2", "SN-3"),
     )
 
-    await through_the_tool(call_on(sink), **create_run_arguments(run))
+    await through_the_tool(call_on(sink), **build_create_run_arguments(run))
 
     assert sink.runs == [replace(run, ref=sink.runs[0].ref)]
 
@@ -64,7 +67,7 @@ async def test_every_field_of_a_run_has_an_argument(sink: Any, call_on: Callable
 def test_what_is_empty_is_left_out() -> None:
     moment = datetime(2026, 11, 20, 8, tzinfo=UTC)
 
-    assert create_run_arguments(NewRun("FVT1", "SN-1", "pass", moment, moment, "")) == {
+    assert build_create_run_arguments(NewRun("FVT1", "SN-1", "pass", moment, moment, "")) == {
         "procedure_id": "FVT1",
         "serial_number": "SN-1",
         "outcome": "pass",
@@ -74,11 +77,11 @@ def test_what_is_empty_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.0, False, "", [], 1e-9, "inf", [[1, 2]], [1, "a"], {"a": None}, 2**60])
-async def test_values_that_look_empty_are_kept(value: object, sink: Any, call_on: Callable[..., Call]) -> None:
+async def test_values_that_look_empty_are_kept(value: object, sink: Sink, call_on: Callable[..., Call]) -> None:
     moment = datetime(2026, 11, 20, 8, tzinfo=UTC)
     phase = NewPhase("p", "pass", moment, moment, (NewMeasurement("m", "pass", value),))
     run = NewRun("FVT1", "SN-1", "pass", moment, moment, "", phases=(phase,))
 
-    await through_the_tool(call_on(sink), **create_run_arguments(run))
+    await through_the_tool(call_on(sink), **build_create_run_arguments(run))
 
     assert sink.runs[0].phases == (phase,)

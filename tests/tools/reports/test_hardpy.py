@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from testlab_tools.errors import BadInput
-from testlab_tools.questions import NewMeasurement
-from testlab_tools.reports.hardpy import hardpy_report
+from testlab_tools.models.requests import NewMeasurement
+from testlab_tools.reports.hardpy import read_hardpy
 from testlab_tools.reports.report import Report
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "hardpy"
@@ -34,15 +34,15 @@ def measured(**fields: object) -> NewMeasurement:
     def change(report: dict[str, Any]) -> None:
         report["modules"]["test_1_power"]["cases"]["test_rail"]["measurements"][0].update(fields)
 
-    return hardpy_report(changed(change)).run.phases[1].measurements[0]
+    return read_hardpy(changed(change)).run.phases[1].measurements[0]
 
 
 def of_case(**fields: object) -> Report:
-    return hardpy_report(changed(lambda r: r["modules"]["test_1_power"]["cases"]["test_rail"].update(fields)))
+    return read_hardpy(changed(lambda r: r["modules"]["test_1_power"]["cases"]["test_rail"].update(fields)))
 
 
 def test_a_report_is_read_whole() -> None:
-    run = hardpy_report(FAILED.read_bytes()).run
+    run = read_hardpy(FAILED.read_bytes()).run
 
     assert (run.serial_number, run.part_number, run.part_name) == ("SN-0001", "PCB-100", "Main board")
     assert (run.procedure_id, run.outcome, run.batch_number) == ("Final test", "fail", "LOT-42")
@@ -57,7 +57,7 @@ def test_a_report_is_read_whole() -> None:
 
 
 def test_a_measurement_that_hardpy_did_not_judge_is_compared_with_its_limits() -> None:
-    failed, passed = (hardpy_report(path.read_bytes()).run.phases[1].measurements[0] for path in (FAILED, PASSED))
+    failed, passed = (read_hardpy(path.read_bytes()).run.phases[1].measurements[0] for path in (FAILED, PASSED))
 
     assert failed == NewMeasurement("rail_5v", "fail", 5.31, "V", 4.75, 5.25)
     assert passed == NewMeasurement("rail_5v", "pass", 5.02, "V", 4.75, 5.25)
@@ -95,14 +95,14 @@ def test_a_measurement_without_a_name_is_numbered() -> None:
 
 
 def test_attempts_and_assertions_are_told_in_the_notes_and_what_is_lost_is_said() -> None:
-    report = hardpy_report(FAILED.read_bytes())
+    report = read_hardpy(FAILED.read_bytes())
 
     assert report.run.notes == (
         "Power: 5 V rail: AssertionError: rail_5v 5.31 V out of 4.75..5.25\nassert 5.31 <= 5.25\n"
         "Power: 5 V rail: 2 attempts, of which HardPy keeps the last"
     )
     assert report.dropped == ("1 earlier attempt", "1 message", "the test stand but its name")
-    assert hardpy_report(changed(error_code=17)).run.notes.startswith("Error code 17\n")
+    assert read_hardpy(changed(error_code=17)).run.notes.startswith("Error code 17\n")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_attempts_and_assertions_are_told_in_the_notes_and_what_is_lost_is_said(
     [("passed", "pass"), ("FAILED", "fail"), ("error", "error"), ("stopped", "stopped")],
 )
 def test_every_outcome_of_hardpy_has_one_of_ours(status: str, outcome: str) -> None:
-    assert hardpy_report(changed(status=status)).run.outcome == outcome
+    assert read_hardpy(changed(status=status)).run.outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_cases_named_alike_stay_apart() -> None:
         for case in report["modules"]["test_1_power"]["cases"].values():
             case["name"] = "Check"
 
-    names = [phase.name for phase in hardpy_report(changed(change)).run.phases]
+    names = [phase.name for phase in read_hardpy(changed(change)).run.phases]
 
     assert names == ["Power: Check", "Power: Check (test_1_power::test_rail)", "Power: Check (test_1_power::test_leak)"]
 
@@ -141,22 +141,22 @@ def test_the_same_report_has_one_ref_on_disk_and_in_the_database() -> None:
     stored = {**body, "_id": body.pop("id"), "_rev": "7-ab"}
     del stored["id"], stored["rev"]
 
-    assert hardpy_report(json.dumps(stored).encode()).run == hardpy_report(FAILED.read_bytes()).run
-    assert hardpy_report(FAILED.read_bytes()).run.ref != hardpy_report(PASSED.read_bytes()).run.ref
+    assert read_hardpy(json.dumps(stored).encode()).run == read_hardpy(FAILED.read_bytes()).run
+    assert read_hardpy(FAILED.read_bytes()).run.ref != read_hardpy(PASSED.read_bytes()).run.ref
 
 
 def test_what_the_report_does_not_name_is_missing() -> None:
     nameless = {"serial_number": None, "part_number": None}
 
-    assert hardpy_report(changed(dut=nameless)).missing == ["serial_number"]
-    assert hardpy_report(changed(dut=nameless, process={}, name=None)).missing == ["serial_number", "procedure_id"]
-    assert hardpy_report(changed(process={"name": None})).run.procedure_id == "hardpy_gen"
+    assert read_hardpy(changed(dut=nameless)).missing == ["serial_number"]
+    assert read_hardpy(changed(dut=nameless, process={}, name=None)).missing == ["serial_number", "procedure_id"]
+    assert read_hardpy(changed(process={"name": None})).run.procedure_id == "hardpy_gen"
 
 
 def test_sub_units_are_those_with_a_serial_number() -> None:
     dut = {"serial_number": "A", "sub_units": [{"serial_number": "B"}, {"serial_number": None}, {"serial_number": "C"}]}
 
-    assert hardpy_report(changed(dut=dut)).run.sub_units == ("B", "C")
+    assert read_hardpy(changed(dut=dut)).run.sub_units == ("B", "C")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_sub_units_are_those_with_a_serial_number() -> None:
 )
 def test_anything_else_is_refused_and_none_of_its_text_repeated(content: bytes, told: str) -> None:
     with pytest.raises(BadInput, match=told) as refused:
-        hardpy_report(content)
+        read_hardpy(content)
     assert refused.value.why
     assert refused.value.next_step
     assert SECRET not in str(refused.value)

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testlab_tools.reports.identity import Identity, identity_of
-from testlab_tools.reports.recognition import Format
+from testlab_tools.reports.formats import Format, Identity, read_identity
 
 NINE = datetime(2026, 3, 1, 9, tzinfo=UTC)
 WSXF = '<Reports xmlns="http://wats.virinco.com/schemas/WATS/Report/wsxf">{}</Reports>'
@@ -28,7 +27,7 @@ ATML = (
     ],
 )
 def test_unit_and_start_are_told(form: Format, content: str) -> None:
-    assert identity_of(form, content.encode()) == Identity("SN-1", NINE)
+    assert read_identity(form, content.encode()) == Identity("SN-1", NINE)
 
 
 @pytest.mark.parametrize(
@@ -47,4 +46,4 @@ def test_unit_and_start_are_told(form: Format, content: str) -> None:
     ],
 )
 def test_what_is_in_doubt_is_not_told(form: Format, content: str, told: Identity) -> None:
-    assert identity_of(form, content.encode()) == told
+    assert read_identity(form, content.encode()) == told

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from testlab_tools.errors import BadInput
-from testlab_tools.reports.junit import junit_report
+from testlab_tools.reports.junit import read_junit
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "junit" / "stbt_results_like.xml"
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
@@ -20,11 +20,11 @@ def suite(cases: str = '<testcase name="a" time="1"/>', attributes: str = 'times
 
 
 def phases(content: bytes) -> list[tuple[str, str]]:
-    return [(phase.name, phase.outcome) for phase in junit_report(content).run.phases]
+    return [(phase.name, phase.outcome) for phase in read_junit(content).run.phases]
 
 
 def test_a_report_is_read_whole() -> None:
-    report = junit_report(SAMPLE.read_bytes())
+    report = read_junit(SAMPLE.read_bytes())
 
     assert [(p.name, p.outcome, p.ended_at - p.started_at) for p in report.run.phases] == [
         ("tests/menu.py::test_that_menu_appears", "pass", timedelta(seconds=3.270815)),
@@ -42,14 +42,14 @@ def test_a_report_is_read_whole() -> None:
 
 
 def test_a_suite_by_itself_and_one_that_is_wrapped_are_the_same_run() -> None:
-    alone, wrapped = junit_report(suite()).run, junit_report(b"<testsuites>" + suite() + b"</testsuites>").run
+    alone, wrapped = read_junit(suite()).run, read_junit(b"<testsuites>" + suite() + b"</testsuites>").run
 
     assert (alone.phases, alone.outcome, alone.started_at) == (wrapped.phases, wrapped.outcome, wrapped.started_at)
 
 
 def test_suites_begin_when_they_say_and_else_follow_one_another() -> None:
     later = suite(attributes='timestamp="2026-11-20T10:00:00+01:00"')
-    run = junit_report(b"<testsuites>" + suite() + suite(attributes="") + later + b"</testsuites>").run
+    run = read_junit(b"<testsuites>" + suite() + suite(attributes="") + later + b"</testsuites>").run
 
     assert [phase.started_at - START for phase in run.phases] == [timedelta(seconds=s) for s in (0, 1, 3600)]
 
@@ -65,7 +65,7 @@ def test_test_cases_of_one_name_are_no_attempts_and_stay_apart() -> None:
     failed = '<testcase name="a"><failure/></testcase><testcase name="a"/>'
 
     assert phases(suite(failed)) == [("a", "fail"), ("a (2)", "pass")]
-    assert junit_report(suite(failed)).run.outcome == "fail"
+    assert read_junit(suite(failed)).run.outcome == "fail"
 
 
 def test_surefires_attempts_are_attempts() -> None:
@@ -73,7 +73,7 @@ def test_surefires_attempts_are_attempts() -> None:
     rerun = '<testcase name="b"><failure/><rerunFailure message="m"/><rerunError message="m"/></testcase>'
 
     assert phases(suite(flaky)) == [("a", "fail"), ("a", "error"), ("a", "pass")]
-    assert junit_report(suite(flaky)).run.outcome == "pass"
+    assert read_junit(suite(flaky)).run.outcome == "pass"
     assert phases(suite(rerun)) == [("b", "fail"), ("b", "fail"), ("b", "error")]
 
 
@@ -88,27 +88,27 @@ def test_surefires_attempts_are_attempts() -> None:
     ],
 )
 def test_the_outcome_is_the_worst_there_is(content: bytes, outcome: str) -> None:
-    assert junit_report(content).run.outcome == outcome
+    assert read_junit(content).run.outcome == outcome
 
 
 def test_a_start_given_goes_before_what_the_report_says() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
 
-    assert junit_report(suite(), moment).run.started_at == moment
-    assert junit_report(suite(attributes=""), moment).run.started_at == moment
+    assert read_junit(suite(), moment).run.started_at == moment
+    assert read_junit(suite(attributes=""), moment).run.started_at == moment
 
 
 def test_a_report_without_a_time_asks_for_it() -> None:
     with pytest.raises(BadInput, match=r"does not say when it ran\. Give started_at"):
-        junit_report(suite(attributes=""))
+        read_junit(suite(attributes=""))
 
 
 def test_the_same_bytes_have_the_same_ref_and_another_unit_has_another() -> None:
-    first, again = junit_report(suite()), junit_report(suite())
+    first, again = read_junit(suite()), read_junit(suite())
 
-    assert first.run.ref == again.run.ref != junit_report(SAMPLE.read_bytes()).run.ref
-    assert first.about("SN-1", "FVT1").run.ref == again.about("sn-1", "FVT1", "P").run.ref
-    assert len({first.run.ref, first.about("SN-1", "FVT1").run.ref, first.about("SN-2", "FVT1").run.ref}) == 3
+    assert first.run.ref == again.run.ref != read_junit(SAMPLE.read_bytes()).run.ref
+    assert first.override("SN-1", "FVT1").run.ref == again.override("sn-1", "FVT1", "P").run.ref
+    assert len({first.run.ref, first.override("SN-1", "FVT1").run.ref, first.override("SN-2", "FVT1").run.ref}) == 3
 
 
 BOMB = '<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa">' + "".join(
@@ -140,13 +140,13 @@ BOMB = '<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa">' + "".join(
 )
 def test_anything_else_is_refused_and_none_of_its_text_repeated(content: bytes, told: str) -> None:
     with pytest.raises(BadInput, match=told) as refused:
-        junit_report(content)
+        read_junit(content)
     assert SECRET not in str(refused.value)
 
 
 def test_suites_nested_beyond_measure_are_no_crash() -> None:
     with pytest.raises(BadInput):
-        junit_report(b"<testsuite>" * 50_000)
+        read_junit(b"<testsuite>" * 50_000)
     deep = b"<testsuite>" * 2_000 + b"</testsuite>" * 2_000
     with pytest.raises(BadInput):
-        junit_report(deep)
+        read_junit(deep)

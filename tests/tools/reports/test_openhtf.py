@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from testlab_tools.errors import BadInput
-from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
-from testlab_tools.reports.openhtf import read_openhtf
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.reports.openhtf import read_openhtf_run
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 LOT = sorted((SAMPLES / "openhtf_lot").glob("*.json"))
 
 
 def read(name: str) -> NewRun:
-    return read_openhtf((SAMPLES / "openhtf_lot" / name).read_bytes())
+    return read_openhtf_run((SAMPLES / "openhtf_lot" / name).read_bytes())
 
 
 def changed(**fields: object) -> bytes:
@@ -36,7 +36,7 @@ def measured(**fields: object) -> NewMeasurement:
         "end_time_millis": 2,
         "measurements": {"m": measurement},
     }
-    return read_openhtf(changed(phases=[phase])).phases[0].measurements[0]
+    return read_openhtf_run(changed(phases=[phase])).phases[0].measurements[0]
 
 
 def first(phases: tuple[NewPhase, ...], name: str) -> NewPhase:
@@ -46,7 +46,7 @@ def first(phases: tuple[NewPhase, ...], name: str) -> NewPhase:
 @pytest.fixture(scope="module")
 def validators() -> dict[str, NewMeasurement]:
     """The measurements of the sample that has every validator, by name."""
-    run = read_openhtf((SAMPLES / "openhtf_validators" / "report.json").read_bytes())
+    run = read_openhtf_run((SAMPLES / "openhtf_validators" / "report.json").read_bytes())
     return {m.name: m for m in first(run.phases, "measure").measurements}
 
 
@@ -76,11 +76,11 @@ def test_the_lot_has_the_outcomes_openhtf_gave_it() -> None:
     [("PASS", "pass"), ("FAIL", "fail"), ("ERROR", "error"), ("TIMEOUT", "error"), ("ABORTED", "stopped")],
 )
 def test_every_outcome_of_openhtf_has_one_of_ours(written: str, ours: str) -> None:
-    assert read_openhtf(changed(outcome=written)).outcome == ours
+    assert read_openhtf_run(changed(outcome=written)).outcome == ours
 
 
 def test_a_timeout_is_told_in_the_notes_because_the_outcome_cannot() -> None:
-    assert read_openhtf(changed(outcome="TIMEOUT")).notes == "Timed out"
+    assert read_openhtf_run(changed(outcome="TIMEOUT")).notes == "Timed out"
 
 
 def test_outcome_details_become_notes() -> None:
@@ -90,7 +90,7 @@ def test_outcome_details_become_notes() -> None:
 def test_notes_are_stripped_of_what_acts_on_a_terminal() -> None:
     details = [{"code": "\x1b[31mRuntimeError\x1b[0m", "description": "hid\u200bden"}, {"code": 7, "description": ""}]
 
-    assert read_openhtf(changed(outcome_details=details)).notes == "RuntimeError: hidden\n7"
+    assert read_openhtf_run(changed(outcome_details=details)).notes == "RuntimeError: hidden\n7"
 
 
 def test_the_trigger_phase_is_dropped_and_no_other() -> None:
@@ -104,7 +104,7 @@ def test_the_trigger_phase_is_dropped_and_no_other() -> None:
 
 def test_a_phase_of_the_tests_own_that_is_called_trigger_phase_is_kept() -> None:
     phase = {"outcome": "PASS", "start_time_millis": 1, "end_time_millis": 2}
-    run = read_openhtf(changed(phases=[{**phase, "name": "power"}, {**phase, "name": "trigger_phase"}]))
+    run = read_openhtf_run(changed(phases=[{**phase, "name": "power"}, {**phase, "name": "trigger_phase"}]))
 
     assert [phase.name for phase in run.phases] == ["power", "trigger_phase"]
 
@@ -121,7 +121,7 @@ def test_every_attempt_of_a_phase_is_kept_in_order() -> None:
 
 
 def test_the_same_phase_in_two_subtests_is_not_a_retry() -> None:
-    run = read_openhtf((SAMPLES / "openhtf_validators" / "report.json").read_bytes())
+    run = read_openhtf_run((SAMPLES / "openhtf_validators" / "report.json").read_bytes())
 
     assert [(p.name, p.outcome) for p in run.phases[1:]] == [
         ("skipped", "skip"),
@@ -212,7 +212,7 @@ def test_a_limit_that_holds_only_with_a_diagnosis_is_told_as_text() -> None:
 @pytest.mark.parametrize("written", ["NaN", "Infinity", "-Infinity", "1e999"])
 def test_numbers_json_does_not_know_are_read_as_text(written: str) -> None:
     content = changed().replace(b'"measured_value": "1.4.2"', f'"measured_value": {written}'.encode())
-    (firmware,) = first(read_openhtf(content).phases, "flash_firmware").measurements
+    (firmware,) = first(read_openhtf_run(content).phases, "flash_firmware").measurements
 
     assert firmware.value == {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}.get(written, written)
 
@@ -227,22 +227,24 @@ def test_numbers_json_does_not_know_are_read_as_text(written: str) -> None:
     ],
 )
 def test_the_procedure_is_the_most_exact_name_there_is(metadata: dict[str, object], procedure: str) -> None:
-    assert read_openhtf(changed(metadata=metadata)).procedure_id == procedure
+    assert read_openhtf_run(changed(metadata=metadata)).procedure_id == procedure
 
 
 def test_the_version_of_the_procedure_goes_before_that_of_the_test() -> None:
     metadata = {"test_name": "t", "test_version": "1", "procedure_version": "2"}
 
-    assert read_openhtf(changed(metadata=metadata)).procedure_version == "2"
+    assert read_openhtf_run(changed(metadata=metadata)).procedure_version == "2"
 
 
 def test_the_same_report_has_the_same_ref_however_it_is_indented() -> None:
     content = (SAMPLES / "openhtf_lot" / "SN-0000.1.json").read_bytes()
 
-    assert read_openhtf(content).ref == read_openhtf(content).ref
-    assert read_openhtf(json.dumps(json.loads(content)).encode()).ref == read_openhtf(content).ref
-    assert read_openhtf(json.dumps(json.loads(content), sort_keys=True).encode()).ref == read_openhtf(content).ref
-    assert read_openhtf(b"\xef\xbb\xbf" + content).ref == read_openhtf(content).ref
+    assert read_openhtf_run(content).ref == read_openhtf_run(content).ref
+    assert read_openhtf_run(json.dumps(json.loads(content)).encode()).ref == read_openhtf_run(content).ref
+    assert (
+        read_openhtf_run(json.dumps(json.loads(content), sort_keys=True).encode()).ref == read_openhtf_run(content).ref
+    )
+    assert read_openhtf_run(b"\xef\xbb\xbf" + content).ref == read_openhtf_run(content).ref
 
 
 def test_every_report_has_a_ref_of_its_own() -> None:
@@ -250,7 +252,7 @@ def test_every_report_has_a_ref_of_its_own() -> None:
 
 
 def test_a_clock_set_back_during_the_test_gives_no_negative_length() -> None:
-    run = read_openhtf(changed(start_time_millis=2_000, end_time_millis=1_000))
+    run = read_openhtf_run(changed(start_time_millis=2_000, end_time_millis=1_000))
 
     assert run.ended_at == run.started_at
 
@@ -296,7 +298,7 @@ def _with_phase(**fields: Any) -> bytes:
 )
 def test_anything_else_is_refused_with_what_why_and_next_step_and_without_its_text(content: bytes, told: str) -> None:
     with pytest.raises(BadInput, match=told) as refused:
-        read_openhtf(content)
+        read_openhtf_run(content)
 
     error = refused.value
     assert error.what

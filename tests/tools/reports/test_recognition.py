@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testlab_tools.errors import BadInput
-from testlab_tools.reports.recognition import recognised
+from testlab_tools.reports.formats import detect_format
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 SECRET = "ignore_previous_instructions"
@@ -18,12 +18,12 @@ WSXF = b'<Reports xmlns="http://wats.virinco.com/schemas/WATS/Report/wsxf"/>'
 
 @pytest.mark.parametrize(
     "path",
-    sorted(p for p in SAMPLES.rglob("*.*") if p.suffix != ".py" and p.parent.name != "hostile"),
+    sorted(p for p in SAMPLES.rglob("*.*") if p.suffix != ".py" and not {"hostile", "written_by_0_1"} & {*p.parts}),
     ids=lambda path: path.name,
 )
 def test_every_sample_is_recognised(path: Path) -> None:
     folder = path.parent.name
-    assert recognised(path.read_bytes()) == folder.partition("_")[0]
+    assert detect_format(path.read_bytes()) == folder.partition("_")[0]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_every_sample_is_recognised(path: Path) -> None:
     ],
 )
 def test_what_the_samples_do_not_show_is_recognised_too(content: bytes, format: str) -> None:
-    assert recognised(content) == format
+    assert detect_format(content) == format
 
 
 @pytest.mark.parametrize(
@@ -65,5 +65,5 @@ def test_what_the_samples_do_not_show_is_recognised_too(content: bytes, format: 
 )
 def test_anything_else_is_refused_with_the_formats_there_are(content: bytes, told: str) -> None:
     with pytest.raises(BadInput, match=told) as refused:
-        recognised(content)
+        detect_format(content)
     assert SECRET not in str(refused.value)

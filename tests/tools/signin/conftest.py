@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import pytest
+from pydantic import SecretStr
 
-from testlab_tools.http.endpoint import Endpoint
+from testlab_tools.http.policy import Endpoint
 from testlab_tools.signin import Provider
+from testlab_tools.signin.protocol import Tokens
 from testlab_tools.signin.session import SignedIn
 from testlab_tools.signin.store import TokenStore
-from testlab_tools.signin.tokens import Tokens
+
+if TYPE_CHECKING:
+    from tests.tools.conftest import Origin
 
 NOW = 1_800_000_000.0
 
@@ -44,7 +48,7 @@ class Grants:
 
 
 @pytest.fixture
-def grants(origin: Any) -> Grants:
+def grants(origin: Origin) -> Grants:
     """The server's token endpoint, which knows the refresh token `refresh-0`."""
     made = Grants(origin)
     origin.answer = made
@@ -52,7 +56,7 @@ def grants(origin: Any) -> Grants:
 
 
 @pytest.fixture
-def provider(origin: Any) -> Provider:
+def provider(origin: Origin) -> Provider:
     """The server, as an adapter would describe it."""
     endpoint = Endpoint("cloud", origin.url, timeout_seconds=5)
     return Provider(endpoint, "/device", "/token", "a-client", "offline_access read", "http://audience.example")
@@ -69,7 +73,8 @@ def tokens_of() -> Callable[..., Tokens]:
     """Tokens `access-0`, `refresh-0` that expire so many seconds after NOW."""
 
     def made(lasting: float = 3600, number: int = 0) -> Tokens:
-        return Tokens(access_token=f"access-{number}", refresh_token=f"refresh-{number}", expires_at=NOW + lasting)
+        access, refresh = SecretStr(f"access-{number}"), SecretStr(f"refresh-{number}")
+        return Tokens(access_token=access, refresh_token=refresh, expires_at=NOW + lasting)
 
     return made
 

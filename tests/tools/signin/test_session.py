@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
@@ -18,9 +18,13 @@ from pydantic import SecretStr
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
 from testlab_tools.http import Credentials, Endpoint, RetryPolicy, ServiceClient, Token
 from testlab_tools.signin import Provider
+from testlab_tools.signin.protocol import Tokens
 from testlab_tools.signin.session import SignedIn
 from testlab_tools.signin.store import TokenStore
-from testlab_tools.signin.tokens import Tokens
+
+if TYPE_CHECKING:
+    from tests.tools.conftest import Origin
+    from tests.tools.signin.conftest import Grants
 
 Session = Callable[[], SignedIn]
 TokensOf = Callable[..., Tokens]
@@ -46,7 +50,7 @@ async def test_whoever_signs_in_while_the_server_runs_is_found(
 
 
 async def test_a_token_is_used_until_a_minute_before_its_end(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of(61))
     assert await secret(session()) == "access-0"
@@ -65,7 +69,7 @@ async def test_a_token_is_used_until_a_minute_before_its_end(
 
 
 async def test_a_new_refresh_token_is_kept_and_one_that_stays_too(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of(0))
     await session().secret()
@@ -82,7 +86,7 @@ async def test_a_new_refresh_token_is_kept_and_one_that_stays_too(
 
 
 async def test_all_who_ask_at_once_share_one_renewal(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of(0))
     running = session()
@@ -91,7 +95,7 @@ async def test_all_who_ask_at_once_share_one_renewal(
 
 
 async def test_of_several_servers_one_renews_and_the_others_find_it(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of(0))
     assert set(await asyncio.gather(*(secret(session()) for _ in range(5)))) == {"access-1"}
@@ -99,7 +103,7 @@ async def test_of_several_servers_one_renews_and_the_others_find_it(
 
 
 async def test_whoever_gives_up_waiting_does_not_lose_the_new_refresh_token(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any, origin: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants, origin: Origin
 ) -> None:
     store.save(tokens_of(0))
     go = asyncio.Event()
@@ -121,7 +125,7 @@ async def test_whoever_gives_up_waiting_does_not_lose_the_new_refresh_token(
 
 
 async def test_a_sign_in_that_has_ended_names_the_command_and_is_not_asked_again(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of(0, number=7))
     running = session()
@@ -136,7 +140,7 @@ async def test_a_sign_in_that_has_ended_names_the_command_and_is_not_asked_again
 
 
 async def test_other_refusals_are_the_services(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of(0))
     grants.error = "invalid_client"
@@ -146,7 +150,7 @@ async def test_other_refusals_are_the_services(
 
 
 async def test_while_the_sign_in_is_down_a_token_serves_to_its_end(
-    session: Session, store: TokenStore, tokens_of: TokensOf, origin: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, origin: Origin
 ) -> None:
     origin.answers(origin.reply(503))
     store.save(tokens_of(30))
@@ -157,7 +161,7 @@ async def test_while_the_sign_in_is_down_a_token_serves_to_its_end(
 
 
 async def test_a_disk_that_is_full_does_not_end_the_sign_in(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any, monkeypatch: pytest.MonkeyPatch
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.save(tokens_of(0))
     grants.lasting = 10
@@ -174,7 +178,7 @@ async def test_a_disk_that_is_full_does_not_end_the_sign_in(
 class Guarded:
     """A service that takes one access token only."""
 
-    def __init__(self, origin: Any, valid: str, grants: Any) -> None:
+    def __init__(self, origin: Origin, valid: str, grants: Grants) -> None:
         self.origin, self.valid, self.grants = origin, valid, grants
         self.sent: list[str] = []
 
@@ -197,11 +201,13 @@ async def client(provider: Provider, session: Session) -> Any:
 
 
 async def test_a_token_that_is_refused_is_renewed_once_and_the_request_sent_again(
-    client: ServiceClient, store: TokenStore, tokens_of: TokensOf, grants: Any, origin: Any
+    client: ServiceClient, store: TokenStore, tokens_of: TokensOf, grants: Grants, origin: Origin
 ) -> None:
     store.save(tokens_of())
     origin.answer = guarded = Guarded(origin, "access-1", grants)
-    replies = await asyncio.gather(*(client.get(f"/{n}") for n in range(4)), client.send("POST", "/x", body={}))
+    replies = await asyncio.gather(
+        *(client.get(f"/{n}") for n in range(4)), client.send("POST", "/x", settled=bool, body={})
+    )
 
     assert {reply.status for reply in replies} == {200}
     assert grants.renewed == 1
@@ -211,7 +217,7 @@ async def test_a_token_that_is_refused_is_renewed_once_and_the_request_sent_agai
 
 
 async def test_a_stream_that_is_refused_is_opened_again(
-    client: ServiceClient, store: TokenStore, tokens_of: TokensOf, grants: Any, origin: Any
+    client: ServiceClient, store: TokenStore, tokens_of: TokensOf, grants: Grants, origin: Origin
 ) -> None:
     store.save(tokens_of())
     origin.answer = guarded = Guarded(origin, "access-1", grants)
@@ -221,7 +227,7 @@ async def test_a_stream_that_is_refused_is_opened_again(
 
 
 async def test_one_that_is_refused_again_is_the_answer(
-    client: ServiceClient, store: TokenStore, tokens_of: TokensOf, grants: Any, origin: Any
+    client: ServiceClient, store: TokenStore, tokens_of: TokensOf, grants: Grants, origin: Origin
 ) -> None:
     store.save(tokens_of())
     origin.answer = guarded = Guarded(origin, "none", grants)
@@ -230,7 +236,7 @@ async def test_one_that_is_refused_again_is_the_answer(
 
 
 async def test_a_token_that_another_process_has_renewed_is_taken_over(
-    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Any
+    session: Session, store: TokenStore, tokens_of: TokensOf, grants: Grants
 ) -> None:
     store.save(tokens_of())
     running = session()
@@ -243,7 +249,7 @@ async def test_a_token_that_another_process_has_renewed_is_taken_over(
 RENEWING = """
 import asyncio, sys
 from pathlib import Path
-from testlab_tools.http.endpoint import Endpoint
+from testlab_tools.http.policy import Endpoint
 from testlab_tools.signin import Provider
 from testlab_tools.signin.session import SignedIn
 from testlab_tools.signin.store import TokenStore
@@ -256,9 +262,9 @@ print(asyncio.run(session.secret()).get_secret_value())
 
 
 async def test_of_several_processes_one_renews_and_the_others_find_it(
-    store: TokenStore, grants: Any, origin: Any
+    store: TokenStore, grants: Grants, origin: Origin
 ) -> None:
-    store.save(Tokens(access_token="access-0", refresh_token="refresh-0", expires_at=time.time()))
+    store.save(Tokens(access_token=SecretStr("access-0"), refresh_token=SecretStr("refresh-0"), expires_at=time.time()))
     command = [sys.executable, "-c", RENEWING, origin.url, str(store.folder)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     processes = [await asyncio.create_subprocess_exec(*command, **pipes) for _ in range(4)]
@@ -271,9 +277,9 @@ async def test_of_several_processes_one_renews_and_the_others_find_it(
 def test_tokens_are_in_no_repr(tokens_of: TokensOf, session: Session, store: TokenStore) -> None:
     tokens = tokens_of()
     assert "access-0" not in f"{tokens} {tokens!r} {vars(session())!r}"
-    assert json.loads(tokens.write())["refresh_token"] == "refresh-0"
-    assert Tokens.read(tokens.write()) == tokens
-    assert Tokens.read("{}") is None
+    assert json.loads(tokens.to_json())["refresh_token"] == "refresh-0"
+    assert Tokens.from_json(tokens.to_json()) == tokens
+    assert Tokens.from_json("{}") is None
 
 
 def test_another_server_is_another_sign_in(provider: Provider, tmp_path: Path, tokens_of: TokensOf) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from testlab_tools.errors import ConfigError
+from testlab_tools.signin.protocol import Tokens
 from testlab_tools.signin.store import TokenStore
-from testlab_tools.signin.tokens import Tokens
 
 TokensOf = Callable[..., Tokens]
 
@@ -74,7 +74,9 @@ def test_a_save_that_fails_leaves_the_old_tokens_whole(
     assert os.listdir(store.folder) == [store.path.name]
 
 
-def test_with_a_keyring_they_are_there_and_in_no_file(store: TokenStore, tokens_of: TokensOf, keyring_of: Any) -> None:
+def test_with_a_keyring_they_are_there_and_in_no_file(
+    store: TokenStore, tokens_of: TokensOf, keyring_of: Callable[..., dict[tuple[str, str], str]]
+) -> None:
     store.save(tokens_of(number=1))
     held = keyring_of()
 
@@ -86,19 +88,24 @@ def test_with_a_keyring_they_are_there_and_in_no_file(store: TokenStore, tokens_
 
 @pytest.mark.parametrize("keyring", [{"locked": True}, {"most": 20}, {"priority": 0}, {"priority": -1}])
 def test_a_keyring_that_does_not_take_them_leaves_them_to_the_file(
-    keyring: dict[str, Any], store: TokenStore, tokens_of: TokensOf, keyring_of: Any
+    keyring: dict[str, Any],
+    store: TokenStore,
+    tokens_of: TokensOf,
+    keyring_of: Callable[..., dict[tuple[str, str], str]],
 ) -> None:
     keyring_of(**keyring)
 
     assert store.save(tokens_of()) == str(store.path)
     assert store.load() == tokens_of()
-    assert store.forget()
+    assert store.delete()
     assert store.load() is None
 
 
-def test_what_is_forgotten_is_gone_from_both(store: TokenStore, tokens_of: TokensOf, keyring_of: Any) -> None:
-    assert not store.forget()
+def test_what_is_forgotten_is_gone_from_both(
+    store: TokenStore, tokens_of: TokensOf, keyring_of: Callable[..., dict[tuple[str, str], str]]
+) -> None:
+    assert not store.delete()
     held = keyring_of()
     store.save(tokens_of())
-    assert store.forget()
-    assert (held, store.load(), store.forget()) == ({}, None, False)
+    assert store.delete()
+    assert (held, store.load(), store.delete()) == ({}, None, False)

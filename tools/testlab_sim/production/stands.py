@@ -15,7 +15,7 @@ from testlab_sim.production.records import Unit
 
 @dataclass(slots=True, eq=False)
 class TestRow:
-    """One HardPy test run. `cause` is the failing case's key; `report` the HardPy report it was uploaded as."""
+    """One HardPy test run. `cause` is the failing case's key."""
 
     __test__ = False
 
@@ -30,9 +30,6 @@ class TestRow:
     finished: float
     stand: Stand
     cause: str
-    dut_info: dict[str, Any] | None = None
-    report: dict[str, Any] | None = None
-    artifact: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -41,8 +38,6 @@ class TestRow:
     @property
     def info(self) -> dict[str, Any]:
         """`dut.info`: its keys are filters of StandCloud's lists."""
-        if self.dut_info is not None:
-            return self.dut_info
         digits = (self.serial or "")[-6:]
         maker = "XYZ_Corp" if digits.isdigit() and int(digits) % 3 == 0 else "ABC_Corp"
         return {"manufacturer": maker, "firmware_version": "1.4.2", "SerialNumber": f"C-{digits}"}
@@ -107,15 +102,6 @@ class Stands:
         if rng.random() < (fx.STAND_FAIL if attempt == 1 else 1 - fx.REWORK_PASS):
             return "fail", plan.cases[int(rng.random() * len(plan.cases))][1]
         return "pass", ""
-
-    def add(self, row: TestRow) -> None:
-        """Keep an uploaded row in order of start."""
-        self.rows.append(row)
-        self.rows.sort(key=attrgetter("started"))
-        self._by_number[row.number] = row
-
-    def next_number(self) -> int:
-        return max(self._by_number, default=0) + 1
 
     def find(self, uuid: str) -> TestRow | None:
         """The row of that id."""

@@ -1,1 +1,1 @@
-"""StandCloud as its clients meet it: the reader API under both of its prefixes, report upload, and sign-in."""
+"""StandCloud as its clients meet it: the reader API under both of its prefixes, and sign-in."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from testlab_sim.standcloud import loader, reader, signin
+from testlab_sim.standcloud import reader, signin
 from testlab_sim.standcloud.service import api
 
 __all__ = ["api"]
 
-OPERATIONS = (reader, loader, signin)
+OPERATIONS = (reader, signin)

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from testlab_sim.production.ids import is_uuid
 from testlab_sim.production.stands import Stands, TestRow
 from testlab_sim.standcloud.service import Refusal, operation, prefix_of
-from testlab_sim.standcloud.shapes import failed_cases, listed, single, stamp, tested
+from testlab_sim.standcloud.shapes import device_row, failed_cases, run_detail, run_row, stamp
 from testlab_sim.world import World
 
 Value = Callable[[TestRow], object]
@@ -37,44 +37,37 @@ _FIELDS: dict[str, Value] = {
     "test_stand_location": lambda row: row.stand.location,
 }
 _PAGING = ("limit", "offset")
-_QUERY = (*_FIELDS, *_PAGING)
 _CHUNK = 400
 
 
-@operation("GET", "/healthcheck", guarded=False)
-async def healthcheck(request: Request, world: World) -> Response:
-    """Health check: hardpy's synchronizer wants exactly `{}`."""
-    return Response("{}", media_type="application/json")
-
-
-@operation("GET", "/test_run", query=_QUERY, fails=(422,))
+@operation("GET", "/test_run")
 async def list_test_runs(request: Request, world: World) -> Response:
     """Test runs, newest first. Any key of `dut.info` is a filter too; `limit` and `offset` page."""
-    rows = matching(request, reversed(world.production.stands.rows))
-    return _array(request, rows, listed)
+    rows = filter_rows(request, reversed(world.production.stands.rows))
+    return _stream_array(request, rows, run_row)
 
 
-@operation("GET", "/test_run/{test_run_id}", fails=(404, 422))
+@operation("GET", "/test_run/{test_run_id}")
 async def get_test_run(request: Request, world: World) -> Response:
     """One test run."""
-    return JSONResponse(single(_find(request, world), prefix_of(request)))
+    return JSONResponse(run_detail(_find(request, world), prefix_of(request)))
 
 
-@operation("GET", "/test_run/{test_run_id}/failed_case", fails=(404, 422))
+@operation("GET", "/test_run/{test_run_id}/failed_case")
 async def get_failed_cases(request: Request, world: World) -> Response:
     """The failed cases of a test run."""
     return JSONResponse(failed_cases(world.production.stands, _find(request, world)))
 
 
-@operation("GET", "/tested_dut", query=(*_QUERY, "attempt_count"), fails=(422,))
+@operation("GET", "/tested_dut")
 async def list_tested_duts(request: Request, world: World) -> Response:
     """The last test run of each device on each test plan, newest first; `attempt_count` is how often it was started."""
     last, counts = _last_runs(world.production.stands)
-    wanted = _whole(request, "attempt_count")
-    rows = matching(request, reversed(last), ("attempt_count",))
+    wanted = _read_integer(request, "attempt_count")
+    rows = filter_rows(request, reversed(last), ("attempt_count",))
     if wanted is not None:
         rows = [row for row in rows if counts[row.plan, row.serial] == wanted]
-    return _array(request, rows, lambda row: tested(row, counts[row.plan, row.serial]))
+    return _stream_array(request, rows, lambda row: device_row(row, counts[row.plan, row.serial]))
 
 
 def _last_runs(stands: Stands) -> tuple[list[TestRow], dict[tuple[str, str | None], int]]:
@@ -88,17 +81,16 @@ def _last_runs(stands: Stands) -> tuple[list[TestRow], dict[tuple[str, str | Non
     return list(last.values()), counts
 
 
-def matching(request: Request, rows: Iterable[TestRow], beside: tuple[str, ...] = ()) -> list[TestRow]:
+def filter_rows(request: Request, rows: Iterable[TestRow], beside: tuple[str, ...] = ()) -> list[TestRow]:
     """The rows whose fields, or `dut.info`, equal the query's values, in any case."""
-    tests = [
-        (_FIELDS.get(key) or _info(key), value.casefold())
-        for key, value in request.query_params.multi_items()
-        if key not in _PAGING and key not in beside
-    ]
-    return [row for row in rows if all(str(value(row)).casefold() == wanted for value, wanted in tests)]
+    for key, text in request.query_params.multi_items():
+        if key not in _PAGING and key not in beside:
+            value, wanted = _FIELDS.get(key) or _read_info(key), text.casefold()
+            rows = [row for row in rows if str(value(row)).casefold() == wanted]
+    return list(rows)
 
 
-def _info(key: str) -> Value:
+def _read_info(key: str) -> Value:
     return lambda row: row.info.get(key)
 
 
@@ -115,7 +107,7 @@ def _find(request: Request, world: World) -> TestRow:
     return row
 
 
-def _whole(request: Request, key: str) -> int | None:
+def _read_integer(request: Request, key: str) -> int | None:
     text = request.query_params.get(key)
     if text is None:
         return None
@@ -125,13 +117,13 @@ def _whole(request: Request, key: str) -> int | None:
     return int(text)
 
 
-def _array(request: Request, rows: Sequence[TestRow], shape: Shape) -> Response:
-    limit, offset = _whole(request, "limit"), _whole(request, "offset") or 0
+def _stream_array(request: Request, rows: Sequence[TestRow], shape: Shape) -> Response:
+    limit, offset = _read_integer(request, "limit"), _read_integer(request, "offset") or 0
     end = None if limit is None else offset + limit
-    return StreamingResponse(_chunks(rows[offset:end], shape), media_type="application/json")
+    return StreamingResponse(_encode_chunks(rows[offset:end], shape), media_type="application/json")
 
 
-async def _chunks(rows: Sequence[TestRow], shape: Shape) -> AsyncIterator[str]:
+async def _encode_chunks(rows: Sequence[TestRow], shape: Shape) -> AsyncIterator[str]:
     """A JSON array a few hundred rows at a time, so that one large answer does not hold up the others."""
     yield "["
     for start in range(0, len(rows), _CHUNK):

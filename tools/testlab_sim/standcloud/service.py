@@ -44,14 +44,10 @@ def operation(
     method: str,
     path: str,
     *,
-    query: tuple[str, ...] = (),
-    success: int = 200,
-    fails: tuple[int, ...] = (),
     prefixes: tuple[str, ...] = PREFIXES,
     guarded: bool = True,
 ) -> Callable[[Handler[World]], Handler[World]]:
     """Declare an operation under each of `prefixes`."""
-    told = {success: "Success"} | {code: _MEANINGS[code] for code in ((401,) if guarded else ()) + fails}
 
     def declare(handler: Handler[World]) -> Handler[World]:
         @wraps(handler)
@@ -62,13 +58,10 @@ def operation(
                 return JSONResponse({"detail": refusal.detail}, refusal.status)
 
         for prefix in prefixes:
-            api.route(method, prefix + path, query=query, statuses=told, guarded=guarded)(answer)
+            api.route(method, prefix + path, guarded=guarded)(answer)
         return handler
 
     return declare
-
-
-_MEANINGS = {400: "Bad request", 401: "Unauthorized", 404: "Not found", 422: "Validation error"}
 
 
 def prefix_of(request: Request) -> str:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from testlab_sim.clock import iso
 from testlab_sim.production.stands import Stands, TestRow
@@ -20,7 +20,7 @@ def stamp(seconds: float) -> str:
     return iso(seconds, "")[:19] + "Z"
 
 
-def listed(row: TestRow) -> dict[str, Any]:
+def run_row(row: TestRow) -> dict[str, Any]:
     """A row of `GET /test_run`: the vendor's `TestRun` (standcloud-integration 0.1.0)."""
     return {
         "test_run_id": row.id,
@@ -28,7 +28,7 @@ def listed(row: TestRow) -> dict[str, Any]:
         "number_of_attempt": row.attempt,
         "status": row.status,
         "status_icon": _ICONS[row.status],
-        "test_run_artifact": row.artifact or {},
+        "test_run_artifact": {},
         "start_time": stamp(row.started),
         "finish_time": stamp(row.finished),
         "duration": f"PT{round(row.finished - row.started)}S",
@@ -44,9 +44,9 @@ def listed(row: TestRow) -> dict[str, Any]:
     }
 
 
-def single(row: TestRow, prefix: str) -> dict[str, Any]:
+def run_detail(row: TestRow, prefix: str) -> dict[str, Any]:
     """`GET /test_run/{id}`."""
-    shown = listed(row)
+    shown = run_row(row)
     seconds = round(row.finished - row.started)
     shown["status"] = row.status.upper()
     shown["duration"] = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
@@ -56,18 +56,16 @@ def single(row: TestRow, prefix: str) -> dict[str, Any]:
     return shown
 
 
-def tested(row: TestRow, attempts: int) -> dict[str, Any]:
+def device_row(row: TestRow, attempts: int) -> dict[str, Any]:
     """A row of `GET /tested_dut`: the last run of a device on a test plan, and how often it was started."""
-    shown = listed(row)
+    shown = run_row(row)
     for key in ("test_run_id", "number_of_attempt"):
         del shown[key]
     return shown | {"attempt_count": attempts}
 
 
 def failed_cases(stands: Stands, row: TestRow) -> list[dict[str, Any]]:
-    """The failed cases of a run, from its own report or derived."""
-    if row.report is not None:
-        return _reported(row.report)
+    """The failed cases of a run, derived from its cause."""
     found = stands.failed_case(row)
     if row.status != "fail" or found is None:
         return []
@@ -90,14 +88,4 @@ def failed_cases(stands: Stands, row: TestRow) -> list[dict[str, Any]]:
             "group": "main",
             "artifact": {},
         }
-    ]
-
-
-def _reported(report: dict[str, Any]) -> list[dict[str, Any]]:
-    modules = cast("dict[str, dict[str, Any]]", report.get("modules") or {})
-    return [
-        {"module_id": module_key, "case_id": case_key} | case | {"status": "Fail"}
-        for module_key, module in modules.items()
-        for case_key, case in cast("dict[str, dict[str, Any]]", module.get("cases") or {}).items()
-        if case.get("status") in ("failed", "error")
     ]

@@ -36,12 +36,12 @@ class Grant:
     allowed: bool = False
 
 
-@operation("POST", "/device-authorization", fails=(400,), prefixes=(_OIDC,), guarded=False)
+@operation("POST", "/device-authorization", prefixes=(_OIDC,), guarded=False)
 async def authorize_device(request: Request, world: World) -> Response:
     """Begin a sign-in."""
-    form = await _form(request)
+    form = await _read_form(request)
     if not form.get("client_id"):
-        return _error("invalid_client")
+        return _refuse("invalid_client")
     device_code, user_code = secrets.token_urlsafe(24), secrets.token_hex(4).upper()
     world.production.stands.grants[device_code] = Grant(user_code, world.clock.now() + CODE_SECONDS)
     page = f"{world.base_url}/standcloud/auth/consent/openid/device-authorization"
@@ -57,7 +57,7 @@ async def authorize_device(request: Request, world: World) -> Response:
     )
 
 
-@operation("GET", "/device-authorization", query=("user_code",), prefixes=("/auth/consent/openid",), guarded=False)
+@operation("GET", "/device-authorization", prefixes=("/auth/consent/openid",), guarded=False)
 async def allow_device(request: Request, world: World) -> Response:
     """The page a user opens: opening it with a known code allows the sign-in."""
     code = request.query_params.get("user_code", "")
@@ -69,29 +69,29 @@ async def allow_device(request: Request, world: World) -> Response:
     return HTMLResponse("<h1>Signed in</h1><p>You can close this page.</p>")
 
 
-@operation("POST", "/token", fails=(400,), prefixes=(_OIDC,), guarded=False)
+@operation("POST", "/token", prefixes=(_OIDC,), guarded=False)
 async def issue_token(request: Request, world: World) -> Response:
     """Tokens for a device code, or for a refresh token."""
-    form, stands, now = await _form(request), world.production.stands, world.clock.now()
+    form, stands, now = await _read_form(request), world.production.stands, world.clock.now()
     kind = form.get("grant_type", "")
     if kind == "refresh_token":
         grant: Grant | None = stands.grants.pop(form.get("refresh_token", ""), None)
-        return _tokens(stands, grant.user_code, now) if grant and grant.allowed else _error("invalid_grant")
+        return _issue_tokens(stands, grant.user_code, now) if grant and grant.allowed else _refuse("invalid_grant")
     if kind != _DEVICE_GRANT:
-        return _error("unsupported_grant_type")
+        return _refuse("unsupported_grant_type")
     device_code = form.get("device_code", "")
     pending: Grant | None = stands.grants.get(device_code)
     if pending is None:
-        return _error("invalid_grant")
+        return _refuse("invalid_grant")
     if pending.expires < now:
-        return _error("expired_token")
+        return _refuse("expired_token")
     if not pending.allowed:
-        return _error("authorization_pending")
+        return _refuse("authorization_pending")
     del stands.grants[device_code]
-    return _tokens(stands, pending.user_code, now)
+    return _issue_tokens(stands, pending.user_code, now)
 
 
-def _tokens(stands: Stands, user_code: str, now: float) -> Response:
+def _issue_tokens(stands: Stands, user_code: str, now: float) -> Response:
     access, refresh = f"sim-access-{secrets.token_urlsafe(16)}", f"sim-refresh-{secrets.token_urlsafe(16)}"
     stands.tokens[access] = now + TOKEN_SECONDS
     stands.grants[refresh] = Grant(user_code, now, allowed=True)
@@ -106,9 +106,9 @@ def _tokens(stands: Stands, user_code: str, now: float) -> Response:
     )
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def _read_form(request: Request) -> dict[str, str]:
     return {key: values[-1] for key, values in parse_qs((await request.body()).decode()).items()}
 
 
-def _error(code: str) -> Response:
+def _refuse(code: str) -> Response:
     return JSONResponse({"error": code}, 400)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC
 from typing import Any
 
-from testlab_sim.dice import chance
+from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.jobs import Run
 from testlab_sim.stbtester.large import large_file
 from testlab_sim.stbtester.logs import log_lines, log_of, traceback_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from testlab_sim.dice import chance
+from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.jobs import Job
 from testlab_sim.stbtester.nodes import BUSY, OFFLINE, UNLICENSED, UPDATING, Node
 from testlab_sim.stbtester.test_cases import OVERNIGHT, SLOW

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from testlab_sim.dice import between, chance
+from testlab_sim.seeded_random import between, chance
 from testlab_sim.stbtester.outcomes import Outcome, outcome_of
 from testlab_sim.stbtester.test_pack import Revision
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from testlab_sim.dice import chance
+from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.jobs import Run
 from testlab_sim.stbtester.refusal import Refusal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from testlab_sim.dice import between, chance
+from testlab_sim.seeded_random import between, chance
 from testlab_sim.stbtester.test_cases import NO_VIDEO, Failure
 from testlab_sim.stbtester.test_pack import Revision
 

@@ -18,7 +18,7 @@ class Refusal(Exception):
         return JSONResponse({"message": self.message}, self.status)
 
 
-async def refused(request: Request, exc: Exception) -> Response:
+async def answer_refusal(request: Request, exc: Exception) -> Response:
     """The application's handler for `Refusal`."""
     assert isinstance(exc, Refusal)
     return exc.response()

@@ -23,17 +23,17 @@ _TAG_NAME = re.compile(r"(?![/\-._])[^:=$<>\x00-\x1f\x7f-\x9f]{1,499}")
 def start_job(fields: dict[str, Any], who: Person, portal: Portal) -> Job:
     """Start the job a `run_tests` body asks for, or raise the documented refusal."""
     node_id, revision_name = text_field(fields, "node_id"), text_field(fields, "test_pack_revision")
-    test_cases, category, tags = _test_cases(fields), _category(fields), _tags(fields)
-    remote_control = _remote_control(fields)
-    forever = _choice(fields, "soak", ("run once", "run forever"), "run once") == "run forever"
-    shuffle = bool(_choice(fields, "shuffle", (False, True), False))
+    test_cases, category, tags = _read_test_cases(fields), _read_category(fields), _read_tags(fields)
+    remote_control = _read_remote_control(fields)
+    forever = _read_choice(fields, "soak", ("run once", "run forever"), "run once") == "run forever"
+    shuffle = bool(_read_choice(fields, "shuffle", (False, True), False))
     node = portal.nodes.get(node_id)
     if node is None:
         raise Refusal(404, f"Unknown node_id {node_id!r}")
     found = resolve(revision_name)
     if found is None:
         raise Refusal(404, f"Commit sha or branch {revision_name!r} not found in test-pack")
-    _free(node, who, portal)
+    _require_free_node(node, who, portal)
     now = portal.clock.now()
     node.used(who.login, now)
     return portal.start(
@@ -57,7 +57,7 @@ def start_job(fields: dict[str, Any], who: Person, portal: Portal) -> Job:
     )
 
 
-def _free(node: Node, who: Person, portal: Portal) -> None:
+def _require_free_node(node: Node, who: Person, portal: Portal) -> None:
     """Whether this user may start a job on this node now."""
     if not node.licensed:
         raise Refusal(403, f"Node {node.node_id} licence expired on {node.licence_expiry}")
@@ -71,14 +71,14 @@ def _free(node: Node, who: Person, portal: Portal) -> None:
         raise Refusal(409, f"Node {node.node_id} has a pending software update")
 
 
-def _test_cases(fields: dict[str, Any]) -> list[str]:
+def _read_test_cases(fields: dict[str, Any]) -> list[str]:
     names = names_field(fields, "test_cases")
     if wrong := [name for name in names if not _TEST_CASE.fullmatch(name)]:
         raise Refusal(400, f'"test_cases": {wrong[0]!r} is not of the form (filename)::(function_name)')
     return names
 
 
-def _category(fields: dict[str, Any]) -> str:
+def _read_category(fields: dict[str, Any]) -> str:
     value = fields.get("category")
     if value is None:
         return "default"
@@ -87,7 +87,7 @@ def _category(fields: dict[str, Any]) -> str:
     return value
 
 
-def _remote_control(fields: dict[str, Any]) -> str:
+def _read_remote_control(fields: dict[str, Any]) -> str:
     value = fields.get("remote_control")
     if value is None:
         return REMOTE_CONTROLS[0]
@@ -96,7 +96,7 @@ def _remote_control(fields: dict[str, Any]) -> str:
     return cast("str", value)
 
 
-def _choice(fields: dict[str, Any], name: str, allowed: tuple[object, ...], default: object) -> object:
+def _read_choice(fields: dict[str, Any], name: str, allowed: tuple[object, ...], default: object) -> object:
     value = fields.get(name)
     if value is None:
         return default
@@ -105,7 +105,7 @@ def _choice(fields: dict[str, Any], name: str, allowed: tuple[object, ...], defa
     return value
 
 
-def _tags(fields: dict[str, Any]) -> dict[str, str]:
+def _read_tags(fields: dict[str, Any]) -> dict[str, str]:
     value = fields.get("tags")
     if value is None:
         return {}

@@ -18,9 +18,6 @@ from testlab_sim.world import Person, World
 
 PREFIX = "stbtester"
 
-COMMON = {403: "Invalid access token", 429: "Rate limits exceeded"}
-"""Statuses every operation documents."""
-
 
 class _Uid(Convertor[str]):
     """Ids hold slashes and begin with one; stbt_rig 33.1.0 `Portal.get_result` sends it twice."""
@@ -78,10 +75,10 @@ async def body(request: Request) -> dict[str, Any]:
     return cast("dict[str, Any]", parsed)
 
 
-async def while_connected(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
+async def wait_while_connected(request: Request, waiting: Coroutine[Any, Any, bool]) -> bool:
     """Wait, but no longer than the client does; False if it has hung up."""
     poll = asyncio.create_task(waiting)
-    gone = asyncio.create_task(_hung_up(request))
+    gone = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait((poll, gone), return_when=asyncio.FIRST_COMPLETED)
         return poll.done() and poll.result()
@@ -90,7 +87,7 @@ async def while_connected(request: Request, waiting: Coroutine[Any, Any, bool]) 
         gone.cancel()
 
 
-async def _hung_up(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

@@ -1,7 +1,4 @@
-"""TofuPilot's `api`, with every operation of v1 and v2 declared on it by importing its modules.
-
-A module's own paths come in order, so `/stations/current` stands before `/stations/{id}`.
-"""
+"""TofuPilot's `api`, with every operation of v1 and v2 declared on it by importing its modules."""
 
 from __future__ import annotations
 

@@ -9,33 +9,28 @@ from starlette.responses import Response
 
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Batch, Unit
-from testlab_sim.tofupilot.intake import check_identifier
 from testlab_sim.tofupilot.paging import page
 from testlab_sim.tofupilot.query import Query
-from testlab_sim.tofupilot.service import Refusal, body_of, operation, reply, text_in
+from testlab_sim.tofupilot.service import Refusal, operation, reply
 from testlab_sim.tofupilot.shapes import part_of, stamp
 from testlab_sim.world import World
 
 _BATCH = "/api/v2/batches/{number}"
 _NOBODY: dict[str, Any] = {"created_by_user": None, "created_by_station": None}
-_LIST_QUERY = (
-    *("ids", "numbers", "created_after", "created_before", "limit", "cursor", "search_query", "part_numbers"),
-    *("revision_numbers", "sort_by", "sort_order"),
-)
 
 
-@operation("GET", "/api/v2/batches", query=_LIST_QUERY, fails=(400,))
+@operation("GET", "/api/v2/batches")
 async def list_batches(request: Request, world: World) -> Response:
     """List batches with how many units each has."""
-    query, units = Query(request.query_params), _units(world.production)
-    found = [b for b in world.production.batches.values() if _wanted(query, b, units.get(b, []))]
+    query, units = Query(request.query_params), _units_by_batch(world.production)
+    found = [b for b in world.production.batches.values() if _matches(query, b, units.get(b, []))]
     by = query.one_of("sort_by", ("created_at", "number"))
     descending = query.one_of("sort_order", ("desc", "asc")) == "desc"
     found.sort(key=lambda b: (b.created if by == "created_at" else 0.0, b.name), reverse=descending)
     return page(query, found, lambda b: _head(b) | {"unit_count": len(units.get(b, []))} | _NOBODY)
 
 
-def _units(history: History) -> dict[Batch, list[Unit]]:
+def _units_by_batch(history: History) -> dict[Batch, list[Unit]]:
     units: dict[Batch, list[Unit]] = {}
     for unit in history.units.values():
         if unit.batch is not None:
@@ -43,7 +38,7 @@ def _units(history: History) -> dict[Batch, list[Unit]]:
     return units
 
 
-def _wanted(query: Query, batch: Batch, units: list[Unit]) -> bool:
+def _matches(query: Query, batch: Batch, units: list[Unit]) -> bool:
     ids, numbers = query.many("ids"), query.many("numbers")
     parts, revisions = query.many("part_numbers"), query.many("revision_numbers")
     after, before = query.instant("created_after") or 0.0, query.instant("created_before") or float("inf")
@@ -61,15 +56,7 @@ def _head(batch: Batch) -> dict[str, Any]:
     return {"id": batch.id, "number": batch.name, "created_at": stamp(batch.created)}
 
 
-@operation("POST", "/api/v2/batches", fails=(400, 409))
-async def create_batch(request: Request, world: World) -> Response:
-    """Create a batch."""
-    number = text_in(await body_of(request), "number")
-    _check_free(world.production, number)
-    return reply({"id": world.production.batch_of(number, world.clock.now()).id})
-
-
-@operation("GET", _BATCH, fails=(404,))
+@operation("GET", _BATCH)
 async def get_batch(request: Request, world: World) -> Response:
     """Get a batch with its units."""
     batch = _find(request, world)
@@ -80,38 +67,9 @@ async def get_batch(request: Request, world: World) -> Response:
             "created_at": stamp(unit.created),
             "part": part_of(unit.part, unit.revision),
         }
-        for unit in _units(world.production).get(batch, [])
+        for unit in _units_by_batch(world.production).get(batch, [])
     ]
     return reply(_head(batch) | {"units": units} | _NOBODY)
-
-
-@operation("PATCH", _BATCH, fails=(400, 404, 409))
-async def update_batch(request: Request, world: World) -> Response:
-    """Give a batch a new number."""
-    batch, batches = _find(request, world), world.production.batches
-    number = text_in(await body_of(request), "new_number")
-    if number.upper() != batch.name.upper():
-        _check_free(world.production, number)
-    del batches[batch.name.upper()]
-    batch.name = number
-    batches[number.upper()] = batch
-    return reply({"id": batch.id})
-
-
-@operation("DELETE", _BATCH, fails=(404,))
-async def delete_batch(request: Request, world: World) -> Response:
-    """Delete a batch; its units stay, in no batch."""
-    batch = _find(request, world)
-    for unit in _units(world.production).get(batch, []):
-        unit.batch = None
-    del world.production.batches[batch.name.upper()]
-    return reply({"id": [batch.id]})
-
-
-def _check_free(history: History, number: str) -> None:
-    check_identifier(number, "number")
-    if number.upper() in history.batches:
-        raise Refusal(409, f"Batch {number} already exists")
 
 
 def _find(request: Request, world: World) -> Batch:

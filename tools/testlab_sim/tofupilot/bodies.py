@@ -131,14 +131,6 @@ class RunBody(Body):
     secrets: list[SecretBody] = []
 
 
-class UnitBody(Body):
-    serial_number: Identifier
-    part_number: Identifier
-    revision_number: Identifier
-    sample: Literal["golden", "failing", "ignored"] | None = None
-    metadata: Annotated[Metadata, Field(max_length=50)] = {}
-
-
 class UnitChange(Body):
     new_serial_number: Identifier | None = None
     part_number: Identifier | None = None

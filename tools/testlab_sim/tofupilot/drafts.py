@@ -53,7 +53,7 @@ def draft_of(history: History, body: dict[str, Any], allow: Callable[[Procedure]
 
 def _detail(run: RunBody) -> Detail:
     return Detail(
-        phases=_counted([_phase(phase) for phase in run.phases or ()]),
+        phases=_count_attempts([_phase(phase) for phase in run.phases or ()]),
         logs=[
             LogLine(line.level, line.timestamp.timestamp(), line.message, line.source_file, line.line_number)
             for line in run.logs or ()
@@ -68,7 +68,7 @@ def _detail(run: RunBody) -> Detail:
     )
 
 
-def _counted(phases: list[Phase]) -> list[Phase]:
+def _count_attempts(phases: list[Phase]) -> list[Phase]:
     """Where the sender counted nothing, attempts at the same step are counted in order."""
     if any(phase.retry_count for phase in phases):
         return phases

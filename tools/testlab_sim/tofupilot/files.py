@@ -55,20 +55,20 @@ def content(world: World, uuid: str) -> bytes:
     return received(world, uuid).data
 
 
-@operation("POST", "/api/v2/attachments", fails=(400,))
+@operation("POST", "/api/v2/attachments")
 async def initialize_attachment(request: Request, world: World) -> Response:
     """Announce a file; answers with the URL to PUT it to."""
     return announce(world, text_in(await body_of(request), "name"))
 
 
-@operation("POST", "/api/v2/attachments/{id}/finalize", fails=(404,))
+@operation("POST", "/api/v2/attachments/{id}/finalize")
 async def finalize_attachment(request: Request, world: World) -> Response:
     """Tell that the file has been PUT; answers with a URL to read it."""
     file = received(world, request.path_params["id"])
     return reply({"url": link(world, "GET", file.id)})
 
 
-@operation("PUT", _STORAGE + "/{id}", query=("expires", "signature"), fails=(403,), guarded=False)
+@operation("PUT", _STORAGE + "/{id}", guarded=False)
 async def put_file(request: Request, world: World) -> Response:
     """Storage: receive a file."""
     if refusal := _refusal(request, world, "PUT"):
@@ -85,7 +85,7 @@ async def put_file(request: Request, world: World) -> Response:
     return Response(status_code=200)
 
 
-@operation("GET", _STORAGE + "/{id}", query=("expires", "signature"), fails=(403, 404), guarded=False)
+@operation("GET", _STORAGE + "/{id}", guarded=False)
 async def get_file(request: Request, world: World) -> Response:
     """Storage: send a file."""
     if refusal := _refusal(request, world, "GET"):

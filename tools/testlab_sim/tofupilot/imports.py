@@ -15,7 +15,7 @@ from testlab_sim.tofupilot.service import Refusal, body_of, caller, operation, r
 from testlab_sim.world import Person, World
 
 
-@operation("POST", "/api/v2/imports/structured", fails=(400, 404))
+@operation("POST", "/api/v2/imports/structured")
 async def import_structured(request: Request, world: World) -> Response:
     """Import uploaded reports; each item tells its own success or error."""
     from testlab_sim.tofupilot.bodies import ImportBody, parse

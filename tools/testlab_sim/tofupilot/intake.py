@@ -48,8 +48,8 @@ def check_identifier(value: str, key: str) -> None:
 def record(history: History, draft: Draft, who: Person | Station, now: float) -> Run:
     """Keep the draft as a run, with its unit, part, revision, batch and version made where they are new."""
     _check(draft)
-    children = [_child(history, serial, draft.serial) for serial in draft.sub_units]
-    unit = _unit(history, draft, now)
+    children = [_find_sub_unit(history, serial, draft.serial) for serial in draft.sub_units]
+    unit = _find_or_make_unit(history, draft, now)
     for child in children:
         history.attach(unit, child)
     draft.detail.sub_units = children
@@ -90,7 +90,7 @@ def _check(draft: Draft) -> None:
         raise invalid("ended_at", "must not precede started_at")
 
 
-def _child(history: History, serial: str, parent: str) -> Unit:
+def _find_sub_unit(history: History, serial: str, parent: str) -> Unit:
     child = history.find_unit(serial)
     if child is None:
         raise Refusal(404, f"Sub-unit with serial number {serial} not found")
@@ -101,7 +101,7 @@ def _child(history: History, serial: str, parent: str) -> Unit:
     return child
 
 
-def _unit(history: History, draft: Draft, now: float) -> Unit:
+def _find_or_make_unit(history: History, draft: Draft, now: float) -> Unit:
     unit = history.find_unit(draft.serial)
     if unit is None:
         part_number = draft.part_number or part_number_in(draft.serial)

@@ -16,20 +16,6 @@ Test = Callable[[Run], bool]
 RUN_OUTCOMES = ("PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED")
 SAMPLES = ("production", "golden", "failing", "ignored")
 ENVIRONMENTS = ("production", "preview", "development")
-SHARED = (
-    "deployment_ids",
-    "procedure_versions",
-    "environments",
-    "serial_numbers",
-    "part_numbers",
-    "revision_numbers",
-    "batch_numbers",
-    "created_by_station_ids",
-    "created_by_user_ids",
-    "operated_by_ids",
-    "operated_by_names",
-    "samples",
-)
 _USERS = {email(person): user_id(person) for person in PEOPLE}
 _NAMES = {email(person): person.name for person in PEOPLE}
 
@@ -110,9 +96,15 @@ def _earlier(moment: str, bound: float) -> Test:
     return lambda run: getattr(run, moment) <= bound
 
 
-def matching(history: History, tests: list[Test]) -> list[Run]:
-    """The runs that meet all tests, newest start first."""
-    return [run for run in reversed(history.runs) if all(test(run) for test in tests)]
+def filter_runs(history: History, tests: list[Test], serials: frozenset[str] = frozenset()) -> list[Run]:
+    """The runs that meet all tests, newest start first; of one unit alone, where `serials` names one."""
+    runs = reversed(history.runs)
+    if len(serials) == 1:
+        unit = history.find_unit(min(serials))
+        runs = reversed(unit.runs if unit else [])
+    for test in tests:
+        runs = filter(test, runs)
+    return list(runs)
 
 
 RUN_SORTS: dict[str, Callable[[Run], Any]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,20 +14,13 @@ from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.paging import page
 from testlab_sim.tofupilot.query import Query
-from testlab_sim.tofupilot.run_filters import RUN_SORTS, SHARED, matching, own_tests, run_tests
-from testlab_sim.tofupilot.service import Refusal, body_of, caller, invalid, metadata_in, operation, reply, text_in
+from testlab_sim.tofupilot.run_filters import RUN_SORTS, filter_runs, own_tests, run_tests
+from testlab_sim.tofupilot.service import Refusal, body_of, caller, invalid, operation, reply, text_in
 from testlab_sim.tofupilot.shapes import run_head, run_whole
 from testlab_sim.world import World
 
-_LIST_QUERY = (
-    *("search_query", "ids", "outcomes", "procedure_ids", "execution_ids", "slot_keys", "slot_names"),
-    *("duration_min", "duration_max", "started_after", "started_before", "ended_after", "ended_before"),
-    *("created_after", "created_before", "limit", "cursor", "sort_by", "sort_order", "metadata"),
-    *("include_metadata", "include_sequences", *SHARED),
-)
 
-
-@operation("POST", "/api/v2/runs", fails=(400, 403, 404, 409, 422))
+@operation("POST", "/api/v2/runs")
 async def create_run(request: Request, world: World) -> Response:
     """Create a run. The same `client_run_ref` again answers with the run it made."""
     from testlab_sim.tofupilot.drafts import draft_of
@@ -62,11 +55,11 @@ def _check_slot(history: History, execution_id: str | None, slot_key: str | None
             raise Refusal(409, f"Execution {execution_id} already has a run for slot {slot_key}")
 
 
-@operation("GET", "/api/v2/runs", query=_LIST_QUERY, fails=(400,))
+@operation("GET", "/api/v2/runs")
 async def list_runs(request: Request, world: World) -> Response:
     """List and filter runs."""
     history, query = world.production, Query(request.query_params)
-    runs = matching(history, run_tests(query) + own_tests(query, history))
+    runs = filter_runs(history, run_tests(query) + own_tests(query, history), query.many("serial_numbers"))
     by = query.one_of("sort_by", tuple(RUN_SORTS))
     descending = query.one_of("sort_order", ("desc", "asc")) == "desc"
     if by != "started_at" or not descending:
@@ -84,7 +77,7 @@ def _row(history: History, run: Run, metadata: bool | None, sequences: bool | No
     return row
 
 
-@operation("DELETE", "/api/v2/runs", query=("ids",), fails=(400, 404))
+@operation("DELETE", "/api/v2/runs")
 async def delete_runs(request: Request, world: World) -> Response:
     """Delete runs with their phases, measurements and attachments, for good."""
     history = world.production
@@ -97,7 +90,7 @@ async def delete_runs(request: Request, world: World) -> Response:
     return reply({"id": [run.id for run in runs]})
 
 
-@operation("GET", "/api/v2/runs/{id}", fails=(400, 404))
+@operation("GET", "/api/v2/runs/{id}")
 async def get_run(request: Request, world: World) -> Response:
     """Get a run with its phases, measurements, attachments and logs."""
     uuid = request.path_params["id"]
@@ -107,28 +100,7 @@ async def get_run(request: Request, world: World) -> Response:
     return reply(run_whole(world.production, run, files.downloads(world)))
 
 
-@operation("PATCH", "/api/v2/runs/{id}", fails=(404,))
-async def update_run(request: Request, world: World) -> Response:
-    """Attach uploaded files to a run."""
-    run = find_run(world.production, request.path_params["id"])
-    uuids: Any = (await body_of(request)).get("attachments") or []
-    if not isinstance(uuids, list):
-        raise invalid("attachments", "expected a list of ids")
-    received = [files.received(world, str(uuid)) for uuid in cast("list[Any]", uuids)]
-    run.attachments = [*(run.attachments or ()), *received]
-    return reply({"id": run.id})
-
-
-@operation("PATCH", "/api/v2/runs/{id}/metadata", fails=(400, 404))
-async def update_run_metadata(request: Request, world: World) -> Response:
-    """Set keys of a run's metadata; a null takes the key away."""
-    history = world.production
-    run = find_run(history, request.path_params["id"])
-    run.metadata = merged(history.metadata(run), metadata_in(await body_of(request)))
-    return reply({"id": run.id})
-
-
-@operation("POST", "/api/v2/runs/{id}/attachments", fails=(400, 404))
+@operation("POST", "/api/v2/runs/{id}/attachments")
 async def create_run_attachment(request: Request, world: World) -> Response:
     """Announce a file for a run; answers with the URL to PUT it to."""
     run = find_run(world.production, request.path_params["id"])
@@ -142,7 +114,7 @@ def find_run(history: History, uuid: str) -> Run:
     return run
 
 
-def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merge_metadata(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Metadata after a PATCH: at most 50 keys."""
     new = {key: value for key, value in {**old, **changes}.items() if value is not None}
     if len(new) > 50:

@@ -66,11 +66,8 @@ def _guard(request: Request, world: World) -> Response | None:
 api: Api[World] = Api("tofupilot", "TofuPilot", guard=_guard)
 
 
-def operation(
-    methods: str, path: str, *, query: tuple[str, ...] = (), fails: tuple[int, ...] = (), guarded: bool = True
-) -> Callable[[Handler[World]], Handler[World]]:
-    """Declare an operation that answers 200, or raises `Refusal` with one of `fails`."""
-    told = {200: "Success"} | {code: CODES[code] for code in ((401,) if guarded else ()) + fails}
+def operation(methods: str, path: str, *, guarded: bool = True) -> Callable[[Handler[World]], Handler[World]]:
+    """Declare an operation that answers 200, or raises `Refusal`."""
 
     def declare(handler: Handler[World]) -> Handler[World]:
         @wraps(handler)
@@ -80,7 +77,7 @@ def operation(
             except Refusal as refusal:
                 return refused(request, refusal)
 
-        api.route(methods, path, query=query, statuses=told, guarded=guarded)(answer)
+        api.route(methods, path, guarded=guarded)(answer)
         return handler
 
     return declare
@@ -93,7 +90,7 @@ def reply(body: object) -> Response:
 async def body_of(request: Request) -> dict[str, Any]:
     """The request's JSON object."""
     try:
-        body = json.loads(await request.body() or b"{}", parse_constant=_no_json)
+        body = json.loads(await request.body() or b"{}", parse_constant=_refuse_constant)
     except ValueError:
         raise Refusal(400, "Request body is not valid JSON") from None
     if not isinstance(body, dict):
@@ -101,7 +98,7 @@ async def body_of(request: Request) -> dict[str, Any]:
     return cast("dict[str, Any]", body)
 
 
-def _no_json(constant: str) -> object:
+def _refuse_constant(constant: str) -> object:
     """Python reads `NaN` and `Infinity`; JSON has no such thing."""
     raise ValueError(constant)
 
@@ -120,18 +117,6 @@ def objects_in(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in cast("list[Any]", items)):
         raise invalid(key, "expected a list of objects")
     return cast("list[dict[str, Any]]", items)
-
-
-def metadata_in(body: Mapping[str, Any]) -> dict[str, str | float | bool | None]:
-    """The body's optional `metadata`: keys with strings, numbers, booleans, or null to take one away."""
-    found: Any = body.get("metadata") or {}
-    if not isinstance(found, dict):
-        raise invalid("metadata", "expected an object")
-    metadata = cast("dict[str, Any]", found)
-    for key, value in metadata.items():
-        if value is not None and not isinstance(value, str | int | float | bool):
-            raise invalid("metadata", f"{key} must be a string, number or boolean")
-    return metadata
 
 
 def invalid(key: str, message: str) -> Refusal:

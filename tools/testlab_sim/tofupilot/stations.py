@@ -10,29 +10,21 @@ from starlette.responses import Response
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Station
 from testlab_sim.tofupilot.paging import page
-from testlab_sim.tofupilot.procedures import find_procedure
 from testlab_sim.tofupilot.query import Query
-from testlab_sim.tofupilot.runs import merged
 from testlab_sim.tofupilot.service import (
     ORGANIZATION,
     Refusal,
-    body_of,
     caller,
-    email,
     identity,
-    metadata_in,
     operation,
     reply,
-    text_in,
-    user_id,
 )
-from testlab_sim.world import PEOPLE, Person, World
+from testlab_sim.world import Person, World
 
 _STATION = "/api/v2/stations/{id}"
-_LIST_QUERY = ("limit", "cursor", "search_query", "procedure_ids", "metadata", "include_metadata")
 
 
-@operation("GET", "/api/v2/stations", query=_LIST_QUERY, fails=(400,))
+@operation("GET", "/api/v2/stations")
 async def list_stations(request: Request, world: World) -> Response:
     """List stations."""
     query = Query(request.query_params)
@@ -58,28 +50,7 @@ def _row(station: Station) -> dict[str, Any]:
     }
 
 
-@operation("POST", "/api/v2/stations", fails=(400, 404))
-async def create_station(request: Request, world: World) -> Response:
-    """Create a station, linked to a procedure if one is named."""
-    body, history = await body_of(request), world.production
-    name, linked = text_in(body, "name"), body.get("procedure_id")
-    procedures = [find_procedure(history, str(linked))] if linked else []
-    number = history.next_number()
-    station = Station(number, name, f"sim-station-{number}", procedures, merged({}, metadata_in(body)))
-    history.stations[station.id] = station
-    return reply({"id": station.id})
-
-
-@operation("GET", "/api/v2/stations/current", fails=(403,))
-async def get_current_station(request: Request, world: World) -> Response:
-    """Get the station whose key is calling."""
-    who = caller(request, world)
-    if not isinstance(who, Station):
-        raise Refusal(403, "Only a station key can ask for the current station")
-    return reply(_whole(world.production, who))
-
-
-@operation("GET", _STATION, fails=(404,))
+@operation("GET", _STATION)
 async def get_station(request: Request, world: World) -> Response:
     """Get a station, with its API key in the body."""
     return reply(_whole(world.production, _find(request, world)))
@@ -101,48 +72,12 @@ def _whole(history: History, station: Station) -> dict[str, Any]:
     }
 
 
-@operation("PATCH", _STATION, fails=(400, 404))
-async def update_station(request: Request, world: World) -> Response:
-    """Change a station's name or metadata."""
-    station, body = _find(request, world), await body_of(request)
-    station.name = text_in(body, "name") if body.get("name") is not None else station.name
-    station.metadata = merged(station.metadata, metadata_in(body))
-    return reply({"id": station.id, "name": station.name})
-
-
-@operation("DELETE", _STATION, fails=(404,))
-async def remove_station(request: Request, world: World) -> Response:
-    """Remove a station; its runs stay and its key no longer opens anything."""
-    station = _find(request, world)
-    del world.production.stations[station.id]
-    return reply({"id": station.id})
-
-
 def _find(request: Request, world: World) -> Station:
     uuid = request.path_params["id"]
     station = world.production.stations.get(uuid.lower())
     if station is None:
         raise Refusal(404, f"Station with ID {uuid} not found")
     return station
-
-
-@operation("GET", "/api/v2/users")
-async def list_users(request: Request, world: World) -> Response:
-    """List the organization's users: a bare list."""
-    return reply([_user(person) for person in PEOPLE])
-
-
-@operation("GET", "/api/v2/users/current", fails=(403,))
-async def get_current_user(request: Request, world: World) -> Response:
-    """Get the user whose key is calling."""
-    who = caller(request, world)
-    if not isinstance(who, Person):
-        raise Refusal(403, "A station key has no user")
-    return reply(_user(who))
-
-
-def _user(person: Person) -> dict[str, Any]:
-    return {"id": user_id(person), "email": email(person), "name": person.name, "image": None, "banned": False}
 
 
 @operation("GET", "/api/v2/whoami")

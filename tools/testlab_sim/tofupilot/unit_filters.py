@@ -12,16 +12,10 @@ from testlab_sim.tofupilot.run_filters import RUN_OUTCOMES, SAMPLES, run_tests, 
 
 Test = Callable[[Unit], bool]
 
-UNIT_QUERY = (
-    *("search_query", "ids", "serial_numbers", "part_numbers", "revision_numbers", "batch_numbers", "procedure_ids"),
-    *("outcomes", "started_after", "started_before", "latest_only", "run_count_min", "run_count_max", "created_after"),
-    *("created_before", "created_by_user_ids", "created_by_station_ids", "exclude_units_with_parent", "samples"),
-    *("limit", "cursor", "sort_by", "sort_order", "metadata", "include_metadata"),
-)
 _MANY_RUNS = 1 << 31
 
 
-def matching_units(history: History, query: Query) -> list[Unit]:
+def filter_units(history: History, query: Query) -> list[Unit]:
     """Units that meet all filters, in no order yet."""
     tests = _own_tests(query)
     if run_test := _run_test(query):

@@ -1,21 +1,34 @@
-"""What every service is, whatever it can do."""
+"""What every service is, whatever it can do and however it is reached."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from typing import NamedTuple
 
-from testlab_tools.http import ServiceClient
+
+class _CapabilityMeta(ABCMeta):
+    """Makes `isinstance(service, RunArchive)` true as well for a stand-in of a service that has this capability."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return super().__instancecheck__(instance) or cls in getattr(instance, "stands_in_as", ())
 
 
-class Service(ABC):
-    """A configured instance of one kind of service."""
+class Service(metaclass=_CapabilityMeta):
+    """A configured service. It may be reached over HTTP (`testlab_tools.http.service`), or be a folder of files.
+
+    `stands_in_as` are the capabilities that it offers in place of another service, without inheriting them.
+    """
 
     kind: str
+    stands_in_as: frozenset[type[Service]] = frozenset()
 
-    def __init__(self, name: str, client: ServiceClient) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.client = client
+
+    @property
+    def location(self) -> str:
+        """Where the service is: two that share a name and not a location are two services."""
+        return ""
 
     def handle(self, native: str) -> str:
         """The handle of one of this service's native ids."""
@@ -23,11 +36,11 @@ class Service(ABC):
 
     @abstractmethod
     async def probe(self) -> Health:
-        """Ask the cheapest question that needs the token, and say who we are to the service."""
+        """Ask the cheapest question that needs the credentials, and say who we are to the service."""
 
     async def aclose(self) -> None:
-        """Release the connections."""
-        await self.client.aclose()
+        """Release what is open: connections, files."""
+        return
 
 
 class Health(NamedTuple):

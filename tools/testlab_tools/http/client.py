@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx2
 
+from testlab_tools.errors import BadReply
+from testlab_tools.http.body import read_whole
 from testlab_tools.http.credentials import Credentials
-from testlab_tools.http.destinations import Unsafe
-from testlab_tools.http.endpoint import Endpoint
-from testlab_tools.http.failures import (
+from testlab_tools.http.errors import (
     failure_of,
     lost,
     overloaded,
@@ -23,15 +23,15 @@ from testlab_tools.http.failures import (
     too_large,
     unsafe_place,
 )
-from testlab_tools.http.flight import SingleFlight
-from testlab_tools.http.pinning import pinned
-from testlab_tools.http.reply import Reply
-from testlab_tools.http.retry import RETRIED
-from testlab_tools.http.stream import MAX_STREAM_BYTES, Stream
-from testlab_tools.http.trace import answered
+from testlab_tools.http.fair_queue import FairQueue
+from testlab_tools.http.policy import RETRIED, Endpoint, SingleFlight
+from testlab_tools.http.response import MAX_STREAM_BYTES, Reply, Stream
+from testlab_tools.http.ssrf import UnsafeUrl, pin_url
+from testlab_tools.http.trace import record_answer
 
 Params = Mapping[str, str | int | list[str]]
-MAX_BODY_BYTES = 64 * 2**20
+MAX_BODY_BYTES = 16 * 2**20
+"""Of an answer read whole; what may be larger is streamed."""
 
 
 class ServiceClient:
@@ -51,8 +51,9 @@ class ServiceClient:
         self._transport = transport
         self._sleep = sleep
         self._pool: httpx2.AsyncClient | None = None
-        self._slots = asyncio.Semaphore(endpoint.max_concurrency)
-        self._streams = asyncio.Semaphore(max(1, endpoint.max_concurrency // 2))
+        places, streams = endpoint.max_concurrency, max(1, endpoint.max_concurrency // 2)
+        self._slots = FairQueue(places, places - max(1, places // 4))
+        self._streams = FairQueue(streams, streams // 2)
         self._reads: SingleFlight[Reply] = SingleFlight()
         self._polls: SingleFlight[Reply] = SingleFlight()
 
@@ -73,29 +74,48 @@ class ServiceClient:
         """GET whose body is read as it comes; retried until its first bytes have come, not afterwards.
 
         It holds one of the places of the concurrency limit for as long as it is open, and streams together at most half
-        of them, so that other reads get through. `timeout_seconds` bounds the wait for each chunk, not the whole.
+        of them, one caller's a quarter, so that other reads get through. `timeout_seconds` bounds the wait for each
+        chunk, not the whole.
 
         >>> async with client.stream("/api/v2/results/…/stbt.log") as log:
         ...     async for chunk in log.chunks():
         """
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._streams)
-            stream, opened = await self.endpoint.retry.run(lambda: self._opened(path, params, most_bytes), self._sleep)
+            await stack.enter_async_context(self._streams.place())
+            stream, opened = await self.endpoint.retry.run(
+                lambda: self._open_stream(path, params, most_bytes), self._sleep
+            )
             await stack.enter_async_context(opened)
             yield stream
 
     async def poll(self, path: str, hold_seconds: float, method: str = "GET") -> Reply:
         """A request that is answered late: sent once, outside the concurrency limit, never more than one at a time."""
-        return await self._polls.run((method, path), lambda: self._once(method, path, None, hold_seconds))
+        return await self._polls.run((method, path), lambda: self._send_renewing(method, path, None, hold_seconds))
 
-    async def send(self, method: str, path: str, *, params: Params | None = None, body: object = None) -> Reply:
-        """A change: sent once. Raises AnswerLost when it was sent and no answer, or only a gateway's, came."""
-        async with self._slots:
-            reply = await self._once(method, path, params, self.endpoint.timeout_seconds, body)
-        if reply.status in _GATEWAY:
-            raise lost(self.service, method, f"A gateway in front of it answered (HTTP {reply.status})")
-        if reply.status < 300 and reply.is_web_page:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        settled: Callable[[Reply], bool],
+        params: Params | None = None,
+        body: object = None,
+    ) -> Reply:
+        """Send a change, once. `settled` tells whether an answer is a success or a refusal that the service documents.
+
+        Raises:
+            AnswerLost: it was sent, and no answer came or one that is not `settled`: a gateway, a proxy, a web page or
+                a failing service may answer so after the work was done.
+        """
+        async with self._slots.place():
+            try:
+                reply = await self._send_renewing(method, path, params, self.endpoint.timeout_seconds, body)
+            except BadReply as unread:
+                raise lost(self.service, method, unread.what) from None
+        if reply.is_web_page:
             raise lost(self.service, method, "A web page answered in its place, as a proxy or a sign-in page does")
+        if not settled(reply):
+            raise lost(self.service, method, f"HTTP {reply.status} does not say whether it was done")
         return reply
 
     async def upload(self, url: str, data: bytes, media_type: str) -> Reply:
@@ -105,13 +125,13 @@ class ServiceClient:
             BadReply: the service named a place that nothing is sent to; see `destinations`.
         """
         try:
-            place = await pinned(url, self.endpoint.url)
-        except Unsafe as unsafe:
+            place = await pin_url(url, self.endpoint.url)
+        except UnsafeUrl as unsafe:
             raise unsafe_place(self.service, unsafe) from None
         except (OSError, UnicodeError):
             raise failure_of(self.service, httpx2.ConnectError("")) from None
         headers = {"Content-Type": media_type, **place.headers}
-        async with self._slots:
+        async with self._slots.place():
             return await self._exchange(
                 "PUT",
                 place.url,
@@ -129,8 +149,8 @@ class ServiceClient:
 
     async def _read(self, path: str, params: Params | None, final: frozenset[int], retry: bool) -> Reply:
         async def attempt() -> Reply:
-            async with self._slots:
-                reply = await self._once("GET", path, params, self.endpoint.timeout_seconds)
+            async with self._slots.place():
+                reply = await self._send_renewing("GET", path, params, self.endpoint.timeout_seconds)
             if reply.status in RETRIED and reply.status not in final:
                 raise overloaded(self.service, reply.status, reply.headers)
             return reply
@@ -138,24 +158,24 @@ class ServiceClient:
         policy = self.endpoint.retry if retry else replace(self.endpoint.retry, attempts=1)
         return await policy.run(attempt, self._sleep)
 
-    async def _opened(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
+    async def _open_stream(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
         """A stream; opened once more with another token where the first was refused."""
-        await self._credentials.ready()
+        await self._credentials.prepare()
         sent = self._credentials.headers
-        stream, opened = await self._open(path, params, most_bytes)
+        stream, opened = await self._try_stream(path, params, most_bytes)
         if stream.status == 401:
             await opened.aclose()
-            await self._credentials.renewed(sent)
-            return await self._open(path, params, most_bytes)
+            await self._credentials.renew(sent)
+            return await self._try_stream(path, params, most_bytes)
         return stream, opened
 
-    async def _open(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
+    async def _try_stream(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
         """One try at a stream: open, its first chunk there, and what to close after it."""
         url, seconds = self.endpoint.at(path), self.endpoint.timeout_seconds
-        await self._credentials.ready()
+        await self._credentials.prepare()
         headers = {**self._credentials.headers, "Accept": "*/*"}
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._slots)
+            await stack.enter_async_context(self._slots.place())
             try:
                 async with asyncio.timeout(seconds + 1):
                     asked = self._client().stream("GET", url, params=params, headers=headers, timeout=_timeout(seconds))
@@ -166,25 +186,25 @@ class ServiceClient:
                     await stream.begin()
             except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
                 raise failure_of(self.service, error) from None
-            answered(self.service, "GET", stream.status, stream.headers)
+            record_answer(self.service, "GET", stream.status, stream.headers)
             refuse_redirect(self.service, stream.status)
             if stream.status in RETRIED:
                 raise overloaded(self.service, stream.status, stream.headers)
             return stream, stack.pop_all()
 
-    async def _once(
+    async def _send_renewing(
         self, method: str, path: str, params: Params | None, timeout_s: float, body: object = None
     ) -> Reply:
         """One request; sent once more with another token where 401 says that it was refused, and so nothing done."""
-        await self._credentials.ready()
+        await self._credentials.prepare()
         sent = self._credentials.headers
-        reply = await self._sent(method, path, params, timeout_s, body)
-        if reply.status == 401 and await self._credentials.renewed(sent):
-            return await self._sent(method, path, params, timeout_s, body)
+        reply = await self._send_once(method, path, params, timeout_s, body)
+        if reply.status == 401 and await self._credentials.renew(sent):
+            return await self._send_once(method, path, params, timeout_s, body)
         return reply
 
-    async def _sent(self, method: str, path: str, params: Params | None, timeout_s: float, body: object) -> Reply:
-        await self._credentials.ready()
+    async def _send_once(self, method: str, path: str, params: Params | None, timeout_s: float, body: object) -> Reply:
+        await self._credentials.prepare()
         headers = {**self._credentials.headers, "Accept": "application/json, */*;q=0.5"}
         content = None
         if body is not None:
@@ -197,7 +217,7 @@ class ServiceClient:
         deadline = asyncio.timeout(timeout_s + 1)
         try:
             async with deadline, self._client().stream(method, url, timeout=_timeout(timeout_s), **request) as response:
-                answered(self.service, method, response.status_code, response.headers)
+                record_answer(self.service, method, response.status_code, response.headers)
                 body = await self._body(response)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.InvalidURL) as error:
             raise failure_of(self.service, error) from None
@@ -208,14 +228,10 @@ class ServiceClient:
 
     async def _body(self, response: httpx2.Response) -> bytes:
         refuse_packing(self.service, response.headers)
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise too_large(self.service, MAX_BODY_BYTES)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        body = await read_whole(response, MAX_BODY_BYTES)
+        if body is None:
+            raise too_large(self.service, MAX_BODY_BYTES)
+        return body
 
     def _client(self) -> httpx2.AsyncClient:
         if self._pool is None:
@@ -232,7 +248,3 @@ class ServiceClient:
 
 def _timeout(seconds: float) -> httpx2.Timeout:
     return httpx2.Timeout(seconds, connect=min(seconds, 10.0), pool=seconds)
-
-
-_GATEWAY = frozenset({502, 504})
-"""Bad Gateway and Gateway Timeout (RFC 9110 sections 15.6.3, 15.6.5): what the service behind it did is not known."""

@@ -1,11 +1,13 @@
 """Where a service's token comes from, and how it is sent. It is read at the first request, and kept secret.
 
-A `Source` gives tokens that change, as those of a sign-in do: it is asked before every request.
+A `Source` gives tokens that change, as those of a sign-in do. The operating system's keyring is reached through the
+library `keyring` (`pip install testlab-mcp[keyring]`), which is imported when a secret is asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import shlex
 import stat
@@ -14,12 +16,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from pydantic import SecretStr
 
 from testlab_tools.errors import ConfigError
-from testlab_tools.keychain import keychain
+from testlab_tools.known_secrets import remember
+
+
+class Keychain(Protocol):
+    """What is used of the library."""
+
+    def get_password(self, service_name: str, username: str) -> str | None:
+        """A secret, None where there is none."""
+        ...
+
+    def set_password(self, service_name: str, username: str, password: str) -> None:
+        """Keep a secret."""
+        ...
+
+    def delete_password(self, service_name: str, username: str) -> None:
+        """Forget a secret."""
+        ...
+
+
+def keychain() -> Keychain | None:
+    """The keyring; None without the library, or where it finds no keyring (its `fail` and `null` backends say so)."""
+    try:
+        library: Any = importlib.import_module("keyring")
+        return cast(Keychain, library) if library.get_keyring().priority > 0 else None
+    except Exception:  # noqa: BLE001 - a backend raises what it likes; whatever it is, there is no keyring to use
+        return None
+
 
 Scheme = Literal["token", "bearer", "x-api-key"]
 _COMMAND_SECONDS = 10
@@ -44,7 +72,7 @@ class Token:
             ConfigError: naming the setting to mend, never what it holds.
         """
         if self.header:
-            return self._brought(service)
+            return self._caller_token(service)
         if self.value is not None:
             text = self.value.get_secret_value()
             where = "its token"
@@ -74,9 +102,10 @@ class Token:
                 f"{where} holds several lines or other characters",
                 f"Put the token alone where [services.{service}] says.",
             )
+        remember(service, text.strip())
         return SecretStr(text.strip())
 
-    def _brought(self, service: str) -> SecretStr:
+    def _caller_token(self, service: str) -> SecretStr:
         """The caller's own token, which came in a header of its request."""
         text = self.value.get_secret_value().strip() if self.value else ""
         if text and text.isascii() and text.isprintable():
@@ -117,14 +146,15 @@ class Credentials:
     def _secret(self) -> SecretStr:
         return self._token.read(self._service)
 
-    async def ready(self) -> None:
+    async def prepare(self) -> None:
         """Have the token at hand, read off the event loop. Raises ConfigError when there is none."""
         if self._source is not None:
             self._secret = await self._source.secret()
+            remember(self._service, self._secret.get_secret_value())
         elif "_secret" not in self.__dict__:
             self._secret = await asyncio.to_thread(self._token.read, self._service)
 
-    async def renewed(self, sent: Mapping[str, str]) -> bool:
+    async def renew(self, sent: Mapping[str, str]) -> bool:
         """Whether the headers that were `sent`, and refused, have been replaced by others."""
         if self._source is None:
             return False

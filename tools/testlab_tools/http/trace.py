@@ -1,4 +1,4 @@
-"""What services answered during one call of a tool: for the audit, which no answer of a tool quotes."""
+"""What services answered during one call of a tool: for the audit. No answer of a tool quotes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-MOST = 40
+MAX_ENTRIES = 40
 """Of changes, and of reads, that are remembered each; the rest is counted."""
 
 _HEADERS = (
@@ -24,7 +24,7 @@ _HEADERS = (
 _ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
-class Answered(NamedTuple):
+class Answer(NamedTuple):
     """An answer: its status, and the id the service gave the request; empty when it gave none that is one."""
 
     service: str
@@ -37,8 +37,8 @@ class Answered(NamedTuple):
 class Trace:
     """The answers to one call, and the references we sent by which a service knows the same change again."""
 
-    changes: list[Answered] = field(default_factory=lambda: list[Answered]())
-    reads: list[Answered] = field(default_factory=lambda: list[Answered]())
+    changes: list[Answer] = field(default_factory=lambda: list[Answer]())
+    reads: list[Answer] = field(default_factory=lambda: list[Answer]())
     refs: list[str] = field(default_factory=lambda: list[str]())
     left_out: int = 0
 
@@ -47,7 +47,7 @@ _trace: ContextVar[Trace | None] = ContextVar("testlab_trace", default=None)
 
 
 @contextmanager
-def traced() -> Generator[Trace, None, None]:
+def trace_answers() -> Generator[Trace, None, None]:
     """Remember what services answer while this is open, in tasks begun meanwhile too.
 
     A read that several calls share is remembered by the one that began it.
@@ -60,20 +60,20 @@ def traced() -> Generator[Trace, None, None]:
         _trace.reset(token)
 
 
-def answered(service: str, method: str, status: int, headers: Mapping[str, str]) -> None:
+def record_answer(service: str, method: str, status: int, headers: Mapping[str, str]) -> None:
     """An answer has begun to come."""
     if (trace := _trace.get()) is None:
         return
     kept = trace.reads if method == "GET" else trace.changes
-    if len(kept) < MOST:
-        kept.append(Answered(service, method, status, request_id(headers)))
+    if len(kept) < MAX_ENTRIES:
+        kept.append(Answer(service, method, status, request_id(headers)))
     else:
         trace.left_out += 1
 
 
-def sent_ref(ref: str) -> None:
+def record_ref(ref: str) -> None:
     """A change is sent under a reference of ours."""
-    if (trace := _trace.get()) is not None and ref and ref not in trace.refs and len(trace.refs) < MOST:
+    if (trace := _trace.get()) is not None and ref and ref not in trace.refs and len(trace.refs) < MAX_ENTRIES:
         trace.refs.append(ref)
 
 

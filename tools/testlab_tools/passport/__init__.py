@@ -1,4 +1,1 @@
-"""The unit passport: a unit's story over all services, what it lacks beside others of its part, and whether to ship it.
-
-`passport.passport_of` asks; everything else here works on what was answered.
-"""
+"""The unit passport: the runs of a unit over all services, what it lacks beside its peers, and whether to ship it."""

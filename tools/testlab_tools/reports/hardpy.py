@@ -1,19 +1,102 @@
-"""HardPy's report: the JSON of a `ResultRunStore`, as HardPy 0.25 writes it to disk or to its database."""
+"""Reads HardPy's report: the JSON of a `ResultRunStore`, as HardPy 0.25 writes it to disk or to its database."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from testlab_tools.errors import BadInput
-from testlab_tools.questions import NewPhase, NewRun
-from testlab_tools.reports.hardpy_measurement import Measured, measurement
-from testlab_tools.reports.json_document import Framework, Seconds, Shape, digest, parsed, shaped
-from testlab_tools.reports.report import Report, counted, ref_of
+from testlab_tools.limits import Limits
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.reports.report import (
+    Framework,
+    Report,
+    Seconds,
+    Shape,
+    digest,
+    format_count,
+    make_ref,
+    parse_json,
+    validate,
+)
 from testlab_tools.untrusted import capped, plain
+
+
+def _drop_infinite(limit: float | None) -> float | None:
+    return limit if limit is not None and math.isfinite(limit) else None
+
+
+Limit = Annotated[float | None, AfterValidator(_drop_infinite)]
+"""An infinite limit is none."""
+
+
+class Measured(Shape):
+    """`result` is null where HardPy was given no `operation`."""
+
+    name: str | None = None
+    operation: str | None = None
+    result: bool | None = None
+    value: Any = None
+    unit: str | None = None
+    comparison_value: Any = None
+    lower_limit: Limit = None
+    upper_limit: Limit = None
+
+
+_RANGES: dict[str, Callable[[Any, Any], str]] = {
+    "gtlt": lambda low, high: f"{low} < x < {high}",
+    "gelt": lambda low, high: f"{low} <= x < {high}",
+    "gtle": lambda low, high: f"{low} < x <= {high}",
+    "ltgt": lambda low, high: f"x < {low} or x > {high}",
+    "lege": lambda low, high: f"x <= {low} or x >= {high}",
+    "legt": lambda low, high: f"x <= {low} or x > {high}",
+    "ltge": lambda low, high: f"x < {low} or x >= {high}",
+}
+_SIGNS = {"ne": "!=", "gt": ">", "lt": "<"}
+
+
+def to_measurement(m: Measured, number: int) -> NewMeasurement:
+    """A measurement as services take it; without a name, it is named by its `number` within the case."""
+    limits = _to_limits(m)
+    name = capped((m.name or "").strip()) or f"measurement {number}"
+    return NewMeasurement(
+        name, _to_outcome(m, limits), m.value, m.unit or "", limits.lower, limits.upper, capped(limits.expected)
+    )
+
+
+def _to_limits(m: Measured) -> Limits:
+    """The limits of a `ComparisonOperation`; one that is strict, or not a range, is kept as text."""
+    operation, wanted = (m.operation or "").casefold(), m.comparison_value
+    number = float(wanted) if isinstance(wanted, int | float) and not isinstance(wanted, bool) else None
+    match operation:
+        case "eq":
+            return Limits(expected=str(wanted)) if number is None else Limits(number, number)
+        case "ge":
+            return Limits(lower=number)
+        case "le":
+            return Limits(upper=number)
+        case operation if operation in _SIGNS:
+            return Limits(expected=f"x {_SIGNS[operation]} {wanted}")
+        case operation if operation in _RANGES:
+            return Limits(expected=_RANGES[operation](m.lower_limit, m.upper_limit))
+        case _:
+            return Limits(m.lower_limit, m.upper_limit)
+
+
+def _to_outcome(m: Measured, limits: Limits) -> Literal["pass", "fail", "unset"]:
+    if m.result is not None:
+        return "pass" if m.result else "fail"
+    if m.value is None:
+        return "unset"
+    if limits == Limits():
+        return "pass"
+    kept = limits.allow(m.value)
+    return "unset" if kept is None else "pass" if kept else "fail"
+
 
 _BY = Framework("a HardPy", "HardPy 0.25", "HardPy's JSON storage or CouchDB loader")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,11 +118,13 @@ _CASE: dict[str, Literal["pass", "fail", "error", "skip"]] = {
 }
 
 
-def _folded(value: object) -> object:
+def _casefold(value: object) -> object:
     return value.casefold() if isinstance(value, str) else value
 
 
-Status = Annotated[Literal["passed", "failed", "skipped", "error", "stopped", "run", "ready"], BeforeValidator(_folded)]
+Status = Annotated[
+    Literal["passed", "failed", "skipped", "error", "stopped", "run", "ready"], BeforeValidator(_casefold)
+]
 """`ready`: not begun; `run`: begun and not ended."""
 
 
@@ -93,50 +178,50 @@ class _Report(Shape):
 _FIELDS = {n for s in (_Report, _Dut, _Named, _Module, _Case, Measured) for n in s.model_fields}
 
 
-def hardpy_report(content: bytes) -> Report:
+def read_hardpy(content: bytes) -> Report:
     """Read a report.
 
     The procedure is the process' name, else the project's. A case is a phase, `module: case`. HardPy keeps only the
-    data of a case's last attempt, and the number of attempts: the notes tell it, beside what assertions said and the
-    error code. What `dut.info` says and the stand's name become variables. A measurement that HardPy has not judged
-    (`result` null) is compared with its limits.
+    data of a case's last attempt, and the number of attempts, which goes to the notes with the assertions' messages and
+    the error code. `dut.info` and the stand's name become variables. A measurement that HardPy has not judged (`result`
+    null) is compared with its limits.
 
     `ref` is made from the content, whether it has `id` and `rev` as on disk or `_id` and `_rev` as in the database.
 
     Raises:
-        BadInput: it is no such report, or of a run that has not ended or tested nothing. Nothing in it is repeated.
+        BadInput: it is no such report, or of a run that has not ended or tested nothing; the error quotes none of it.
     """
-    body = parsed(content, _BY)
-    report = shaped(body, _Report, _FIELDS, _BY)
+    body = parse_json(content, _BY)
+    report = validate(body, _Report, _FIELDS, _BY)
     if report.status not in _RUN:
         raise BadInput(
             "The HardPy report is of no run that can be recorded",
             "Every case was skipped" if report.status == "skipped" else "The run had not ended when it was written",
             "Give the report of a finished run.",
         )
-    started = _moment(report.start_time)
-    cases = list(_named(report))
+    started = _to_datetime(report.start_time)
+    cases = list(_name_cases(report))
     run = NewRun(
-        procedure_id=_text(report.process.name if report.process else None) or _text(report.name),
-        serial_number=_text(report.dut.serial_number),
+        procedure_id=_to_text(report.process.name if report.process else None) or _to_text(report.name),
+        serial_number=_to_text(report.dut.serial_number),
         outcome=_RUN[report.status],
         started_at=started,
-        ended_at=max(started, _moment(report.stop_time)),
-        ref=ref_of("hardpy", digest(_bare(body))),
-        part_number=_text(report.dut.part_number),
-        part_name=_text(report.dut.name),
-        revision=_text(report.dut.revision),
-        batch_number=_text(report.batch_serial_number) or _text((report.dut.info or {}).get("batch_number")),
-        notes=capped("\n".join(_notes(report, cases))),
-        phases=tuple(_phases(cases, started)),
-        sub_units=tuple(filter(None, (_text(unit.serial_number) for unit in report.dut.sub_units or ()))),
-        variables=tuple(_variables(report)),
+        ended_at=max(started, _to_datetime(report.stop_time)),
+        ref=make_ref("hardpy", digest(_strip_revision(body))),
+        part_number=_to_text(report.dut.part_number),
+        part_name=_to_text(report.dut.name),
+        revision=_to_text(report.dut.revision),
+        batch_number=_to_text(report.batch_serial_number) or _to_text((report.dut.info or {}).get("batch_number")),
+        notes=capped("\n".join(_collect_notes(report, cases))),
+        phases=tuple(_to_phases(cases, started)),
+        sub_units=tuple(filter(None, (_to_text(unit.serial_number) for unit in report.dut.sub_units or ()))),
+        variables=tuple(_collect_variables(report)),
     )
-    return Report(run, tuple(_dropped([case for _, case in cases])))
+    return Report(run, tuple(_list_dropped([case for _, case in cases])))
 
 
-def _bare(body: object) -> object:
-    """Without the revision, which the database changes whenever it stores the report, and the id under one name."""
+def _strip_revision(body: object) -> object:
+    """The report without its revision, which the database changes at each save, and its id under one name."""
     fields = dict(cast(dict[str, object], body))
     for key in ("rev", "_rev"):
         fields.pop(key, None)
@@ -145,27 +230,27 @@ def _bare(body: object) -> object:
     return fields
 
 
-def _named(report: _Report) -> Iterator[tuple[str, _Case]]:
-    """Every case with the name its phase gets; of cases named alike, the later are told apart by their keys."""
+def _name_cases(report: _Report) -> Iterator[tuple[str, _Case]]:
+    """Each case with the name of its phase; cases of the same name are distinguished by their keys."""
     seen: set[str] = set()
     for module_key, module in report.modules.items():
         for key, case in module.cases.items():
-            name = f"{_text(module.name) or plain(module_key)}: {_text(case.name) or plain(key)}"
+            name = f"{_to_text(module.name) or plain(module_key)}: {_to_text(case.name) or plain(key)}"
             name = f"{name} ({plain(module_key)}::{plain(key)})" if name in seen else name
             seen.add(name)
             yield capped(name), case
 
 
-def _phases(cases: list[tuple[str, _Case]], clock: datetime) -> Iterator[NewPhase]:
-    """A case that was not begun has no times: it stands where the one before it ended."""
+def _to_phases(cases: list[tuple[str, _Case]], clock: datetime) -> Iterator[NewPhase]:
+    """The phases. A case that was not begun has no times, and gets the end of the case before it."""
     for name, case in cases:
-        begun = clock if case.start_time is None else _moment(case.start_time)
-        clock = begun if case.stop_time is None else max(begun, _moment(case.stop_time))
-        measured = tuple(measurement(m, n) for n, m in enumerate(case.measurements, 1))
+        begun = clock if case.start_time is None else _to_datetime(case.start_time)
+        clock = begun if case.stop_time is None else max(begun, _to_datetime(case.stop_time))
+        measured = tuple(to_measurement(m, n) for n, m in enumerate(case.measurements, 1))
         yield NewPhase(name, _CASE[case.status], begun, clock, measured)
 
 
-def _notes(report: _Report, cases: list[tuple[str, _Case]]) -> Iterator[str]:
+def _collect_notes(report: _Report, cases: list[tuple[str, _Case]]) -> Iterator[str]:
     if report.error_code is not None:
         yield f"Error code {report.error_code}"
     for name, case in cases:
@@ -175,28 +260,30 @@ def _notes(report: _Report, cases: list[tuple[str, _Case]]) -> Iterator[str]:
             yield f"{name}: {case.attempt} attempts, of which HardPy keeps the last"
 
 
-def _dropped(cases: list[_Case]) -> Iterator[str]:
-    yield from counted(sum((case.attempt or 1) - 1 for case in cases if (case.attempt or 1) > 1), "earlier attempt")
-    yield from counted(sum(len(case.msg or ()) for case in cases), "message")
-    yield from counted(sum(bool(case.chart) for case in cases), "chart")
-    yield from counted(sum(bool(case.artifact) for case in cases), "artifact")
+def _list_dropped(cases: list[_Case]) -> Iterator[str]:
+    yield from format_count(
+        sum((case.attempt or 1) - 1 for case in cases if (case.attempt or 1) > 1), "earlier attempt"
+    )
+    yield from format_count(sum(len(case.msg or ()) for case in cases), "message")
+    yield from format_count(sum(bool(case.chart) for case in cases), "chart")
+    yield from format_count(sum(bool(case.artifact) for case in cases), "artifact")
     yield "the test stand but its name"
 
 
-def _variables(report: _Report) -> Iterator[tuple[str, str]]:
-    """What somebody said about the unit, as far as it is text or a number, and where it was tested."""
-    if stand := _text(report.test_stand.name if report.test_stand else None):
+def _collect_variables(report: _Report) -> Iterator[tuple[str, str]]:
+    """The texts and numbers of `dut.info`, and the name of the test stand."""
+    if stand := _to_text(report.test_stand.name if report.test_stand else None):
         yield "test_stand", stand
     for key, value in (report.dut.info or {}).items():
-        if key != "batch_number" and (text := _text(value)):
+        if key != "batch_number" and (text := _to_text(value)):
             yield f"dut_{capped(key, 60)}", text
 
 
-def _moment(seconds: float) -> datetime:
+def _to_datetime(seconds: float) -> datetime:
     return _EPOCH + timedelta(seconds=seconds)
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return capped(str(value).strip(), 200)

@@ -1,4 +1,4 @@
-"""JUnit XML, as Ant, pytest, Maven Surefire and Stb-tester write it: `testsuites`, or one `testsuite` by itself."""
+"""Reads JUnit XML, as Ant, pytest, Maven Surefire and Stb-tester write it: `testsuites`, or one `testsuite`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from junitparser import Attr, Error, Failure, JUnitXml, JUnitXmlError, Skipped
 from junitparser.xunit2 import FlakyError, FlakyFailure, RerunError, RerunFailure, TestCase, TestSuite
 
 from testlab_tools.errors import BadInput
-from testlab_tools.questions import NewPhase, NewRun
-from testlab_tools.reports.report import Report, counted, ref_of
-from testlab_tools.reports.xml_root import xml_root
+from testlab_tools.models.requests import NewPhase, NewRun
+from testlab_tools.reports.formats import read_root
+from testlab_tools.reports.report import Report, format_count, make_ref
 from testlab_tools.times import utc
 from testlab_tools.untrusted import capped, plain
 
@@ -28,15 +28,15 @@ _INTERIM: dict[type, tuple[Outcome, bool]] = {
 """Surefire's attempts besides the one that counts: how each ended, and whether it was before that one."""
 
 
-class _Told(TestSuite):
-    """A suite whose counts are those in the report: junitparser 5.0 counts anew when one of them is missing."""
+class _CountedSuite(TestSuite):
+    """A suite with the counts in the report: junitparser 5.0 counts anew when one of them is missing."""
 
     failures = Attr()
     errors = Attr()
 
 
 class _Case(NamedTuple):
-    """A test case: the outcome of each attempt, what its failures and errors said, and what of it is left out."""
+    """A test case: the outcome of each attempt, the messages of failures and errors, and counts of what is dropped."""
 
     name: str
     seconds: float
@@ -48,28 +48,32 @@ class _Case(NamedTuple):
 
 
 class _Suite(NamedTuple):
-    """A test suite without those inside it, with the outcome that its own counts tell."""
+    """A test suite without those inside it; `outcome` is by its own counts."""
 
     begun: datetime | None
     outcome: Outcome
     cases: tuple[_Case, ...]
 
 
-def junit_report(content: bytes, started_at: datetime | None = None) -> Report:
+MAX_TAGS = 200_000
+"""Of a report: as elements they take some 100 MB."""
+
+
+def read_junit(content: bytes, started_at: datetime | None = None) -> Report:
     """Read a report: a test case is a phase, `classname::name`; the run fails if one failed, else errs if one erred.
 
-    JUnit has no serial number and no procedure. Where it does not say when it ran, `started_at` must; test cases follow
-    one another within a suite, as do suites that say no time. A test case of a name that was there before is numbered:
-    JUnit has no attempts; Surefire's (`rerunFailure`, `flakyError`, ...) are kept as such. What failures and errors say
-    becomes the notes. `ref` is made from the bytes.
+    JUnit has no serial number and no procedure. A report without timestamps needs `started_at`; test cases follow one
+    another within a suite, as do suites without a timestamp. Test cases of the same name are numbered: JUnit has no
+    attempts; Surefire's (`rerunFailure`, `flakyError`, ...) are kept as such. The messages of failures and errors
+    become the notes. `ref` is made from the bytes.
 
     Raises:
-        BadInput: it is no such report, declares a document type, or has no test case that ran. Nothing in it is
-            repeated.
+        BadInput: it is no such report, declares a document type, or has no test case that ran. The error quotes nothing
+            of it.
     """
     try:
-        suites = [_suite(suite) for suite in _walk(_parsed(content))]
-        phases = tuple(_phases(suites, started_at))
+        suites = [_read_suite(suite) for suite in _walk(_parse(content))]
+        phases = tuple(_to_phases(suites, started_at))
     except (ValueError, OverflowError):
         raise _unreadable("A time or count in it is none") from None
     cases = [case for suite in suites for case in suite.cases]
@@ -83,16 +87,20 @@ def junit_report(content: bytes, started_at: datetime | None = None) -> Report:
         outcome="fail" if "fail" in outcomes else "error" if "error" in outcomes else "pass",
         started_at=min(phase.started_at for phase in phases),
         ended_at=max(phase.ended_at for phase in phases),
-        ref=ref_of("junit", sha256(content).hexdigest()),
+        ref=make_ref("junit", sha256(content).hexdigest()),
         notes=capped("\n".join(f"{case.name}: {said}" for case in cases for said in case.said)),
         phases=phases,
     )
     tracebacks, outputs = sum(case.tracebacks for case in cases), sum(case.outputs for case in cases)
-    return Report(run, (*counted(tracebacks, "traceback"), *counted(outputs, "captured output")))
+    return Report(run, (*format_count(tracebacks, "traceback"), *format_count(outputs, "captured output")))
 
 
-def _parsed(content: bytes) -> JUnitXml:
-    if xml_root(content).name not in ("testsuites", "testsuite"):
+def _parse(content: bytes) -> JUnitXml:
+    if content.count(b"<") > MAX_TAGS:
+        raise BadInput(
+            "The report is too large", f"It has more than {MAX_TAGS} tags", "Split it, or record its run by create_run."
+        )
+    if read_root(content).name not in ("testsuites", "testsuite"):
         raise _unreadable("Its first element is neither testsuites nor testsuite")
     try:
         return JUnitXml.fromstring(content)
@@ -101,8 +109,8 @@ def _parsed(content: bytes) -> JUnitXml:
 
 
 def _walk(document: JUnitXml) -> Iterator[TestSuite]:
-    """Every suite, those inside others after them. The flavour that knows Surefire's attempts reads all others too."""
-    flavour: Any = _Told
+    """Every suite, inner ones after their outer. The flavour that knows Surefire's attempts reads all others too."""
+    flavour: Any = _CountedSuite
     waiting = [flavour.fromelem(suite) for suite in reversed(list(document))]
     while waiting:
         suite = waiting.pop()
@@ -110,51 +118,51 @@ def _walk(document: JUnitXml) -> Iterator[TestSuite]:
         waiting += reversed(list(suite.testsuites()))
 
 
-def _suite(suite: Any) -> _Suite:
-    """JUnit's schema has no zone in a timestamp; writers that know better give one."""
+def _read_suite(suite: Any) -> _Suite:
+    """JUnit's schema has no zone in a timestamp; some writers give one."""
     stamp = str(suite.timestamp or "").strip()
     outcome: Outcome = "fail" if int(suite.failures or 0) else "error" if int(suite.errors or 0) else "pass"
-    cases = tuple(_case(case) for case in suite.iterchildren(TestCase))
+    cases = tuple(_read_case(case) for case in suite.iterchildren(TestCase))
     return _Suite(utc(datetime.fromisoformat(stamp)) if stamp else None, outcome, cases)
 
 
-def _case(case: Any) -> _Case:
+def _read_case(case: Any) -> _Case:
     name, classname = plain(case.name or "").strip() or "test case", plain(case.classname or "").strip()
     seconds = float(case.time or 0)
     if not math.isfinite(seconds):
         raise ValueError("no length")
     results: list[Any] = list(case.result)
-    outcome = _outcome(results)
+    outcome = _judge(results)
     troubles = [result for result in results if type(result) in (Failure, Error)]
     return _Case(
         f"{classname}::{name}" if classname else name,
         max(0.0, seconds),
         outcome,
-        tuple(_attempts(list(case.interim_result), outcome)),
-        tuple(_said(trouble) for trouble in troubles),
+        tuple(_list_attempts(list(case.interim_result), outcome)),
+        tuple(_first_line(trouble) for trouble in troubles),
         sum(bool(trouble.text) for trouble in troubles),
         bool(case.system_out) + bool(case.system_err),
     )
 
 
-def _outcome(results: Iterable[object]) -> Outcome:
+def _judge(results: Iterable[object]) -> Outcome:
     kinds = {type(result) for result in results}
     return "fail" if Failure in kinds else "error" if Error in kinds else "skip" if Skipped in kinds else "pass"
 
 
-def _attempts(others: list[object], outcome: Outcome) -> list[Outcome]:
+def _list_attempts(others: list[object], outcome: Outcome) -> list[Outcome]:
     kinds = [_INTERIM[type(other)] for other in others if type(other) in _INTERIM]
     before: list[Outcome] = [kind for kind, first in kinds if first]
     after: list[Outcome] = [kind for kind, first in kinds if not first]
     return [*before, outcome, *after]
 
 
-def _said(trouble: Any) -> str:
+def _first_line(trouble: Any) -> str:
     return str(trouble.message or trouble.text or "").strip().partition("\n")[0] or "no message"
 
 
-def _phases(suites: list[_Suite], started_at: datetime | None) -> Iterator[NewPhase]:
-    """`started_at`, when given, goes before what the suites say."""
+def _to_phases(suites: list[_Suite], started_at: datetime | None) -> Iterator[NewPhase]:
+    """`started_at`, when given, replaces the timestamps of the suites."""
     seen: dict[str, int] = {}
     clock = started_at
     for suite in suites:

@@ -1,4 +1,4 @@
-"""OpenHTF's report: the JSON that `openhtf.output.callbacks.json_factory.OutputToJSON` writes, as of OpenHTF 1.6.3."""
+"""Reads OpenHTF's report: the JSON of `openhtf.output.callbacks.json_factory.OutputToJSON`, as of OpenHTF 1.6.3."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from pydantic import Field
 
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
-from testlab_tools.questions import NewMeasurement, NewPhase, NewRun
-from testlab_tools.reports.json_document import Framework, Millis, Shape, digest, parsed, shaped
-from testlab_tools.reports.report import Attachment, Report, counted, ref_of
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.reports.report import (
+    Attachment,
+    Framework,
+    Millis,
+    Report,
+    Shape,
+    digest,
+    format_count,
+    make_ref,
+    parse_json,
+    validate,
+)
 from testlab_tools.untrusted import capped, plain
 
 _BY = Framework("an OpenHTF", "OpenHTF 1.6", "OpenHTF's OutputToJSON")
@@ -63,7 +73,7 @@ class _Measurement(Shape):
 
 
 class _File(Shape):
-    """`data` is base64, and only there when the report was written with `inline_attachments=True`."""
+    """`data` is base64, and absent unless the report was written with `inline_attachments=True`."""
 
     data: str | None = None
 
@@ -97,13 +107,13 @@ class _Report(Shape):
 _FIELDS = {name for shape in (_Report, _Phase, _Measurement, _Units) for name in shape.model_fields}
 
 
-def read_openhtf(content: bytes) -> NewRun:
-    """The run that a report is about, as `openhtf_report` reads it.
+def read_openhtf_run(content: bytes) -> NewRun:
+    """The run that a report is about, as `read_openhtf` reads it.
 
     Raises:
-        BadInput: it is no such report, or names no serial number or procedure. Nothing that stands in it is repeated.
+        BadInput: it is no such report, or names no serial number or procedure. The error quotes nothing of it.
     """
-    run = openhtf_report(content).run
+    run = read_openhtf(content).run
     if not run.serial_number:
         raise BadInput(
             "The OpenHTF report has no serial number",
@@ -119,44 +129,43 @@ def read_openhtf(content: bytes) -> NewRun:
     return run
 
 
-def openhtf_report(content: bytes) -> Report:
+def read_openhtf(content: bytes) -> Report:
     """Read a report.
 
     The procedure is metadata's `procedure_id`, else `procedure_name`, else `test_name`; its version
     `procedure_version`, else `test_version`. Every attempt of a phase is kept, in order; the phase of a subtest is
     named `subtest: phase`. `trigger_phase`, which OpenHTF itself puts first to wait for the serial number, is
-    dropped, and so are logs. `outcome_details` become notes. `ref` is made from the content: the
-    same report, however it is indented, has the same one.
+    dropped, and so are logs. `outcome_details` become notes. `ref` is made from the content, whatever its indentation.
 
     Raises:
-        BadInput: it is no such report. Nothing that stands in it is repeated.
+        BadInput: it is no such report. The error quotes nothing of it.
     """
-    body = parsed(content, _BY)
-    report = shaped(body, _Report, _FIELDS, _BY)
+    body = parse_json(content, _BY)
+    report = validate(body, _Report, _FIELDS, _BY)
     serial = plain(report.dut_id or "").strip()
-    started = _moment(report.start_time_millis)
+    started = _to_datetime(report.start_time_millis)
     run = NewRun(
-        procedure_id=_said(report.metadata, "procedure_id", "procedure_name", "test_name"),
+        procedure_id=_first_text(report.metadata, "procedure_id", "procedure_name", "test_name"),
         serial_number="" if serial == "UNKNOWN_DUT" else serial,
         outcome=_RUN[report.outcome],
         started_at=started,
-        ended_at=max(started, _moment(report.end_time_millis)),
-        ref=ref_of("openhtf", digest(body)),
-        procedure_name=_said(report.metadata, "procedure_name", "test_name"),
-        part_number=_said(report.metadata, "part_number"),
-        revision=_said(report.metadata, "revision"),
-        batch_number=_said(report.metadata, "batch_number"),
-        procedure_version=_said(report.metadata, "procedure_version", "test_version"),
-        notes=_notes(report),
-        phases=tuple(_phase(phase) for n, phase in enumerate(report.phases) if n or phase.name != _TRIGGER),
+        ended_at=max(started, _to_datetime(report.end_time_millis)),
+        ref=make_ref("openhtf", digest(body)),
+        procedure_name=_first_text(report.metadata, "procedure_name", "test_name"),
+        part_number=_first_text(report.metadata, "part_number"),
+        revision=_first_text(report.metadata, "revision"),
+        batch_number=_first_text(report.metadata, "batch_number"),
+        procedure_version=_first_text(report.metadata, "procedure_version", "test_version"),
+        notes=_collect_notes(report),
+        phases=tuple(_to_phase(phase) for n, phase in enumerate(report.phases) if n or phase.name != _TRIGGER),
     )
     named = [item for phase in report.phases for item in phase.attachments.items()]
-    attachments = tuple(_attachments(named))
+    attachments = tuple(_decode_attachments(named))
     absent = ("attachments that are not in the report",) if len(attachments) < len(named) else ()
-    return Report(run, (*absent, *counted(len(report.log_records), "log record")), attachments)
+    return Report(run, (*absent, *format_count(len(report.log_records), "log record")), attachments)
 
 
-def _attachments(named: list[tuple[str, _File]]) -> Iterator[Attachment]:
+def _decode_attachments(named: list[tuple[str, _File]]) -> Iterator[Attachment]:
     for name, file in named:
         if file.data is not None:
             try:
@@ -165,34 +174,34 @@ def _attachments(named: list[tuple[str, _File]]) -> Iterator[Attachment]:
                 continue
 
 
-def _phase(phase: _Phase) -> NewPhase:
+def _to_phase(phase: _Phase) -> NewPhase:
     name = f"{phase.subtest_name}: {phase.name}" if phase.subtest_name else phase.name
-    started = _moment(phase.start_time_millis)
+    started = _to_datetime(phase.start_time_millis)
     return NewPhase(
         capped(name),
         _PHASE[phase.outcome],
         started,
-        max(started, _moment(phase.end_time_millis)),
-        tuple(_measurement(m) for m in phase.measurements.values()),
+        max(started, _to_datetime(phase.end_time_millis)),
+        tuple(_to_measurement(m) for m in phase.measurements.values()),
     )
 
 
-def _measurement(m: _Measurement) -> NewMeasurement:
+def _to_measurement(m: _Measurement) -> NewMeasurement:
     limits = Limits.parse_all(m.validators)
     for conditional in m.conditional_validators:
-        limits = limits.narrowed(Limits(expected=f"if {conditional.result}: {conditional.validator}"))
+        limits = limits.narrow(Limits(expected=f"if {conditional.result}: {conditional.validator}"))
     units = (m.units.suffix or "") if m.units else ""
     outcome = _MEASUREMENT[m.outcome]
     return NewMeasurement(m.name, outcome, m.measured_value, units, limits.lower, limits.upper, limits.expected)
 
 
-def _notes(report: _Report) -> str:
-    """A timeout, which no service has as an outcome of a new run, and what OpenHTF says about the outcome."""
+def _collect_notes(report: _Report) -> str:
+    """A timeout, which no service has as an outcome of a new run, and OpenHTF's details of the outcome."""
     details = [": ".join(filter(None, (str(d.code), d.description.strip()))) for d in report.outcome_details]
     return capped("\n".join(["Timed out", *details] if report.outcome == "TIMEOUT" else details))
 
 
-def _said(metadata: dict[str, Any], *keys: str) -> str:
+def _first_text(metadata: dict[str, Any], *keys: str) -> str:
     for key in keys:
         value = metadata.get(key)
         if isinstance(value, str | int | float) and not isinstance(value, bool) and (text := str(value).strip()):
@@ -200,5 +209,5 @@ def _said(metadata: dict[str, Any], *keys: str) -> str:
     return ""
 
 
-def _moment(millis: int) -> datetime:
+def _to_datetime(millis: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=millis)

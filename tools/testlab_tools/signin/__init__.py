@@ -1,8 +1,5 @@
-"""Signing in without a key: the OAuth 2.0 device flow (RFC 8628), and the tokens it gives.
+"""Signing in without an API key by the OAuth 2.0 device flow (RFC 8628). A service's adapter names the endpoints."""
 
-A service's adapter says where its endpoints are; nothing here knows any service.
-"""
-
-from testlab_tools.signin.provider import Provider
+from testlab_tools.signin.protocol import Provider
 
 __all__ = ["Provider"]

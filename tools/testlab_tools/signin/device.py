@@ -1,4 +1,4 @@
-"""The device authorization grant (RFC 8628): a code to confirm in a browser, and the wait for it."""
+"""The device authorization grant (RFC 8628): a code that the user confirms in a browser, and the wait for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from testlab_tools.errors import AuthError, BadReply, LabError, RateLimited, Refused, ServiceDown
-from testlab_tools.signin.exchange import DEVICE_GRANT, post, token
-from testlab_tools.signin.provider import Provider, guarded
-from testlab_tools.signin.tokens import Tokens
+from testlab_tools.signin.protocol import DEVICE_GRANT, Provider, Tokens, is_protected, post_form, request_tokens
 
 SLOWER_SECONDS = 5
-"""What `slow_down` adds to the interval (section 3.5), and the interval where the server names none (section 3.2)."""
+"""What `slow_down` adds to the interval (section 3.5), and the default interval (section 3.2)."""
 _USER_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,39}")
 
 
@@ -31,8 +29,8 @@ class _DeviceReply(BaseModel):
     interval: float = SLOWER_SECONDS
 
 
-class Waiting(BaseModel):
-    """A sign-in under way: `page` is to be opened by the user, who sees `user_code` there. Times in seconds."""
+class PendingSignIn(BaseModel):
+    """A sign-in under way: the user opens `page` and sees `user_code` there. Times in seconds."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -43,8 +41,8 @@ class Waiting(BaseModel):
     interval: float
 
 
-async def begin(provider: Provider) -> Waiting:
-    """Ask for a code (section 3.1).
+async def start_sign_in(provider: Provider) -> PendingSignIn:
+    """Request a code (section 3.1).
 
     Raises:
         AuthError: the service does not know this client.
@@ -53,35 +51,35 @@ async def begin(provider: Provider) -> Waiting:
     form = {"client_id": provider.client_id, "scope": provider.scope}
     if provider.audience:
         form["audience"] = provider.audience
-    answer = await post(provider, provider.device_path, form)
+    answer = await post_form(provider, provider.device_path, form)
     if answer.error:
-        raise _refusal(provider, answer.error)
+        raise _to_error(provider, answer.error)
     try:
-        told = _DeviceReply.model_validate(answer.body)
+        reply = _DeviceReply.model_validate(answer.body)
     except ValidationError:
         raise _unusable(provider, "A field is missing or of another type") from None
-    pages = (told.verification_uri_complete, told.verification_uri)
-    page = next((page for page in pages if page and _own_page(provider, page)), "")
+    pages = (reply.verification_uri_complete, reply.verification_uri)
+    page = next((page for page in pages if page and _is_own_page(provider, page)), "")
     if not page:
         raise _unusable(provider, "The page it names for the browser is not its own")
-    if not _USER_CODE.fullmatch(told.user_code):
+    if not _USER_CODE.fullmatch(reply.user_code):
         raise _unusable(provider, "The code it shows is not one a person could compare")
-    return Waiting(
+    return PendingSignIn(
         page=page,
-        user_code=told.user_code,
-        device_code=told.device_code,
-        expires_in=told.expires_in,
-        interval=min(max(told.interval, 1.0), 60.0),
+        user_code=reply.user_code,
+        device_code=reply.device_code,
+        expires_in=reply.expires_in,
+        interval=min(max(reply.interval, 1.0), 60.0),
     )
 
 
-async def confirmed(
-    provider: Provider, waiting: Waiting, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+async def wait_for_confirmation(
+    provider: Provider, waiting: PendingSignIn, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> Tokens:
-    """Wait until the user has confirmed, asking no more often than the service lets us (sections 3.4, 3.5).
+    """Poll until the user has confirmed, no more often than the service allows (sections 3.4, 3.5).
 
     Raises:
-        Refused: the user denied it, or let the code expire.
+        Refused: the user denied the sign-in, or let the code expire.
         AuthError: the service refuses for another reason.
     """
     interval, spent = waiting.interval, 0.0
@@ -89,7 +87,7 @@ async def confirmed(
     while (spent := spent + interval) <= waiting.expires_in:
         await sleep(interval)
         try:
-            answer = await token(provider, form, time.time())
+            answer = await request_tokens(provider, form, time.time())
         except (ServiceDown, RateLimited):
             # Section 3.5: no answer is to be met with longer pauses.
             interval *= 2
@@ -99,24 +97,24 @@ async def confirmed(
         if answer == "slow_down":
             interval += SLOWER_SECONDS
         elif answer != "authorization_pending":
-            raise _refusal(provider, answer)
-    raise _refusal(provider, "expired_token")
+            raise _to_error(provider, answer)
+    raise _to_error(provider, "expired_token")
 
 
-def _own_page(provider: Provider, page: str) -> bool:
-    """Whether a page may be shown to the user: the service's own host, guarded, and nothing hidden in it."""
+def _is_own_page(provider: Provider, page: str) -> bool:
+    """Whether a page may be shown to the user: encrypted, on the service's own host, and nothing hidden in it."""
     if not (page.isascii() and page.isprintable()) or " " in page or len(page) > 2000:
         return False
     try:
         shown = urlsplit(page)
         own = urlsplit(provider.endpoint.url)
-        return guarded(page) and shown.hostname == own.hostname and not (shown.username or shown.password)
+        return is_protected(page) and shown.hostname == own.hostname and not (shown.username or shown.password)
     except ValueError:
         return False
 
 
-def _refusal(provider: Provider, error: str) -> LabError:
-    """What an error code means, in our words: its description is the service's own."""
+def _to_error(provider: Provider, error: str) -> LabError:
+    """The error for an error code. The description that comes with it is untrusted, and not quoted."""
     again = f"Run `testlab-mcp login {provider.service}` again."
     match error:
         case "access_denied":

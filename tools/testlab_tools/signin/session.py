@@ -1,4 +1,4 @@
-"""The token of a sign-in as requests need it: renewed in time, by one process at a time, and never lost."""
+"""The access token of a sign-in, renewed in time by one process at a time, and never lost."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from contextlib import suppress
 from pydantic import SecretStr
 
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
-from testlab_tools.signin import exchange
-from testlab_tools.signin.lock import sole
-from testlab_tools.signin.provider import Provider
+from testlab_tools.signin import protocol
+from testlab_tools.signin.protocol import Provider, Tokens
 from testlab_tools.signin.store import TokenStore
-from testlab_tools.signin.tokens import Tokens
 
 
 class SignedIn:
     """Gives the access token of a sign-in.
 
-    Whoever signs in while the server runs is found by the next request; another process that has renewed the tokens is
-    noticed before they are renewed again, since a refresh token may be good only once.
+    A sign-in made while the server runs is found by the next request. Tokens that another process has renewed are read
+    before they would be renewed again, since a refresh token may be valid only once.
     """
 
     def __init__(self, provider: Provider, store: TokenStore, clock: Callable[[], float] = time.time) -> None:
@@ -34,34 +32,34 @@ class SignedIn:
 
     async def secret(self) -> SecretStr:
         """An access token that has not expired. Raises ConfigError when nobody is signed in."""
-        if self._tokens is None or not self._tokens.fresh(self._clock()):
-            self._tokens = await self._renewed(None)
+        if self._tokens is None or not self._tokens.is_fresh(self._clock()):
+            self._tokens = await self._join_renewal(None)
         return self._tokens.access_token
 
     async def renew(self, refused: SecretStr) -> bool:
-        """Another token than the one that the service refused. Raises ConfigError when there is none to be had."""
+        """Whether there is now another token than the one that the service refused. Raises ConfigError as `secret`."""
         for _ in range(2):  # the renewal that was under way may have been begun for another reason
-            self._tokens = await self._renewed(refused)
+            self._tokens = await self._join_renewal(refused)
             if self._tokens.access_token != refused:
                 return True
         return False
 
-    async def _renewed(self, refused: SecretStr | None) -> Tokens:
-        """All callers share one renewal; it is not cancelled with them, or a new refresh token might be lost."""
+    async def _join_renewal(self, refused: SecretStr | None) -> Tokens:
+        """All callers share one renewal, which is not cancelled with them: a new refresh token might be lost."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.ensure_future(self._renew(refused))
         return await asyncio.shield(self._renewal)
 
     async def _renew(self, refused: SecretStr | None) -> Tokens:
-        if (kept := await self._kept()) and self._good(kept, refused):
+        if (kept := await self._load()) and self._is_usable(kept, refused):
             return kept
         try:
-            async with sole(self._store.folder / f"{self._provider.key}.lock"):
-                if (kept := await self._kept()) and self._good(kept, refused):
+            async with self._store.lock():
+                if (kept := await self._load()) and self._is_usable(kept, refused):
                     return kept
                 if kept is None:
-                    raise self._provider.missing()
-                return await self._refreshed(kept, refused)
+                    raise self._provider.missing_error()
+                return await self._refresh(kept, refused)
         except TimeoutError:
             raise ServiceDown(
                 self._provider.service,
@@ -70,15 +68,15 @@ class SignedIn:
                 "Call again in a minute.",
             ) from None
 
-    async def _refreshed(self, kept: Tokens, refused: SecretStr | None) -> Tokens:
+    async def _refresh(self, kept: Tokens, refused: SecretStr | None) -> Tokens:
         """RFC 6749 section 6; the audience again, as hardpy sends it."""
         if kept.refresh_token == self._spent:
-            raise self._provider.ended()
+            raise self._provider.ended_error()
         form = {"grant_type": "refresh_token", "refresh_token": kept.refresh_token.get_secret_value()}
         if self._provider.audience:
             form["audience"] = self._provider.audience
         try:
-            answer = await exchange.token(self._provider, form, self._clock(), kept)
+            answer = await protocol.request_tokens(self._provider, form, self._clock(), kept)
         except ServiceDown:
             if refused is None and kept.expires_at > self._clock():
                 return kept
@@ -96,10 +94,10 @@ class SignedIn:
                 self._provider.remedy,
             )
         self._spent = kept.refresh_token
-        raise self._provider.ended()
+        raise self._provider.ended_error()
 
-    async def _kept(self) -> Tokens | None:
-        """What is stored; if it could not be stored last time, what is known here. Nothing once it was forgotten."""
+    async def _load(self) -> Tokens | None:
+        """The stored tokens, or newer ones that could not be stored. None once they were deleted."""
         try:
             stored = await asyncio.to_thread(self._store.load)
         except OSError as error:
@@ -112,5 +110,5 @@ class SignedIn:
             return self._tokens
         return stored
 
-    def _good(self, tokens: Tokens, refused: SecretStr | None) -> bool:
-        return tokens.fresh(self._clock()) and tokens.access_token != refused
+    def _is_usable(self, tokens: Tokens, refused: SecretStr | None) -> bool:
+        return tokens.is_fresh(self._clock()) and tokens.access_token != refused

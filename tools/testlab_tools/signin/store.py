@@ -1,19 +1,24 @@
-"""Where the tokens of a sign-in are kept: the operating system's keyring, else a file that only its user can read."""
+"""Keeps the tokens of a sign-in in the operating system's keyring, else in a file that only its user can read."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import tempfile
-from contextlib import suppress
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from testlab_tools.errors import ConfigError
-from testlab_tools.keychain import Keychain, keychain
-from testlab_tools.signin.provider import Provider
-from testlab_tools.signin.tokens import Tokens
+from testlab_tools.files.lock import FileLock
+from testlab_tools.http.credentials import Keychain, keychain
+from testlab_tools.signin.protocol import Provider, Tokens
 
 KEYCHAIN_SERVICE = "testlab-mcp"
+LOCK_TIMEOUT_S = 12.0
+_LOCK_POLL_S = 0.05
 _OTHERS = 0o077
 
 
@@ -25,7 +30,7 @@ def sign_in_folder() -> Path:
 
 
 class TokenStore:
-    """Keeps one sign-in's tokens. All of it blocks: call it off the event loop."""
+    """Keeps one sign-in's tokens. All but `lock` blocks: call it off the event loop."""
 
     def __init__(self, provider: Provider, folder: Path | None = None) -> None:
         self._provider = provider
@@ -33,54 +38,69 @@ class TokenStore:
 
     @property
     def folder(self) -> Path:
-        """Where files are kept, the lock among them."""
+        """Where the tokens' file and its lock are."""
         return self._folder or sign_in_folder()
 
     @property
     def path(self) -> Path:
-        """The file that is used where there is no keyring."""
+        """The file for tokens where there is no keyring."""
         return self.folder / f"{self._provider.key}.json"
 
+    @asynccontextmanager
+    async def lock(self) -> AsyncGenerator[None]:
+        """Keep other processes from changing the tokens. Raises TimeoutError when another does so for too long."""
+        private_folder(self.folder)
+        lock = FileLock(self.folder / f"{self._provider.key}.lock")
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while not lock.acquire():
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            await asyncio.sleep(_LOCK_POLL_S)
+        try:
+            yield
+        finally:
+            lock.release()
+
     def load(self) -> Tokens | None:
-        """The tokens, None when nobody has signed in. Raises ConfigError when others could have read the file."""
+        """The tokens; None when nobody has signed in. Raises ConfigError when others could have read the file."""
         ring = keychain()
-        found = (_from(ring, self._provider.key) if ring else None, self._from_file())
+        found = (_read_keyring(ring, self._provider.key) if ring else None, self._read_file())
         return max((tokens for tokens in found if tokens), key=lambda tokens: tokens.expires_at, default=None)
 
     def save(self, tokens: Tokens) -> str:
-        """Keep these in place of all others; tells where. The old ones stay whole until the new ones are."""
+        """Store tokens in place of the old ones, and return where. The old ones stay until the new ones are written."""
         ring = keychain()
-        if ring and _into(ring, self._provider.key, tokens):
+        if ring and _write_keyring(ring, self._provider.key, tokens):
             self.path.unlink(missing_ok=True)
             return "the keyring of this system"
-        self._into_file(tokens.write())
+        self._write_file(tokens.to_json())
         if ring:
-            _forget(ring, self._provider.key)
+            _delete_from_keyring(ring, self._provider.key)
         return str(self.path)
 
-    def forget(self) -> bool:
-        """Delete them wherever they are; False when there were none."""
+    def delete(self) -> bool:
+        """Delete the tokens wherever they are; returns False when there were none."""
         ring = keychain()
         kept = self.path.exists()
         self.path.unlink(missing_ok=True)
-        return bool(ring and _forget(ring, self._provider.key)) or kept
+        return bool(ring and _delete_from_keyring(ring, self._provider.key)) or kept
 
-    def _from_file(self) -> Tokens | None:
+    def _read_file(self) -> Tokens | None:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unsafe(f"It cannot be opened ({type(error).__name__})") from None
+            raise self._unsafe_error(f"It cannot be opened ({type(error).__name__})") from None
         with os.fdopen(descriptor, "r", encoding="utf-8", errors="replace") as file:
             if os.name == "posix":
                 facts = (os.fstat(descriptor), self.folder.stat())
                 if any(stat.S_IMODE(fact.st_mode) & _OTHERS or fact.st_uid != os.getuid() for fact in facts):
-                    raise self._unsafe("Others can read it, so the tokens in it may be known")
-            return Tokens.read(file.read())
+                    raise self._unsafe_error("Others can read it, so the tokens in it may be known")
+            return Tokens.from_json(file.read())
 
-    def _into_file(self, text: str) -> None:
-        """The file is replaced by one that is whole, so that a reader finds the old tokens or the new."""
+    def _write_file(self, text: str) -> None:
+        """Replace the file at once, so that a reader finds the old tokens or the new."""
         private_folder(self.folder)
         descriptor, name = tempfile.mkstemp(prefix=f"{self._provider.key}.", suffix=".part", dir=self.folder)
         try:
@@ -94,7 +114,7 @@ class TokenStore:
                 os.unlink(name)
             raise
 
-    def _unsafe(self, why: str) -> ConfigError:
+    def _unsafe_error(self, why: str) -> ConfigError:
         return ConfigError(
             f"The file with the sign-in to service {self._provider.service} is not used",
             why,
@@ -109,22 +129,22 @@ def private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _from(ring: Keychain, key: str) -> Tokens | None:
-    """A keyring that is locked, or gone, has no tokens for us."""
+def _read_keyring(ring: Keychain, key: str) -> Tokens | None:
+    """None also where the keyring is locked or gone."""
     with suppress(Exception):
-        return Tokens.read(ring.get_password(KEYCHAIN_SERVICE, key) or "")
+        return Tokens.from_json(ring.get_password(KEYCHAIN_SERVICE, key) or "")
     return None
 
 
-def _into(ring: Keychain, key: str, tokens: Tokens) -> bool:
-    """Some take only short secrets (Windows: 1280 characters), some are locked: False when it did not keep them."""
+def _write_keyring(ring: Keychain, key: str, tokens: Tokens) -> bool:
+    """False when the keyring did not keep the tokens: it is locked, or takes only shorter ones (Windows: 1280)."""
     with suppress(Exception):
-        ring.set_password(KEYCHAIN_SERVICE, key, tokens.write())
-        return ring.get_password(KEYCHAIN_SERVICE, key) == tokens.write()
+        ring.set_password(KEYCHAIN_SERVICE, key, tokens.to_json())
+        return ring.get_password(KEYCHAIN_SERVICE, key) == tokens.to_json()
     return False
 
 
-def _forget(ring: Keychain, key: str) -> bool:
+def _delete_from_keyring(ring: Keychain, key: str) -> bool:
     with suppress(Exception):
         ring.delete_password(KEYCHAIN_SERVICE, key)
         return True

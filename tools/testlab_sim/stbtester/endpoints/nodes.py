@@ -14,15 +14,13 @@ from testlab_sim.stbtester.nodes import Node
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.stbtester.remote import KEYS
 from testlab_sim.stbtester.test_pack import REMOTE_CONTROLS, resolve
-from testlab_sim.stbtester.wire import COMMON, PREFIX, base, body, check_token, job_json, user
+from testlab_sim.stbtester.wire import PREFIX, base, body, check_token, job_json, user
 from testlab_sim.world import World
 
 routes = Api[World](PREFIX, "Test farm nodes", guard=check_token)
 
-_UNKNOWN = {404: "Unknown node_id"}
 
-
-def node_named(world: World, node_id: str) -> Node:
+def find_node(world: World, node_id: str) -> Node:
     node = world.portal.nodes.get(node_id)
     if node is None:
         raise Refusal(404, f"Unknown node_id {node_id!r}")
@@ -35,16 +33,16 @@ def online(node: Node) -> Node:
     return node
 
 
-@routes.route("GET", "/api/v2/nodes", statuses={200: "Success", **COMMON})
+@routes.route("GET", "/api/v2/nodes")
 async def list_nodes(request: Request, world: World) -> Response:
     """Get status of all nodes."""
     return JSONResponse([_node_json(node, request, world) for node in world.portal.nodes.values()])
 
 
-@routes.route("GET", "/api/v2/nodes/{node_id}", statuses={200: "Success", **COMMON, **_UNKNOWN})
+@routes.route("GET", "/api/v2/nodes/{node_id}")
 async def get_node(request: Request, world: World) -> Response:
     """Get a node's current status."""
-    return JSONResponse(_node_json(node_named(world, request.path_params["node_id"]), request, world))
+    return JSONResponse(_node_json(find_node(world, request.path_params["node_id"]), request, world))
 
 
 def _node_json(node: Node, request: Request, world: World) -> dict[str, Any]:
@@ -73,21 +71,10 @@ def _node_json(node: Node, request: Request, world: World) -> dict[str, Any]:
     }
 
 
-@routes.route(
-    "POST",
-    "/api/v2/nodes/{node_id}/press",
-    statuses={
-        200: "Pressed",
-        400: "Invalid key",
-        **COMMON,
-        404: "Unknown node_id, or commit sha or branch not found in test-pack",
-        409: "Reserved by another user",
-        503: "Offline",
-    },
-)
+@routes.route("POST", "/api/v2/nodes/{node_id}/press")
 async def press(request: Request, world: World) -> Response:
     """Press a key of the remote control (stbt_rig 33.1.0, `Node.press`)."""
-    node, who = node_named(world, request.path_params["node_id"]), user(request, world)
+    node, who = find_node(world, request.path_params["node_id"]), user(request, world)
     fields = await body(request)
     key, revision = fields.get("key"), fields.get("test_pack_revision", "main")
     if key not in KEYS:

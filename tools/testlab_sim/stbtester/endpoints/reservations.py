@@ -11,17 +11,10 @@ from testlab_sim.clock import iso
 from testlab_sim.routing import Api
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.stbtester.reservations import Reservation, markdown_html
-from testlab_sim.stbtester.wire import COMMON, PREFIX, body, check_token, names_field, text_field, user
+from testlab_sim.stbtester.wire import PREFIX, body, check_token, names_field, text_field, user
 from testlab_sim.world import Person, World
 
 routes = Api[World](PREFIX, "Reservations", guard=check_token)
-
-_ONE = {
-    204: "Done, or the reservation had already ended",
-    400: "Invalid parameter",
-    **COMMON,
-    404: "No such reservation",
-}
 
 
 def reservation_json(reservation: Reservation, reader: Person) -> dict[str, Any]:
@@ -43,23 +36,13 @@ def _seconds(moment: float) -> str:
     return iso(moment, "")[:19] + "+00:00"
 
 
-@routes.route(
-    "POST",
-    "/api/v2/reservations",
-    statuses={
-        200: "Reserved all the specified nodes",
-        400: "Invalid parameter",
-        **COMMON,
-        404: "Unknown node_id",
-        409: "One or more of the nodes are already reserved or busy",
-    },
-)
+@routes.route("POST", "/api/v2/reservations")
 async def reserve_nodes(request: Request, world: World) -> Response:
     """Reserve nodes for exclusive use: all of them or none."""
     portal, who = world.portal, user(request, world)
     fields = await body(request)
     node_ids, message = names_field(fields, "node_ids"), text_field(fields, "message")
-    seconds = _duration(fields, mandatory=False)
+    seconds = _read_duration(fields, mandatory=False)
     if len(set(node_ids)) != len(node_ids):
         raise Refusal(400, '"node_ids" names a node twice')
     if unknown := [node_id for node_id in node_ids if node_id not in portal.nodes]:
@@ -73,7 +56,7 @@ async def reserve_nodes(request: Request, world: World) -> Response:
     return JSONResponse({"reservations": [reservation_json(r, who) for r in made]})
 
 
-def _duration(fields: dict[str, Any], *, mandatory: bool) -> int | None:
+def _read_duration(fields: dict[str, Any], *, mandatory: bool) -> int | None:
     value = fields.get("duration_secs")
     if value is None and not mandatory:
         return None
@@ -82,7 +65,7 @@ def _duration(fields: dict[str, Any], *, mandatory: bool) -> int | None:
     return value
 
 
-def _reservation(request: Request, world: World) -> Reservation:
+def _find_reservation(request: Request, world: World) -> Reservation:
     given = request.path_params["reservation_id"]
     if not given.isdecimal():
         raise Refusal(400, f"Invalid reservation_id {given!r}")
@@ -92,16 +75,12 @@ def _reservation(request: Request, world: World) -> Reservation:
     return reservation
 
 
-@routes.route(
-    "POST",
-    "/api/v2/reservations/{reservation_id}/extend",
-    statuses={**_ONE, 204: "Reservation extended", 400: "Invalid parameter, or reservation already ended"},
-)
+@routes.route("POST", "/api/v2/reservations/{reservation_id}/extend")
 async def extend_reservation(request: Request, world: World) -> Response:
     """Extend your reservation: `duration_secs` is added to its current expiry."""
-    reservation = _reservation(request, world)
-    seconds = _duration(await body(request), mandatory=True)
-    _owned(reservation, user(request, world))
+    reservation = _find_reservation(request, world)
+    seconds = _read_duration(await body(request), mandatory=True)
+    _require_owner(reservation, user(request, world))
     if not reservation.active(world.clock.now()):
         raise Refusal(400, f"Reservation {reservation.reservation_id} already ended")
     if reservation.expires is not None:
@@ -109,25 +88,25 @@ async def extend_reservation(request: Request, world: World) -> Response:
     return Response(status_code=204)
 
 
-@routes.route("DELETE", "/api/v2/reservations/{reservation_id}", statuses=_ONE)
+@routes.route("DELETE", "/api/v2/reservations/{reservation_id}")
 async def end_reservation(request: Request, world: World) -> Response:
     """End your reservation."""
-    reservation = _reservation(request, world)
-    _owned(reservation, user(request, world))
+    reservation = _find_reservation(request, world)
+    _require_owner(reservation, user(request, world))
     reservation.ended = True
     return Response(status_code=204)
 
 
-def _owned(reservation: Reservation, who: Person) -> None:
+def _require_owner(reservation: Reservation, who: Person) -> None:
     if reservation.username != who.login:
         message = f"Reservation {reservation.reservation_id} was not created by you but by @{reservation.username}"
         raise Refusal(403, message)
 
 
-@routes.route("POST", "/api/v2/reservations/{reservation_id}/interrupt", statuses=_ONE)
+@routes.route("POST", "/api/v2/reservations/{reservation_id}/interrupt")
 async def interrupt_reservation(request: Request, world: World) -> Response:
     """Interrupt anybody's reservation, with a message for its owner."""
-    reservation = _reservation(request, world)
+    reservation = _find_reservation(request, world)
     message = text_field(await body(request), "message")
     if reservation.active(world.clock.now()):
         reservation.ended = True

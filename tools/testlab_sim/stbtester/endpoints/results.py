@@ -17,7 +17,7 @@ from testlab_sim.stbtester.logs import log_of, zone
 from testlab_sim.stbtester.refusal import Refusal
 from testlab_sim.stbtester.reports import csv_text, detail, junit_xml, row
 from testlab_sim.stbtester.search import matcher
-from testlab_sim.stbtester.wire import COMMON, PREFIX, base, check_token
+from testlab_sim.stbtester.wire import PREFIX, base, check_token
 from testlab_sim.world import World
 
 routes = Api[World](PREFIX, "Test results", guard=check_token)
@@ -25,9 +25,6 @@ routes = Api[World](PREFIX, "Test results", guard=check_token)
 MOST = 2000
 """Only the first 2,000 matching runs are listed; the answer does not say when there are more."""
 
-_LIST = {200: "Success", 400: "Invalid filter, sort, or tz parameter", **COMMON}
-_ONE = {200: "Success", **COMMON, 404: "Unknown result_id", 410: "Result has been deleted"}
-_QUERY = ("filter", "sort", "tz")
 
 _SORTS: dict[str, Callable[[Run], Any]] = {
     "category": lambda run: run.job.category,
@@ -39,7 +36,7 @@ _SORTS: dict[str, Callable[[Run], Any]] = {
 }
 
 
-def _selected(request: Request, world: World) -> list[Run]:
+def _select_runs(request: Request, world: World) -> list[Run]:
     query = request.query_params
     timezone = zone(query.get("tz", "UTC"))
     field, _, direction = query.get("sort", "date:desc").partition(":")
@@ -52,27 +49,27 @@ def _selected(request: Request, world: World) -> list[Run]:
     return sorted(newest_first, key=_SORTS[field], reverse=direction == "desc")[:MOST]
 
 
-@routes.route("GET", "/api/v2/results", query=_QUERY, statuses=_LIST)
+@routes.route("GET", "/api/v2/results")
 async def list_results(request: Request, world: World) -> Response:
     """Get list of test results, at most 2,000."""
     link = base(request)
-    return JSONResponse([row(run, link) for run in _selected(request, world)])
+    return JSONResponse([row(run, link) for run in _select_runs(request, world)])
 
 
-@routes.route("GET", "/api/v2/results.csv", query=_QUERY, statuses=_LIST)
+@routes.route("GET", "/api/v2/results.csv")
 async def list_results_csv(request: Request, world: World) -> Response:
     """Get list of test results (CSV)."""
-    return Response(csv_text(_selected(request, world), base(request)), media_type="text/csv")
+    return Response(csv_text(_select_runs(request, world), base(request)), media_type="text/csv")
 
 
-@routes.route("GET", "/api/v2/results.xml", query=(*_QUERY, "include_tz"), statuses=_LIST)
+@routes.route("GET", "/api/v2/results.xml")
 async def list_results_xml(request: Request, world: World) -> Response:
     """Get list of test results (JUnit XML)."""
     include_tz = request.query_params.get("include_tz", "false").lower() == "true"
-    return Response(junit_xml(_selected(request, world), include_tz), media_type="application/xml")
+    return Response(junit_xml(_select_runs(request, world), include_tz), media_type="application/xml")
 
 
-def _run(request: Request, world: World) -> Run:
+def _find_run(request: Request, world: World) -> Run:
     result_id = request.path_params["result_id"]
     run = world.portal.run(result_id)
     if run is None:
@@ -82,57 +79,48 @@ def _run(request: Request, world: World) -> Run:
     return run
 
 
-@routes.route("GET", "/api/v2/results/{result_id:result_id}", statuses=_ONE)
-@routes.route("GET", "/api/v2/results/{result_id:result_id}/", statuses=_ONE)
+@routes.route("GET", "/api/v2/results/{result_id:result_id}")
+@routes.route("GET", "/api/v2/results/{result_id:result_id}/")
 async def get_result(request: Request, world: World) -> Response:
     """Get detailed information about a test run."""
-    run = _run(request, world)
+    run = _find_run(request, world)
     listing = await run_sync(world.portal.artifacts.listing, run)
     return JSONResponse(detail(run, base(request), listing))
 
 
-@routes.route(
-    "GET",
-    "/api/v2/results/{result_id:result_id}/stbt.log",
-    query=("tz",),
-    statuses={**_ONE, 400: "Invalid tz parameter"},
-)
+@routes.route("GET", "/api/v2/results/{result_id:result_id}/stbt.log")
 async def get_log(request: Request, world: World) -> Response:
     """Get log output from a test run."""
-    run, timezone = _run(request, world), zone(request.query_params.get("tz", "UTC"))
+    run, timezone = _find_run(request, world), zone(request.query_params.get("tz", "UTC"))
     size = world.portal.artifacts.large(run, "stbt.log")
     if size is not None:
         return StreamingResponse(large_log(size, run.start, timezone), media_type="text/plain; charset=utf-8")
     return PlainTextResponse(log_of(run, timezone))
 
 
-@routes.route("GET", "/api/v2/results/{result_id:result_id}/screenshot.png", statuses=_ONE)
+@routes.route("GET", "/api/v2/results/{result_id:result_id}/screenshot.png")
 async def get_saved_screenshot(request: Request, world: World) -> Response:
     """Get screenshot saved at end of test run."""
-    return await _file(_run(request, world), "screenshot.png", world)
+    return await _send_file(_find_run(request, world), "screenshot.png", world)
 
 
-@routes.route("GET", "/api/v2/results/{result_id:result_id}/artifacts", statuses=_ONE)
-@routes.route("GET", "/api/v2/results/{result_id:result_id}/artifacts/", statuses=_ONE)
+@routes.route("GET", "/api/v2/results/{result_id:result_id}/artifacts")
+@routes.route("GET", "/api/v2/results/{result_id:result_id}/artifacts/")
 async def list_artifacts(request: Request, world: World) -> Response:
     """List artifacts produced during a test run."""
-    return JSONResponse(await run_sync(world.portal.artifacts.listing, _run(request, world)))
+    return JSONResponse(await run_sync(world.portal.artifacts.listing, _find_run(request, world)))
 
 
-@routes.route(
-    "GET",
-    "/api/v2/results/{result_id:result_id}/artifacts/{filename:path}",
-    statuses={**_ONE, 404: "Unknown result_id, or result doesn't have this file"},
-)
+@routes.route("GET", "/api/v2/results/{result_id:result_id}/artifacts/{filename:path}")
 async def get_artifact(request: Request, world: World) -> Response:
     """Get an artifact produced during a test run."""
-    run, name = _run(request, world), request.path_params["filename"]
+    run, name = _find_run(request, world), request.path_params["filename"]
     if name not in world.portal.artifacts.names(run):
         raise Refusal(404, f"Result {run.result_id} doesn't have the file {name!r}")
-    return await _file(run, name, world)
+    return await _send_file(run, name, world)
 
 
-async def _file(run: Run, name: str, world: World) -> Response:
+async def _send_file(run: Run, name: str, world: World) -> Response:
     artifacts = world.portal.artifacts
     guessed = "text/plain; charset=utf-8" if name.endswith(".log") else mimetypes.guess_type(name)[0]
     media_type = guessed or "application/octet-stream"

@@ -44,9 +44,9 @@ class Canvas:
         width, height = box[2] - box[0], box[3] - box[1]
         if width <= 0 or height <= 0:
             return
-        mask = rounded(width, height, min(radius, width // 2, height // 2))
+        mask = round_corners(width, height, min(radius, width // 2, height // 2))
         if opacity < 1:
-            mask = dimmed(mask, opacity)
+            mask = dim(mask, opacity)
         self.image.paste(colour, box, mask)
 
     def outline(self, box: Box, colour: Colour, radius: int = 12, thickness: int = 4) -> None:
@@ -54,8 +54,8 @@ class Canvas:
         t = thickness
         outer = (box[0] - t, box[1] - t, box[2] + t, box[3] + t)
         width, height = outer[2] - outer[0], outer[3] - outer[1]
-        ring = rounded(width, height, radius + t).copy()
-        ring.paste(0, (t, t), rounded(width - 2 * t, height - 2 * t, radius))
+        ring = round_corners(width, height, radius + t).copy()
+        ring.paste(0, (t, t), round_corners(width - 2 * t, height - 2 * t, radius))
         self.image.paste(colour, outer, ring)
 
     def disc(self, x: int, y: int, radius: int, colour: Colour, opacity: float = 1.0) -> None:
@@ -63,7 +63,7 @@ class Canvas:
 
     def picture(self, image: Image.Image, x: int, y: int, radius: int = 12) -> None:
         """Another picture with rounded corners."""
-        self.image.paste(image, (x, y), rounded(image.width, image.height, radius))
+        self.image.paste(image, (x, y), round_corners(image.width, image.height, radius))
 
     def polygon(self, points: list[tuple[int, int]], colour: Colour) -> None:
         self._pen.polygon(points, colour)
@@ -74,33 +74,33 @@ class Canvas:
     def shade(self, top: int, bottom: int, strength: float) -> None:
         """Darken from nothing at `top` to `strength` (0 to 1) at `bottom`, and on to the edge in that direction."""
         low, high = min(top, bottom), max(top, bottom)
-        ramp = stretched(Image.linear_gradient("L"), (SIZE[0], high - low))
+        ramp = stretch(Image.linear_gradient("L"), (SIZE[0], high - low))
         if top > bottom:
             ramp = ramp.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
         mask = Image.new("L", SIZE, 0)
         mask.paste(ramp, (0, low))
         mask.paste(255, (0, high, SIZE[0], SIZE[1]) if top < bottom else (0, 0, SIZE[0], low))
-        self.image.paste((4, 6, 12), (0, 0), dimmed(mask, strength))
+        self.image.paste((4, 6, 12), (0, 0), dim(mask, strength))
 
 
-def stretched(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def stretch(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The picture at another size, whatever that does to its shape."""
     return image.transform(size, Image.Transform.EXTENT, (0, 0, *image.size), Image.Resampling.BILINEAR)
 
 
-def dimmed(mask: Image.Image, strength: float) -> Image.Image:
+def dim(mask: Image.Image, strength: float) -> Image.Image:
     """A mask that lets only `strength` (0 to 1) of it through."""
     return Image.blend(Image.new("L", mask.size, 0), mask, strength)
 
 
 def gradient(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image:
     """A picture that goes from one colour at the top to another at the bottom."""
-    ramp = stretched(Image.linear_gradient("L"), size)
+    ramp = stretch(Image.linear_gradient("L"), size)
     return Image.composite(Image.new("RGB", size, bottom), Image.new("RGB", size, top), ramp)
 
 
 @lru_cache(maxsize=256)
-def rounded(width: int, height: int, radius: int) -> Image.Image:
+def round_corners(width: int, height: int, radius: int) -> Image.Image:
     """The mask of a rounded rectangle, smoothed at its corners."""
     mask = Image.new("L", (width, height), 255)
     if not radius:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from testlab_sim.stbtester.screens.canvas import ACCENT, CORAL, FAINT, MIST, SLATE, WHITE, Canvas
 from testlab_sim.stbtester.screens.catalogue import CHANNELS, Channel, clock_of, half_hour_of, programme
-from testlab_sim.stbtester.screens.furniture import dialog, keys, plain, status_line
 from testlab_sim.stbtester.screens.scenes import poster
 from testlab_sim.stbtester.screens.screen import Screen
+from testlab_sim.stbtester.screens.widgets import dialog, keys, plain, status_line
 
 _LEFT, _TOP, _SLOT, _ROW, _SLOTS = 248, 282, 242, 62, 4
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from testlab_sim.stbtester.screens.canvas import ACCENT, CORAL, FAINT, MIST, NIGHT, SLATE, WHITE, Canvas, text_width
 from testlab_sim.stbtester.screens.catalogue import CHANNELS, FILMS, half_hour_of, programme
-from testlab_sim.stbtester.screens.furniture import dialog, keys, plain, status_line
 from testlab_sim.stbtester.screens.scenes import poster, scene
 from testlab_sim.stbtester.screens.screen import Screen
+from testlab_sim.stbtester.screens.widgets import dialog, keys, plain, status_line
 
 _TABS = ("Home", "Guide", "On demand", "Recordings", "Apps")
 

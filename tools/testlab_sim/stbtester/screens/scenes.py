@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from testlab_sim.dice import between
-from testlab_sim.stbtester.screens.canvas import SIZE, Colour, gradient, stretched
+from testlab_sim.seeded_random import between
+from testlab_sim.stbtester.screens.canvas import SIZE, Colour, gradient, stretch
 
 _WIDE, _HIGH = SIZE
 
@@ -43,7 +43,7 @@ def _ridge(image: Image.Image, base: int, height: int, colour: Colour, seed: str
 def _glow(image: Image.Image, x: int, y: int, radius: int, colour: Colour) -> None:
     light = ImageOps.invert(Image.radial_gradient("L"))  # black only in the corners: take what the edges have left
     disc = ImageChops.subtract(light, Image.new("L", light.size, 76), 0.7)
-    halo = stretched(ImageChops.multiply(disc, disc), (radius * 2, radius * 2))
+    halo = stretch(ImageChops.multiply(disc, disc), (radius * 2, radius * 2))
     image.paste(colour, (x - radius, y - radius), halo)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from testlab_sim.dice import chance
+from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.remote import CHANNELS, Remote
 from testlab_sim.stbtester.test_cases import Failure
 

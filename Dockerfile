@@ -1,0 +1,33 @@
+# testlab-mcp with what uv.lock names for running, by hash, for a user who is not root.
+#
+#   docker build --tag testlab-mcp .
+#   docker run --rm -i testlab-mcp serve --demo
+#   docker run --rm -i -v ./testlab.toml:/testlab.toml:ro -v testlab-data:/data testlab-mcp serve --config /testlab.toml
+
+FROM python:3.13-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1
+RUN pip install uv==0.13.8
+WORKDIR /source
+COPY pyproject.toml uv.lock ./
+RUN uv export --quiet --frozen --no-default-groups --no-emit-project --output-file /runtime.txt \
+ && uv venv /opt/testlab \
+ && uv pip sync --python /opt/testlab/bin/python --require-hashes /runtime.txt
+# The wheel is built by the hatchling that is locked.
+RUN uv export --quiet --frozen --only-group build --output-file /build.txt \
+ && uv venv /opt/build \
+ && uv pip sync --python /opt/build/bin/python --require-hashes /build.txt
+COPY README.md LICENSE ./
+COPY server server
+COPY tools tools
+RUN uv build --wheel --no-build-isolation --python /opt/build/bin/python --out-dir /wheels \
+ && uv pip install --python /opt/testlab/bin/python --no-deps --no-index /wheels/*.whl
+
+FROM python:3.13-slim
+RUN useradd --uid 10001 --create-home testlab \
+ && install --directory --owner testlab --mode 0700 /data
+COPY --from=build /opt/testlab /opt/testlab
+# Deliveries, the audit and saved files are below XDG_DATA_HOME: keep /data on a volume.
+ENV PATH=/opt/testlab/bin:$PATH XDG_DATA_HOME=/data
+USER 10001
+WORKDIR /home/testlab
+ENTRYPOINT ["testlab-mcp"]

@@ -1,0 +1,266 @@
+"""The part of the lab that each caller has, and the guard that lets requests into it.
+
+A scope belongs to one caller with one set of service tokens. It shares the services that work with the config's token;
+services with the caller's token, waits, reservations and files are its own. A caller's scopes share one write quota.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+from pydantic import SecretStr
+
+from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens, fingerprint_tokens
+from testlab_mcp.access.ownership import OwnershipRegistry
+from testlab_mcp.access.policy import Policy, effective_access, exposed_tools, refusal
+from testlab_mcp.access.rate_limit import RateLimiter
+from testlab_tools.capabilities import Service
+from testlab_tools.deadline import Deadline
+from testlab_tools.errors import LabError
+from testlab_tools.files.folders import Folders
+from testlab_tools.files.write_quota import WriteQuota
+from testlab_tools.http.fair_queue import asking_for
+from testlab_tools.jobs.waiting import Progress
+from testlab_tools.lab import Lab
+from testlab_tools.nearest import nearest
+from testlab_tools.registry import Call, ToolSpec
+
+MAX_SCOPES = 256
+MAX_PER_CALLER = 8
+"""Scopes of one caller, who may send any number of tokens."""
+
+Connect = Callable[[SecretStr | None], Service]
+"""Makes a service with a caller's token or with none, never with one of the config's."""
+
+
+@dataclass
+class CallerScope:
+    """A caller's part of the lab. `own_services` are closed with it; `in_flight` counts the calls that use it."""
+
+    caller: Caller
+    lab: Lab
+    files: Folders
+    own_services: list[Service] = field(default_factory=list[Service])
+    in_flight: int = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is going on in it."""
+        return not self.in_flight and not self.files.transfers.busy and not self.lab.orders.busy
+
+    async def release(self) -> None:
+        """Wait for its orders, then end its reservations."""
+        await self.lab.orders.aclose()
+        await self.lab.holding.release()
+
+    async def aclose(self) -> None:
+        """Close its own services."""
+        for service in self.own_services:
+            await service.aclose()
+
+
+class ScopeCache:
+    """Builds scopes, and closes the least recently used. `connect` makes, by name, the services that take a caller's
+    own token; `max_files` (at once) and `max_bytes` are each caller's write quota, 0 for no limit."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        files: Folders,
+        connect: Mapping[str, Connect] | None = None,
+        max_files: int = 0,
+        max_bytes: int = 0,
+    ) -> None:
+        self._quota = (max_files, max_bytes)
+        self._write_quotas: dict[str, WriteQuota] = {}
+        self._local = CallerScope(LOCAL, lab, files)
+        self._connect = connect or {}
+        self._scopes: OrderedDict[Hashable, CallerScope] = OrderedDict()
+        self._ownership: defaultdict[str, OwnershipRegistry] = defaultdict(OwnershipRegistry)
+        self._restored = lab.holding.kept is None
+
+    @property
+    def callers_own(self) -> Collection[str]:
+        """Names of the services that take a caller's own token."""
+        return self._connect.keys()
+
+    @property
+    def services(self) -> list[Service]:
+        """Every service of the deployment."""
+        return list(self._local.lab.services.values())
+
+    @asynccontextmanager
+    async def enter(self, caller: Caller, tokens: Mapping[str, SecretStr]) -> AsyncGenerator[CallerScope]:
+        """The caller's scope, kept open until the call ends."""
+        scope = await self._find_or_build(caller, tokens)
+        scope.in_flight += 1
+        try:
+            yield scope
+        finally:
+            scope.in_flight -= 1
+
+    async def aclose(self) -> None:
+        """Release the reservations of all scopes, then close their own services. The lab closes itself."""
+        scopes = list(self._scopes.values())
+        self._scopes.clear()
+        async with anyio.create_task_group() as group:
+            for scope in scopes:
+                group.start_soon(scope.release)
+        for scope in scopes:
+            await scope.aclose()
+
+    async def _find_or_build(self, caller: Caller, tokens: Mapping[str, SecretStr]) -> CallerScope:
+        if caller == LOCAL and not tokens:
+            return self._local
+        await self.restore_ownership()
+        within = caller.policy.services if caller.policy else None
+        key = (caller.name, within, caller.nodes, fingerprint_tokens(tokens))
+        scope = self._scopes.get(key)
+        if scope is None:
+            scope = self._scopes[key] = self._build(caller, tokens)
+            scope.in_flight += 1  # so that it is not evicted itself
+            try:
+                await self._evict(caller)
+            finally:
+                scope.in_flight -= 1
+        self._scopes.move_to_end(key)
+        return scope
+
+    async def restore_ownership(self) -> None:
+        """Learn from earlier processes' records which caller made which reservation that its service still shows."""
+        if self._restored:
+            return
+        shared = [service for service in self.services if service.name not in self._connect]
+        try:
+            found = await self._local.lab.holding.restore(shared)
+        except LabError:
+            return
+        self._restored = True
+        for service, reservations in found.items():
+            for kept in reservations:
+                self._ownership[service].add_reservation(kept.reservation, kept.node, kept.caller)
+
+    def _build(self, caller: Caller, tokens: Mapping[str, SecretStr]) -> CallerScope:
+        from testlab_mcp.access.scoping import scope_service  # stdio has no use for it
+
+        within = caller.policy.services if caller.policy else None
+        services: list[Service] = []
+        own: list[Service] = []
+        for service in self.services:
+            if within is not None and service.name not in within:
+                continue
+            ownership = self._ownership[service.name]
+            if service.name in self._connect:
+                service = self._connect[service.name](tokens.get(service.name))
+                own.append(service)
+                ownership = OwnershipRegistry()
+            services.append(service if caller == LOCAL else scope_service(service, caller, ownership))
+        files = self._local.files
+        folders = files.save_to if caller == LOCAL else [folder / caller.folder for folder in files.save_to]
+        transfers = files.transfers.empty(self._write_quota(caller, folders))
+        lab = self._local.lab.share(services, limited=within is not None)
+        return CallerScope(caller, lab, replace(files, save_to=folders, transfers=transfers), own)
+
+    def _write_quota(self, caller: Caller, folders: Sequence[Path]) -> WriteQuota:
+        """The write quota of all scopes of a caller."""
+        if caller == LOCAL:
+            return WriteQuota()
+        return self._write_quotas.setdefault(caller.name, WriteQuota(folders, *self._quota))
+
+    async def _evict(self, caller: Caller) -> None:
+        """Close idle scopes of this caller, then of any caller, down to the limits. Scopes in use stay."""
+        idle = [key for key, scope in self._scopes.items() if scope.idle]
+        own = [key for key, scope in self._scopes.items() if scope.caller.name == caller.name]
+        evicted = [key for key in own if key in idle][: max(0, len(own) - MAX_PER_CALLER)]
+        rest = [key for key in idle if key not in evicted]
+        evicted += rest[: max(0, len(self._scopes) - len(evicted) - MAX_SCOPES)]
+        for scope in [self._scopes.pop(key) for key in evicted]:
+            self._local.lab.holding.absorb(scope.lab.holding)
+            await scope.aclose()
+
+
+class RequestGuard:
+    """Decides for each request of a server whether it may go ahead, and gives it the caller's scope."""
+
+    def __init__(
+        self,
+        scopes: ScopeCache,
+        policy: Policy,
+        tools: Sequence[ToolSpec],
+        rate_limiter: RateLimiter | None = None,
+        max_concurrent: int = 0,
+    ) -> None:
+        self._max_concurrent = max_concurrent
+        self._in_flight: Counter[str] = Counter()
+        self._scopes = scopes
+        self._policy = policy
+        self._tools = {tool.name: tool for tool in tools}
+        self._rate_limiter = rate_limiter or RateLimiter(0)
+
+    def listed_tools(self, caller: Caller) -> list[str]:
+        """Names of the tools that the caller may see and call."""
+        found = exposed_tools(self._tools.values(), self._scopes.services, self._policy, caller.policy)
+        return [tool.name for tool in found]
+
+    def refusal_for(self, caller: Caller, tool: str) -> str:
+        """Why a call of a tool is refused; empty when it may go ahead, and is counted then."""
+        if text := self.rate_refusal(caller):
+            return text
+        why = self.refusal(caller, tool)
+        return f"Not allowed: {why}" if why else ""
+
+    def rate_refusal(self, caller: Caller, apart: str = "") -> str:
+        """Why a request has to wait; empty when it may go ahead, and is counted then. Requests of a sort named by
+        `apart` have a rate of their own."""
+        if caller != LOCAL and self._max_concurrent and self._in_flight[caller.name] >= self._max_concurrent:
+            most = f"[http] calls_at_once allows each caller {self._max_concurrent}"
+            return f"Too many calls at once: {most}. Wait for the answer to one of them."
+        if caller == LOCAL or not (wait := self._rate_limiter.take(f"{caller.name} {apart}".strip())):
+            return ""
+        most = f"[http] calls_per_minute allows each caller {self._rate_limiter.per_minute}"
+        return f"Too many calls: {most}. Call again in {wait} s."
+
+    @contextmanager
+    def counted(self, caller: Caller) -> Generator[None]:
+        """Count a request as concurrent while it is answered."""
+        self._in_flight[caller.name] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[caller.name] -= 1
+            if not self._in_flight[caller.name]:
+                del self._in_flight[caller.name]
+
+    def refusal(self, caller: Caller, tool: str) -> str:
+        """Why a caller does not have a tool; empty when it does. Nothing is counted."""
+        return refusal(self._tools[tool], self._scopes.services, self._policy, caller.policy)
+
+    @asynccontextmanager
+    async def enter(self, request: Any, progress: Progress) -> AsyncGenerator[Call]:
+        """The call that handlers get, for an HTTP request or None."""
+        caller = caller_of(request)
+        access, raising = effective_access(self._policy, caller.policy)
+        whose = "" if caller == LOCAL else caller.name
+        async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
+            others = self._tools.keys() - set(self.listed_tools(caller))
+            with asking_for(whose):
+                deadline = Deadline(scope.lab.longest_wait_s)
+                named = caller.name, deadline
+                yield Call(scope.lab, scope.files, progress, access, raising, *named, unavailable=frozenset(others))
+
+    async def aclose(self) -> None:
+        """Close the scopes."""
+        await self._scopes.aclose()
+
+    def unknown_tool(self, caller: Caller, name: str) -> str:
+        """The error for a tool that does not exist."""
+        listed = self.listed_tools(caller)
+        near = nearest(name, listed)
+        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(listed)}."
+        return f"There is no such tool. {hint}"

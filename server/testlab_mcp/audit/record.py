@@ -1,0 +1,292 @@
+"""What the audit says of a call: an intent before it changes anything, an outcome after, and redacted arguments.
+
+The line with `event` "intent" is on disk before a tool that changes things runs; that with `event` "outcome" has the
+same `call`. A call that is refused earlier has an outcome only; a call that waits for a person's answer has neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Literal, cast
+from uuid import uuid4
+
+from testlab_tools.errors import BadInput, LabError, Refused
+from testlab_tools.http.trace import Answer, Trace, trace_answers
+from testlab_tools.registry import ToolSpec
+from testlab_tools.untrusted import plain
+
+Stage = Literal["policy", "input", "confirm", "person", "lab"]
+"""What a refusal would come from: this server's settings, the check of the arguments, a missing `confirm`, the person
+asked, or the tool and its services."""
+Record = Mapping[str, object]
+
+
+class AuditedCall:
+    """A call of a tool, as a context: its outcome is what it raises.
+
+    >>> async with audit.call(spec, arguments, who, session) as call:
+    ...     await call.start()
+    ...     call.set_result(answer)
+    """
+
+    stage: Stage = "input"
+
+    def __init__(
+        self,
+        write: Callable[[Record], Awaitable[None]] | None,
+        spec: ToolSpec,
+        arguments: Mapping[str, Any],
+        who: str,
+        client: Mapping[str, str],
+        reads: bool = False,
+    ) -> None:
+        self._write = write
+        self._spec = spec
+        self._arguments = arguments
+        self._caller = {"who": who, "client": client}
+        self._always = reads or not spec.hints.read_only
+        self._begun = time.monotonic()
+        self._call = ""
+        self._answer: Mapping[str, Any] | None = None
+        self._trace = Trace()
+        self._silent = write is None
+        self._tracing = ExitStack()
+
+    async def start(self) -> None:
+        """Write the intent. Raises Refused when that fails: the change must not be made then."""
+        self.stage = "lab"
+        if self._write is None:
+            return
+        self._trace = self._tracing.enter_context(trace_answers())
+        if self._spec.hints.read_only:
+            return
+        try:
+            await self._write({"event": "intent", **self._describe()})
+        except Exception as error:  # noqa: BLE001 - a change without an intent is not made, whatever the reason
+            self._silent = True
+            raise Refused(
+                "The audit cannot be written, so nothing was changed",
+                failure_reason(error),
+                "The operator mends [audit] in the config; `testlab-mcp audit verify` tells whether its file is whole.",
+            ) from None
+
+    def set_result(self, answer: Mapping[str, Any]) -> None:
+        """Keep the tool's answer, as the client gets it."""
+        self._answer = answer
+
+    def await_confirmation(self) -> None:
+        """Write nothing: a person has to answer first."""
+        self._silent = True
+
+    async def __aenter__(self) -> AuditedCall:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):
+        self._tracing.close()
+        if self._silent or self._write is None:
+            return
+        if self._always or isinstance(error, Refused):
+            facts = self._describe(isinstance(error, Refused | BadInput))
+            await self._write({"event": "outcome", **facts, **self._outcome(error), **self._upstream()})
+
+    def _describe(self, refused: bool = False) -> dict[str, object]:
+        self._call = self._call or uuid4().hex[:16]
+        return {
+            "call": self._call,
+            **self._caller,
+            "tool": self._spec.name,
+            "target": target_of(self._arguments),
+            "arguments": redact_refused(self._arguments) if refused else redact(self._arguments),
+        }
+
+    def _outcome(self, error: BaseException | None) -> dict[str, object]:
+        """How the call ended, without any error's text."""
+        if error is None:
+            answer = self._answer or {}
+            made = [] if self._spec.hints.read_only else handles_in(answer)
+            return {"outcome": "queued" if answer.get("queued") else "ok", **({"made": made} if made else {})}
+        name = type(error).__name__ if isinstance(error, LabError) else _OTHERS.get(type(error).__name__, "Unforeseen")
+        if isinstance(error, Refused | BadInput):
+            return {"outcome": "refused", "by": self.stage, "error": name}
+        return {"outcome": "error", "error": name}
+
+    def _upstream(self) -> dict[str, object]:
+        trace = self._trace
+        requests: dict[str, object] = {
+            "changes": [_answer_entry(answer) for answer in trace.changes],
+            "reads": [_answer_entry(answer) for answer in trace.reads if answer.request_id],
+            "refs": trace.refs,
+            "left_out": trace.left_out,
+        }
+        known = {key: value for key, value in requests.items() if value}
+        return {**({"upstream": known} if known else {}), "duration_ms": round((time.monotonic() - self._begun) * 1000)}
+
+
+_OTHERS = {"TimeoutError": "TooLong", "CancelledError": "Cancelled"}
+
+
+def failure_reason(error: Exception) -> str:
+    """Why a line could not be written, without a path."""
+    if isinstance(error, OSError):
+        return error.strerror or "The file cannot be used"
+    return str(error) if type(error).__name__ == "BrokenChain" else type(error).__name__
+
+
+def _answer_entry(answer: Answer) -> dict[str, object]:
+    entry: dict[str, object] = {"service": answer.service, "method": answer.method, "status": answer.status}
+    return entry | ({"id": answer.request_id} if answer.request_id else {})
+
+
+MAX_CHARS = 200
+"""Of one text; a longer one is cut, and its length and hash are added."""
+MAX_MEMBERS = 20
+MAX_DEPTH = 6
+MAX_BYTES = 6_000
+"""Of one argument; of a larger one, only its length and hash are written."""
+MAX_INPUT_CHARS = 30_000
+"""Of an argument as received, if it is not a text; a larger one is not redacted, but hashed."""
+MAX_REFUSED_CHARS = 2_000
+"""Of all arguments of a refused call, which must not cost much."""
+
+MASKED = "[masked]"
+HASHED_ONLY = frozenset({"content"})
+"""Arguments that hold whole reports."""
+
+TARGET_ARGUMENTS = (
+    "run_id",
+    "job_uid",
+    "reservation_id",
+    "delivery_id",
+    "node_id",
+    "node_ids",
+    "serial_number",
+    "path",
+    "revision",
+    "service",
+    "uri",
+)
+"""Arguments that name the target of a call, the most exact first."""
+
+RESULT_HANDLES = ("run_id", "run_ids", "job_uid", "reservation_id", "delivery_id", "queued", "deleted", "saved_to")
+
+_SECRET_NAME = re.compile(
+    r"token|secret|passw|pwd|api.?key|apikey|credential|cookie|authori[sz]ation|bearer|private.?key|signature|session.?id",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(
+    r"((?:bearer|token|basic|api[-_ ]?key|password|passwd|pwd|secret)[\"']?(?:\s*[:=]|\s)\s*[\"']?)[^\s\"',;]{6,}"
+    r"|((?:token|password|passwd|pwd|secret)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;&]+"
+    r"|([?&](?:x-amz-[a-z-]+|signature|sig|token|key|se|sp)=)[^&\s\"']+"
+    r"|(\btlm_)[A-Za-z0-9_-]+"
+    r"|(://)[^/\s@:]+:[^/\s@]+@",
+    re.IGNORECASE,
+)
+
+
+def redact(arguments: Mapping[str, object]) -> dict[str, Any]:
+    """The arguments for a line: without secrets, and of bounded size."""
+    redacted: dict[str, Any] = {}
+    for name, value in list(arguments.items())[:MAX_MEMBERS]:
+        kept = _digest(value) if (name in HASHED_ONLY and value) or _is_large(value) else _redact_value(name, value, 0)
+        redacted[_name(name)] = kept if len(json.dumps(kept)) <= MAX_BYTES else _digest(value)
+    if len(arguments) > MAX_MEMBERS:
+        redacted["…"] = f"{len(arguments) - MAX_MEMBERS} more"
+    return redacted
+
+
+def redact_refused(arguments: Mapping[str, object]) -> dict[str, Any]:
+    """The same for a refused call. Beyond `MAX_REFUSED_CHARS`, long arguments, or all of them, are hashed."""
+    redacted = redact(arguments)
+    if len(json.dumps(redacted)) <= MAX_REFUSED_CHARS:
+        return redacted
+    small = {
+        name: kept if len(json.dumps(kept)) <= MAX_CHARS else _digest(arguments.get(name, kept))
+        for name, kept in redacted.items()
+    }
+    return small if len(json.dumps(small)) <= MAX_REFUSED_CHARS else _digest(redacted)
+
+
+def target_of(arguments: Mapping[str, object]) -> str:
+    """The target of a call: a handle, a serial number or nodes; empty when it names none."""
+    for name in TARGET_ARGUMENTS:
+        value = arguments.get(name)
+        if isinstance(value, str) and value:
+            return _short(value)
+        if isinstance(value, list) and value:
+            return _short(", ".join(str(item)[:MAX_CHARS] for item in cast(list[object], value)[:MAX_MEMBERS]))
+    return ""
+
+
+def handles_in(answer: Mapping[str, Any]) -> list[str]:
+    """The handles in a tool's answer: what it made, ended or deleted."""
+    found: list[str] = []
+    for part in (answer, *_parts(answer.get("reservations"))):
+        for name in RESULT_HANDLES:
+            value = part.get(name)
+            found += [str(item) for item in cast(list[object], value)] if isinstance(value, list) else []
+            found += [value] if isinstance(value, str) and value else []
+    return [_short(handle) for handle in dict.fromkeys(found)][:MAX_MEMBERS]
+
+
+def shorten(text: str, most: int = 80) -> str:
+    """A client's text about itself, made plain and cut."""
+    return plain(text[: 4 * most])[:most]
+
+
+def _redact_value(name: str, value: object, depth: int) -> Any:
+    if _SECRET_NAME.search(name) and value not in ("", None, False):
+        return MASKED
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value if abs(value or 0) < 1e18 else "[a number too large to tell]"
+    if depth >= MAX_DEPTH:
+        return _digest(value)
+    if isinstance(value, Mapping):
+        members = list(cast(Mapping[object, object], value).items())
+        kept = {_name(str(key)): _redact_value(str(key), inner, depth + 1) for key, inner in members[:MAX_MEMBERS]}
+        return kept | ({"…": f"{len(members) - MAX_MEMBERS} more"} if len(members) > MAX_MEMBERS else {})
+    if isinstance(value, Sequence):
+        items = cast(Sequence[object], value)
+        listed = [_redact_value(name, item, depth + 1) for item in items[:MAX_MEMBERS]]
+        return listed + ([f"… {len(items) - MAX_MEMBERS} more"] if len(items) > MAX_MEMBERS else [])
+    return type(value).__name__
+
+
+def _text(text: str) -> Any:
+    short = _short(text)
+    return short if len(text) <= MAX_CHARS else {"text": short, **_digest(text)}
+
+
+def _short(text: str) -> str:
+    """Mask first, then cut: a part of a secret would not be recognised."""
+    return _SECRET_TEXT.sub(_mask, plain(text[: 8 * MAX_CHARS]))[:MAX_CHARS]
+
+
+def _mask(found: re.Match[str]) -> str:
+    return f"{next(filter(None, found.groups()))}{MASKED}{'@' if found[5] else ''}"
+
+
+def _is_large(value: object) -> bool:
+    return isinstance(value, Mapping | list) and len(json.dumps(value, default=str)) > MAX_INPUT_CHARS
+
+
+def _name(name: str) -> str:
+    return plain(name[:60])
+
+
+def _digest(value: object) -> dict[str, Any]:
+    """Length and hash, by which a text can be recognised."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
+    return {"chars": len(text), "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
+
+
+def _parts(value: object) -> list[Mapping[str, Any]]:
+    items = cast(list[object], value) if isinstance(value, list) else []
+    return [cast(Mapping[str, Any], item) for item in items if isinstance(item, Mapping)]

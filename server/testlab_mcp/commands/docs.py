@@ -1,0 +1,175 @@
+"""`./do docs`: writes what README.md and docs/ say of tools, commands and config keys, between their markers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from testlab_mcp.commands.main import build_parser
+from testlab_mcp.commands.tools import BUDGETS, connect_kind
+from testlab_mcp.config.settings import (
+    AuditSettings,
+    CallerSettings,
+    DurableSettings,
+    FileSettings,
+    HttpSettings,
+    OAuthSettings,
+    ServerSettings,
+)
+from testlab_tools.capabilities import Service
+from testlab_tools.registry import ToolSpec
+from testlab_tools.services import HttpServiceSettings, known_kinds, load_kind
+from testlab_tools.tools import all_tools
+
+ROOT = Path(__file__).resolve().parents[3]
+TABLES: dict[str, type[BaseModel]] = {
+    "[server]": ServerSettings,
+    "[files]": FileSettings,
+    "[durable]": DurableSettings,
+    "[audit]": AuditSettings,
+    "[http]": HttpSettings,
+    "[http.oauth]": OAuthSettings,
+    "[callers.NAME]": CallerSettings,
+    "[services.NAME]": HttpServiceSettings,
+}
+
+
+def main() -> int:
+    """Write the files that are stale, and name them."""
+    for path, text in fresh().items():
+        if path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+def fresh() -> dict[Path, str]:
+    """The files that have generated sections, as they should be."""
+    sections = {"tools": _tools(), "commands": _commands(), "tables": _tables(), "keys": _keys()}
+    return {path: _fill(path, sections) for path in (ROOT / "README.md", ROOT / "docs" / "configuration.md")}
+
+
+def config_keys() -> Iterator[tuple[str, str, FieldInfo]]:
+    """Every key of the config: its table, its name, and what it takes."""
+    for table, settings in TABLES.items():
+        for name, field in settings.model_fields.items():
+            if get_origin(field.annotation) is None or name != "oauth":
+                yield table, name, field
+    for kind in known_kinds():
+        for name, field in _own_keys(kind).items():
+            yield f'[services.NAME], kind = "{kind}"', name, field
+
+
+def _fill(path: Path, sections: dict[str, str]) -> str:
+    """The text of a file with each section it has markers for written anew."""
+    text = path.read_text(encoding="utf-8")
+    for name, body in sections.items():
+        begin, end = f"<!-- {name}: begin, written by ./do docs -->", f"<!-- {name}: end -->"
+        if begin in text:
+            before, _, rest = text.partition(begin)
+            text = f"{before}{begin}\n{body}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def _tools() -> str:
+    rows = [
+        (f"`{tool.name}`", tool.description.splitlines()[0], _services_with(tool), tool.access, tool.toolset)
+        for tool in all_tools()
+    ]
+    tokens = next(budget for budget in BUDGETS if budget.name == "default, three services").dearest()[0]
+    cost = f"By default, with three services, this list costs a model some {round(tokens, -2):,} tokens."
+    return f"{_markdown(('tool', 'what it does', 'services', 'access', 'toolset'), rows)}\n\n{cost}"
+
+
+def _services_with(tool: ToolSpec) -> str:
+    """The kinds of service that can do it, with the setting of a kind that only can with it."""
+    found: list[str] = []
+    for kind in known_kinds():
+        able = {setting: isinstance(service, tool.needs) for setting, service in _variants(kind).items()}
+        if all(able.values()):
+            found.append(kind)
+        elif any(able.values()):
+            found.append(f"{kind} ({', '.join(setting for setting, can in able.items() if can)})")
+    return "all" if found == known_kinds() else ", ".join(found)
+
+
+def _variants(kind: str) -> dict[str, Service]:
+    """A service for every choice that a key of the kind's own offers."""
+    choices = {
+        name: get_args(f.annotation) for name, f in _own_keys(kind).items() if get_origin(f.annotation) is Literal
+    }
+    made = {f"{name} {value}": connect_kind(kind, **{name: value}) for name in choices for value in choices[name]}
+    return made or {"": connect_kind(kind)}
+
+
+def _own_keys(kind: str) -> dict[str, FieldInfo]:
+    shared = HttpServiceSettings.model_fields
+    return {name: field for name, field in load_kind(kind).Settings.model_fields.items() if name not in shared}
+
+
+def _commands() -> str:
+    rows = [(f"`{_usage(command)}`", command.description or "") for command in build_parser()[1]]
+    return _markdown(("command", "what it does"), rows)
+
+
+def _usage(command: argparse.ArgumentParser) -> str:
+    command.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=1000)
+    return command.format_usage().removeprefix("usage: ").replace(" [-h]", "").strip()
+
+
+def _tables() -> str:
+    """The tables with the names of their keys."""
+    names: dict[str, list[str]] = {}
+    for table, name, _ in config_keys():
+        names.setdefault(table, []).append(f"`{name}`")
+    return _markdown(("table", "keys"), [(f"`{table}`", ", ".join(keys)) for table, keys in names.items()])
+
+
+def _keys() -> str:
+    """A section a table, a row a key."""
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    for table, name, field in config_keys():
+        takes = ", ".join(f"`{kind}`" for kind in known_kinds()) if name == "kind" else _takes(field)
+        rows.setdefault(table, []).append((f"`{name}`", takes, _default(field), field.description or ""))
+    head = ("key", "takes", "default", "what it is for")
+    return "\n\n".join(f"## `{table}`\n\n{_markdown(head, keys)}" for table, keys in rows.items())
+
+
+def _takes(field: FieldInfo) -> str:
+    bounds = (("from", "ge"), ("above", "gt"), ("to", "le"))
+    found = [f"{word} {getattr(m, name):g}" for m in field.metadata for word, name in bounds if hasattr(m, name)]
+    return " ".join([_type(field.annotation), *found])
+
+
+def _type(annotation: Any) -> str:
+    inner = [arg for arg in get_args(annotation) if arg is not type(None)]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if get_origin(annotation) is list:
+        return f"list of {_type(inner[0])}"
+    if inner:
+        return ", ".join(_type(arg) for arg in inner)
+    return {bool: "`true`, `false`", int: "whole number", float: "number"}.get(annotation, "text")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    return "" if field.default in (None, "") else f"`{json.dumps(field.default)}`"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

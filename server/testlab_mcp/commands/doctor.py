@@ -1,0 +1,106 @@
+"""`testlab-mcp doctor`: is the config right, does every service answer, do they accept the token, agree the clocks?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from testlab_mcp.access.policy import exposed_tools
+from testlab_mcp.commands.serve import policy_of
+from testlab_mcp.commands.terminal import paint, table
+from testlab_mcp.config.loading import find_config, load_config
+from testlab_mcp.logs import set_up_logging
+from testlab_tools.capabilities import Health, NodeInventory, Service
+from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
+from testlab_tools.fanout import ask_all
+from testlab_tools.models.lab import Reservation
+from testlab_tools.times import iso
+from testlab_tools.tools import all_tools
+from testlab_tools.untrusted import capped
+
+SKEW_SECONDS = 60
+"""A clock further off than this puts runs into the wrong window of a question about time."""
+
+
+class Finding(NamedTuple):
+    """What was found out about one service."""
+
+    service: str
+    kind: str
+    reached: str
+    auth: str
+    clock: str
+    account: str
+    remedy: str = ""
+    held: Sequence[Reservation] = ()
+
+
+def doctor(config_file: str) -> int:
+    """Print a table and the remedies. 0 when all is well, 1 when a service is not, 2 (raised) for a wrong config."""
+    set_up_logging()
+    path = find_config(config_file)
+    config = load_config(path)
+    lab = config.lab()
+    services = list(lab.services.values())
+    tools = exposed_tools(all_tools(), services, policy_of(config))
+    turned_on = f"{len(services)} services, access {config.server.access}, {len(tools)} tools"
+    print(f"{paint('config', 'bold')}  {path}: {turned_on}")
+    findings = asyncio.run(examine([service for service in services if service.name not in config.callers_own]))
+    for name in config.callers_own:
+        findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
+    head = ("service", "kind", "reached", "token", "clock", "account")
+    print(table(head, [finding[:6] for finding in findings]))
+    for held in (reservation for finding in findings for reservation in finding.held):
+        until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
+        what = f"{held.node_id} {until} (reservation {held.reservation_id})"
+        print(f"\n{paint('you hold', 'bold')} {what}: {held.message}")
+    ill = [finding for finding in findings if finding.remedy]
+    for finding in ill:
+        print(f"\n{paint(finding.service, 'bold')}: {finding.remedy}")
+    if not services:
+        print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
+    return 1 if ill or not services else 0
+
+
+async def examine(services: Sequence[Service]) -> list[Finding]:
+    """Ask every service at once, each once."""
+    try:
+        answers = await ask_all(services, _probe)
+        return [_finding(service, answers.of(service.name)) for service in services]
+    finally:
+        for service in services:
+            await service.aclose()
+
+
+async def _probe(service: Service) -> tuple[Health, Sequence[Reservation]]:
+    health = await service.probe()
+    return health, await _held(service) if isinstance(service, NodeInventory) else ()
+
+
+def _finding(service: Service, answer: tuple[Health, Sequence[Reservation]] | LabError) -> Finding:
+    match answer:
+        case ConfigError():
+            return Finding(service.name, service.kind, "not asked", "missing", "-", "", str(answer))
+        case AuthError():
+            return Finding(service.name, service.kind, "yes", "refused", "-", "", str(answer))
+        case ServiceDown():
+            return Finding(service.name, service.kind, "no", "-", "-", "", str(answer))
+        case LabError():
+            return Finding(service.name, service.kind, "yes", "?", "-", "", str(answer))
+        case (health, held):
+            pass
+    skew = health.clock_skew_s
+    clock = "not said" if skew is None else "ok" if abs(skew) <= SKEW_SECONDS else f"{skew:+.0f} s"
+    remedy = "" if clock in ("ok", "not said") else "Its clock and this machine's differ: check time synchronisation."
+    account = capped(health.account, 80) or "not said"
+    return Finding(service.name, service.kind, "yes", "ok", clock, account, remedy, held)
+
+
+async def _held(farm: NodeInventory) -> Sequence[Reservation]:
+    """The reservations of the token's user, whoever made them: a forgotten one blocks a colleague."""
+    try:
+        nodes = await farm.list_nodes()
+    except LabError:
+        return ()
+    return [node.reservation for node in nodes if node.reservation and node.reservation.yours]

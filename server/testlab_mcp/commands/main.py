@@ -1,0 +1,143 @@
+"""The command line. Each command's module is imported only when it is run, so that `serve` starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from testlab_mcp import __version__
+from testlab_tools.errors import LabError
+
+CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor")
+LEVELS = ("observe", "operate", "admin")
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Exit codes: 0 well, 1 something in the lab is wrong, 2 usage or config is (a line on stderr)."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["simlab"]:
+        from testlab_sim.__main__ import main as simlab
+
+        return simlab(given[1:])
+    args = build_parser()[0].parse_args(given)
+    try:
+        return _run(args)
+    except LabError as error:
+        print(f"testlab-mcp {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    match args.command:
+        case "serve":
+            from testlab_mcp.commands.serve import serve
+
+            return serve(args.config, args.demo, args.http)
+        case "demo":
+            from testlab_mcp.commands.demo import demo
+
+            return demo(args.report, args.save_to)
+        case "doctor":
+            from testlab_mcp.commands.doctor import doctor
+
+            return doctor(args.config)
+        case "login" | "logout":
+            from testlab_mcp.commands.login import login, logout
+
+            return (login if args.command == "login" else logout)(args.service, args.config)
+        case "tools":
+            from testlab_mcp.commands.tools import list_tools
+
+            return list_tools(args.config, args.tokens)
+        case "token":
+            from testlab_mcp.commands.token import new_token
+
+            return new_token(args.name, args.access)
+        case "audit":
+            from testlab_mcp.commands.audit import audit_verify
+
+            return audit_verify(args.file, args.config, args.anchor)
+        case _:
+            from testlab_mcp.commands.client_config import client_config
+
+            return client_config(args.client, args.config, args.demo)
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParser]]:
+    """The parser of the whole command line, and that of each command."""
+    parser = argparse.ArgumentParser(
+        prog="testlab-mcp", description="One MCP server in front of a whole test lab.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"testlab-mcp {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = _add(commands, "serve", "serve MCP over stdio, or over HTTP with --http")
+    _config(serve)
+    serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
+    serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
+
+    doctor = _add(commands, "doctor", "check config, reachability, auth and clock of every service")
+    _config(doctor)
+
+    tools = _add(commands, "tools", "list the tools a config turns on, and why not the others")
+    _config(tools)
+    tools.add_argument("--tokens", action="store_true", help="what the tools cost a model, against the budget")
+
+    client = _add(commands, "client-config", "print what to put into an MCP client's config")
+    client.add_argument("client", choices=CLIENTS)
+    _config(client)
+    client.add_argument("--demo", action="store_true", help="for the simulated lab")
+
+    signing = [
+        _add(commands, "login", "sign in to a service without a key: confirm a code in the browser"),
+        _add(commands, "logout", "forget such a sign-in"),
+    ]
+    for command in signing:
+        command.add_argument("service", metavar="SERVICE", help="its name in the config")
+        _config(command)
+    return parser, [serve, doctor, tools, client, *signing, _token(commands), _audit(commands), *_simulated(commands)]
+
+
+def _token(commands: Commands) -> argparse.ArgumentParser:
+    actions = _add(commands, "token", "make a token for a caller over HTTP").add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    new = _add(actions, "new", "print a token for a caller over HTTP, and the config that lets it in")
+    new.add_argument("name", metavar="NAME", help="of the caller: letters, digits, - and _")
+    new.add_argument("--access", choices=LEVELS, default="observe")
+    return new
+
+
+def _audit(commands: Commands) -> argparse.ArgumentParser:
+    checks = _add(commands, "audit", "check that no line of the audit was removed or altered").add_subparsers(
+        dest="check", required=True, metavar="verify"
+    )
+    verify = _add(checks, "verify", "name the lines of the audit that were removed, altered, inserted or moved")
+    verify.add_argument("file", nargs="?", metavar="FILE", default="", help="default: the config's own")
+    verify.add_argument("--anchor", metavar="SEQ:HASH", default="", help="a line known to be genuine")
+    _config(verify)
+    return verify
+
+
+def _simulated(commands: Commands) -> tuple[argparse.ArgumentParser, ...]:
+    demo = _add(commands, "demo", "tour the simulated lab through a real MCP client")
+    demo.add_argument("--report", metavar="FILE", default="", help="also record this OpenHTF report (JSON)")
+    demo.add_argument("--save-to", metavar="DIR", default="testlab-demo", help="where the screenshot goes")
+    return demo, _add(commands, "simlab", "run the simulated lab alone (simlab --help has its options)")
+
+
+def _add(commands: Commands, name: str, does: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", default="", help="default: $TESTLAB_MCP_CONFIG, else config.toml")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

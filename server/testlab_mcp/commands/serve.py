@@ -1,0 +1,80 @@
+"""`testlab-mcp serve`: MCP over stdio or Streamable HTTP."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from types import FrameType
+
+import anyio
+
+from testlab_mcp.access.policy import Policy
+from testlab_mcp.config.config import Config
+from testlab_mcp.config.loading import find_config, load_config, parse_config
+from testlab_tools.errors import ConfigError
+
+
+def serve(config_file: str, demo: bool, http: str) -> int:
+    """Serve until standard input closes (stdio) or a signal comes.
+
+    Raises:
+        ConfigError: the config or the address is wrong; nothing was served.
+    """
+    if demo and config_file:
+        raise ConfigError("--demo and --config exclude each other", "", "--demo brings its own lab.")
+    host, port = _address(http) if http else ("", 0)
+    with ExitStack() as stack:
+        read = _starting(stack) if demo else _reading(config_file)
+        # The SDK takes half a second to import: the simulated lab starts meanwhile.
+        from testlab_mcp.protocol.server import build_server
+
+        config = read()
+        lab = config.lab()
+        made = partial(build_server, lab, policy_of(config), config.folders(), clerk=config.audit_logger())
+        if http:
+            from testlab_mcp.access.http_security import HttpSecurity
+            from testlab_mcp.http import check_address, serve_http
+
+            check_address(host, config.http, config.signs_in)
+            gate = HttpSecurity.from_config(config)
+            signal.signal(signal.SIGTERM, _unwind)
+            serve_http(made(gate), lab, gate, host, port)
+        else:
+            anyio.run(made().run_stdio_async)
+    return 0
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:
+    """uvicorn, once it has stopped, raises the signal anew; the default would end us before the simulated lab."""
+    sys.exit(0)
+
+
+def policy_of(config: Config) -> Policy:
+    """The exposure policy that a config states."""
+    server = config.server
+    policy = Policy.from_table(server.access, server.toolsets, server.allow, server.deny)
+    return replace(policy, unasked=server.unasked)
+
+
+def _reading(config_file: str) -> Callable[[], Config]:
+    config = load_config(find_config(config_file))
+    return lambda: config
+
+
+def _starting(stack: ExitStack) -> Callable[[], Config]:
+    """Start the simulated lab; it need not answer before the config can be had."""
+    from testlab_mcp.commands.simlab import SimLab
+
+    sim = stack.enter_context(SimLab(early=True))
+    return lambda: parse_config(sim.config_toml())
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ConfigError("--http takes HOST:PORT", "", "For example 127.0.0.1:8000.")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,182 @@
+"""MCP over Streamable HTTP, with `/healthz` and `/readyz`: addresses and names served, readiness, transport."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import uvicorn
+from mcp.server.auth.routes import create_protected_resource_routes
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from testlab_mcp.access.authentication import SCOPES
+from testlab_mcp.access.callers import ANONYMOUS, LOCAL, caller_of
+from testlab_mcp.access.http_security import HttpSecurity
+from testlab_mcp.access.session_limit import limit_sessions
+from testlab_mcp.config.settings import LOOPBACK, HttpSettings
+from testlab_mcp.protocol.cancellation import SilentWhenCancelled
+from testlab_tools.capabilities import Service
+from testlab_tools.errors import AuthError, ConfigError, LabError
+from testlab_tools.fanout import ask_all
+from testlab_tools.lab import Lab
+
+
+def check_address(host: str, http: HttpSettings, sign_in: bool) -> None:
+    """Raises ConfigError for an address that other machines can reach without sign-in or a public name."""
+    if http.public_url and not sign_in and host in LOOPBACK:
+        raise ConfigError(
+            "[http] public_url is set, and nobody would have to sign in",
+            "Whoever reaches that address could do all that this server may",
+            "Add [callers.…] (testlab-mcp token new NAME) or [http.oauth], or take public_url out.",
+        )
+    if host in LOOPBACK:
+        return
+    if not sign_in:
+        why, todo = "There is no sign-in in the config", "add [callers.…] (testlab-mcp token new NAME) or [http.oauth]"
+    elif not http.public_url:
+        why, todo = "The name that callers know it by is not in the config", "set [http] public_url"
+    else:
+        return
+    raise ConfigError("--http serves on this machine only", why, f"Use 127.0.0.1:PORT, or {todo}.")
+
+
+def allowed_names(host: str, http: HttpSettings) -> TransportSecuritySettings:
+    """The Host and Origin headers to accept: the public name's, and this machine's on a loopback address."""
+    hosts: list[str] = []
+    origins = list(http.allowed_origins)
+    if host in LOOPBACK:
+        hosts += [f"{name}:*" for name in ("127.0.0.1", "localhost", "[::1]")]
+        origins += [f"http://{name}" for name in hosts]
+    if http.public_url:
+        url = urlsplit(http.public_url)
+        name = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+        usual = 443 if url.scheme == "https" else 80
+        port = url.port or usual
+        hosts += [f"{name}:{port}"] + ([name] if port == usual else [])
+        origins += [f"{url.scheme}://{name}" + ("" if port == usual else f":{port}")]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+PROBE_S = 2.0
+CACHE_S = 5.0
+
+State = Literal["ok", "no token", "refused", "down", "with a caller's token"]
+
+
+class Readiness:
+    """Probes the services, at most every CACHE_S; not those that take a caller's token."""
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        callers_own: Collection[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._services = services
+        self._callers_own = callers_own
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._known: dict[str, State] = {}
+        self._known_at = float("-inf")
+
+    async def states(self) -> dict[str, State]:
+        """The state of each service, at most CACHE_S old."""
+        async with self._lock:
+            if self._clock() - self._known_at > CACHE_S:
+                own = [service for service in self._services if service.name not in self._callers_own]
+                answers = await ask_all(own, lambda service: service.probe(), PROBE_S)
+                self._known = {s.name: self._state(s.name, answers.failed.get(s.name)) for s in self._services}
+                self._known_at = self._clock()
+            return self._known
+
+    def _state(self, service: str, error: LabError | None) -> State:
+        if service in self._callers_own:
+            return "with a caller's token"
+        match error:
+            case None:
+                return "ok"
+            case ConfigError():
+                return "no token"
+            case AuthError():
+                return "refused"
+            case _:
+                return "down"
+
+
+def is_ready(states: dict[str, State]) -> bool:
+    """Whether any service can be used: tools report the outage of a single service themselves."""
+    return not states or any(state in ("ok", "with a caller's token") for state in states.values())
+
+
+PATH = "/mcp"
+STOP_SECONDS = 3
+BACKLOG = 2048
+IDLE_SECONDS = 75
+"""Longer than clients keep an idle connection: a request may be on its way when the server closes one."""
+
+
+def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: str) -> Starlette:
+    """The ASGI application. To a caller who has not signed in, the health routes give a status only."""
+    readiness = Readiness(list(lab.services.values()), security.connect)
+
+    @server.custom_route("/healthz", methods=["GET"], include_in_schema=False)
+    async def healthz(_: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return JSONResponse({"status": "ok"})
+
+    @server.custom_route("/readyz", methods=["GET"], include_in_schema=False)
+    async def readyz(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+        states = await readiness.states()
+        up, caller = is_ready(states), caller_of(request)
+        body: dict[str, Any] = {"status": "ready" if up else "not ready"}
+        if caller not in (LOCAL, ANONYMOUS):
+            allowed = caller.policy.services if caller.policy else None
+            body["services"] = {name: state for name, state in states.items() if allowed is None or name in allowed}
+        return JSONResponse(body, 200 if up else 503)
+
+    app = server.streamable_http_app(
+        streamable_http_path=PATH, host=host, transport_security=allowed_names(host, security.http)
+    )
+    limit_sessions(server.session_manager, security.http.sessions_per_caller)
+    auth = server.settings.auth
+    if auth is not None and auth.resource_server_url is not None:
+        # The SDK's route names only the required scope, and clients request the scopes that it names.
+        app.router.routes[:0] = create_protected_resource_routes(
+            auth.resource_server_url, [auth.issuer_url], list(SCOPES)
+        )
+    app.add_middleware(SilentWhenCancelled)
+    return app
+
+
+def serve_http(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM. Prints the address on stderr once it listens (port 0 takes a free port)."""
+    app = http_app(server, lab, security, host)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        lifespan="on",
+    )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only for a socket with a named protocol; with it, each answer takes 40 ms.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            listener.listen(BACKLOG)
+        except OSError as error:
+            what = f"{host}:{port} cannot be served on ({error.strerror})"
+            raise ConfigError(what, "", "Take another port.") from None
+        bound = listener.getsockname()[1]
+        print(f"testlab-mcp serves http://{host}:{bound}{PATH}", file=sys.stderr, flush=True)
+        uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,218 @@
+"""The resources, and reading them: each is what a tool of the same right answers, as contents.
+
+Ids and names stand percent-encoded in a URI, as RFC 6570 expands `{…}`: a handle holds `:` and `/`. What was not
+written by this server is marked: JSON lists its fields under `untrusted`, as tools do; a log, an artifact and a screen
+carry `testlab/untrusted` in `_meta` and words of ours, a log in its first line, the others in a second content, so that
+an artifact stays what it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.shared.exceptions import MCPError
+from mcp.shared.uri_template import UriTemplate
+from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate, TextContent
+
+from testlab_mcp.protocol.availability import (
+    GET_ARTIFACT,
+    GET_RUN,
+    GRAB_SCREENSHOT,
+    LIST_NODES,
+    LIST_RUNS,
+    READ_LOG,
+    Availability,
+    as_mcp_errors,
+)
+from testlab_mcp.protocol.resource_files import UNTRUSTED, read_artifact, read_log
+from testlab_mcp.protocol.results import to_result
+from testlab_tools.models.lab import ResultModel
+from testlab_tools.models.results import RunDetail
+from testlab_tools.registry import Picture
+from testlab_tools.tools import all_tools
+
+JSON = "application/json"
+Contents = list[ReadResourceContents]
+
+
+async def read_run(available: Availability, given: Mapping[str, str]) -> Contents:
+    """A run with its cases, and of the measurements those that failed."""
+    included = ["cases", "measurements", "artifacts"]
+    detail: RunDetail = await available.call(GET_RUN, run_id=given["handle"], include=included)
+    cases = [
+        case.model_copy(update={"measurements": [m for m in case.measurements if m.outcome == "fail"]})
+        for case in detail.cases
+    ]
+    held_back = sum(len(case.measurements) for case in detail.cases) - sum(len(case.measurements) for case in cases)
+    note = f"{held_back} measurements that did not fail are left out." if held_back else ""
+    return _to_json(detail.model_copy(update={"cases": cases, "note": f"{detail.note} {note}".strip()}))
+
+
+async def read_runs_of_test(available: Availability, given: Mapping[str, str]) -> Contents:
+    """The newest runs of a test."""
+    return _to_json(await available.call(LIST_RUNS, test=given["test"]))
+
+
+async def read_node(available: Availability, given: Mapping[str, str]) -> Contents:
+    """One node with its configuration."""
+    return _to_json(await available.call(LIST_NODES, node_ids=[given["node_id"]], detail=True))
+
+
+async def read_screen(available: Availability, given: Mapping[str, str]) -> Contents:
+    """What a node's device shows now, and the picture's scale."""
+    picture: Picture = await available.call(GRAB_SCREENSHOT, node_id=given["node_id"])
+    return [
+        ReadResourceContents(picture.image.data, picture.image.media_type, UNTRUSTED),
+        ReadResourceContents(picture.facts, "text/plain"),
+    ]
+
+
+def read_services(available: Availability) -> Contents:
+    """The configured services, and which exposed tools each answers; no address and no secret."""
+    tools = [tool for tool in all_tools() if available.has(tool.name)]
+    rows: list[dict[str, Any]] = [
+        {
+            "service": service.name,
+            "kind": service.kind,
+            "tools": [tool.name for tool in tools if isinstance(service, tool.needs)],
+        }
+        for service in available.lab.services.values()
+    ]
+    return [ReadResourceContents(json.dumps({"services": rows}, separators=(",", ":")), JSON)]
+
+
+def _to_json(noun: ResultModel) -> Contents:
+    """As the tool's answer has it, `untrusted` included."""
+    text = to_result(noun).content[0]
+    assert isinstance(text, TextContent), "a noun's answer is text"
+    return [ReadResourceContents(text.text, JSON)]
+
+
+SERVICES = "testlab://services"
+
+
+@dataclass(frozen=True)
+class ResourceSpec:
+    """A resource template, the tool whose right it needs, and how it is read from the values in its URI."""
+
+    uri: str
+    name: str
+    title: str
+    description: str
+    mime_type: str
+    tool: str
+    read: Callable[[Availability, Mapping[str, str]], Awaitable[Contents]]
+
+    @cached_property
+    def parsed(self) -> UriTemplate:
+        """The URI, to be matched."""
+        return UriTemplate.parse(self.uri)
+
+    def to_mcp(self) -> ResourceTemplate:
+        """The template as clients get it. Without a MIME type where resources of it differ."""
+        return ResourceTemplate(
+            uri_template=self.uri,
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            mime_type=self.mime_type or None,
+        )
+
+
+TEMPLATES = (
+    ResourceSpec(
+        "testlab://runs/{handle}",
+        "run",
+        "Run",
+        "One run: outcome, reason, cases, measurements that failed, names of artifacts.",
+        JSON,
+        GET_RUN,
+        read_run,
+    ),
+    ResourceSpec(
+        "testlab://runs/{handle}/log",
+        "run_log",
+        "Log of a run",
+        "The last lines of a run's log, numbered; says how many there are.",
+        "text/plain",
+        READ_LOG,
+        read_log,
+    ),
+    ResourceSpec(
+        "testlab://runs/{handle}/artifacts/{name}",
+        "run_artifact",
+        "Artifact of a run",
+        "A file that a run kept: the beginning of a text, an image, or a small file of another kind.",
+        "",
+        GET_ARTIFACT,
+        read_artifact,
+    ),
+    ResourceSpec(
+        "testlab://tests/{test}",
+        "test_runs",
+        "Runs of a test",
+        "The newest runs of a test case, procedure or test plan over all services.",
+        JSON,
+        LIST_RUNS,
+        read_runs_of_test,
+    ),
+    ResourceSpec(
+        "testlab://nodes/{node_id}",
+        "node",
+        "Node",
+        "A node: state, who holds it until when and why, what runs, its configuration.",
+        JSON,
+        LIST_NODES,
+        read_node,
+    ),
+    ResourceSpec(
+        "testlab://nodes/{node_id}/screen",
+        "node_screen",
+        "Screen of a node",
+        "What the device shows now, as a JPEG of at most 1024 px.",
+        "image/jpeg",
+        GRAB_SCREENSHOT,
+        read_screen,
+    ),
+)
+
+
+def list_resources() -> list[Resource]:
+    """Those with a URI of their own."""
+    return [
+        Resource(
+            uri=SERVICES,
+            name="services",
+            title="Services",
+            description="Which services are configured, and which tools each answers.",
+            mime_type=JSON,
+        )
+    ]
+
+
+def list_templates(available: Availability) -> list[ResourceTemplate]:
+    """The templates whose tool is exposed."""
+    return [template.to_mcp() for template in TEMPLATES if available.has(template.tool)]
+
+
+def find_tool_behind(uri: str) -> str:
+    """The tool whose right a resource needs; empty where it needs none, or there is no such."""
+    return next((template.tool for template in TEMPLATES if template.parsed.match(uri) is not None), "")
+
+
+async def read_resource(available: Availability, uri: str) -> Iterable[ReadResourceContents]:
+    """The contents behind a URI. Raises MCPError when it is none of ours, not allowed, or cannot be read."""
+    if uri == SERVICES:
+        return read_services(available)
+    for template in TEMPLATES:
+        if (given := template.parsed.match(uri)) is not None:
+            async with as_mcp_errors({"uri": uri}), available.reading(template.tool, uri):
+                return await template.read(available, {name: str(value) for name, value in given.items()})
+    shapes = ", ".join([SERVICES, *(template.uri for template in TEMPLATES if available.has(template.tool))])
+    what = f"There is no such resource. There are: {shapes}; ids and names in them are percent-encoded, / as %2F."
+    raise MCPError(INVALID_PARAMS, what, {"uri": uri})

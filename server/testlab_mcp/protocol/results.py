@@ -1,0 +1,141 @@
+"""From what a tool returns to what MCP carries: text and structure with the same facts, images as images."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from typing import Any, cast, get_args, get_origin
+
+from mcp_types import CallToolResult, ImageContent, TextContent
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from testlab_tools.capabilities import Image
+from testlab_tools.errors import Conflict, LabError
+from testlab_tools.known_secrets import masked
+from testlab_tools.models.lab import ResultModel
+from testlab_tools.registry import Illustrated, Picture
+from testlab_tools.untrusted import FROM_LAB
+
+MAX_CHARS = 200_000
+"""Of an answer: some 60,000 tokens, far more than anybody asks for."""
+
+_SHORTER = (400, 100, 30)
+
+
+def to_result(value: ResultModel | Picture | Illustrated[Any]) -> CallToolResult:
+    """A success. Some clients show the model only the structure, others only the text: each holds all."""
+    if isinstance(value, Picture):
+        return CallToolResult(content=[_to_block(value.image), TextContent(type="text", text=value.facts)])
+    if isinstance(value, Illustrated):
+        result = to_result(value.result)
+        if value.image is not None:
+            result.content.insert(0, _to_block(value.image))
+        return result
+    data, text = _mask(*_fit(_to_data(value)))
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+
+def _fit(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """An answer and its text. One that is too long has what others wrote cut shorter, and its note says so.
+
+    Raises:
+        LabError: it is too long without these.
+    """
+    text = _to_json(data)
+    for limit in _SHORTER:
+        if len(text) <= MAX_CHARS:
+            return data, text
+        said = f"Too long as a whole: texts are cut to {limit} characters. Ask for less at once."
+        shorter = {name: _cut(item, frozenset(data.get("untrusted", ())), limit, name) for name, item in data.items()}
+        shorter["note"] = f"{data.get('note', '')} {said}".strip()
+        text = _to_json(shorter)
+        if len(text) <= MAX_CHARS:
+            return shorter, text
+    raise LabError("The answer is too long", f"It has {len(text)} characters", "Ask for less at once.")
+
+
+def _cut(value: Any, untrusted: frozenset[str], limit: int, name: str, inside: bool = False) -> Any:
+    inside = inside or name in untrusted
+    if isinstance(value, dict):
+        members = cast(dict[str, Any], value).items()
+        return {key: _cut(item, untrusted, limit, key, inside) for key, item in members}
+    if isinstance(value, list):
+        return [_cut(item, untrusted, limit, name, inside) for item in cast(list[Any], value)]
+    return value[:limit] + "… [cut]" if inside and isinstance(value, str) and len(value) > limit else value
+
+
+def _to_json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _to_data(value: ResultModel) -> dict[str, Any]:
+    data: dict[str, Any] = value.model_dump(mode="json", exclude_defaults=True)
+    if fields := find_untrusted_fields(type(value)):
+        data["untrusted"] = list(fields)
+    return data
+
+
+def _to_block(image: Image) -> ImageContent:
+    return ImageContent(type="image", data=base64.b64encode(image.data).decode(), mime_type=image.media_type)
+
+
+def to_error_result(tool: str, error: LabError) -> CallToolResult:
+    """A failure. Some clients show the model only its text, others only its structure: both have what, why and the
+    next step. What somebody wrote about it, a holder's message say, is in the structure alone, marked as untrusted."""
+    details = error.details if isinstance(error, Conflict) else None
+    told = {"what": error.what, "why": error.why, "next": error.next_step}
+    structure = _to_data(details) if isinstance(details, ResultModel) else {}
+    return _to_failure(
+        f"{tool} failed: {error}", structure | {"error": {name: text for name, text in told.items() if text}}
+    )
+
+
+def to_refusal_result(text: str) -> CallToolResult:
+    """A call that goes no further, in a sentence or two."""
+    return _to_failure(text, {"error": {"what": text}})
+
+
+def _to_failure(text: str, structure: dict[str, Any]) -> CallToolResult:
+    data, _ = _mask(structure, _to_json(structure))
+    return CallToolResult(content=[TextContent(type="text", text=masked(text))], structured_content=data, is_error=True)
+
+
+def _mask(data: dict[str, Any], text: str) -> tuple[dict[str, Any], str]:
+    """An answer and its text without the tokens of this server's config, which the lab's own texts may hold."""
+    discreet = masked(text)
+    return (data, text) if discreet == text else (json.loads(discreet), discreet)
+
+
+@cache
+def find_untrusted_fields(model: type[BaseModel]) -> tuple[str, ...]:
+    """Names of the fields, at any depth, whose text was written by devices, logs or people."""
+    found: dict[str, None] = {}
+    _collect(model, found, set())
+    return tuple(found)
+
+
+def _collect(model: type[BaseModel], found: dict[str, None], seen: set[type[BaseModel]]) -> None:
+    if model in seen:
+        return
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        if _is_untrusted(field):
+            found[name] = None
+        for inner in _find_models(field.annotation):
+            _collect(inner, found, seen)
+
+
+def _is_untrusted(field: FieldInfo) -> bool:
+    return FROM_LAB in field.metadata or _has_mark(field.annotation)
+
+
+def _has_mark(annotation: Any) -> bool:
+    return FROM_LAB in getattr(annotation, "__metadata__", ()) or any(_has_mark(arg) for arg in get_args(annotation))
+
+
+def _find_models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [model for arg in get_args(annotation) for model in _find_models(arg)]

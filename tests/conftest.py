@@ -1,0 +1,63 @@
+"""Which files of tests run, in which order they begin, and what is told once all are done."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import once
+from tests.changed import touched_tests
+
+FIGURES = "fault matrix"
+TOUCHED = pytest.StashKey[set[Path]]()
+LONG = ("hostile/test_corpus", "clients/agents", "outbox/test_crashes", "hostile/test_bytes", "load/", "faults/")
+"""Files of few tests that take minutes: they begin first, so that no process works on one alone at the end."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--changed", action="store_true", help="only the files of tests that the changes since main touch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    once.share()
+    if config.getoption("--changed"):
+        try:
+            config.stash[TOUCHED] = touched_tests()
+        except OSError as error:
+            raise pytest.UsageError(f"--changed: {error}") from None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--changed`, every file of tests that no change touches."""
+    if TOUCHED in config.stash and collection_path.name.startswith("test_") and collection_path.is_file():
+        return collection_path not in config.stash[TOUCHED] or None
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, then those of many tests, as xdist would have them; within a file as it stands."""
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (not any(long in item.path.as_posix() for long in LONG), -sizes[item.path]))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: no collection of garbage need look at it."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line, if any test of `tests/server/faults` has run: cells, calls, and what the calls came to."""
+    counted: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for figures in (value for name, value in report.user_properties if name == FIGURES):
+                    counted.update(figures)
+    if counted:
+        came_to = ", ".join(f"{n} {name}" for name, n in counted.most_common() if name not in ("cells", "calls"))
+        terminalreporter.write_line(f"{FIGURES}: {counted['cells']} cells, {counted['calls']} calls: {came_to}")

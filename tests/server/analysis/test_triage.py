@@ -1,0 +1,225 @@
+"""Triage over three services of the simulated lab, against what its own endpoints say truly failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+
+from testlab_mcp.commands.simlab import SimLab
+from testlab_mcp.commands.tools import count_tokens
+from testlab_sim.production.effects import BAD_STATION
+from testlab_sim.stbtester.nodes import LOOSE_HDMI
+from testlab_sim.stbtester.test_cases import BROKEN, FLAKY_EPG
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.lab_processes import LabProcess
+
+if TYPE_CHECKING:
+    from tests.server.analysis.conftest import Truth
+
+FVT = "Main board FCT"
+DMM = "DMM not responding on GPIB0::22"
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[SimLab]:
+    """A simulated lab that nobody records into: what truly failed in it is known."""
+    with LabProcess() as lab:
+        lab.services()
+        yield lab
+
+
+@pytest.fixture
+def window(sim: SimLab, truth_of: Callable[[Any], Truth]) -> tuple[Any, dict[str, str]]:
+    """What truly failed in some days, and the arguments that ask for them."""
+    truth = truth_of(sim)
+    return truth, {"since": truth.since.isoformat(), "until": truth.until.isoformat()}
+
+
+@pytest.fixture
+def fault(fresh_sim: SimLab) -> Iterator[Callable[..., None]]:
+    """Set a fault in the fresh lab."""
+    root = fresh_sim.services()["stbtester"]["url"].rpartition("/")[0]
+
+    def post(**fault: Any) -> None:
+        httpx2.post(f"{root}/_sim/faults", json=fault).raise_for_status()
+
+    yield post
+    httpx2.delete(f"{root}/_sim/faults")
+
+
+def told(group: dict[str, Any]) -> tuple[Any, ...]:
+    """A group's counts, in the order of `true`."""
+    return (
+        group["failures"],
+        group["runs"],
+        group.get("units", 0),
+        group["stations"],
+        group["first_seen"],
+        group["last_seen"],
+        group.get("new", False),
+        group["run_id"],
+    )
+
+
+def true(facts: list[Any], known: bool) -> tuple[Any, ...]:
+    """The same of what truly failed, oldest first."""
+    return (
+        len(facts),
+        len({f.run_id for f in facts}),
+        len({f.unit for f in facts if f.unit}),
+        len({f.station for f in facts}),
+        minute(facts[0].at),
+        minute(facts[-1].at),
+        not known,
+        facts[-1].run_id,
+    )
+
+
+def minute(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%MZ")
+
+
+async def test_totals_over_three_services_are_what_truly_failed(
+    window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    truth, span = window
+    async with connect(sim.config_toml()) as client:
+        answer = await ask(client, "triage", **span)
+    facts, causes = truth.counted(), truth.causes()
+    totals = answer["totals"]
+    assert {f.service for f in facts} == {"portal", "factory", "cloud"}
+    assert totals["failures"] == len(facts)
+    assert totals["runs"] == len({f.run_id for f in facts})
+    assert totals["samples"] == truth.samples() > 0
+    assert totals["causes"] == len(causes)
+    assert totals["new"] == len(causes.keys() - truth.known_before())
+    shares = {s["service"]: s.get("failures", 0) for s in answer["services"]}
+    assert shares == {s: sum(f.service == s for f in facts) for s in ("portal", "factory", "cloud")}
+    seen = [g["last_seen"] for g in answer["groups"]]
+    assert len(seen) == 15
+    assert seen == sorted(seen, reverse=True)
+    assert count_tokens(answer) <= 4_000
+    hidden = len(facts) - sum(g["failures"] for g in answer["groups"])
+    assert f"Not shown: {len(causes) - 15} causes with {hidden} failures" in answer["note"]
+
+
+async def test_every_group_of_every_test_has_its_true_counts(
+    window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    truth, span = window
+    causes, known = truth.causes(), truth.known_before()
+    of_run = {(facts[-1].run_id, key[2]): key for key, facts in causes.items()}
+    found: dict[Any, tuple[Any, ...]] = {}
+    async with connect(sim.config_toml()) as client:
+        for service, test in sorted({key[:2] for key in causes}):
+            answer = await ask(client, "triage", service=service, test=test, limit=50, **span)
+            assert "Not shown" not in answer["note"]
+            for group in answer["groups"]:
+                found[of_run[group["run_id"], group.get("case", group["test"])]] = told(group)
+    assert found == {key: true(facts, key in known) for key, facts in causes.items()}
+
+
+async def test_a_test_that_truly_wavers_is_flaky_with_its_numbers(
+    window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    _, span = window
+    async with connect(sim.config_toml()) as client:
+        groups = (await ask(client, "triage", test=FLAKY_EPG, service="portal", **span))["groups"]
+    (group,) = [g for g in groups if g["reason"] == "EPG is empty"]
+    assert group["class"] == "flaky"
+    assert "to and fro" in group["evidence"]
+
+
+async def test_a_test_that_its_revision_broke_is_the_products(
+    window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    _, span = window
+    async with connect(sim.config_toml()) as client:
+        groups = (await ask(client, "triage", test=BROKEN, service="portal", **span))["groups"]
+    (group,) = [g for g in groups if "subtitles-french" in g["reason"]]
+    assert group["class"] == "product"
+    assert group["evidence"].startswith("0 runs of the test passed on its revision")
+
+
+async def test_the_node_without_video_is_infrastructure_in_every_case_it_struck(
+    window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    truth, span = window
+    dark = [f for f in truth.counted() if f.cause == "No video"]
+    async with connect(sim.config_toml()) as client:
+        answer = await ask(client, "triage", station=LOOSE_HDMI, service="portal", limit=50, **span)
+        (first,) = {f.station for f in dark}
+        one = await ask(client, "triage", service="portal", **span)
+    struck = [g for g in answer["groups"] if g["reason"] == "No video"]
+    assert struck
+    assert {g["class"] for g in struck} == {"infrastructure"}
+    assert {tuple(g["station_names"]) for g in struck} == {(first,)}
+    assert sum(g["reason"] == "No video" for g in one["groups"]) == 1
+    others = len({f.test for f in dark}) - 1
+    (group,) = [g for g in one["groups"] if g["reason"] == "No video"]
+    assert f"{others} other cases there failed with the same message" in group["evidence"]
+
+
+async def test_a_silent_instrument_is_infrastructure_and_a_rail_beyond_its_limits_the_products(
+    window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    truth, span = window
+    async with connect(sim.config_toml()) as client:
+        groups = (await ask(client, "triage", test=FVT, service="factory", limit=50, **span))["groups"]
+    (silent,) = [g for g in groups if DMM in g["reason"]]
+    assert silent["class"] == "infrastructure"
+    at = {f.station for f in truth.counted() if f.test == FVT and f.cause == "ERROR"}
+    assert BAD_STATION in at
+    assert set(silent["station_names"]) == at
+    rails = [g for g in groups if g["reason"].startswith("rail_5v") and "above" in g["reason"]]
+    assert rails
+    assert {g["class"] for g in rails} == {"product"}
+
+
+async def test_a_service_killed_midway_is_told_and_the_others_are_whole(
+    fresh_sim: SimLab,
+    truth_of: Callable[[Any], Truth],
+    fault: Callable[..., None],
+    connect: Connect,
+    ask: ToolCaller,
+    no_backoff: None,
+) -> None:
+    truth = truth_of(fresh_sim)
+    span = {"since": truth.since.isoformat(), "until": truth.until.isoformat()}
+    fault(service="tofupilot", path_prefix="/api/v2/phases", action="reset", times=0)
+    async with connect(fresh_sim.config_toml()) as client:
+        answer = await ask(client, "triage", **span)
+        fault(service="stbtester", action="reset", times=0)
+        fewer = await ask(client, "triage", **span)
+    shares = {s["service"]: s for s in answer["services"]}
+    assert "factory" in shares["factory"]["error"]
+    assert "Nothing of factory is in this" in answer["note"]
+    for service in ("portal", "cloud"):
+        assert shares[service]["failures"] == sum(f.service == service for f in truth.counted())
+    assert {g["service"] for g in fewer["groups"]} == {"cloud"}
+    assert "Nothing of portal, factory is in this" in fewer["note"]
+
+
+async def test_with_every_service_down_triage_is_an_error(
+    fresh_sim: SimLab, fault: Callable[..., None], connect: Connect, refused: RefusedCaller, no_backoff: None
+) -> None:
+    fault(action="reset", times=0)
+    async with connect(fresh_sim.config_toml()) as client:
+        said = await refused(client, "triage")
+    assert "triage failed: Service" in said
+
+
+async def test_a_service_that_holds_runs_but_lists_no_failures_is_named(
+    sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    url, token = (sim.services()["tofupilot"][key] for key in ("url", "token"))
+    old = f'[services.old]\nkind = "tofupilot"\napi_version = "v1"\nurl = "{url}"\ntoken = "{token}"\n'
+    async with connect(sim.config_toml() + old) as client:
+        answer = await ask(client, "triage")
+    (share,) = [s for s in answer["services"] if s["service"] == "old"]
+    assert "Cannot list failures of many runs" in share["error"]
+    assert "Nothing of old is in this" in answer["note"]

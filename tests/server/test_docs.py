@@ -1,0 +1,60 @@
+"""The documentation keeps up with the code: every tool, command and config key is in it, and what it names is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic.fields import FieldInfo
+
+from testlab_mcp.commands import docs
+from testlab_mcp.commands.main import build_parser
+from testlab_tools.tools import all_tools
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+KEYS = list(docs.config_keys())
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("path", "text"), [pytest.param(*file, id=file[0].name) for file in docs.fresh().items()])
+def test_what_is_generated_is_fresh(path: Path, text: str) -> None:
+    assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run ./do docs"
+
+
+@pytest.mark.parametrize("name", [tool.name for tool in all_tools()])
+def test_every_tool_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in README, f"README.md does not list {name}: run ./do docs"
+
+
+@pytest.mark.parametrize("command", [command.prog for command in build_parser()[1]])
+def test_every_command_is_documented(command: str) -> None:
+    assert f"| `{command}" in README, f"README.md does not list {command}: run ./do docs"
+
+
+@pytest.mark.parametrize(("table", "name", "field"), [pytest.param(*key, id=f"{key[0]} {key[1]}") for key in KEYS])
+def test_every_config_key_is_documented(table: str, name: str, field: FieldInfo) -> None:
+    assert field.description, f"{table} {name} has no Field(description=…)"
+    section = CONFIGURATION.partition(f"## `{table}`")[2].partition("\n## ")[0]
+    assert f"| `{name}` |" in section, f"docs/configuration.md does not list {table} {name}: run ./do docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    linked = {page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)}
+    named = {ROOT / name for name in re.findall(r"`((?:server/testlab_|tools/testlab_|tests/|docs/)[\w./-]+)`", text)}
+    missing = [str(path.relative_to(ROOT)) for path in sorted(linked | named) if not path.exists()]
+    assert missing == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    found, left = set(), [ROOT / "README.md"]
+    while left:
+        page = left.pop().resolve()
+        if page not in found and page.suffix == ".md":
+            found.add(page)
+            left += [page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))]
+    assert {page for page in PAGES if page.name != "AGENTS.md"} <= found

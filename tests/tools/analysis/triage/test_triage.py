@@ -1,0 +1,355 @@
+"""Triage over archives in memory: counts, order, what is new, what is down, and its size."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testlab_mcp.commands.tools import count_tokens
+from testlab_mcp.protocol.results import to_result
+from testlab_tools.deadline import LONGEST_WAIT_S, RESERVE
+from testlab_tools.errors import BadInput, NotFound, ServiceDown, Unsupported
+from testlab_tools.registry import Call
+from testlab_tools.tools.analysis import triage
+from testlab_tools.triage.collect import MAX_FAILED_RUNS, MAX_PASSED_RUNS
+
+if TYPE_CHECKING:
+    from tests.tools.analysis.conftest import Bench, Ledger
+
+if TYPE_CHECKING:
+    from tests.tools.analysis.conftest import Bench, Ledger, Mute
+    from tests.tools.conftest import Hurried
+
+
+@pytest.fixture
+def ask(call_on: Callable[..., Call]) -> Callable[..., Awaitable[dict[str, Any]]]:
+    """Call the tool over some services, and return its structured answer."""
+
+    async def asked(*services: Any, **arguments: Any) -> dict[str, Any]:
+        answer = await triage.handler(call_on(*services), **arguments)
+        data = to_result(answer).structured_content
+        assert data is not None
+        return data
+
+    return asked
+
+
+def shares(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {share["service"]: share for share in answer["services"]}
+
+
+async def test_failures_of_all_services_are_grouped_by_cause_newest_last_seen_first(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    rail = [lately.failure(h, f"rail_5v 5.{h} V is above 5.1 V", unit=f"U{h}", station=f"S{h % 2}") for h in (9, 2, 5)]
+    twice = [lately.failure(3, "took 2.64 s", service="cloud"), lately.failure(4, "took 2.71 s", service="cloud")]
+    answer = await ask(ledger("factory", failures=rail), ledger("cloud", failures=twice))
+    assert answer["totals"] | {"failures": 5, "runs": 5, "causes": 2, "new": 2} == answer["totals"]
+    first, second = answer["groups"]
+    assert (first["service"], first["failures"], first["runs"], first["units"], first["stations"]) == (
+        "factory",
+        3,
+        3,
+        3,
+        2,
+    )
+    assert first["unit_names"] == ["U2", "U5", "U9"]
+    assert first["run_id"] == rail[1].run.run_id
+    assert first["reason"] == "rail_5v 5.2 V is above 5.1 V"
+    assert first["first_seen"] == rail[0].run.started_at.strftime("%Y-%m-%dT%H:%MZ")
+    assert first["last_seen"] == rail[1].run.started_at.strftime("%Y-%m-%dT%H:%MZ")
+    assert (second["service"], second["failures"], second["last_seen"]) == (
+        "cloud",
+        2,
+        twice[0].run.started_at.strftime("%Y-%m-%dT%H:%MZ"),
+    )
+    assert {name: share["failures"] for name, share in shares(answer).items()} == {"factory": 3, "cloud": 2}
+    assert {"test", "case", "reason", "unit_names", "station_names"} <= set(answer["untrusted"])
+
+
+async def test_two_cases_of_one_run_are_two_causes_and_one_run(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    one = lately.failure(2)
+    answer = await ask(ledger(failures=[one, one._replace(case="other")]))
+    assert (answer["totals"]["failures"], answer["totals"]["runs"], answer["totals"]["causes"]) == (2, 1, 2)
+
+
+async def test_new_is_what_the_window_before_does_not_have(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    seen = [lately.failure(h, "took 2 s", case="seen") for h in (2, 30)]
+    long_ago = [lately.failure(h, "took 2 s", case="long ago") for h in (3, 60)]
+    archive = ledger(failures=[*seen, *long_ago])
+    answer = await ask(archive)
+    assert [(g["case"], g.get("new", False)) for g in answer["groups"]] == [("seen", False), ("long ago", True)]
+    assert [answer["groups"][n]["evidence"].count("Seen earlier, too: last on") for n in (0, 1)] == [0, 1]
+
+
+async def test_a_night_is_judged_by_the_failures_of_a_week_as_by_its_passes(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    nightly = [lately.failure(h, "EPG is empty", station="N1", revision="r1") for h in (2, 74, 122)]
+    passes = [lately.run(h, station="N1", revision="r1") for h in (26, 50, 98, 146)]
+    archive = ledger(failures=nightly, passes=passes)
+    (group,) = (await ask(archive, since="24h"))["groups"]
+    assert (group["failures"], group["class"]) == (1, "flaky")
+    assert group["evidence"].startswith("4 passes and 3 failures to and fro (5 changes)")
+    now, before = archive.asked
+    assert before.until == now.since
+    assert [q.since for q in archive.compared] == [before.since]
+    assert now.since
+    assert before.since
+    assert now.since - before.since == timedelta(days=7)
+
+
+async def test_passes_older_than_the_failures_that_were_read_are_not_held_against_them(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    failures = [lately.failure(1 + n / 1_000, "took 2 s") for n in range(MAX_FAILED_RUNS + 5)]
+    passes = [lately.run(h, station="S2") for h in (1.5, 9, 10, 11)]
+    (group,) = (await ask(ledger(failures=failures, passes=passes)))["groups"]
+    assert "1 run of the test passed, 1000 failed so" in group["evidence"]
+
+
+async def test_of_one_station_nothing_is_said_of_the_others(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    failures = [lately.failure(n, unit=f"U{n}", station="S3") for n in range(1, 9)]
+    passes = [lately.run(n / 10, station="S3", unit=f"V{n}") for n in range(1, 4)]
+    (group,) = (await ask(ledger(failures=failures, passes=passes), station="S3"))["groups"]
+    assert group["class"] == "product"
+    assert group["evidence"].endswith("which passed the test 3 times meanwhile; others were not compared.")
+
+
+async def test_runs_of_which_no_case_was_read_are_not_called_one_cause(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    unread = [lately.failure(n, "", case="") for n in (1, 2, 3)]
+    (group,) = (await ask(ledger(failures=unread, passes=[lately.run(2)], unread=3)))["groups"]
+    assert group["class"] == "product"
+    assert group["evidence"].startswith("By default: what failed was not told or not read; causes may differ.")
+
+
+async def test_where_the_window_before_cannot_be_read_new_is_put_in_doubt(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    archive = ledger(failures=[lately.failure(2)], error_before=ServiceDown("factory", "down"))
+    answer = await ask(archive)
+    assert answer["groups"]
+    assert "Of factory the window before was not read whole" in answer["note"]
+
+
+async def test_samples_and_stopped_runs_are_counted_apart(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    failures = [
+        lately.failure(1, unit="G1", sample="golden"),
+        lately.failure(2, unit="F1", sample="failing"),
+        lately.failure(3, unit="U1"),
+        lately.failure(4, unit="U2", outcome="stopped"),
+    ]
+    answer = await ask(ledger(failures=failures))
+    assert answer["totals"] | {"failures": 1, "samples": 2, "stopped": 1} == answer["totals"]
+    assert answer["groups"][0]["unit_names"] == ["U1"]
+    assert "2 failures of golden, failing and ignored samples" in answer["note"]
+
+
+async def test_a_service_that_fails_is_reported_and_hides_no_other(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    down = ledger("cloud", error=ServiceDown("cloud", "Service cloud cannot be reached", "refused", "Check its url."))
+    unable = ledger("portal", error=NotFound("portal has no node of that name", "", "list_nodes shows all nodes."))
+    answer = await ask(ledger(failures=[lately.failure(1)]), down, unable)
+    assert len(answer["groups"]) == 1
+    assert shares(answer)["cloud"]["error"] == "Service cloud cannot be reached. refused. Check its url."
+    assert shares(answer)["portal"]["error"] == "portal has no node of that name"
+    assert "Nothing of cloud, portal is in this" in answer["note"]
+
+
+async def test_if_all_services_fail_the_one_in_trouble_is_the_error(
+    ledger: Callable[..., Ledger], ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    with pytest.raises(ServiceDown, match="cannot be reached"):
+        await ask(ledger("a", error=NotFound("none")), ledger("b", error=ServiceDown("b", "b cannot be reached")))
+
+
+async def test_a_service_that_cannot_list_failures_is_named(
+    ledger: Callable[..., Ledger], mute: Callable[[str], Mute], ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    answer = await ask(ledger("factory"), mute("old"))
+    assert "Cannot list failures of many runs" in shares(answer)["old"]["error"]
+    assert "Nothing of old is in this" in answer["note"]
+    assert answer["totals"]["failures"] == 0
+    with pytest.raises(Unsupported, match="Service old cannot do this"):
+        await ask(ledger("factory"), mute("old"), service="old")
+    assert "old" not in shares(await ask(ledger("factory"), mute("old"), service="factory"))
+
+
+def test_a_hung_service_costs_its_time_once_and_hides_no_other(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]], hurried: Hurried
+) -> None:
+    async def timed() -> tuple[dict[str, Any], float]:
+        answer = await ask(
+            ledger("hung", hangs=True), ledger("hung2", hangs=True), ledger(failures=[lately.failure(1)])
+        )
+        return answer, asyncio.get_running_loop().time()
+
+    answer, ended = hurried(_since_start(timed))
+    assert LONGEST_WAIT_S * (1 - RESERVE) <= ended < LONGEST_WAIT_S
+    assert len(answer["groups"]) == 1
+    assert "did not tell its failures within" in shares(answer)["hung"]["error"]
+
+
+def test_where_passes_do_not_come_in_time_the_failures_are_told_without(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]], hurried: Hurried
+) -> None:
+    async def timed() -> tuple[dict[str, Any], float]:
+        answer = await ask(ledger(failures=[lately.failure(1), lately.failure(2)], compares=False))
+        return answer, asyncio.get_running_loop().time()
+
+    answer, ended = hurried(_since_start(timed))
+    assert ended <= LONGEST_WAIT_S + 1
+    (group,) = answer["groups"]
+    assert group["failures"] == 2
+    assert "By default: passes of this test could not be read" in group["evidence"]
+    assert "For 1 test passes could not be read" in answer["note"]
+
+
+async def _since_start(timed: Callable[[], Awaitable[tuple[dict[str, Any], float]]]) -> tuple[dict[str, Any], float]:
+    begun = asyncio.get_running_loop().time()
+    answer, ended = await timed()
+    return answer, ended - begun
+
+
+async def test_filters_reach_every_service_and_passes_are_asked_by_them_too(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    archive = ledger(failures=[lately.failure(1, test="FCT")])
+    await ask(archive, part="P", test="FCT", station="factory:S1")
+    assert {(q.part, q.test, q.station, q.outcome) for q in archive.asked} == {("P", "FCT", "S1", "")}
+    assert [(q.part, q.test, q.station, q.outcome) for q in archive.compared] == [("P", "FCT", "S1", "pass")]
+
+
+async def test_passes_are_asked_once_for_each_test_that_is_shown(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    failures = [lately.failure(n, "broken", case=f"c{n}", test=t) for n, t in product(range(1, 5), "ABC")]
+    archive = ledger(failures=failures)
+    await ask(archive, limit=2)
+    assert [q.test for q in archive.compared] == ["A", "B"]
+
+
+async def test_how_many_passes_were_read_is_said_where_there_are_more(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    passes = [lately.run(n / 20) for n in range(MAX_PASSED_RUNS + 1)]
+    answer = await ask(ledger(failures=[lately.failure(1)], passes=passes))
+    assert f"For 1 test by the newest {MAX_PASSED_RUNS} passes only" in answer["note"]
+
+
+async def test_more_runs_than_are_read_is_said(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    archive = ledger(failures=[lately.failure(n / 100) for n in range(MAX_FAILED_RUNS + 5)], unread=3)
+    answer = await ask(archive)
+    assert (
+        shares(answer)["factory"] | {"at_least": True, "unread": 3, "runs": MAX_FAILED_RUNS}
+        == shares(answer)["factory"]
+    )
+    assert "Of factory not all was read" in answer["note"]
+
+
+async def test_a_fault_that_struck_many_cases_takes_one_place_where_there_is_not_room_for_all(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    dark = [lately.failure(1 + n / 100, "No video", test=f"t{n}", case=f"t{n}", station="N4") for n in range(30)]
+    other = [lately.failure(5 + n, f"broken {'abc'[n]}", test="x", case="x") for n in range(3)]
+    archive = ledger(failures=[*dark, *other])
+    answer = await ask(archive, limit=4)
+    assert [g["reason"] for g in answer["groups"]] == ["No video", "broken a", "broken b", "broken c"]
+    assert "29 other cases there failed with the same message" in answer["groups"][0]["evidence"]
+    assert answer["totals"]["causes"] == 33
+    assert answer["note"].startswith("Not shown: 29 causes with 29 failures, 29 of them with the message of one shown")
+    everything = await ask(archive, test="t", limit=50)
+    assert len({g["test"] for g in everything["groups"]}) > 4
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Didn't find match for the {} banner within 10 seconds of pressing the key",
+        "Спутниковый сигнал потерян: {} не отвечает на запрос состояния",
+        "电源轨电压超出范围 {} 请检查测试夹具连接",
+    ],
+)
+async def test_two_thousand_failures_fit_and_what_is_not_shown_adds_up(
+    words: str, ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    names = ["".join(letters) for letters in product("abcdefgh", repeat=3)]
+    failures = [
+        lately.failure(
+            n / 100,
+            words.format(names[n % 400]),
+            test=f"tests/{names[n % 40]}.py::test_that_{names[n % 40]}_appears_when_the_key_is_pressed",
+            unit=f"STB4K-{n:06d}",
+            station=f"stb-tester-00044b80f{n % 10:03d}",
+            outcome="error",
+            service=service,
+        )
+        for n, service in product(range(1_000), ("portal", "factory"))
+    ]
+    archives = [ledger(s, failures=[f for f in failures if f.run.run_id.startswith(s)]) for s in ("portal", "factory")]
+    answer = await ask(*archives, limit=50)
+    assert count_tokens(answer) <= 4_000
+    shown = answer["groups"]
+    assert 5 <= len(shown) <= 50
+    assert answer["totals"] | {"failures": 2_000, "causes": 800} == answer["totals"]
+    hidden = 2_000 - sum(g["failures"] for g in shown)
+    assert f"Not shown: {800 - len(shown)} causes with {hidden} failures" in answer["note"]
+    assert len((await ask(*archives, limit=3))["groups"]) == 3
+
+
+@pytest.mark.parametrize(
+    "letters",
+    ["abcdefghijklmnopqrstuvwxyz", "ABCabc0123456789", "!#$%&*+-/:;<=>?@^_|~", "電源軌電壓超出範圍", "🤖🔥💥"],
+)
+async def test_whatever_names_the_lab_has_triage_fits(
+    letters: str, ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    dice = random.Random(7)
+
+    def name(size: int) -> str:
+        return "".join(dice.choice(letters) for _ in range(size))
+
+    failures = [
+        lately.failure(1 + n / 100, name(200), test=name(150), case=name(150), unit=name(80), station=name(80))
+        for n in range(40)
+    ]
+    answer = await ask(ledger(failures=failures), limit=50)
+    assert count_tokens(answer) <= 4_000
+    assert answer["groups"]
+    assert "Not shown" in answer["note"]
+
+
+async def test_bad_times_are_told(ledger: Callable[..., Ledger], ask: Callable[..., Awaitable[dict[str, Any]]]) -> None:
+    with pytest.raises(BadInput, match="since is empty"):
+        await ask(ledger(), since="")
+    with pytest.raises(BadInput, match="until is not after since"):
+        await ask(ledger(), since="24h", until="48h")
+    with pytest.raises(BadInput, match="since lies in the future"):
+        await ask(ledger(), since="2999-01-01")
+
+
+async def test_a_window_as_long_as_time_is_a_window(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    archive = ledger(failures=[lately.failure(1)])
+    assert (await ask(archive, since="0001-01-01"))["totals"]["failures"] == 1
+    assert (await ask(archive, since="0500-01-01"))["totals"]["failures"] == 1

@@ -1,1 +1,0 @@
-"""Pinboard: results of hand tests, pinned up by people."""

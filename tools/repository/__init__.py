@@ -1,0 +1,1 @@
+"""The repository's own commands. Not part of the wheel."""

@@ -1,0 +1,165 @@
+"""The words of `./do`: what each runs in the environment. Nothing but the standard library is imported here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from repository.uv import uv_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+USAGE = "usage: ./do WORD [ARGUMENTS]          (on Windows: python do WORD [ARGUMENTS])"
+WORDS = {
+    "demo": "tour the six operations on the simulated lab (--report FILE: with your OpenHTF report)",
+    "simlab": "run the simulated lab alone (--port N --ready-file F)",
+    "serve": "run the MCP server (--demo, --config F, --http HOST:PORT)",
+    "doctor": "check the config: reachability, auth and clock of every service",
+    "test": "run the tests; arguments go to pytest",
+    "crash": "200 runs, 20 kills, on SQLite and PostgreSQL: is each run there once?",
+    "load": "1,000 HTTP sessions for a minute: errors, memory, latency",
+    "check": "lint, formatting, types and import contracts",
+    "format": "format the code and sort its imports",
+    "snap": "write the snapshots of the MCP surface anew",
+    "docs": "write anew what README.md and docs/ say of tools, commands and config keys",
+    "tokens": "what the tools cost a model, in tokens",
+    "new-service": "write a new kind of service, NAME, that works: adapter, simulated counterpart and tests",
+    "lowest": "run the tests of the tools with the lowest versions that pyproject.toml allows; arguments go to pytest",
+    "lock": "resolve uv.lock anew (--upgrade for newer versions)",
+}
+COMMANDS_OF_THE_PRODUCT = ("demo", "simlab", "serve", "doctor")
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("pyright",),
+    ("pyright", "-p", "tests"),
+    ("lint-imports", "--no-logo"),
+)
+FORMATTERS = (("ruff", "check", "--fix", "."), ("ruff", "format", "."))
+# Most tests wait for servers: several at once take a third of the time. A file's tests share what it starts.
+SPREAD = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+LOCKED_INDEX = "https://pypi.org/simple"
+"""The index that uv.lock names, whichever one a machine installs from."""
+
+
+def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
+    """Run a word; `prepare` makes the environment, and returns its Python and uv."""
+    word, *rest = arguments or ["help"]
+    if word in ("help", "-h", "--help"):
+        print(USAGE, *(f"  {name:12} {what}" for name, what in WORDS.items()), sep="\n")
+        return 0
+    if word not in WORDS:
+        _say(f"no word {word!r}; one of: {', '.join(WORDS)}")
+        return 2
+    python, uv = prepare()
+    commands = python.parent
+    if word in COMMANDS_OF_THE_PRODUCT:
+        return _become(commands / "testlab-mcp", word, *rest)
+    os.chdir(ROOT)
+    match word:
+        case "test":
+            return _test(python, *rest)
+        case "crash":
+            os.environ["TESTLAB_CRASH"] = "whole"
+            return _test(python, "-n0", "tests/server/outbox/test_crashes.py", *rest)
+        case "load":
+            os.environ["TESTLAB_LOAD"] = "whole"
+            return _test(python, "-n0", "tests/server/load", *rest)
+        case "snap":
+            os.environ["TESTLAB_SNAP"] = "write"
+            surfaces = ("tests/server/test_surface.py", "tests/server/protocol/test_surface.py")
+            return _test(python, "-n0", *surfaces, *rest)
+        case "docs":
+            return _become(python, "-m", "testlab_mcp.commands.docs", *rest)
+        case "lowest":
+            return _test_lowest(python, uv, *rest)
+        case "new-service":
+            return _become(python, "tools/scaffold/new_service.py", *rest)
+        case "tokens":
+            return _become(commands / "testlab-mcp", "tools", "--tokens", *rest)
+        case "lock":
+            os.environ |= uv_settings()
+            return _become(uv, "lock", "--python", sys.executable, "--default-index", LOCKED_INDEX, *rest)
+        case "format":
+            return _run_all(commands, FORMATTERS, "formatted")
+        case _:
+            return _run_all(commands, CHECKS, "all checks pass")
+
+
+def _test(python: Path, *arguments: str) -> int:
+    spread = () if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments) else SPREAD
+    return _become(python, "-m", "pytest", *spread, *arguments)
+
+
+def _test_lowest(python: Path, uv: Path, *arguments: str) -> int:
+    """Install the lowest versions of the direct dependencies into an environment of their own, and test there."""
+    environment = ROOT / f".venv-lowest-{sys.version_info[0]}.{sys.version_info[1]}"
+    lowest = environment / python.relative_to(python.parents[1])
+    dependencies = ("--resolution", "lowest-direct", "--group", "dev", "--editable", ".")
+    settings = uv_settings()
+    for step in (
+        ("venv", "--clear", "--python", str(python), str(environment)),
+        ("pip", "install", "--python", str(lowest), *dependencies),
+    ):
+        if code := subprocess.run([uv, "--quiet", *step], env=settings, check=False).returncode:
+            return code
+    return _test(lowest, *(arguments or ("tests/tools",)))
+
+
+def _run_all(folder: Path, commands: tuple[tuple[str, ...], ...], all_well: str) -> int:
+    """Run every command, and end with a line that names those that failed; the first failure's exit code."""
+    codes: dict[str, int] = {}
+    for name, *arguments in commands:
+        line = " ".join((name, *arguments))
+        _say(line)
+        codes[line] = _wait(folder / name, *arguments)
+    failed = [line for line, code in codes.items() if code]
+    _say(f"failed: {', '.join(failed)}" if failed else all_well)
+    return next((code for code in codes.values() if code), 0)
+
+
+def _become(command: Path, *arguments: str) -> int:
+    """End as the command itself, so that its signals and its exit code are its own."""
+    if os.name != "nt":
+        os.execv(command, [str(command), *arguments])
+    return _wait(command, *arguments)
+
+
+def _wait(command: Path, *arguments: str) -> int:
+    found = shutil.which(command) or str(command)  # Windows adds .exe
+    with _forward_signals(subprocess.Popen([found, *arguments])) as process:
+        code = process.wait()
+    if code < 0:  # a signal ended it: no further command starts
+        sys.exit(128 - code)
+    return code
+
+
+@contextmanager
+def _forward_signals(process: subprocess.Popen[bytes]) -> Generator[subprocess.Popen[bytes]]:
+    """Pass SIGTERM on to `process`; a Ctrl-C reaches it from the terminal by itself."""
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        pass
+
+    previous = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, forward),
+        signal.SIGINT: signal.signal(signal.SIGINT, ignore),
+    }
+    try:
+        yield process
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    print(f"do: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""KindName: what it is, in a line."""

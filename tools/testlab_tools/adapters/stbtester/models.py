@@ -1,0 +1,146 @@
+"""Stb-tester's own shapes (HTTP REST API v2), and how they become the lab's nouns."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PrivateAttr
+
+from testlab_tools.adapters.stbtester.ids import JobUid, NodeId, ResultId, node_of
+from testlab_tools.http import Reply
+from testlab_tools.http.response import Wire
+from testlab_tools.times import Moment, utc
+
+
+class ResultRow(Wire):
+    """An element of `GET /api/v2/results` ("Get list of test results")."""
+
+    result_id: ResultId
+    job_uid: JobUid
+    start_time: Moment
+    end_time: Moment | None = None
+    test_case: str
+    test_pack_sha: str = ""
+    result: Literal["pass", "fail", "error"]
+    failure_reason: str | None = None
+
+    @property
+    def node_id(self) -> str:
+        """The node is the first part of the id: `/stb-tester-abcdef123456/0a23/972/…`."""
+        return node_of(self.result_id)
+
+
+class ArtifactEntry(Wire):
+    """A file kept by a test run. The document says `size` is a string; its own example and the portal send a number."""
+
+    size: int | None = None
+
+
+class ResultDetail(ResultRow):
+    """`GET /api/v2/results/(result_id)/` ("Get detailed information about a test run")."""
+
+    traceback: str | None = None
+    artifacts: dict[str, ArtifactEntry] = {}
+    tags: dict[str, Any] = {}
+    username: str | None = None
+    job_category: str | None = None
+    test_pack_branch: str | None = None
+    triage_url: str | None = None
+
+
+class ResultCounts(Wire):
+    """All are documented, and none is taken for zero. `total` can be more than the sum while the job runs, or when it
+    was stopped."""
+
+    passed: int
+    fail: int
+    error: int
+    total: int
+
+    model_config = Wire.model_config | {"alias_generator": lambda name: "pass" if name == "passed" else name}
+
+
+class JobStatus(Wire):
+    """`GET /api/v2/jobs/(job_uid)` ("Inspect a test job")."""
+
+    job_uid: JobUid
+    status: Literal["running", "exited"]
+    start_time: Moment | None = None
+    end_time: Moment | None = None
+    result_counts: ResultCounts
+
+    @property
+    def node_id(self) -> str:
+        """The node is the first part of the id."""
+        return node_of(self.job_uid)
+
+
+class ReservationEntry(Wire):
+    """An element of `POST /api/v2/reservations`' reply, and a node's `reservation`."""
+
+    reservation_id: Annotated[int, Field(ge=0, lt=2**63)]
+    node_id: NodeId
+    username: str
+    start_time: Moment | None = None
+    expires: Moment | None = None
+    message: str = ""
+    reserved_by_you: bool
+
+
+class ReservationsReply(Wire):
+    """Reply to `POST /api/v2/reservations` ("Reserve nodes for exclusive use")."""
+
+    reservations: list[ReservationEntry]
+
+
+class NodeStatus(Wire):
+    """`GET /api/v2/nodes/(node_id)` ("Get a node's current status")."""
+
+    node_id: NodeId
+    available: bool
+    online: bool
+    not_available_reason: str | None = None
+    friendly_name: str | None = None
+    device_type: str | None = None
+    licence_expiry: str | None = None
+    last_used_by: str | None = None
+    last_used_time: Moment | None = None
+    job: JobStatus | None = None
+    reservation: ReservationEntry | None = None
+    config: dict[str, Any] = {}
+    geoip_city: str | None = None
+    geoip_country: str | None = None
+    local_ip_address: str | None = None
+
+    _told_at: datetime | None = PrivateAttr(None)
+
+    @property
+    def told_at(self) -> datetime | None:
+        """When the portal said this, by its own clock; None where it gave no `Date`."""
+        return self._told_at
+
+    def as_of(self, moment: datetime | None) -> NodeStatus:
+        """This, with when the portal said it."""
+        self._told_at = moment
+        return self
+
+    @property
+    def licence_expired(self) -> bool:
+        """Whether the licence ended before the portal's own day, which still counts. Not judged by our clock, nor
+        against a portal that calls the node available."""
+        if self.available or not self.licence_expiry or self._told_at is None:
+            return False
+        try:
+            return date.fromisoformat(self.licence_expiry[:10]) < utc(self._told_at).date()
+        except ValueError:
+            return False
+
+
+def moment_of(reply: Reply) -> datetime | None:
+    """The portal's own time of an answer, to the second (RFC 9110, "Date"); None where it gives none."""
+    try:
+        return utc(parsedate_to_datetime(reply.headers["date"]))
+    except (KeyError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,248 @@
+"""Stb-tester as an archive of runs: "Test results" of its REST API.
+
+Stb-tester's results that did not pass, many at once: rows of "Get list of test results" say all that is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from testlab_tools.adapters.stbtester.client import Portal
+from testlab_tools.adapters.stbtester.ids import path_of
+from testlab_tools.adapters.stbtester.models import JobStatus, ResultDetail, ResultRow
+from testlab_tools.adapters.stbtester.search import ROW_LIMIT, around, expression, matches, result_path
+from testlab_tools.capabilities import DETAILED_FAILURES, Failure, FailureArchive, Failures, RunArchive, Runs
+from testlab_tools.errors import BadReply, NotFound, Unsupported
+from testlab_tools.fanout import gather_all
+from testlab_tools.http.response import decode
+from testlab_tools.models.lab import Case, FailedRun, Run
+from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.results import Artifact, KnownRun, RunDetail, labels
+from testlab_tools.untrusted import capped
+
+REQUESTS = 5
+"""The most lists one page is put together from."""
+
+
+class TimeSpan(NamedTuple):
+    """Rows in the query's order; `cut`: others follow them. `total` is what the first list held, `at_least` that many
+    there are."""
+
+    rows: list[ResultRow]
+    cut: bool
+    total: int
+    at_least: bool
+
+
+class Results(Portal, RunArchive):
+    """Lists results and explains failures."""
+
+    def owns_run(self, run_id: str) -> bool:
+        return run_id.startswith("/")
+
+    async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
+        found = await self.stretch(query, limit, after)
+        runs = [self.run_of(row) for row in found.rows[:limit]]
+        return Runs(runs, more=len(found.rows) > limit or found.cut, total=found.total, at_least=found.at_least)
+
+    async def stretch(self, query: RunQuery, limit: int, after: str = "") -> TimeSpan:
+        """At least `limit` rows that match, if there are as many, past the portal's limit of rows.
+
+        Raises Unsupported for what results do not carry, NotFound for a node there is not.
+        """
+        if query.unit or query.part:
+            raise Unsupported(
+                f"{self.name} cannot find runs by serial number or part",
+                "Stb-tester results carry neither",
+                "Ask by test, station or job instead, or put a filter in its own grammar into filter.",
+            )
+        if query.outcome not in ("", "pass", "fail", "error"):
+            return TimeSpan([], cut=False, total=0, at_least=False)
+        if query.station:
+            query = replace(query, station=await self.node_id(query.station))
+        found, cut = await self._matching(query, after)
+        total, at_least = len(found), cut is not None
+        rest = _past(found, after, query.oldest_first)
+        for _ in range(REQUESTS - 1):
+            if cut is None or len(rest) > limit:
+                break
+            following, edge = await self._matching(query, cut)
+            rest += _past(following, cut, query.oldest_first)
+            if edge == cut:
+                break
+            cut = edge
+        if cut is not None and not rest:
+            raise self.too_many()
+        return TimeSpan(rest, cut is not None, total, at_least)
+
+    async def node_id(self, station: str) -> str:
+        """The id of the node of that id or friendly name: a name that no node has would read as "no runs"."""
+        named = station.casefold()
+        for status in await self.list_statuses():
+            if named in (status.node_id.casefold(), (status.friendly_name or "").casefold()):
+                return status.node_id
+        raise NotFound(f"{self.name} has no node of that name", "", "list_nodes shows all nodes.")
+
+    async def get_run(self, run_id: str) -> RunDetail:
+        detail = await self.detail(run_id)
+        failed = detail.result != "pass"
+        known = KnownRun(
+            **self.run_of(detail).model_dump(),
+            user=detail.username or "",
+            category=detail.job_category or "",
+            branch=(detail.test_pack_branch or "").removeprefix("refs/heads/"),
+            revision=detail.test_pack_sha,
+            triage_url=detail.triage_url or "",
+            cases_run=1,
+        )
+        return RunDetail(
+            run=known,
+            cases=[_case(detail)],
+            tags=labels(detail.tags),
+            artifacts=[Artifact(name=name, size=entry.size) for name, entry in sorted(detail.artifacts.items())],
+            next="get_failed_cases explains it. read_log has its log. get_artifact has its files." if failed else "",
+        )
+
+    async def get_failures(self, run_id: str) -> list[FailedRun]:
+        if len(run_id.strip("/").split("/")) == 3:
+            return await self._job_failures(run_id)
+        return [self._failed(await self.detail(run_id))]
+
+    async def detail(self, run_id: str) -> ResultDetail:
+        """A result as the portal tells it ("Get detailed information about a test run")."""
+        reply = await self.client.get(result_path(self.name, run_id))
+        shown = "list_runs shows the runs there are."
+        return decode(await self.check_found(reply, "result", shown, lambda: self.has_result(run_id)), ResultDetail)
+
+    async def rows(self, query: RunQuery, dates: Iterable[str]) -> list[ResultRow]:
+        """The first ROW_LIMIT results, in the query's order and within `dates`, as the portal picks them."""
+        order = "asc" if query.oldest_first else "desc"
+        params = {"filter": expression(query, dates), "sort": f"date:{order}", "tz": "UTC"}
+        reply = await self.client.get("/api/v2/results", params)
+        return decode(self.check(reply, "list of results"), list[ResultRow])
+
+    async def _job_failures(self, job_uid: str) -> list[FailedRun]:
+        status = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}")
+        shown = "list_runs shows runs and their job_uid."
+        decode(await self.check_found(status, "job", shown, lambda: self.has_job(job_uid)), JobStatus)
+        job = "/" + job_uid.strip("/")
+        # Each outcome by itself: a soak job has more results than the portal lists, nearly all of them passes.
+        asked = (RunQuery(job=job, outcome=outcome, oldest_first=True) for outcome in ("fail", "error"))
+        found = await gather_all(*(self._matching(query, "") for query in asked))
+        failed = sorted((row for rows, _ in found for row in rows), key=_order)
+        detailed = await gather_all(*(self.detail(row.result_id) for row in failed[:DETAILED_FAILURES]))
+        return [self._failed(row) for row in (*detailed, *failed[DETAILED_FAILURES:])]
+
+    async def _matching(self, query: RunQuery, after: str) -> tuple[list[ResultRow], str | None]:
+        """Rows in order, from the position `after` on and perhaps a few before it; then where the portal cut the list,
+        as the position to go on from, or None when it is whole.
+
+        Of the moment at which it was cut, some rows may be missing, so none is given: the next list has them all.
+        """
+        start = _start_of(after)
+        upward = query.oldest_first
+        dates = around(start or query.since, query.until) if upward else around(query.since, start or query.until)
+        rows = await self.rows(query, dates)
+        cut = None
+        if len(rows) >= ROW_LIMIT:
+            moments = [row.start_time for row in rows]
+            edge = max(moments) if upward else min(moments)
+            cut = f"{edge.isoformat()} " + ("" if upward else _LAST)
+            rows = [row for row in rows if row.start_time != edge]
+        wanted = [row for row in rows if matches(row, query)]
+        return sorted(wanted, key=_order, reverse=not upward), cut
+
+    def too_many(self) -> BadReply:
+        """What to say when a list is cut so that it cannot be gone on with."""
+        return BadReply(
+            self.name,
+            f"{self.name} lists no more than {ROW_LIMIT} results at a time, and none of them is one asked for",
+            "Very many began at one moment, or it reads the filter otherwise than its documentation says",
+            "Narrow the question: since, until, station or test.",
+        )
+
+    def run_of(self, row: ResultRow) -> Run:
+        """A row as a run."""
+        return Run(
+            run_id=self.handle(row.result_id),
+            outcome=row.result,
+            test=row.test_case,
+            started_at=row.start_time,
+            duration_s=_seconds(row.start_time, row.end_time),
+            station=row.node_id,
+            job_uid=self.handle(row.job_uid),
+            reason=row.failure_reason or "",
+            position=f"{row.start_time.isoformat()} {row.result_id}",
+            revision=row.test_pack_sha,
+        )
+
+    def _failed(self, row: ResultRow) -> FailedRun:
+        return FailedRun(
+            **self.run_of(row).model_dump(exclude={"reason"}),
+            cases=[] if row.result == "pass" else [_case(row)],
+            cases_run=1,
+            artifacts=sorted(row.artifacts) if isinstance(row, ResultDetail) else [],
+        )
+
+
+_LAST = "\U0010ffff"
+"""Sorts after every id."""
+
+
+def _case(row: ResultRow) -> Case:
+    traceback = (row.traceback or "") if isinstance(row, ResultDetail) else ""
+    return Case(case=row.test_case, outcome=row.result, reason=row.failure_reason or "", traceback=traceback)
+
+
+def _order(row: ResultRow) -> tuple[datetime, str]:
+    return (row.start_time, row.result_id)
+
+
+def _start_of(after: str) -> datetime | None:
+    return datetime.fromisoformat(after.partition(" ")[0]) if after else None
+
+
+def _past(rows: list[ResultRow], after: str, ascending: bool) -> list[ResultRow]:
+    """The rows that follow the position `after` in the list's order."""
+    start = _start_of(after)
+    if start is None:
+        return rows
+    mark = (start, after.partition(" ")[2])
+    return [row for row in rows if (_order(row) > mark if ascending else _order(row) < mark)]
+
+
+def _seconds(start: datetime, end: datetime | None) -> float:
+    return round((end - start).total_seconds(), 1) if end else 0
+
+
+_OUTCOMES = ("fail", "error")
+_EVER_BEFORE = datetime.min.replace(tzinfo=UTC)
+
+
+class FailedResults(Results, FailureArchive):
+    """One failure per result: a result is one test case, run once."""
+
+    async def list_failures(self, query: RunQuery, limit: int) -> Failures:
+        """Each outcome is asked for by itself: the search grammar is not documented to join terms with "or"."""
+        outcomes = [query.outcome] if query.outcome else _OUTCOMES
+        asked = [replace(query, outcome=outcome, oldest_first=False) for outcome in outcomes]
+        stretches = await gather_all(*(self.stretch(one, limit) for one in asked))
+        rows = _newest_first(stretches)
+        more = len(rows) > limit or any(stretch.cut for stretch in stretches)
+        failures = [self._failure(row) for row in rows[:limit]]
+        return Failures(failures, len(failures), more)
+
+    def _failure(self, row: ResultRow) -> Failure:
+        return Failure(
+            self.run_of(row), capped(row.test_case), capped(row.failure_reason or ""), capped(row.test_pack_sha)
+        )
+
+
+def _newest_first(stretches: Sequence[TimeSpan]) -> list[ResultRow]:
+    """The rows of several lists, back to where the first of them was cut: beyond it, rows of that one are missing."""
+    since = max((s.rows[-1].start_time for s in stretches if s.cut and s.rows), default=_EVER_BEFORE)
+    rows = [row for stretch in stretches for row in stretch.rows if row.start_time >= since]
+    return sorted(rows, key=lambda row: (row.start_time, row.result_id), reverse=True)

@@ -1,0 +1,42 @@
+"""TofuPilot, https://www.tofupilot.com/docs
+
+[services.factory]
+kind = "tofupilot"
+url = "https://www.tofupilot.app"
+api_version = "v2"                 # or "v1", for older self-hosted servers
+token_env = "TOFUPILOT_API_KEY"    # a user's or a station's API key
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from testlab_tools.adapters.tofupilot.v1_recording import V1Recording
+from testlab_tools.adapters.tofupilot.v1_runs import V1Runs, V1Units
+from testlab_tools.adapters.tofupilot.v2_failures import V2Failures
+from testlab_tools.adapters.tofupilot.v2_recording import V2Recording
+from testlab_tools.adapters.tofupilot.v2_runs import V2Logs
+from testlab_tools.adapters.tofupilot.v2_units import V2Catalog, V2Units
+from testlab_tools.services import HttpServiceSettings
+
+
+class Settings(HttpServiceSettings):
+    """Keys of a `kind = "tofupilot"` table."""
+
+    api_version: Literal["v1", "v2"] = Field(default="v2", description="`v1` for older self-hosted servers")
+
+
+class TofuPilotV1(V1Runs, V1Recording, V1Units):
+    """All that API v1 offers."""
+
+
+class TofuPilotV2(V2Failures, V2Recording, V2Units, V2Logs, V2Catalog):
+    """All that is used of API v2."""
+
+
+def connect(name: str, settings: Settings) -> TofuPilotV1 | TofuPilotV2:
+    """The organisation that the key belongs to; the key goes in `Authorization: Bearer …`."""
+    api = TofuPilotV2 if settings.api_version == "v2" else TofuPilotV1
+    return api(name, settings.client(name, "bearer"))

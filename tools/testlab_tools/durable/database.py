@@ -1,0 +1,120 @@
+"""Where workflows are stored. Whether any waits is found out without DBOS: a server without work never imports it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal
+
+from testlab_tools.durable.leader_lock import AdvisoryLock, FileLeaderLock, LeaderLock
+from testlab_tools.errors import ConfigError
+
+SCHEMA = "testlab_deliveries"
+SQLITE_PLUGIN = "testlab_deliveries"
+"""Named in the URL of a SQLite database: see `dbos_patches`."""
+OLDEST_SQLITE = (3, 35)
+"""The first with RETURNING, which DBOS uses."""
+Status = Literal["waiting", "failed", "succeeded"]
+STATUSES: dict[Status, list[str]] = {
+    "waiting": ["ENQUEUED", "PENDING", "DELAYED"],
+    "failed": ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"],
+    "succeeded": ["SUCCESS"],
+}
+"""By status, what DBOS calls it."""
+_LIST_WAITING = (
+    "SELECT workflow_uuid FROM {table} WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED') "
+    "ORDER BY created_at LIMIT 1000"
+)
+
+
+class Database(ABC):
+    """`url` is in SQLAlchemy's form; `poll_interval_s` is how often `list_waiting` may be called."""
+
+    url: str
+    poll_interval_s: float
+
+    def check(self) -> None:  # noqa: B027 - PostgreSQL always can
+        """Raises ConfigError where workflows can never be stored, whatever the database holds."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make ready for DBOS to create its tables. Raises ConfigError as `check` does."""
+
+    @abstractmethod
+    def list_waiting(self) -> list[str]:
+        """The ids of the workflows that have not ended, the oldest first; none where there is no database yet."""
+
+    @abstractmethod
+    def leader_lock(self) -> LeaderLock:
+        """A new lock for this database, not taken yet."""
+
+
+class SqliteDatabase(Database):
+    """One file, which several servers on this machine share."""
+
+    poll_interval_s = 1.0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}?plugin={SQLITE_PLUGIN}"
+
+    def check(self) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise ConfigError(
+                f"Runs cannot be written down: the SQLite of this Python is {sqlite3.sqlite_version}",
+                f"Deliveries need {'.'.join(map(str, OLDEST_SQLITE))} or newer",
+                "Take a Python with a newer SQLite, or name a PostgreSQL database in [durable] database_url; with "
+                "enabled = false there, runs are sent without being written down.",
+            )
+
+    def prepare(self) -> None:
+        self.check()
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.touch(mode=0o600)
+        with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+    def list_waiting(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as connection:
+            try:
+                return [row[0] for row in connection.execute(_LIST_WAITING.format(table="workflow_status"))]
+            except sqlite3.OperationalError:  # no such table: another server is just creating it
+                return []
+
+    def leader_lock(self) -> LeaderLock:
+        return FileLeaderLock(self.path.with_name(f"{self.path.name}.lock"))
+
+
+class PostgresDatabase(Database):
+    """A PostgreSQL database, which servers on several machines can share; they must name their services alike."""
+
+    poll_interval_s = 5.0
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def prepare(self) -> None:
+        """DBOS creates the database, if it may and has to."""
+
+    def list_waiting(self) -> list[str]:
+        import psycopg
+        from psycopg.sql import SQL, Identifier
+
+        try:
+            with psycopg.connect(self.url, connect_timeout=5) as connection:
+                query = SQL(_LIST_WAITING).format(table=Identifier(SCHEMA, "workflow_status"))
+                return [row[0] for row in connection.execute(query)]
+        except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+            return []
+
+    def leader_lock(self) -> LeaderLock:
+        return AdvisoryLock(self.url)
+
+
+def open_database(place: Path | str) -> Database:
+    """The database at a path, or at a PostgreSQL URL. Nothing is opened yet."""
+    return PostgresDatabase(place) if isinstance(place, str) else SqliteDatabase(place)

@@ -1,0 +1,164 @@
+"""Runs workflows, in at most one process per database: the leader, which holds the database's lock.
+
+DBOS takes the workflows of a dead process up again when a process with the same executor id and application version
+launches it; both are constants, since the lock lets in only one process at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from testlab_tools.durable.database import Database
+from testlab_tools.durable.liveness import Clock, Liveness
+
+if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import Launch, Workflows
+
+logger = logging.getLogger("testlab_tools")
+
+REST_S = 60.0
+"""A leader without work for so long gives its lock back."""
+STOP_S = 2.0
+_dbos = threading.Lock()
+"""DBOS has one instance per process."""
+
+
+class WorkflowFailed(Exception):
+    """Ends a workflow as failed. It is no error of the program, and is not logged."""
+
+
+class WorkflowRun(Protocol):
+    """A workflow that runs, as its worker sees it."""
+
+    workflow_id: str
+
+    async def step(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Run a step and store its result; a later process gets the stored result, and does not run the step."""
+
+    async def set_event(self, key: str, value: object) -> None:
+        """Store how far the workflow has come, for `Workflows.read_event`."""
+
+
+class Worker(Protocol):
+    """Runs the workflows of one name in DBOS's event loop, from a launch of the engine to its end."""
+
+    async def run(self, workflow: WorkflowRun, *inputs: Any) -> Any:
+        """Run a workflow; its result is stored. After a crash it is run again, from its first step."""
+
+    async def aclose(self) -> None:
+        """Close what was opened for the workflows."""
+
+
+class Engine:
+    """A thread that becomes the leader when a workflow waits and there is none, and stays it until it has no work."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self.database = database
+        self.clock = clock or Clock()
+        self._open_workers: dict[str, Callable[[], Worker]] = {}
+        self._opening = threading.Lock()
+        self._workflows: Workflows | None = None
+        self._lock = database.leader_lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._launched: Launch | None = None
+        self._last_work = 0.0
+        self._relaunches = 0
+
+    def register(self, name: str, open_worker: Callable[[], Worker]) -> None:
+        """Have workflows of a name run, each launch by a new worker. Must come before `workflows` and `start`."""
+        self._open_workers[name] = open_worker
+
+    def workflows(self) -> Workflows:
+        """The stored workflows. Imports DBOS and creates tables at the first call, and blocks meanwhile."""
+        with self._opening:
+            if self._workflows is None:
+                from testlab_tools.durable.workflows import Workflows
+
+                self._workflows = Workflows(self.database, self._open_workers)
+            return self._workflows
+
+    def start(self, after_s: float = 0) -> None:
+        """Begin to look for work, first after so many seconds. Does nothing when it has begun."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, args=(after_s,), name="deliveries", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Look for work at once."""
+        self.start()
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop within `STOP_S`; workflows that have not ended go on in the next process. Blocks."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(STOP_S)
+        with self._opening:
+            if self._workflows is not None:
+                self._workflows.close()
+                self._workflows = None
+
+    def _run(self, after_s: float) -> None:
+        complained = False
+        self._wake.wait(after_s)
+        while not self._stopping.is_set():
+            self._wake.clear()
+            try:
+                self._look()
+                complained = False
+            except Exception:
+                if not complained:
+                    logger.exception("deliveries cannot be run now; this goes on trying")
+                complained = True
+            self._wake.wait(self.database.poll_interval_s)
+        self._halt()
+
+    def _look(self) -> None:
+        waiting = self.database.list_waiting()
+        if waiting:
+            self._last_work = self.clock.seconds()
+        if self._launched is not None and (not self._lock.held() or self.clock.seconds() - self._last_work > REST_S):
+            self._halt()
+        if self._launched is not None:
+            self._check_liveness(self._launched.liveness, waiting)
+        if self._launched is None and waiting and _dbos.acquire(blocking=False):
+            try:
+                self._launch()
+            finally:
+                if self._launched is None:
+                    self._lock.release()
+                    _dbos.release()
+
+    def _check_liveness(self, liveness: Liveness, waiting: list[str]) -> None:
+        """Halt when DBOS has lost work, so that it is launched anew and takes that up."""
+        if not liveness.find_idle(waiting):
+            self._relaunches = 0
+        elif liveness.has_lost_work():
+            logger.warning("deliveries stood still, as after a full disk; what sends them is started again")
+            self._relaunches += 1
+            self._halt()
+
+    def _launch(self) -> None:
+        """Does nothing where another process is the leader."""
+        if self._lock.acquire():
+            self.workflows()
+            from testlab_tools.durable.workflows import Launch
+
+            liveness = Liveness(self.clock, self._relaunches)
+            workers = {name: open_worker() for name, open_worker in self._open_workers.items()}
+            self._launched = Launch(self.database, workers, liveness)
+
+    def _halt(self) -> None:
+        if self._launched is not None:
+            launched, self._launched = self._launched, None
+            try:
+                launched.close()
+            finally:
+                self._lock.release()
+                _dbos.release()

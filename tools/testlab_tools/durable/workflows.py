@@ -1,0 +1,196 @@
+"""Workflows as DBOS stores and runs them. The first import of this module takes over a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateTable
+
+from testlab_tools.durable.database import SCHEMA, STATUSES, Database, Status
+from testlab_tools.durable.dbos_patches import apply_patches
+from testlab_tools.durable.engine import Worker, WorkflowFailed
+from testlab_tools.durable.liveness import Liveness
+
+APPLICATION = "testlab-deliveries"
+POLL_INTERVAL_S = 0.2
+DISCONNECT_S = 0.5
+
+apply_patches()
+
+
+class Workflows:
+    """The stored workflows, and the tables kept beside them."""
+
+    def __init__(self, database: Database, names: Collection[str]) -> None:
+        """Create the tables and a queue for each of the names if need be. Raises what SQLAlchemy raises."""
+        database.prepare()
+        DBOS.migrate(database.url, schema=SCHEMA)
+        url = sa.make_url(database.url)
+        self._local = url.get_backend_name() == "sqlite"
+        self._connections = (
+            sa.create_engine(url, connect_args={"timeout": 30})
+            if self._local
+            else sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        )
+        self._client = DBOSClient(
+            system_database_url=database.url,
+            dbos_system_schema=SCHEMA,
+            application_name=APPLICATION,
+            serializer=DBOSPortableJSONSerializer(),
+            retry_connection_errors=False,
+        )
+        for name in names:
+            self._client.register_queue(name, polling_interval_sec=POLL_INTERVAL_S)
+
+    def enqueue(
+        self, name: str, workflow_id: str, inputs: Sequence[Any], transaction: sa.Connection | None = None
+    ) -> None:
+        """Write down a workflow, to be run by the leader; with a transaction, once that is committed."""
+        options: EnqueueOptions = {"workflow_name": name, "queue_name": name, "workflow_id": workflow_id}
+        if transaction is None:
+            self._client.enqueue(options, *inputs)
+        else:
+            self._client.enqueue_in_transaction(transaction, options, *inputs)
+
+    def list(self, name: str, *statuses: Status, completed_before: datetime | None = None) -> list[WorkflowStatus]:
+        """Workflows of a name, newest first, without inputs and outputs; of all statuses if none is given."""
+        return self._client.list_workflows(
+            name=name,
+            status=[word for status in statuses for word in STATUSES[status]] or None,
+            completed_before=completed_before.isoformat() if completed_before else None,
+            sort_desc=True,
+            load_input=False,
+            load_output=False,
+        )
+
+    def read(self, workflow_ids: Sequence[str] = (), prefix: str = "") -> list[WorkflowStatus]:
+        """Workflows by their ids, or by how their ids begin, newest first, with inputs and outputs."""
+        if prefix:
+            return self._client.list_workflows(workflow_id_prefix=prefix, sort_desc=True)
+        return self._client.list_workflows(workflow_ids=list(workflow_ids), sort_desc=True) if workflow_ids else []
+
+    def read_event(self, workflow_id: str, key: str) -> object:
+        """What a workflow last set under a key; None if nothing yet."""
+        value: object = self._client.get_event(workflow_id, key, timeout_seconds=0)
+        return value
+
+    def delete(self, *workflow_ids: str) -> None:
+        """Delete workflows with all that is stored of them."""
+        self._client.delete_workflows(list(workflow_ids))
+
+    def create_table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
+        """A table beside the workflows, created unless it is there."""
+        table = sa.Table(name, sa.MetaData(schema=None if self._local else SCHEMA), *columns)
+        try:
+            with self.transaction() as connection:
+                connection.execute(CreateTable(table, if_not_exists=True))
+        except DBAPIError:  # PostgreSQL lets two sessions run into each other, IF NOT EXISTS or not
+            if not sa.inspect(self._connections).has_table(table.name, table.schema):
+                raise
+        return table
+
+    def transaction(self) -> AbstractContextManager[sa.Connection]:
+        """A connection whose changes are committed together at the end."""
+        return self._connections.begin()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.destroy()
+        self._connections.dispose()
+
+
+class DbosRun:
+    """The workflow that runs now, for its worker."""
+
+    def __init__(self, workflow_id: str) -> None:
+        self.workflow_id = workflow_id
+
+    async def step(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        async def run() -> Any:
+            return await function(*arguments)
+
+        return await DBOS.run_step_async({"name": name}, run)
+
+    async def set_event(self, key: str, value: object) -> None:
+        await DBOS.set_event_async(key, value)
+
+
+class Launch:
+    """DBOS from its launch to its end: it takes up the workflows that a dead process left, then runs the queues."""
+
+    def __init__(self, database: Database, workers: Mapping[str, Worker], liveness: Liveness) -> None:
+        self.liveness = liveness
+        self._workers = workers
+        self._loop: asyncio.AbstractEventLoop | None = None
+        try:
+            _configure_log()
+            DBOS(
+                config={
+                    "name": APPLICATION,
+                    "system_database_url": database.url,
+                    "dbos_system_schema": SCHEMA,
+                    "executor_id": "runner",
+                    "application_version": "1",
+                    "serializer": DBOSPortableJSONSerializer(),
+                    "log_level": "WARNING",
+                    "enable_otlp": False,
+                }
+            )
+            for name, worker in workers.items():
+                self._register(name, worker)
+            DBOS.launch()
+        except BaseException:
+            self.close()
+            raise
+
+    def _register(self, name: str, worker: Worker) -> None:
+        async def run(*inputs: Any) -> Any:
+            self._loop = asyncio.get_running_loop()
+            workflow_id = DBOS.workflow_id
+            assert workflow_id is not None
+            self.liveness.note_start(workflow_id)
+            try:
+                return await worker.run(DbosRun(workflow_id), *inputs)
+            finally:
+                self.liveness.note_end(workflow_id)
+
+        DBOS.workflow(name=name, max_recovery_attempts=None)(run)
+
+    def close(self) -> None:
+        """End all workflows that run, as a crash would: the next launch takes them up."""
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # it warns of every workflow that is interrupted
+        if self._loop is not None:
+            closing = asyncio.run_coroutine_threadsafe(self._disconnect(), self._loop)
+            with contextlib.suppress(TimeoutError):
+                closing.result(DISCONNECT_S)
+        DBOS.destroy(destroy_registry=True)
+
+    async def _disconnect(self) -> None:
+        """Cancel all tasks of DBOS's own loop, and close what workers opened in it."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for worker in self._workers.values():
+            await worker.aclose()
+
+
+def _configure_log() -> None:
+    log = logging.getLogger("dbos")
+    log.addFilter(_is_unexpected)
+    if not log.handlers:  # DBOS then adds one of its own, which would print what an exception says
+        log.addHandler(logging.NullHandler())
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    """DBOS logs each workflow that ends with an exception as an error, with its traceback."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], WorkflowFailed)

@@ -1,0 +1,190 @@
+"""Writes a new file, which appears only when it is whole, and never in place of another. Reads a regular file of
+bounded size, and only the file that was allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+from types import TracebackType
+from typing import BinaryIO
+
+from testlab_tools.errors import BadInput, LabError
+from testlab_tools.files.descriptors import BY_DESCRIPTOR, OpenFolder, open_folder
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+_BUFFERED = 2**20
+
+
+class Writer:
+    """Writes beside `path`, and puts the file there at the end; when anything goes wrong, nothing is left.
+
+    >>> async with Writer(path) as out:
+    ...     await out.write(chunk)
+
+    Raises:
+        BadInput: there is a file already, or the system refuses to write.
+    """
+
+    def __init__(self, path: Path, takes: Callable[[int], None] = lambda size: None) -> None:
+        """`takes` is called with each number of bytes to be written, and raises when they are too many."""
+        self._takes = takes
+        self.path = path
+        self.size = 0
+        self._buffer = bytearray()
+        self._part = f".{token_hex(8)}.part"
+        self._folder: OpenFolder | None = None
+        self._file: BinaryIO | None = None
+
+    async def __aenter__(self) -> Writer:
+        try:
+            self._folder = OpenFolder.at(self.path.parent, make=True)
+            try:
+                if self._folder.has(self.path.name):
+                    raise exists_error()
+                self._file = os.fdopen(self._folder.open(self._part, NEW), "wb", buffering=0)
+            except BaseException:
+                self._folder.close()
+                raise
+        except OSError as error:
+            raise write_error(error) from None
+        return self
+
+    async def write(self, data: bytes) -> None:
+        """Add to the file."""
+        self._takes(len(data))
+        self.size += len(data)
+        self._buffer += data
+        if len(self._buffer) >= _BUFFERED:
+            await self._flush()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        folder, file = self._open
+        try:
+            if kind is None:
+                await self._flush()
+                file.close()
+                self._publish(folder)
+        finally:
+            file.close()
+            folder.remove(self._part)
+            folder.close()
+
+    @property
+    def _open(self) -> tuple[OpenFolder, BinaryIO]:
+        assert self._folder is not None, "use it as a context manager"
+        assert self._file is not None
+        return self._folder, self._file
+
+    async def _flush(self) -> None:
+        data, self._buffer = self._buffer, bytearray()
+        try:
+            await asyncio.to_thread(_write_all, self._open[1], data)
+        except OSError as error:
+            raise write_error(error) from None
+
+    def _publish(self, folder: OpenFolder) -> None:
+        """A link, unlike a rename, never replaces a file that has come up meanwhile; not every file system has them."""
+        try:
+            folder.link(self._part, self.path.name)
+        except FileExistsError:
+            raise exists_error() from None
+        except OSError:
+            self._rename(folder)
+
+    def _rename(self, folder: OpenFolder) -> None:
+        try:
+            if folder.has(self.path.name):
+                raise exists_error()
+            folder.rename(self._part, self.path.name)
+        except OSError as error:
+            raise write_error(error) from None
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a small new file at a resolved path. Raises BadInput as Writer does."""
+    try:
+        with open_folder(path.parent, make=True) as folder:
+            try:
+                descriptor = folder.open(path.name, NEW)
+            except FileExistsError:
+                raise exists_error() from None
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+            except OSError:
+                folder.remove(path.name)
+                raise
+    except OSError as error:
+        raise write_error(error) from None
+
+
+def write_error(error: OSError) -> BadInput:
+    """The error when the system does not let a file be written."""
+    reason = error.strerror or type(error).__name__
+    return BadInput(f"The file cannot be saved there ({reason})", "", "Give another save_to.")
+
+
+def exists_error() -> BadInput:
+    """The error when there is a file already."""
+    return BadInput("There is a file of that name already", "Files are not overwritten", "Give another save_to.")
+
+
+def _write_all(file: BinaryIO, data: bytearray) -> None:
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += file.write(view[written:])
+
+
+MAX_BYTES = 64 * 2**20
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+"""A pipe put there does not hold us."""
+
+
+def read_file(path: Path, most_bytes: int = MAX_BYTES) -> bytes:
+    """The content of a file at a resolved path (`Folders.to_read`).
+
+    Raises:
+        BadInput: the path is a folder, pipe or device, or the file is too large, unreadable, or was just replaced.
+    """
+    try:
+        with open_folder(path.parent) as folder:
+            descriptor = folder.open(path.name, _FLAGS)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise _irregular_error()
+            if not BY_DESCRIPTOR and (path.resolve() != path or not os.path.samestat(facts, path.stat())):
+                raise _replaced_error()
+            content = file.read(most_bytes + 1) if facts.st_size <= most_bytes else None
+    except IsADirectoryError:
+        raise _irregular_error() from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise _replaced_error() from None
+        reason = error.strerror or type(error).__name__
+        raise BadInput(f"The file cannot be read ({reason})", "", "Check its permissions.") from None
+    if content is None or len(content) > most_bytes:
+        raise too_large_error("The file", most_bytes)
+    return content
+
+
+def too_large_error(what: str, most_bytes: int) -> LabError:
+    """The error for something larger than is read here."""
+    size = f"{most_bytes // 2**20} MiB" if most_bytes >= 2**20 else f"{most_bytes} bytes"
+    return BadInput(f"{what} is larger than {size}, the most that is read", "", "Give a smaller one.")
+
+
+def _replaced_error() -> BadInput:
+    return BadInput("The file was replaced while it was opened", "", "Call again once it is complete.")
+
+
+def _irregular_error() -> BadInput:
+    return BadInput("The path is not that of a regular file", "", "Give a file, not a folder, pipe or device.")

@@ -1,0 +1,201 @@
+"""Reads a log of any size once, from front to back, and keeps only the lines to show.
+
+A search is for plain text in any case, not for a pattern, so its time depends on the log's length alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from testlab_tools.untrusted import plain
+
+LINE_CHARS = 500
+"""Shown of a longer line."""
+
+LINE_KEPT = 100_000
+"""Searched of a longer line, to bound memory when a log has no line breaks."""
+
+SHOWN_CHARS = 16_000
+"""Shown of a log in all: some 6,000 tokens."""
+
+
+class LineSelector(Protocol):
+    """Selects the lines to show."""
+
+    def see(self, lines: list[str]) -> None:
+        """Take in the next lines."""
+
+    def shown(self) -> str:
+        """The selected lines, as `grep -n` prints them."""
+        ...
+
+
+@dataclass
+class LogReading:
+    """The result of reading a log; `whole` is false when time ran out, `certain` is false when the log may have been
+    cut unnoticed."""
+
+    lines: int = 0
+    bytes: int = 0
+    whole: bool = True
+    certain: bool = True
+
+
+async def read_log(chunks: AsyncIterator[bytes], lens: LineSelector, seconds: float) -> LogReading:
+    """Pass every line to `lens`, for so many seconds.
+
+    Bytes that are not UTF-8 become U+FFFD; the last line may lack its line break.
+    """
+    reading, split = LogReading(), Splitter()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in chunks:
+                reading.bytes += len(chunk)
+                _show(split.feed(chunk), lens, reading)
+                await asyncio.sleep(0)
+    except TimeoutError:
+        reading.whole = False
+    else:
+        _show(split.end(), lens, reading)
+    return reading
+
+
+def _show(lines: list[str], lens: LineSelector, reading: LogReading) -> None:
+    reading.lines += len(lines)
+    lens.see(lines)
+
+
+class Splitter:
+    """Splits bytes into lines without their line breaks; of a line longer than LINE_KEPT, the beginning is kept."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The lines that end in this chunk."""
+        *lines, rest = self._decoder.decode(chunk).split("\n")
+        if lines:
+            lines[0] = self._rest + lines[0]
+            self._rest = rest[:LINE_KEPT]
+        else:
+            self._rest = (self._rest + rest)[:LINE_KEPT]
+        return lines
+
+    def end(self) -> list[str]:
+        """The line that the log ends with, if it has no line break."""
+        last = self._rest + self._decoder.decode(b"", final=True)
+        return [last] if last else []
+
+
+class Tail:
+    """The last lines."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._lines: deque[str] = deque(maxlen=count)
+        self._seen = 0
+
+    def see(self, lines: list[str]) -> None:
+        self._seen += len(lines)
+        self._lines.extend(line[: 2 * LINE_CHARS] for line in lines[-self._count :])
+
+    def shown(self) -> str:
+        first = self._seen - len(self._lines) + 1
+        ends, left = list[str](), SHOWN_CHARS
+        for number, text in zip(range(self._seen, first - 1, -1), reversed(self._lines), strict=True):
+            line = _format_line(number, ":", text)
+            left -= len(line) + 1
+            if left < 0:
+                break
+            ends.append(line)
+        return "\n".join(reversed(ends))
+
+
+class Matches:
+    """The lines that contain a text, in any case, with `context` lines around each; `count` counts all of them.
+
+    Of too many, the first and the last are shown.
+    """
+
+    def __init__(self, text: str, context: int) -> None:
+        self._text = text.casefold()
+        self._context = context
+        self._before: deque[str] = deque(maxlen=context)
+        self._after = 0
+        self._seen = 0
+        self._shown = Ends(SHOWN_CHARS)
+        self.count = 0
+
+    def see(self, lines: list[str]) -> None:
+        found = self._contains("\n".join(lines))
+        if found or self._after:
+            for number, line in enumerate(lines, self._seen + 1):
+                self._look(number, line, found and self._contains(line))
+        else:
+            self._before.extend(lines[-self._context :] if self._context else ())
+        self._seen += len(lines)
+
+    def shown(self) -> str:
+        return self._shown.render()
+
+    def _contains(self, text: str) -> bool:
+        return self._text in text.casefold()
+
+    def _look(self, number: int, line: str, found: bool) -> None:
+        if found:
+            self.count += 1
+            for n, earlier in enumerate(self._before, number - len(self._before)):
+                self._shown.add(n, "-", earlier)
+            self._before.clear()
+            self._shown.add(number, ":", line)
+            self._after = self._context
+        elif self._after:
+            self._after -= 1
+            self._shown.add(number, "-", line)
+        else:
+            self._before.append(line)
+
+
+class Ends:
+    """Numbered lines; of too many, the first and the last are kept."""
+
+    def __init__(self, most_chars: int) -> None:
+        self._half = most_chars // 2
+        self._first: list[tuple[int, str]] = []
+        self._last: deque[tuple[int, str]] = deque()
+        self._first_size = self._last_size = 0
+
+    def add(self, number: int, mark: str, text: str) -> None:
+        """Add a line, with `:` or `-` after its number."""
+        line = _format_line(number, mark, text)
+        size = len(line) + 1
+        if not self._last and self._first_size + size <= self._half:
+            self._first.append((number, line))
+            self._first_size += size
+            return
+        self._last.append((number, line))
+        self._last_size += size
+        while self._last_size > self._half:
+            self._last_size -= len(self._last.popleft()[1]) + 1
+
+    def render(self) -> str:
+        """The lines, with `--` between those that do not follow each other."""
+        shown: list[str] = []
+        previous = 0
+        for number, line in (*self._first, *self._last):
+            if shown and number != previous + 1:
+                shown.append("--")
+            shown.append(line)
+            previous = number
+        return "\n".join(shown)
+
+
+def _format_line(number: int, mark: str, text: str) -> str:
+    text = plain(text[: 2 * LINE_CHARS].replace("\r", " ")).rstrip()
+    return f"{number}{mark}{text}" if len(text) <= LINE_CHARS else f"{number}{mark}{text[:LINE_CHARS]}… [line cut]"

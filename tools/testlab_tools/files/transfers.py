@@ -1,0 +1,116 @@
+"""Saves files, in the background where one call is too short for a large file; the next call then waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from testlab_tools.errors import Conflict
+from testlab_tools.files.io import Writer
+from testlab_tools.files.write_quota import WriteQuota
+
+LOOK_EVERY_S = 1.0
+
+
+class TransferResult(NamedTuple):
+    """A file so far: `facts` is what the work returned, None until it has `finished`; `size` in bytes."""
+
+    finished: bool
+    size: int
+    facts: Any = None
+
+
+@dataclass
+class _Transfer:
+    key: Hashable
+    writer: Writer
+    task: asyncio.Task[Any]
+    waiting: int = 0
+
+
+class Transfers:
+    """The files being saved, by path."""
+
+    def __init__(self, allowance: WriteQuota | None = None) -> None:
+        self.quota = allowance or WriteQuota()
+        self._under_way: dict[Path, _Transfer] = {}
+
+    def empty(self, allowance: WriteQuota) -> Transfers:
+        """Transfers of another caller, who has no part in these."""
+        return Transfers(allowance)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is being written."""
+        return any(not transfer.task.done() for transfer in self._under_way.values())
+
+    async def run(
+        self,
+        path: Path,
+        key: Hashable,
+        work: Callable[[Writer], Awaitable[Any]],
+        watch: Callable[[int], Awaitable[None]],
+        hold_s: float,
+    ) -> TransferResult:
+        """Have `work` write a file, or wait for the file that another call with the same `key` began.
+
+        Returns when it is done, or unfinished after `hold_s`: then it goes on by itself. `watch` is called
+        with the size every second. When the last waiting call is cancelled, the file is given up.
+
+        Raises:
+            Conflict: another file is being saved at this path, or too many are being saved.
+            Refused: the quota has no room for the file.
+            BadInput: there is a file already, or it cannot be written.
+        """
+        transfer = self._under_way.get(path)
+        if transfer is None:
+            writer = Writer(path, self.quota.consume)
+            self.quota.start()
+            transfer = _Transfer(key, writer, asyncio.ensure_future(self._fill(writer, work)))
+            transfer.task.add_done_callback(lambda _: self.quota.finish())
+            transfer.task.add_done_callback(_take_error)
+            self._under_way[path] = transfer
+        elif transfer.key != key:
+            raise Conflict("Another file is being written there", "", "Give another save_to, or wait for it.")
+        transfer.waiting += 1
+        try:
+            await _wait(transfer, watch, hold_s)
+        except asyncio.CancelledError:
+            if transfer.waiting == 1:
+                transfer.task.cancel()
+                self._forget(path, transfer)
+            raise
+        finally:
+            transfer.waiting -= 1
+        if not transfer.task.done():
+            return TransferResult(False, transfer.writer.size)
+        self._forget(path, transfer)
+        return TransferResult(True, transfer.writer.size, transfer.task.result())
+
+    async def _fill(self, writer: Writer, work: Callable[[Writer], Awaitable[Any]]) -> Any:
+        await self.quota.measure()
+        async with writer:
+            return await work(writer)
+
+    def _forget(self, path: Path, transfer: _Transfer) -> None:
+        if self._under_way.get(path) is transfer:
+            del self._under_way[path]
+
+
+async def _wait(transfer: _Transfer, watch: Callable[[int], Awaitable[None]], seconds: float) -> None:
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    while (left := until - clock()) > 0:
+        done, _ = await asyncio.wait([transfer.task], timeout=min(LOOK_EVERY_S, left))
+        if done:
+            return
+        await watch(transfer.writer.size)
+
+
+def _take_error(task: asyncio.Task[Any]) -> None:
+    """Mark an error as seen, so that asyncio does not log it: nothing was saved."""
+    if not task.cancelled():
+        task.exception()

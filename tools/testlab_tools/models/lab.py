@@ -1,0 +1,272 @@
+"""The results that adapters return and tools report: runs, units, nodes, reservations, jobs.
+
+A field left at its default is not reported. Fields typed `Untrusted` carry what devices, logs and people wrote.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from testlab_tools.times import Minute, Moment
+from testlab_tools.untrusted import Untrusted, UntrustedData, UntrustedEnd
+
+Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
+NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
+
+
+class ResultModel(BaseModel):
+    """Base of all results: built on first use, so that starting the server does not pay for them."""
+
+    model_config = ConfigDict(defer_build=True, extra="forbid")
+
+
+class Run(ResultModel):
+    """One execution with an outcome: a Stb-tester result, a TofuPilot run, a StandCloud test run.
+
+    `test` is what ran (test case, procedure or test plan), `station` where (node, station or stand), `unit` the
+    serial number tested, `job_uid` the Stb-tester job, `attempt` which start of this unit, `sample` golden, failing
+    or ignored for units that are not production, `position` where a page can be resumed after this run, `revision` the
+    git SHA of a test pack or the version of a procedure; these two are for us alone.
+    """
+
+    run_id: str
+    outcome: Outcome
+    test: Untrusted
+    started_at: Moment
+    duration_s: float = 0
+    station: Untrusted = ""
+    unit: Untrusted = ""
+    part: Untrusted = ""
+    job_uid: str = ""
+    attempt: int = 0
+    sample: str = ""
+    reason: Untrusted = ""
+    position: str = Field(default="", exclude=True)
+    revision: str = Field(default="", exclude=True)
+
+
+class Measurement(ResultModel):
+    """A measured value beside its limits; `expected` states a limit that is not a range of numbers."""
+
+    name: Untrusted
+    outcome: Literal["pass", "fail", "unset"]
+    value: UntrustedData = None
+    units: Untrusted = ""
+    lower: float | None = None
+    upper: float | None = None
+    expected: Untrusted = ""
+
+
+class Case(ResultModel):
+    """A step in a run: a test case, phase or HardPy case. `attempts` > 1: it was retried within the run."""
+
+    case: Untrusted
+    outcome: Outcome
+    attempts: int = 1
+    reason: Untrusted = ""
+    measurements: list[Measurement] = []
+    traceback: UntrustedEnd = ""
+
+
+class FailedRun(Run):
+    """A run that did not pass, with the cases that made it so; `cases_run` counts all its cases."""
+
+    cases: list[Case]
+    cases_run: int = 0
+    artifacts: list[Untrusted] = []
+
+
+class FailedCases(ResultModel):
+    """What failed in one run, or in every failed run of a job."""
+
+    runs: list[FailedRun]
+    note: str = ""
+    next: str = ""
+
+
+class ServiceShare(ResultModel):
+    """What one service gave to a page. `total` is left out where the service does not say; `error` says why it gave
+    nothing."""
+
+    service: str
+    shown: int
+    total: int | None = None
+    at_least: bool = False
+    error: str = ""
+
+
+class RunShare(ServiceShare):
+    """Where nothing matched a filter: its keys that no run read carries, and those that runs do carry."""
+
+    keys_of_no_run: list[Untrusted] = []
+    keys_of_runs: list[Untrusted] = []
+
+
+class RunPage(ResultModel):
+    """A page of runs, newest first. `cursor` fetches the next page; empty means this is the last."""
+
+    runs: list[Run]
+    services: list[RunShare]
+    cursor: str = ""
+    note: str = ""
+
+
+class CreatedRun(ResultModel):
+    """A run that the service has taken; or, with `queued`, the delivery that will bring it there."""
+
+    run_id: str = ""
+    procedure: Untrusted
+    queued: str = ""
+    note: str = ""
+    next: str = ""
+
+
+class Unit(ResultModel):
+    """A unit as one service knows it; `parent` is the unit it is built into. Units are named by serial number."""
+
+    service: str
+    serial_number: Untrusted
+    part: Untrusted = ""
+    revision: Untrusted = ""
+    batch: Untrusted = ""
+    sample: str = ""
+    parent: Untrusted = ""
+    sub_units: list[Untrusted] = []
+    note: str = ""
+
+
+class Deleted(ResultModel):
+    """What is gone for good: a run by its handle, a unit by its serial number; `runs` counts what went with a unit."""
+
+    deleted: str
+    runs: int | None = None
+
+
+class Reservation(ResultModel):
+    """A node held by somebody; without `expires_at` it is held until ended."""
+
+    reservation_id: str
+    node_id: str
+    holder: Untrusted
+    yours: bool
+    expires_at: Moment | None = None
+    message: Untrusted = ""
+
+
+class Reservations(ResultModel):
+    """The reservations just made, all or none."""
+
+    reservations: list[Reservation]
+    note: str = ""
+    next: str = ""
+
+
+class Ended(ResultModel):
+    """A reservation that no longer holds its node."""
+
+    reservation_id: str
+    ended: bool
+    next: str = ""
+
+
+class Pressed(ResultModel):
+    """A key that was pressed."""
+
+    node_id: str
+    key: str
+    next: str = ""
+
+
+def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
+    """Inside a node, what the node and its state say already is left out."""
+    if reservation is None:
+        return None
+    said = {"node_id", "yours", "holder"} if reservation.yours else {"node_id", "yours"}
+    return reservation.model_dump(mode="json", exclude=said, exclude_defaults=True)
+
+
+class JobBrief(ResultModel):
+    """A node's current job, in one line; of an idle node, with detail, its last."""
+
+    job_uid: str
+    finished: bool
+    done: int
+    total: int
+
+
+class Node(ResultModel):
+    """A device under test with its node. `why` is the service's reason for not being available; `last_used_at` says
+    since when it has been idle, and is left out while it is in use."""
+
+    node_id: str
+    state: NodeState
+    name: Untrusted = ""
+    device_type: Untrusted = ""
+    reservation: Annotated[Reservation | None, PlainSerializer(_within_node)] = None
+    job: JobBrief | None = None
+    last_used_by: Untrusted = ""
+    last_used_at: Minute | None = None
+    why: Untrusted = ""
+    detail: dict[str, UntrustedData] = {}
+
+
+class Taken(ResultModel):
+    """Nodes that could not be had, with who holds them and their message, or what they run."""
+
+    taken: list[Node]
+
+
+class NodeList(ResultModel):
+    """The lab's nodes, or those asked for by id: `total` of them, `free` ones among them, `shown` that match."""
+
+    nodes: list[Node]
+    shown: int
+    total: int
+    free: int
+    services: list[ServiceShare] = []
+
+
+class Job(ResultModel):
+    """A test job. `done` counts the tests that have finished, of `total`; a soak job's total grows."""
+
+    job_uid: str
+    node_id: str
+    finished: bool
+    passed: int
+    failed: int
+    errored: int
+    total: int
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    note: str = ""
+    next: str = ""
+
+    @property
+    def done(self) -> int:
+        """Tests that have finished so far."""
+        return self.passed + self.failed + self.errored
+
+
+class StoppedJob(ResultModel):
+    """A job that was told to stop: `stopped` once it has. `done` of its `total` tests had finished."""
+
+    job_uid: str
+    node_id: str
+    stopped: bool
+    done: int
+    total: int
+    note: str = ""
+    next: str = ""
+
+
+class TestCases(ResultModel):
+    """A page of test case names; `total` counts all that match. `cursor` fetches the next page."""
+
+    __test__ = False
+
+    test_cases: list[Untrusted]
+    total: int
+    cursor: str = ""
+    next: str = ""

@@ -1,0 +1,144 @@
+"""What is asked of a service: a tool's arguments, validated."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from testlab_tools.errors import Unsupported
+
+
+@dataclass(frozen=True)
+class RunQuery:
+    """Which runs to list; empty fields do not restrict.
+
+    `text` is a filter in the service's own grammar. `oldest_first` reverses the order, which is by start time.
+    """
+
+    outcome: str = ""
+    unit: str = ""
+    part: str = ""
+    test: str = ""
+    station: str = ""
+    job: str = ""
+    text: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    oldest_first: bool = False
+
+
+FILTERS: dict[str, str] = {
+    "outcome": "outcome",
+    "unit": "unit",
+    "part": "part",
+    "test": "test",
+    "station": "station",
+    "job": "job_uid",
+    "text": "filter",
+    "since": "since",
+    "until": "until",
+}
+"""The fields of a RunQuery that restrict it, by the names that tools give them."""
+
+
+def refuse_filters(service: str, query: RunQuery, can: Collection[str], why: str = "", instead: str = "") -> None:
+    """Raise Unsupported for filters that a service cannot apply: a list without them is longer than what was asked
+    for, an empty one says that nothing is there.
+
+    `can` are the fields of RunQuery that it applies, all of FILTERS apart from those it cannot; `instead` is where the
+    others can be asked.
+
+    >>> refuse_filters("factory", RunQuery(unit="SN-1", part="PN-1"), can={"unit", "since", "until", "outcome"})
+    Traceback (most recent call last):
+    testlab_tools.errors.Unsupported: factory cannot list runs by part. It can by outcome, unit, since, until.
+    """
+    cannot = [name for field, name in FILTERS.items() if getattr(query, field) and field not in can]
+    if cannot:
+        able = ", ".join(name for field, name in FILTERS.items() if field in can)
+        next_step = instead or (f"It can by {able}." if able else "")
+        raise Unsupported(f"{service} cannot list runs by {' or '.join(cannot)}", why, next_step)
+
+
+def refuse_outcome(service: str, query: RunQuery, gives: Collection[str]) -> None:
+    """Raise Unsupported for an outcome that no run of the service has: an empty list would read as "none did so"."""
+    if query.outcome and query.outcome not in gives:
+        raise Unsupported(
+            f"No run of {service} ends with outcome {query.outcome}", "", f"Its outcomes: {', '.join(gives)}."
+        )
+
+
+@dataclass(frozen=True)
+class TestOrder:
+    """A job to start on a node (Stb-tester: "Run tests")."""
+
+    __test__ = False
+
+    test_pack_revision: str
+    test_cases: tuple[str, ...]
+    remote_control: str = ""
+    category: str = ""
+    soak: bool = False
+    shuffle: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class NewMeasurement:
+    """A measurement to record; `value` is a number, text, true/false or a list of points."""
+
+    name: str
+    outcome: Literal["pass", "fail", "unset"]
+    value: Any = None
+    units: str = ""
+    lower: float | None = None
+    upper: float | None = None
+    expected: str = ""
+
+
+@dataclass(frozen=True)
+class NewPhase:
+    """A phase to record; a phase retried within the run stands here once per attempt, in order."""
+
+    name: str
+    outcome: Literal["pass", "fail", "error", "skip"]
+    started_at: datetime
+    ended_at: datetime
+    measurements: tuple[NewMeasurement, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A production run to record. `ref` makes sending it twice safe where the service can tell.
+
+    `procedure_name` helps where `procedure_id` is not one the service knows; `variables` are names with values to keep
+    beside the run.
+    """
+
+    procedure_id: str
+    serial_number: str
+    outcome: Literal["pass", "fail", "error", "stopped"]
+    started_at: datetime
+    ended_at: datetime
+    ref: str
+    procedure_name: str = ""
+    part_number: str = ""
+    part_name: str = ""
+    revision: str = ""
+    batch_number: str = ""
+    procedure_version: str = ""
+    notes: str = ""
+    phases: tuple[NewPhase, ...] = ()
+    sub_units: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitChange:
+    """What to change of a unit; empty fields leave it as it is. Sub-units are serial numbers."""
+
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    batch_number: str = ""
+    sample: Literal["", "golden", "failing", "ignored", "production"] = ""

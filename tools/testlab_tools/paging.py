@@ -1,0 +1,206 @@
+"""Pages: of the runs of several archives, merged into one list, and of a list that is known whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from heapq import merge
+from itertools import islice
+from typing import Any, NamedTuple
+
+from testlab_tools.capabilities import FilterKeys, RunArchive, Runs
+from testlab_tools.cursors import decode_cursor, encode_cursor, not_a_cursor
+from testlab_tools.errors import LabError, ServiceError
+from testlab_tools.fanout import ask_all
+from testlab_tools.models.lab import Run, RunPage, RunShare
+from testlab_tools.models.requests import RunQuery
+
+
+@dataclass
+class Progress:
+    """How far one service has been read: `after` is the position of the last run given, `total` the service's first
+    statement, `given` how many of its runs the pages so far hold."""
+
+    after: str = ""
+    ended: bool = False
+    total: int | None = None
+    at_least: bool = False
+    given: int = 0
+
+
+@dataclass
+class RunCursor:
+    """Where the next page begins in every service, in the span of time that the first page was asked for."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    services: dict[str, Progress] = field(default_factory=dict[str, Progress])
+
+    def encode(self, question: str) -> str:
+        """The cursor as tools return it; `question` are the arguments it belongs to."""
+        services = {n: [p.after, int(p.ended), p.total, int(p.at_least), p.given] for n, p in self.services.items()}
+        return encode_cursor(question, [_text(self.since), _text(self.until), services])
+
+    @classmethod
+    def decode(cls, text: str, question: str) -> RunCursor:
+        """Raises BadInput when it is no cursor, or belongs to other arguments."""
+        position = decode_cursor(text, question)
+        try:
+            since, until, services = position
+            return cls(_moment(since), _moment(until), {str(n): _progress(*kept) for n, kept in services.items()})
+        except (ValueError, TypeError, AttributeError):
+            raise not_a_cursor() from None
+
+    def progress(self, service: str) -> Progress:
+        """How far a service has been read."""
+        return self.services.get(service, Progress())
+
+
+async def list_merged(
+    archives: Sequence[RunArchive], query: RunQuery, limit: int, cursor: str, question: str
+) -> RunPage:
+    """One page of the runs of all `archives`, in the query's order; `question` are the arguments that a cursor is for.
+
+    A service that fails is reported in its share.
+
+    Raises:
+        BadInput: `cursor` is none, or belongs to another question.
+        LabError: all services failed; the most telling error.
+    """
+    start = RunCursor.decode(cursor, question) if cursor else RunCursor(query.since, query.until)
+    query = replace(query, since=start.since, until=start.until)
+
+    async def ask(archive: RunArchive) -> Runs:
+        after = start.progress(archive.name).after
+        try:
+            return await archive.list_runs(query, limit, after)
+        except (ValueError, TypeError, OverflowError):
+            if not after:
+                raise
+            raise _StrangePosition from None
+
+    try:
+        answers = await ask_all([a for a in archives if not start.progress(a.name).ended], ask)
+    except _StrangePosition:
+        raise not_a_cursor() from None
+    answers.require_any()
+    page = _merge(answers.given, limit, query.oldest_first)
+    services = {a.name: _advance(start.progress(a.name), a.name, answers.given.get(a.name), page) for a in archives}
+    more = any(not progress.ended for name, progress in services.items() if name not in answers.failed)
+    after = RunCursor(query.since, query.until, services).encode(question) if more else ""
+    return _render(page, after, services, answers.failed, answers.given)
+
+
+class _StrangePosition(Exception):
+    """A position in a cursor that its archive did not write."""
+
+
+Merged = list[tuple[Run, str]]
+"""Runs with the names of their services."""
+
+
+def _merge(given: Mapping[str, Runs], limit: int, oldest_first: bool) -> Merged:
+    """The first runs of all. Merged, not sorted: a page takes the first runs of each service, even of one that orders
+    them oddly."""
+    lists = [[(run, name) for run in runs.runs] for name, runs in given.items()]
+    return list(islice(merge(*lists, key=lambda item: item[0].started_at, reverse=not oldest_first), limit))
+
+
+def _advance(before: Progress, name: str, runs: Runs | None, page: Merged) -> Progress:
+    if runs is None:
+        return before
+    used = [run for run, service in page if service == name]
+    ended = len(used) == len(runs.runs) and not runs.more
+    total, at_least = (before.total, before.at_least) if before.after else (runs.total, runs.at_least)
+    given = before.given + len(used)
+    if total is None or at_least:
+        # At the end, what was given is the total; before, it is a lower bound as good as the service's own.
+        total, at_least = (given, False) if ended else (total and max(total, given), at_least)
+    return Progress(used[-1].position if used else before.after, ended, total, at_least, given)
+
+
+def _render(
+    page: Merged,
+    cursor: str,
+    services: Mapping[str, Progress],
+    failed: Mapping[str, LabError],
+    given: Mapping[str, Runs],
+) -> RunPage:
+    keys = {name: runs.keys for name, runs in given.items() if runs.keys is not None}
+    return RunPage(
+        runs=[run for run, _ in page],
+        services=[_share(name, read, page, failed.get(name), keys.get(name)) for name, read in services.items()],
+        cursor=cursor,
+        note=_note(cursor, services, failed, keys),
+    )
+
+
+def _share(name: str, progress: Progress, page: Merged, error: LabError | None, keys: FilterKeys | None) -> RunShare:
+    return RunShare(
+        service=name,
+        shown=sum(service == name for _, service in page),
+        total=progress.total,
+        at_least=progress.at_least,
+        error=short_error(error),
+        keys_of_no_run=keys.lacking if keys else [],
+        keys_of_runs=keys.carried if keys else [],
+    )
+
+
+def short_error(error: LabError | None) -> str:
+    """The whole error of a service in trouble; only what it is, of a service that cannot answer such a question."""
+    return "" if error is None else str(error) if isinstance(error, ServiceError) else error.what
+
+
+def _note(
+    cursor: str, services: Mapping[str, Progress], failed: Mapping[str, LabError], keys: Mapping[str, FilterKeys]
+) -> str:
+    parts = ["More follow: pass cursor, with the same arguments."] if cursor else []
+    if silent := [name for name, progress in services.items() if progress.total is None and name not in failed]:
+        parts.append(f"How many match in all, {', '.join(silent)} {'does' if len(silent) == 1 else 'do'} not say.")
+    if troubled := [name for name, error in failed.items() if isinstance(error, ServiceError)]:
+        parts.append(f"Not in this list: {', '.join(troubled)} (see services).")
+    for name, found in keys.items():
+        parts.append(
+            f"Nothing matches: none of {found.read} runs read of {name} has the filter's keys in keys_of_no_run. "
+            "keys_of_runs are those that runs have."
+        )
+    return " ".join(parts)
+
+
+def _progress(after: object, ended: object, total: object, at_least: object, given: object) -> Progress:
+    """A service's progress as `RunCursor.encode` writes it. Raises ValueError for another."""
+    if not isinstance(after, str) or not isinstance(total, int | None) or not isinstance(given, int):
+        raise ValueError("no progress")
+    return Progress(after, bool(ended), total, bool(at_least), given)
+
+
+def _text(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else ""
+
+
+def _moment(text: Any) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+class Page(NamedTuple):
+    """`items` of the list; `cursor` asks for those that follow, and is empty on the last page."""
+
+    items: list[str]
+    cursor: str
+
+
+def page_of(items: Collection[str], limit: int, cursor: str) -> Page:
+    """Up to `limit` of the items, from where `cursor` says, or from the first.
+
+    Raises:
+        BadInput: it is no cursor, or was made for another list.
+    """
+    listed, made_for = list(items), "\n".join(items)
+    stale = "The cursor belongs to other arguments, or the list has changed since"
+    start = decode_cursor(cursor, made_for, stale) if cursor else 0
+    if not isinstance(start, int) or start < 0:
+        raise not_a_cursor()
+    end = start + limit
+    return Page(listed[start:end], encode_cursor(made_for, end) if end < len(listed) else "")

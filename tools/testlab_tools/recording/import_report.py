@@ -1,0 +1,287 @@
+"""Records the run of a report that is read here, or delivers a report to the service's own importer. A dry run says
+what would become of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import get_args
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from testlab_tools.capabilities import AttachmentSink, Foreseen, ReportImporter, RunSink
+from testlab_tools.deadline import Deadline
+from testlab_tools.errors import BadInput, LabError, Unsupported
+from testlab_tools.fanout import ask_all
+from testlab_tools.files.folders import Folders
+from testlab_tools.files.io import read_file, too_large_error
+from testlab_tools.handles import Handle
+from testlab_tools.models.lab import CreatedRun, ResultModel
+from testlab_tools.models.requests import NewRun
+from testlab_tools.outbox.messages import QUEUED, describe_waiting, refusal_of
+from testlab_tools.outbox.payload import ReportPayload
+from testlab_tools.outbox.scoped import AT_ONCE, ScopedOutbox
+from testlab_tools.recording.record import record_run
+from testlab_tools.registry import Call
+from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read_identity
+from testlab_tools.reports.report import Attachment, PlannedRun, Report, format_count, plan_run
+from testlab_tools.untrusted import plain
+
+MAX_CHARS = 1_000_000
+"""Of a report given as text; larger ones are given as files."""
+LOOK_SHARE = 0.05
+"""Of a call's time, to ask whether a run is there already. A slower service is sent it, and knows it by its ref."""
+CHECK_SHARE = 0.2
+"""Of a call's time, for all that a dry run asks."""
+_ENCODING = re.compile(r"\A(\s*<\?xml[^>]*?)\sencoding\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+
+
+@dataclass(frozen=True)
+class ReportOverrides:
+    """What the caller says of a report, in place of what stands in it."""
+
+    serial_number: str = ""
+    procedure_id: str = ""
+    part_number: str = ""
+    started_at: datetime | None = None
+
+
+class ImportedReport(ResultModel):
+    """The runs that a report has become, or the delivery that is `queued`; or, of a dry run, the run it would become.
+
+    `missing` names arguments without which it cannot be recorded, `refused` says what the service would not take,
+    `unchecked` what could not be asked, `lost` what would not be kept.
+    """
+
+    format: Format
+    run_ids: list[str] = []
+    queued: str = ""
+    plan: PlannedRun | None = None
+    missing: list[str] = []
+    refused: list[str] = []
+    unchecked: list[str] = []
+    lost: list[str] = []
+    note: str = ""
+    next: str = ""
+
+
+async def fetch_report(files: Folders, path: str, content: str) -> tuple[str, bytes]:
+    """Name and content of the report. Raises BadInput unless exactly one is given."""
+    if bool(path) == bool(content):
+        raise BadInput("Give either path or content", "", "path is a file, content its text.")
+    if len(content) > MAX_CHARS:
+        raise too_large_error("content", MAX_CHARS)
+    if path:
+        target = files.to_read(path)
+        return target.name, await asyncio.to_thread(read_file, target)
+    # What an XML declaration says of the file's encoding does not hold for text taken out of it.
+    return "report", _ENCODING.sub(r"\1", content, count=1).encode(errors="replace")
+
+
+async def recognise(form: str, data: bytes) -> Format:
+    """The format as it was named, or as the content shows it. Raises BadInput for an unknown one."""
+    named: Format | None = next((known for known in get_args(Format) if known == form), None)
+    return named or await asyncio.to_thread(detect_format, data)
+
+
+async def read_report(form: Format, data: bytes, given: ReportOverrides) -> Report:
+    """A report of a format that is read here."""
+    report = await asyncio.to_thread(_parse, form, data, given.started_at)
+    return report.override(given.serial_number, given.procedure_id, given.part_number)
+
+
+async def plan_report(deadline: Deadline, sink: RunSink, form: Format, report: Report) -> ImportedReport:
+    """What `record_report` would record, and what the service would refuse of it."""
+    missing = report.missing
+    lost = [
+        *report.dropped,
+        *([] if missing else sink.foresee_losses(report.run)),
+        *_list_unfit(sink, report.attachments),
+    ]
+    found = Foreseen([], []) if missing else await _foresee(deadline, sink, report.run)
+    asked = "Nothing was asked of it yet" if missing else "It was only asked"
+    part = "" if report.run.part_number else " The report names no part: a unit that is new may need part_number."
+    following = f"Call again with {' and '.join(missing)}." if missing else "Call again with dry_run=false."
+    return ImportedReport(
+        format=form,
+        plan=plan_run(sink.name, report),
+        missing=missing,
+        refused=found.refused,
+        unchecked=found.unchecked,
+        lost=lost,
+        note=f"Dry run: {sink.name} recorded nothing. {asked}.{part}",
+        next="Correct what would be refused, and try another dry run." if found.refused else following,
+    )
+
+
+async def _foresee(deadline: Deadline, sink: RunSink, run: NewRun) -> Foreseen:
+    """What the service says within a few seconds that it would refuse."""
+    answers = await ask_all([sink], lambda sink: sink.check_run(run), deadline.share(CHECK_SHARE))
+    foreseen = answers.of(sink.name)
+    return Foreseen([], [f"anything: {foreseen.what}"]) if isinstance(foreseen, LabError) else foreseen
+
+
+async def record_report(call: Call, sink: RunSink, form: Format, report: Report) -> ImportedReport:
+    """Record the run of a report, unless it is recorded already."""
+    run = report.require_run()
+    # A delivery goes by its ref, so the same report to another service has another.
+    run = replace(run, ref=str(uuid5(UUID(run.ref), sink.name)))
+    if (known := await _find_run(call.deadline, sink, run)) is not None:
+        note = "It was there already: nothing was recorded."
+        return ImportedReport(format=form, run_ids=[known.run_id], note=note, next=known.next)
+    done = await record_run(call, sink, run, report.attachments)
+    created = done.created
+    return ImportedReport(
+        format=form,
+        run_ids=[created.run_id] if created.run_id else [],
+        queued=created.queued,
+        lost=[*report.dropped, *(f"{left} ({done.why})" for left in format_count(len(done.left), "attachment"))],
+        note=created.note,
+        next=created.next,
+    )
+
+
+def _parse(form: Format, data: bytes, started_at: datetime | None) -> Report:
+    match form:
+        case "junit":
+            from testlab_tools.reports.junit import read_junit
+
+            return read_junit(data, started_at)
+        case _ if started_at is not None:
+            raise BadInput("started_at cannot be changed", "The report says when its run began", "Leave it out.")
+        case "openhtf":
+            from testlab_tools.reports.openhtf import read_openhtf
+
+            return read_openhtf(data)
+        case "hardpy":
+            from testlab_tools.reports.hardpy import read_hardpy
+
+            return read_hardpy(data)
+        case _:
+            raise AssertionError(f"{form} is read by services")
+
+
+async def _find_run(deadline: Deadline, sink: RunSink, run: NewRun) -> CreatedRun | None:
+    """The run if the service has it. Errors are ignored: recording the run meets them again."""
+    with suppress(LabError):
+        async with deadline.timeout(LOOK_SHARE, at_least=1.0):
+            return await sink.find_created(run)
+    return None
+
+
+def _list_unfit(sink: RunSink, files: Sequence[Attachment]) -> list[str]:
+    """What the service will not keep of the files in a report."""
+    if not isinstance(sink, AttachmentSink):
+        return list(format_count(len(files), "attachment"))
+    return list(format_count(sum(len(file.data) > sink.max_bytes for file in files), "attachment too large"))
+
+
+EXPLAINED = "get_failed_cases(run_id) explains those that did not pass."
+THERE = "It was there already: nothing was imported."
+UNASKED = (
+    "It was imported before, and nothing was sent: it would be there twice. Whether it is still there cannot be asked "
+    "without serial_number; give that if it was deleted."
+)
+
+
+def plan_import(service: ReportImporter, form: Format, data: bytes) -> ImportedReport:
+    """The dry run of a report that the service itself reads."""
+    importer = _importer_for(service, form)
+    return ImportedReport(
+        format=form,
+        plan=PlannedRun(service=service.name, importer=importer, bytes=len(data)),
+        unchecked=["all that is in it: the procedure, part, revision, sub-units and times"],
+        note=f"Dry run: nothing was sent. {service.name} reads this format itself: what it makes of it is not known.",
+        next="Call again with dry_run=false.",
+    )
+
+
+async def deliver_report(
+    call: Call, service: ReportImporter, form: Format, name: str, data: bytes, given: ReportOverrides
+) -> ImportedReport:
+    """Have the service read the report, unless it is known to have.
+
+    Raises:
+        BadInput: it is larger than the service reads, or given with what cannot be changed in it; nothing is written.
+        LabError: the service refused it, and the delivery is parked.
+    """
+    importer = _importer_for(service, form)
+    if given.procedure_id or given.part_number or given.started_at:
+        raise BadInput(
+            f"{service.name} reads {importer} reports itself",
+            "procedure_id, part_number and started_at cannot be changed in them",
+            "Leave them out.",
+        )
+    if len(data) > service.max_bytes:
+        raise too_large_error("The report", service.max_bytes)
+    identity = await asyncio.to_thread(read_identity, form, data)
+    serial = given.serial_number or identity.serial_number
+    outbox = call.lab.outbox_for(service.name)
+    if outbox is None:
+        imported = _describe_imported(service, form, await service.import_file(name, data, importer, serial))
+        note = f"{imported.note} {AT_ONCE}" if call.lab.outbox is not None else imported.note
+        return imported.model_copy(update={"note": note})
+    payload = ReportPayload(
+        importer=importer,
+        name=plain(name) or "report",
+        size=len(data),
+        serial_number=serial,
+        started_at=identity.started_at,
+    )
+    return await _deliver(call, outbox, service, form, payload, data)
+
+
+async def _deliver(
+    call: Call, outbox: ScopedOutbox, service: ReportImporter, form: Format, payload: ReportPayload, data: bytes
+) -> ImportedReport:
+    delivery_id = str(uuid5(NAMESPACE_OID, f"{service.name} {payload.importer} {sha256(data).hexdigest()}"))
+    known = await outbox.get(delivery_id)
+    if known is not None and known.progress.state == "delivered":
+        earlier = known.progress.run_ids
+        natives = [Handle.parse(handle, [service.name]).native for handle in earlier]
+        found = await _find_imported(call.deadline, service, payload, natives)
+        if found is None:
+            return ImportedReport(format=form, run_ids=earlier, note=UNASKED, next=EXPLAINED)
+        if found:
+            return _describe_imported(service, form, found, THERE)
+    record = await outbox.send(delivery_id, service.name, payload, [data], call.deadline.spent_s)
+    if record.progress.state == "delivered":
+        natives = [Handle.parse(handle, [service.name]).native for handle in record.progress.run_ids]
+        return _describe_imported(service, form, natives)
+    if record.progress.state == "parked":
+        raise refusal_of(record)
+    return ImportedReport(format=form, queued=record.delivery_id, note=describe_waiting(record), next=QUEUED)
+
+
+async def _find_imported(
+    deadline: Deadline, service: ReportImporter, payload: ReportPayload, earlier: Sequence[str]
+) -> Sequence[str] | None:
+    """As `ReportImporter.find_imported`. Errors are ignored: the delivery meets them again."""
+    with suppress(LabError):
+        async with deadline.timeout(LOOK_SHARE, at_least=1.0):
+            return await service.find_imported(earlier, payload.serial_number, payload.started_at)
+    return []
+
+
+def _describe_imported(service: ReportImporter, form: Format, natives: Sequence[str], note: str = "") -> ImportedReport:
+    return ImportedReport(
+        format=form,
+        run_ids=[service.handle(native) for native in natives],
+        note=note or f"Read by the {_importer_for(service, form)} importer of {service.name}.",
+        next=EXPLAINED if natives else "list_runs(unit=…) shows the run.",
+    )
+
+
+def _importer_for(service: ReportImporter, form: Format) -> str:
+    importer = IMPORTERS[form]
+    if importer not in service.importers:
+        raise Unsupported(
+            f"{service.name} has no importer for this format",
+            f"It has: {', '.join(sorted(service.importers))}",
+            "Record the run with create_run.",
+        )
+    return importer

@@ -1,0 +1,182 @@
+"""Records a finished run at a service with its files, whichever tool it was given to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from testlab_tools.capabilities import AttachmentSink, RunSink
+from testlab_tools.errors import AnswerLost, BadReply, LabError, Unsupported
+from testlab_tools.files.folders import Folders
+from testlab_tools.files.io import read_file
+from testlab_tools.http.trace import record_ref
+from testlab_tools.models.lab import CreatedRun
+from testlab_tools.models.requests import NewRun
+from testlab_tools.outbox.messages import (
+    BOUNDS,
+    QUEUED,
+    describe_unsent_files,
+    describe_waiting,
+    is_correctable,
+    refusal_of,
+)
+from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, DeliveryRecord, FileFacts, RunPayload, run_adapter
+from testlab_tools.outbox.scoped import AT_ONCE, ScopedOutbox
+from testlab_tools.registry import Call
+from testlab_tools.reports.report import Attachment
+from testlab_tools.tool_mentions import drop_mentions
+from testlab_tools.untrusted import plain
+
+ATTACH_SHARE = 0.45
+"""Of a call's time, for sending files: the run is recorded by then."""
+DOUBT = "; whether the first of them is with the run is not known"
+
+
+def read_attachments(folders: Folders, paths: Sequence[str], sink: RunSink) -> list[Attachment]:
+    """The files at these paths, each small enough for the service.
+
+    Raises:
+        Unsupported: the service takes no files.
+        LabError: as `Folders.to_read` and `read_file`, of the first that cannot be sent.
+    """
+    if not paths:
+        return []
+    if not isinstance(sink, AttachmentSink):
+        raise Unsupported(f"Service {sink.name} keeps no files with runs", "", "Leave attachments out.")
+    files = [folders.to_read(path) for path in paths]
+    return [Attachment(file.name, read_file(file, sink.max_bytes)) for file in files]
+
+
+async def attach_now(
+    sink: RunSink, run_id: str, files: Sequence[Attachment], seconds: float
+) -> tuple[Sequence[str], str]:
+    """Send files to a recorded run within so many seconds; returns the names of those that were not kept, and why."""
+    if not isinstance(sink, AttachmentSink):
+        return [file.name for file in files], "its service keeps none"
+    left = [file.name for file in files]
+    why = ""
+    doubted = False
+
+    async def keeping() -> None:
+        nonlocal doubted
+        doubted = True
+
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            for file in files:
+                await sink.attach(run_id, file.name, file.data, keeping)
+                left.pop(0)
+                doubted = False
+    except TimeoutError:
+        why = f"there was no time for more within {seconds:.0f} s"
+    except LabError as error:
+        why = error.what
+        doubted = doubted and isinstance(error, AnswerLost | BadReply)
+    return left, f"{why}{DOUBT if doubted else ''}"
+
+
+SAME = (
+    "This is the delivery of your earlier identical call, whose answer may not have reached you: nothing was recorded "
+    "twice. For another run give its started_at."
+)
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run that is recorded or on its way; `left` are the names of files that will not be sent, and `why`."""
+
+    created: CreatedRun
+    left: Sequence[str] = ()
+    why: str = ""
+
+
+async def record_run(
+    call: Call, sink: RunSink, run: NewRun, files: Sequence[Attachment] = (), digest: str = ""
+) -> RecordedRun:
+    """Record a run, which is written down first unless the config has switched deliveries off.
+
+    With a `digest` of the call, a call like an earlier one whose answer was lost means the run of that call. Files are
+    written down with the run within the bounds of a delivery; others are sent now, if the run is recorded by then.
+    """
+    outbox = call.lab.outbox_for(sink.name)
+    kept, others = _split_files(sink, files) if outbox is not None else ((), files)
+    if outbox is None:
+        record_ref(run.ref)
+        created = await sink.create_run(run)
+        if call.lab.outbox is not None:
+            created = created.model_copy(update={"note": f"{created.note} {AT_ONCE}".strip()})
+    else:
+        created = await _deliver(call, outbox, sink, run, kept, len(others), digest)
+    if not others:
+        return RecordedRun(created)
+    if not created.run_id:
+        why = (
+            f"the run is not there yet, and {BOUNDS}" if isinstance(sink, AttachmentSink) else "its service keeps none"
+        )
+        return RecordedRun(created, [file.name for file in others], why)
+    left, why = await attach_now(sink, call.lab.native(created.run_id), others, call.deadline.share(ATTACH_SHARE))
+    return RecordedRun(created, left, why)
+
+
+async def _deliver(
+    call: Call,
+    outbox: ScopedOutbox,
+    sink: RunSink,
+    run: NewRun,
+    files: Sequence[Attachment],
+    unkept: int,
+    digest: str,
+) -> CreatedRun:
+    """Deliver a run; returns the recorded run or its delivery. After a lost answer, it may be an earlier call's."""
+    meant = await outbox.delivery_for(digest, run.ref) if digest else run.ref
+    record_ref(meant)
+    known = await outbox.get(meant) if meant != run.ref else None
+    if known is not None:
+        record = await outbox.follow(meant, call.deadline.spent_s)
+    else:
+        record = await _send(call, outbox, sink, replace(run, ref=meant), files, unkept)
+    try:
+        created = _to_created_run(call, record)
+    except LabError:
+        if is_correctable(record):
+            await outbox.discard(record)
+        raise
+    finally:
+        if digest:
+            await outbox.note_answer(digest, meant, call.deadline.spent_s)
+    return created if known is None else created.model_copy(update={"note": f"{SAME} {created.note}".strip()})
+
+
+async def _send(
+    call: Call, outbox: ScopedOutbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int
+) -> DeliveryRecord:
+    facts = [FileFacts(name=plain(file.name) or "file", size=len(file.data)) for file in files]
+    payload = RunPayload(run=run_adapter().dump_python(run, mode="json"), files=facts, unkept=unkept)
+    return await outbox.send(run.ref, sink.name, payload, [file.data for file in files], call.deadline.spent_s)
+
+
+def _to_created_run(call: Call, record: DeliveryRecord) -> CreatedRun:
+    """The recorded run, or its delivery. Raises the error that the run was refused with."""
+    progress = record.progress
+    if progress.created is not None:
+        note = f"{progress.created.note} {drop_mentions(describe_unsent_files(record), call.unavailable)}".strip()
+        return progress.created.model_copy(update={"note": note})
+    if progress.state == "parked":
+        raise refusal_of(record)
+    assert isinstance(record.payload, RunPayload)
+    procedure = str(record.payload.run["procedure_id"])
+    return CreatedRun(procedure=procedure, queued=record.delivery_id, note=describe_waiting(record), next=QUEUED)
+
+
+def _split_files(sink: RunSink, files: Sequence[Attachment]) -> tuple[Sequence[Attachment], Sequence[Attachment]]:
+    """The files to write down with the run, and the others."""
+    kept: list[Attachment] = []
+    others: list[Attachment] = []
+    room = MAX_BYTES
+    for file in files:
+        size = len(file.data)
+        fits = isinstance(sink, AttachmentSink) and size <= min(room, sink.max_bytes) and len(kept) < MAX_FILES
+        (kept if fits else others).append(file)
+        room -= size if fits else 0
+    return kept, others

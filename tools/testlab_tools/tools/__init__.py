@@ -1,0 +1,40 @@
+"""The tools, a module per noun. `all_tools` is the one list of them, in the order clients see."""
+
+from __future__ import annotations
+
+from testlab_tools.registry import ToolSpec
+from testlab_tools.tools import analysis, deliveries, files, jobs, nodes, production, runs, units
+
+
+def all_tools() -> tuple[ToolSpec, ...]:
+    """Every tool there is, whatever is configured or allowed."""
+    return (
+        runs.list_runs,
+        runs.get_run,
+        runs.get_failed_cases,
+        files.read_log,
+        files.get_artifact,
+        runs.export_runs,
+        units.get_unit,
+        analysis.triage,
+        analysis.explain_failure,
+        nodes.list_nodes,
+        nodes.grab_screenshot,
+        nodes.reserve_nodes,
+        nodes.extend_reservation,
+        nodes.end_reservation,
+        nodes.interrupt_reservation,
+        nodes.press_key,
+        jobs.list_test_cases,
+        jobs.run_tests,
+        jobs.get_job,
+        jobs.stop_job,
+        production.list_catalog,
+        production.create_run,
+        production.import_report,
+        deliveries.list_deliveries,
+        deliveries.release_delivery,
+        units.update_unit,
+        runs.delete_run,
+        units.delete_unit,
+    )

@@ -1,0 +1,86 @@
+"""Tools that analyse failures over all services: many by cause, and one in depth."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from testlab_tools.capabilities import FailureArchive, JobRunner, RunArchive, UnitArchive
+from testlab_tools.errors import BadInput, NotFound
+from testlab_tools.explain.explanation import explain_run
+from testlab_tools.explain.models import ExplainedRun, Explanation
+from testlab_tools.models.lab import Run
+from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.results import RunDetail
+from testlab_tools.registry import LOOK, Call, Illustrated, tool
+from testlab_tools.times import parse_span
+from testlab_tools.tools.arguments import RunId
+from testlab_tools.triage.models import Triage
+from testlab_tools.triage.triage import triage_failures
+
+
+@tool(toolset="insight", access="observe", needs=FailureArchive, hints=LOOK)
+async def triage(
+    call: Call,
+    since: str = "24h",
+    until: str = "",
+    service: str = "",
+    part: str = "",
+    test: str = "",
+    station: str = "",
+    limit: Annotated[int, Field(ge=1, le=50)] = 15,
+) -> Triage:
+    """List failures of all services by cause, newest first: counts, units, stations, new or not; product,
+    infrastructure or flaky, with evidence.
+
+    No logs: explain_failure has them.
+    """
+    archives = call.lab.offering(FailureArchive, service)
+    mute = [a for a in call.lab.services.values() if isinstance(a, RunArchive) and not isinstance(a, FailureArchive)]
+    begin, end = parse_span(since, until)
+    if begin is None:
+        raise BadInput("since is empty", "Failures are compared with those of a window before", "Give 24h, 7d or 30d.")
+    if end is None and begin >= datetime.now(UTC):
+        raise BadInput(
+            "since lies in the future", "Nothing can have failed yet", "Give a time that has passed, or 24h."
+        )
+    query = RunQuery(part=part, test=test, station=call.lab.native(station), since=begin, until=end)
+    return await triage_failures(archives, [] if service else mute, query, limit, call.deadline)
+
+
+@tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)
+async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]:
+    """Explain a failed run: steps, log, unit's history, same failure elsewhere, screenshot.
+
+    For jobs: get_failed_cases.
+    """
+    archive, native = call.lab.run_owner(run_id, RunArchive)
+    detail = await _get_detail(archive, native)
+    if detail.run.outcome in ("pass", "running"):
+        return Illustrated(_explain_nothing(detail.run))
+    units = [service for service in call.lab.services.values() if isinstance(service, UnitArchive)]
+    explanation, image = await explain_run(archive, native, detail, units, call.deadline)
+    return Illustrated(explanation, image)
+
+
+async def _get_detail(archive: RunArchive, native: str) -> RunDetail:
+    """The run. Raises BadInput when the id is a job's."""
+    try:
+        return await archive.get_run(native)
+    except NotFound:
+        if not isinstance(archive, JobRunner) or not archive.owns_job(native):
+            raise
+    try:
+        await archive.get_job(native)
+    except NotFound:
+        return await archive.get_run(native)
+    next_step = "get_failed_cases explains all runs of a job that failed; then give the run_id of one."
+    raise BadInput("That is the id of a job, not of a run", "", next_step)
+
+
+def _explain_nothing(run: Run) -> Explanation:
+    note = "The run is not over yet." if run.outcome == "running" else "The run passed: there is nothing to explain."
+    known = ExplainedRun(**run.model_dump(include=set(Run.model_fields)))
+    return Explanation(run=known, note=note)

@@ -1,0 +1,224 @@
+"""Tools about nodes: their state and screens, reservations, and keys of a remote control."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testlab_tools.capabilities import (
+    NodeInventory,
+    NodeReservations,
+    RemoteControl,
+    RunScreenshots,
+    Screenshots,
+)
+from testlab_tools.errors import BadInput, Refused
+from testlab_tools.fanout import ask_all, gather_all
+from testlab_tools.files.artifacts import prepare_picture
+from testlab_tools.models.lab import Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
+from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
+from testlab_tools.times import iso
+from testlab_tools.tools.arguments import NodeId
+from testlab_tools.untrusted import quoted
+
+
+@tool(toolset="nodes", access="observe", needs=NodeInventory, hints=LOOK)
+async def list_nodes(
+    call: Call,
+    available: Annotated[bool, Field(description="Only those free to reserve")] = False,
+    text: Annotated[str, Field(description="Part of id, name or device type")] = "",
+    node_ids: list[str] = [],
+    detail: Annotated[bool, Field(description="Add configuration, address, licence, last user and job")] = False,
+) -> NodeList:
+    """List the lab's nodes: state, who holds each until when and why, what runs, since when idle.
+
+    detail is for a few nodes. reserve_nodes takes one; grab_screenshot shows its screen.
+    """
+    if node_ids:
+        every, shares = await _get_nodes(call, node_ids, detail), []
+    else:
+        every, shares = await _list_every_node(call)
+    chosen = [node for node in every if _matches(node, available, text)]
+    if detail and not node_ids:
+        chosen = await _get_nodes(call, [node.node_id for node in chosen], detail)
+    free = sum(node.state == "free" for node in every)
+    return NodeList(nodes=chosen, shown=len(chosen), total=len(every), free=free, services=shares)
+
+
+@tool(toolset="nodes", access="observe", needs=(Screenshots, RunScreenshots), hints=LOOK)
+async def grab_screenshot(
+    call: Call,
+    node_id: Annotated[str, Field(description="Show its screen now")] = "",
+    run_id: Annotated[str, Field(description="Or: the screen at the end of this run")] = "",
+    size: Annotated[
+        Literal["model", "thumbnail", "full"], Field(description="model: JPEG, long side 1024 px; full: PNG as sent")
+    ] = "model",
+    save_to: Annotated[str, Field(description="Also write the original to this new file")] = "",
+) -> Picture:
+    """Grab a node's screen as an image, or the screen saved when a run ended.
+
+    Give node_id or run_id.
+    """
+    if bool(node_id) == bool(run_id):
+        raise BadInput("Give either node_id or run_id", "", "node_id for the screen now, run_id for the end of a run.")
+    target = call.files.to_write(save_to)
+    if node_id:
+        farm, native = await call.lab.node_owner(node_id, Screenshots)
+        image = await farm.grab_screenshot(native, thumbnail=size == "thumbnail")
+        await call.files.make_room(target, len(image.data))
+        return await asyncio.to_thread(prepare_picture, image, f"Screen of {farm.handle(native)!r} now", size, target)
+    farm, native = call.lab.run_owner(run_id, RunScreenshots)
+    image = await farm.get_run_screenshot(native, thumbnail=size == "thumbnail")
+    await call.files.make_room(target, len(image.data))
+    return await asyncio.to_thread(
+        prepare_picture, image, f"Screen at the end of {farm.handle(native)!r}", size, target
+    )
+
+
+async def _get_nodes(call: Call, node_ids: list[str], detail: bool) -> list[Node]:
+    """Those nodes alone, each asked for by itself."""
+    owned = await gather_all(*(call.lab.node_owner(node_id, NodeInventory) for node_id in dict.fromkeys(node_ids)))
+    return list(await gather_all(*(farm.get_node(native, detail) for farm, native in owned)))
+
+
+async def _list_every_node(call: Call) -> tuple[list[Node], list[ServiceShare]]:
+    """Every node of every farm that answers, and the errors of those that do not."""
+    answers = await ask_all(call.lab.offering(NodeInventory), lambda farm: farm.list_nodes())
+    answers.require_any()
+    shares = [ServiceShare(service=name, shown=0, error=str(error)) for name, error in answers.failed.items()]
+    return [node for nodes in answers.given.values() for node in nodes], shares
+
+
+def _matches(node: Node, available: bool, text: str) -> bool:
+    words = f"{node.node_id} {node.name} {node.device_type}".casefold()
+    return (not available or node.state == "free") and text.casefold() in words
+
+
+ReservationId = Annotated[str, Field(min_length=1, description="From list_nodes")]
+LONGEST_MINUTES = 1440
+FOREVER = 0
+_ENDS = "Also ends when this server's process does, be it after this call: [server] release_on_exit = false keeps it."
+_STAYS = "Holds until its end or end_reservation, also when this server's process ends."
+_SAME = "This is the order given before, whose answer was not heard: nothing was reserved twice."
+
+
+@tool(toolset="nodes", access="operate", needs=NodeReservations, hints=ADD)
+async def reserve_nodes(
+    call: Call,
+    node_ids: Annotated[list[str], Field(min_length=1, description="All are reserved, or none")],
+    message: Annotated[str, Field(min_length=1, max_length=1000, description="Why; colleagues see it")],
+    duration_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES)],
+) -> Reservations:
+    """Reserve nodes for exclusive use, so that nobody else starts or stops tests on them.
+
+    Ends by itself after duration_minutes, and with this server unless note says otherwise; call end_reservation as soon
+    as you have finished. If one is taken, says by whom and which are free.
+    """
+    if duration_minutes == FOREVER and call.access != "admin":
+        raise Refused(f"A reservation without end needs {call.admin_setting}", "", "Give duration_minutes.")
+    owners = await gather_all(*(call.lab.node_owner(node_id, NodeReservations) for node_id in node_ids))
+    owned = list(dict.fromkeys(owners))
+    farm = owned[0][0]
+    if any(other is not farm for other, _ in owned):
+        raise BadInput("node_ids are of several services", "", "Reserve those of each service in a call of its own.")
+    nodes = [native for _, native in owned]
+
+    def remember(made: list[Reservation]) -> None:
+        for one in made:
+            ids = call.lab.native(one.reservation_id), call.lab.native(one.node_id)
+            call.lab.holding.add(farm, *ids, call.caller)
+
+    given = await call.lab.orders.run(
+        ("reserve_nodes", call.caller, farm.name, tuple(sorted(nodes)), message, duration_minutes),
+        lambda: farm.reserve(nodes, message, duration_minutes * 60 or None),
+        remember,
+    )
+    until = _ENDS if call.lab.holding.kept is None else _STAYS
+    return Reservations(
+        reservations=given.value,
+        note=f"{_SAME} {until}" if given.again else until,
+        next="run_tests on the node, then end_reservation.",
+    )
+
+
+@tool(toolset="nodes", access="operate", needs=NodeReservations, hints=ADD)
+async def extend_reservation(
+    call: Call,
+    reservation_id: ReservationId,
+    minutes: Annotated[int, Field(ge=1, le=LONGEST_MINUTES)],
+) -> Reservation:
+    """Extend a reservation of yours by so many minutes, before it expires. Returns its new end.
+
+    Cannot extend one that has ended, or somebody else's.
+    """
+    farm, native = await call.lab.reservation_owner(reservation_id)
+    order = ("extend_reservation", call.caller, farm.name, native, minutes)
+    given = await call.lab.orders.run(order, lambda: farm.extend_reservation(native, minutes * 60))
+    return given.value
+
+
+@tool(toolset="nodes", access="operate", needs=NodeReservations, hints=END)
+async def end_reservation(call: Call, reservation_id: ReservationId) -> Ended:
+    """End a reservation of yours, so that others can use the node. Ending one that has ended is no error.
+
+    Cannot end somebody else's.
+    """
+    farm, native = await call.lab.reservation_owner(reservation_id)
+    ended = await farm.end_reservation(native)
+    call.lab.holding.remove(farm, native)
+    before = "" if ended else "It held nothing any more: it had ended before. list_nodes shows who has which node."
+    return Ended(reservation_id=farm.handle(native), ended=ended, next=before)
+
+
+async def _ask_before_interrupting(call: Call, reservation_id: str, message: str, confirm: str) -> Question:
+    """Whom it would interrupt, as it stands now."""
+    farm, native = await call.lab.reservation_owner(reservation_id)
+    held = await farm.get_reservation(native)
+    if held.yours:
+        raise BadInput("This reservation is yours", "", "end_reservation ends it.")
+    until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
+    return Question(
+        f"End reservation {held.reservation_id!r} of node {held.node_id!r}, which another user holds {until}?",
+        target=held.node_id,
+        quoted=f"\nHolder: {quoted(held.holder)}\nTheir message: {quoted(held.message)}\n"
+        f"They will read: {quoted(message, 1000)}",
+    )
+
+
+@tool(toolset="nodes", access="admin", needs=NodeReservations, hints=DESTROY, asks=_ask_before_interrupting)
+async def interrupt_reservation(
+    call: Call,
+    reservation_id: ReservationId,
+    message: Annotated[str, Field(min_length=1, max_length=1000, description="Why; its holder reads it")],
+    confirm: Annotated[str, Field(description="Only if the client cannot ask: the node's id")] = "",
+) -> Ended:
+    """Interrupt somebody else's reservation: their node is taken from them, and they read message.
+
+    A person is asked first, and sees whom it would hit. Look for a free node before: list_nodes(available=true).
+    """
+    farm, native = await call.lab.reservation_owner(reservation_id)
+    await farm.interrupt_reservation(native, message)
+    return Ended(reservation_id=farm.handle(native), ended=True, next="reserve_nodes takes the node.")
+
+
+@tool(toolset="nodes", access="operate", needs=RemoteControl, hints=ADD)
+async def press_key(
+    call: Call,
+    node_id: NodeId,
+    key: Annotated[str, Field(min_length=1, description="As KEY_OK, KEY_MENU")],
+    remote_control: Annotated[str, Field(description="Empty: the test pack's default")] = "",
+    test_pack_revision: str = "",
+) -> Pressed:
+    """Press one key of the device's remote control; the node must be free or reserved by you.
+
+    Does not say what happened: grab_screenshot shows it. For a series of steps write a test and run_tests.
+    """
+    remote, native = await call.lab.node_owner(node_id, RemoteControl)
+    order = ("press_key", call.caller, remote.name, native, key, remote_control, test_pack_revision)
+    pressed = await call.lab.orders.run(
+        order, lambda: remote.press_key(native, key, remote_control, test_pack_revision), join=False
+    )
+    again = "It was pressed once, by the call before, whose answer was not heard. " if pressed.again else ""
+    return Pressed(node_id=remote.handle(native), key=key, next=f"{again}grab_screenshot shows what the device did.")

@@ -1,0 +1,184 @@
+"""Tools about runs: list them, explain and delete one, export many to a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testlab_tools.capabilities import DETAILED_FAILURES, Export, RunArchive, RunEraser, RunExport
+from testlab_tools.errors import BadInput
+from testlab_tools.files.io import Writer
+from testlab_tools.files.transfers import TransferResult
+from testlab_tools.models.lab import Deleted, FailedCases, RunPage
+from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.results import Exported, RunDetail, shorten_run, summarise_failures
+from testlab_tools.paging import list_merged
+from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
+from testlab_tools.times import iso, parse_span
+from testlab_tools.tools.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
+from testlab_tools.untrusted import quoted
+
+
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
+async def list_runs(
+    call: Call,
+    service: Service = "",
+    outcome: AnyOutcome = "",
+    unit: Annotated[str, Field(description="Serial number")] = "",
+    part: Annotated[str, Field(description="Part number")] = "",
+    test: Annotated[str, Field(description="Test case, procedure or test plan")] = "",
+    station: Annotated[str, Field(description="Node, station or stand")] = "",
+    since: Since = "",
+    until: Until = "",
+    filter: Annotated[str, Field(description="In the service's own grammar; needs service")] = "",
+    sort: Literal["newest", "oldest"] = "newest",
+    limit: Limit = 20,
+    cursor: Cursor = "",
+) -> RunPage:
+    """List test runs of all services or one, newest first, with outcome, test, unit, station and failure reason.
+
+    Gives no steps or logs: explain_failure does. Says each service's total and any outage.
+    """
+    archives = call.lab.offering(RunArchive, service)
+    if filter and len(archives) > 1:
+        raise BadInput("filter is in one service's own grammar", "", "Give service as well.")
+    begin, end = parse_span(since, until)
+    query = RunQuery(
+        outcome=outcome,
+        unit=unit,
+        part=part,
+        test=test,
+        station=call.lab.native(station),
+        text=filter,
+        since=begin,
+        until=end,
+        oldest_first=sort == "oldest",
+    )
+    question = "\n".join((call.caller, service, outcome, unit, part, test, station, since, until, filter, sort))
+    return await list_merged(archives, query, limit, cursor, question)
+
+
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
+async def get_run(
+    call: Call, run_id: RunId, include: list[Literal["cases", "measurements", "tags", "artifacts"]] = []
+) -> RunDetail:
+    """Get one run: outcome, reason, who ran it, revision, batch, category, link; steps and more with include.
+
+    get_failed_cases is shorter on why it failed.
+    """
+    archive, native = call.lab.run_owner(run_id, RunArchive)
+    return shorten_run(await archive.get_run(native), include)
+
+
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
+async def get_failed_cases(
+    call: Call,
+    run_id: Annotated[str, Field(description="Run handle, or a job_uid for all its failed runs", min_length=1)],
+) -> FailedCases:
+    """Explain a run that did not pass: its failing steps with reason, measurements against limits, attempts, traceback.
+
+    A retried step counts once, with its last attempt. Leaves out passing steps and logs.
+    """
+    archive, native = call.lab.run_owner(run_id, RunArchive)
+    runs = await archive.get_failures(native)
+    failed = [run for run in runs if run.outcome != "pass"]
+    if not failed:
+        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job has failed so far.")
+    told = summarise_failures(failed, DETAILED_FAILURES)
+    return told.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})
+
+
+async def _ask_before_deleting(call: Call, run_id: str, confirm: str) -> Question:
+    """The run and what is in it, counted now."""
+    eraser, native = call.lab.run_owner(run_id, RunEraser)
+    held = await eraser.get_run_contents(native)
+    run = held.run
+    files = "any attachments (not counted)" if held.attachments is None else f"{held.attachments} attachments"
+    return Question(
+        f"Delete run {run.run_id!r} ({run.outcome}, {iso(run.started_at)}) with its {held.phases} phases, "
+        f"{held.measurements} measurements and {files}, for good?",
+        target=run.run_id,
+        quoted=f"\nUnit: {quoted(run.unit)}\nTest: {quoted(run.test)}",
+    )
+
+
+@tool(toolset="production", access="admin", needs=RunEraser, hints=DESTROY, asks=_ask_before_deleting)
+async def delete_run(
+    call: Call,
+    run_id: RunId,
+    confirm: Annotated[str, Field(description="Only if the client cannot ask: the run_id")] = "",
+) -> Deleted:
+    """Delete a run with its phases, measurements and attachments, for good. A person is asked first."""
+    eraser, native = call.lab.run_owner(run_id, RunEraser)
+    await eraser.delete_run(native)
+    return Deleted(deleted=eraser.handle(native))
+
+
+@tool(toolset="runs", access="observe", needs=RunExport, hints=LOOK)
+async def export_runs(
+    call: Call,
+    save_to: Annotated[str, Field(min_length=1)],
+    format: Literal["csv", "junit"] = "csv",
+    service: str = "",
+    outcome: Literal["", "pass", "fail", "error"] = "",
+    test: str = "",
+    station: str = "",
+    since: str = "",
+    until: str = "",
+    filter: str = "",
+) -> Exported:
+    """Write all runs that match, filtered as by list_runs, to a CSV or JUnit XML file, however many there are.
+
+    Gives the count, not the runs. Never overwrites. finished=false: call again with the same arguments.
+    """
+    exporter = call.lab.one(RunExport, service)
+    target = call.files.to_write(save_to)
+    if target is None:
+        raise BadInput("save_to is empty", "", "Give a file name.")
+    begin, end = parse_span(since, until)
+    query = RunQuery(
+        outcome=outcome,
+        test=test,
+        station=call.lab.native(station),
+        text=filter,
+        since=begin,
+        until=end,
+    )
+
+    async def work(out: Writer) -> Export:
+        return await exporter.export_runs(query, format, out.write)
+
+    async def watch(size: int) -> None:
+        await call.progress(size, size, f"{size} bytes written")
+
+    key = (exporter.name, format, outcome, test, station, since, until, filter)
+    state = await call.files.transfers.run(target, key, work, watch, call.deadline.long_step())
+    return _report_export(state, str(target), format)
+
+
+def _report_export(state: TransferResult, path: str, format: Literal["csv", "junit"]) -> Exported:
+    if not state.finished:
+        again = "Call again with the same arguments."
+        return Exported(saved_to="", format=format, finished=False, bytes=state.size, note="It goes on.", next=again)
+    facts: Export = state.facts
+    return Exported(
+        saved_to=path,
+        format=format,
+        finished=True,
+        runs=facts.runs,
+        bytes=state.size,
+        note=_note_about_pages(facts, format),
+    )
+
+
+def _note_about_pages(facts: Export, format: str) -> str:
+    notes: list[str] = []
+    if facts.pages > 1:
+        form = "each its own testsuite below one testsuites" if format == "junit" else "one header"
+        notes.append(f"Put together from {facts.pages} reports of consecutive spans of time, {form}.")
+    if facts.runs != facts.listed:
+        notes.append(
+            f"The service lists {facts.listed} such runs: some may have ended meanwhile, or its reports differ."
+        )
+    return " ".join(notes)

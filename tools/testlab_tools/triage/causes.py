@@ -1,0 +1,127 @@
+"""The cause of a failure: its message without numbers, times, names and places; and faults of the equipment in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from testlab_tools.capabilities import Failure
+from testlab_tools.untrusted import plain
+
+MAX_CHARS = 400
+"""How much of a message is looked at."""
+
+_UNIT = (
+    r"(?:[pnuµμmkMGT]?(?:s|V|A|W|Wh|Ah|F|H|m|g|N|Hz|Ohm|Ω|Pa|B|b|bit|bps)(?:/s)?|dB[a-zA-Zµμ]{0,3}|[KMGT]iB|°?[CF]|%|ppm"
+    r"|sec|secs|seconds?|minutes?|mins?|hours?|h|days?|bytes?|fps|rpm|px|bar|K)"
+)
+_PARTS = {
+    "keep": r"(?i:\b(?:GPIB|TCPIP|USB|ASRL|PXI|VXI)\d*::[\w.:-]+"
+    r"|\b(?:HTTP|errno|exit (?:code|status)|status(?: code)?|error(?: code)?)\W{0,2}-?\d+\b)",
+    "id": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+    r"|\b(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}\b"
+    r"|\b0[xX][0-9a-fA-F]+\b"
+    r"|\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"
+    r"|\b(?:S/N|SN|[Ss]erial(?: number)?)[:#=\s-]*(?=[\w-]*\d)[A-Za-z0-9][\w-]*"
+    r"|\b(?:id|uid|uuid)[=:]\s*[^\s,;)]+"
+    r"|\b(?!ERR|CODE|HTTP)[A-Z][A-Z0-9]{1,11}(?:-[A-Z0-9]+)*-[A-Z]?\d{4,}\b",
+    "time": r"\b\d{4}-\d\d-\d\d(?:[T _]\d\d[:.]\d\d(?:[:.]\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?\b"
+    r"|\b\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?\b",
+    "quoted": r"(?<!\w)(?P<q>['\"`])[^'\"`\n]*(?P=q)(?!\w)|“[^”\n]*”|‘[^’\n]*’|«[^»\n]*»",
+    "place": r"\b[a-z][a-z0-9+.-]*://[^\s,;)\]]+"
+    r"|(?<![\w.])(?:[A-Za-z]:\\|~?/|\.{1,2}/)[\w.@+~%-]+(?:[/\\][\w.@+~%-]+)*/?"
+    r"|(?<![\w/.])[\w.-]+(?:/[\w.-]+)*/[\w-]+\.[A-Za-z]\w{0,5}\b",
+    "number": r"(?<![\w#.])(?<![A-Za-z_]-)[-+]?(?:\d+(?:[.,]\d+)*|\.\d+)(?:[eE][-+]?\d+)?(?:\s?"
+    + _UNIT
+    + r"(?![\w]))?(?!\w)"
+    r"|(?<=[A-Za-z_])\d{5,}(?!\w)",
+}
+_PATTERN = re.compile("|".join(f"(?P<{name}>{part})" for name, part in _PARTS.items()))
+_STANDS_FOR = {"id": "<id>", "time": "<time>", "quoted": "<…>", "place": "<place>", "number": "#"}
+
+
+class Cause(NamedTuple):
+    """What failures are counted by; `message` is normalised."""
+
+    service: str
+    test: str
+    case: str
+    message: str
+
+
+@lru_cache(maxsize=4_096)
+def normalise(message: str) -> str:
+    """The message without what changes from run to run.
+
+    Standing for themselves remain instrument addresses and error codes, which are causes, and digits inside names.
+
+    >>> normalise("Channel change took 2.64 s (limit 2.00 s)")
+    'channel change took # (limit #)'
+    """
+    text = " ".join(plain(message)[:MAX_CHARS].split())
+    return _PATTERN.sub(_stand_in, text).casefold()
+
+
+def cause_of(service: str, failure: Failure) -> Cause:
+    """The cause that a failure counts for."""
+    return Cause(service, failure.run.test, failure.case, normalise(failure.reason))
+
+
+def group_by_cause(failures: Mapping[str, Iterable[Failure]]) -> dict[Cause, list[Failure]]:
+    """Failures of each service by cause, the newest first in each; causes by last seen, newest first."""
+    found: dict[Cause, list[Failure]] = {}
+    for service, every in failures.items():
+        for failure in every:
+            found.setdefault(cause_of(service, failure), []).append(failure)
+    for same in found.values():
+        same.sort(key=lambda failure: failure.run.started_at, reverse=True)
+    return dict(sorted(found.items(), key=lambda item: item[1][0].run.started_at, reverse=True))
+
+
+def _stand_in(match: re.Match[str]) -> str:
+    kind = next(name for name in _PARTS if match[name] is not None)
+    return match[0] if kind == "keep" else _STANDS_FOR[kind]
+
+
+_SILENT = (
+    r"(?:(?:is |was |does |did )?not (?:respond|answer|reply|found|connected|reachable)\w*|no (?:response|answer|reply)"
+    r"|unreachable|unresponsive|disconnected|offline|lost|time(?:d[ -]?)?out)"
+)
+_INSTRUMENT = (
+    r"(?:dmm|multimeter|oscilloscope|signal generator|(?:spectrum|network|logic|audio) analy[sz]er|emi receiver|"
+    r"test receiver|electronic load|instrument|visa|fixture|switch matrix|relay board|barcode scanner|programmer|"
+    r"debug probe|jtag|serial port|com\d+|tty\w+|daq|smu)"
+)
+_TABLE = (
+    ("a lost node", rf"\b(?:node|test pc|test station)\b[^.]{{0,40}}\b{_SILENT}|\blost (?:the )?(?:test )?node\b"),
+    ("no picture from the device", r"\bno video\b|\bnovideo\b|\bno (?:hdmi|video) (?:signal|input)\b"),
+    ("an instrument that does not answer", rf"\b{_INSTRUMENT}\b[^.]{{0,60}}\b{_SILENT}"),
+    ("an instrument that does not answer", rf"\b{_SILENT}\b[^.]{{0,60}}(?:gpib|tcpip|usb|asrl)\d*::"),
+    ("an instrument that does not answer", rf"(?:gpib|tcpip|usb|asrl)\d*::\S*[^.]{{0,40}}\b{_SILENT}"),
+    ("an instrument that does not answer", rf"\b{_SILENT}\b[^.]{{0,30}}\b(?:on|from|by) (?:the )?{_INSTRUMENT}\b"),
+)
+_CONNECTION = re.compile(
+    r"connection (?:refused|reset|aborted|closed|lost|timed out)|connection ?(?:refused|reset|aborted)error|broken pipe"
+    r"|\betimedout\b|\beconn\w+|no route to host|(?:host|network) (?:is )?unreachable|name or service not known",
+    re.IGNORECASE,
+)
+_FAULTS = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in _TABLE]
+
+
+def fault_of(failure: Failure) -> str:
+    """As `fault_in`, of a failure's message."""
+    return fault_in(failure.reason, failure.run.outcome == "error")
+
+
+def fault_in(message: str, errored: bool) -> str:
+    """What the message says is wrong with the equipment, in our words; empty when it says no such thing.
+
+    A broken connection counts only where the run `errored`: a test that asserts on one judges the product.
+    """
+    message = message[:MAX_CHARS]
+    found = next((words for words, pattern in _FAULTS if pattern.search(message)), "")
+    if not found and errored and _CONNECTION.search(message):
+        return "a broken connection"
+    return found

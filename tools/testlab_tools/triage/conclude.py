@@ -1,0 +1,222 @@
+"""Product, infrastructure or flaky: the class of a cause, decided by rules over runs, with the numbers behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from typing import NamedTuple
+
+from testlab_tools.capabilities import Failure
+from testlab_tools.models.lab import Run
+from testlab_tools.times import iso
+from testlab_tools.triage.causes import fault_of
+from testlab_tools.triage.compare import ClassificationInput
+from testlab_tools.triage.models import CauseClass
+
+MAX_CHANCE = 0.01
+"""Failures are one station's own if so many there and none elsewhere is less likely than this by chance."""
+
+MIN_RUNS = 3
+"""Fewer failures at one station, or passes at others, prove nothing."""
+
+
+class Verdict(NamedTuple):
+    """A class, and in our words what speaks for it."""
+
+    class_: CauseClass
+    evidence: str
+
+
+class OutcomeSequence(NamedTuple):
+    """Outcomes of one unit, or of one station where units are not known, on one revision, in order of time.
+
+    `outcomes` holds whether each passed; `failed` counts the cause's failures in the window.
+    """
+
+    outcomes: tuple[bool, ...]
+    failed: int
+
+    @property
+    def switches(self) -> int:
+        """How often a pass and a failure follow each other. One may be a change nobody recorded; two go to and fro."""
+        return sum(a != b for a, b in zip(self.outcomes, self.outcomes[1:], strict=False))
+
+
+def classify(data: ClassificationInput) -> Verdict:
+    """The class of a cause. Where the data does not tell, it stays with the product, and the evidence says so."""
+    if not data.failures[0].case and not data.failures[0].reason:
+        return Verdict(
+            "product", f"By default: what failed was not told or not read; causes may differ. {_places(data)}"
+        )
+    if verdict := _by_message(data):
+        return verdict
+    comparable = data.comparable()
+    if not comparable.failures:
+        return Verdict(
+            "product", "By default: all its failures are older than the passes read; narrow since and until."
+        )
+    verdict = _by_station(comparable) or _by_sequence(comparable) or _by_default(comparable)
+    if data.oldest_read is None:
+        return verdict
+    return Verdict(verdict.class_, f"Since {iso(data.oldest_read)[:10]}: {verdict.evidence}")
+
+
+def _by_message(data: ClassificationInput) -> Verdict | None:
+    """Infrastructure: the message itself names a fault of the equipment."""
+    fault = fault_of(data.failures[0])
+    if not fault:
+        return None
+    said = f"The message tells of {fault}. {_places(data)}"
+    if data.alike:
+        said += f" {counted(data.alike, 'other case')} there failed with the same message."
+    return Verdict("infrastructure", said)
+
+
+def _by_station(data: ClassificationInput) -> Verdict | None:
+    """Infrastructure: one station only, although others ran the same test meanwhile, and too often for chance."""
+    at = data.failures[0].run.station
+    revision = _revision(data.failures[0])
+    same = [f for f in data.failures if _revision(f) == revision]
+    units = {f.run.unit for f in same if f.run.unit}
+    elsewhere_failed = any(f.run.station != at for f in data.failures)
+    if data.one_station or not at or elsewhere_failed or len(same) < MIN_RUNS or len(units) == 1:
+        return None
+    meanwhile = [run for run in _meanwhile(data) if run.revision == revision]
+    here = sum(run.station == at for run in meanwhile)
+    elsewhere = [run for run in meanwhile if run.station and run.station != at]
+    chance = ((len(same) + here) / (len(same) + here + len(elsewhere))) ** len(same)
+    if len(elsewhere) < MIN_RUNS or chance > MAX_CHANCE:
+        return None
+    others = counted(len({run.station for run in elsewhere}), "other")
+    return Verdict(
+        "infrastructure",
+        f"All {len(same)} failures at one station, with {counted(here, 'pass', 'passes')} there, while {others} passed "
+        f"{len(elsewhere)} of the same test: by chance in {_percent(chance)} of cases.",
+    )
+
+
+def _by_sequence(data: ClassificationInput) -> Verdict | None:
+    """Flaky: passes and failures go to and fro where nothing changed in between, more than they stay failing."""
+    sequences = _sequences(data)
+    swaying = [one for one in sequences if one.switches > 1]
+    steady = sum(one.failed for one in sequences if one.switches == 0 and len(one.outcomes) > 1)
+    failed = sum(one.failed for one in swaying)
+    if failed <= steady:
+        return None
+    passed = sum(sum(one.outcomes) for one in swaying)
+    every = sum(len(one.outcomes) for one in swaying)
+    switches = sum(one.switches for one in swaying)
+    where = "unit" if data.failures[0].run.unit else "station"
+    known = " and revision" if _revision(data.failures[0]) else ""
+    return Verdict(
+        "flaky",
+        f"{counted(passed, 'pass', 'passes')} and {counted(every - passed, 'failure')} to and fro ({switches} changes) "
+        f"on the same {where}{known}, at {counted(len(swaying), where)}: {failed} of the {len(data.failures)} here.",
+    )
+
+
+def _by_default(data: ClassificationInput) -> Verdict:
+    """Product: nothing speaks for another class; how sure that is, is said."""
+    said = [_missing_data(data) or _pass_history(data), _places(data)]
+    if retried := max(f.retried for f in data.failures):
+        said.append(f"Retried within the run up to {counted(retried, 'time')}, and failed still.")
+    if all(f.run.outcome == "error" for f in data.failures):
+        said.append("Ended in error, not with a verdict: the test itself may be at fault.")
+    return Verdict("product", " ".join(said))
+
+
+def _sequences(data: ClassificationInput) -> list[OutcomeSequence]:
+    """Outcomes per unit (or station) and revision. Of a station without revisions nothing is concluded."""
+    events = [(_subject(f.run, _revision(f)), f.run.started_at, False, True) for f in data.failures]
+    events += [(_subject(f.run, _revision(f)), f.run.started_at, False, False) for f in data.before]
+    events += [(_subject(run, run.revision), run.started_at, True, False) for run in data.passes or ()]
+    events.sort(key=lambda event: (event[0], event[1]))
+    return [
+        OutcomeSequence(tuple(passed for _, _, passed, _ in same), sum(now for _, _, _, now in same))
+        for key, same in ((key, list(same)) for key, same in groupby(events, lambda event: event[0]))
+        if (key[0] or key[2]) and any(now for _, _, _, now in same)
+    ]
+
+
+def _subject(run: Run, revision: str) -> tuple[str, str, str]:
+    return (run.unit, "" if run.unit else run.station, revision)
+
+
+def _revision(failure: Failure) -> str:
+    return failure.revision or failure.run.revision
+
+
+def _meanwhile(data: ClassificationInput) -> list[Run]:
+    """Passes in the window."""
+    return [run for run in data.passes or () if run.started_at >= data.since]
+
+
+def _missing_data(data: ClassificationInput) -> str:
+    """What is missing to tell a product's failure from another; empty when there is enough."""
+    if data.passes is None:
+        return "By default: passes of this test could not be read to compare with."
+    if len(data.failures) + len(data.before) == 1:
+        passed = _comparable_passes(data)
+        kept = f"{counted(len(passed), 'run')} of the test passed" if passed else "no run of the test passed"
+        return f"By default: it failed once, and {kept}; too little to tell."
+    return ""
+
+
+def _pass_history(data: ClassificationInput) -> str:
+    """How often the test passes otherwise, and what became of the units that failed."""
+    passed = _comparable_passes(data)
+    where = " on its revision" if _revision(data.failures[0]) else ""
+    failed = len({f.run.run_id for f in (*data.failures, *data.before)})
+    said = f"{counted(len(passed), 'run')} of the test passed{where}, {failed} failed so."
+    units = {f.run.unit for f in data.failures if f.run.unit}
+    last = {f.run.unit: f.run.started_at for f in reversed(data.failures) if f.run.unit}
+    later = {run.unit for run in data.passes or () if run.unit in last and run.started_at > last[run.unit]}
+    if later:
+        said += f" {len(later)} of {counted(len(units), 'unit')} passed later; whether reworked first is not recorded."
+    elif not units and passed and _one_change(data):
+        said += " It passed before and fails since: a change that is not recorded, or too few runs to tell flaky."
+    return said
+
+
+def _comparable_passes(data: ClassificationInput) -> list[Run]:
+    """Passes on the revisions that failed."""
+    revisions = {_revision(f) for f in data.failures}
+    return [run for run in data.passes or () if run.revision in revisions or "" in (*revisions, run.revision)]
+
+
+def _one_change(data: ClassificationInput) -> bool:
+    return any(one.switches == 1 and one.outcomes[0] for one in _sequences(data))
+
+
+def _places(data: ClassificationInput) -> str:
+    """Where it failed, and where the same test passed meanwhile."""
+    stations = {f.run.station for f in data.failures if f.run.station}
+    if not stations:
+        return "Its station is not recorded."
+    elsewhere = [run for run in _meanwhile(data) if run.station and run.station not in stations]
+    there = [run for run in _meanwhile(data) if run.station in stations]
+    said = f"At {counted(len(stations), 'station')}"
+    if len(stations) > 1:
+        most = max(Counter(f.run.station for f in data.failures).values())
+        said += f" ({most} of {len(data.failures)} failures at one of them)"
+    if data.passes is None:
+        return f"{said}."
+    at_least = "at least " if data.oldest_read and data.oldest_read > data.since else ""
+    said += f", which passed the test {at_least}{counted(len(there), 'time')} meanwhile"
+    if data.one_station:
+        return f"{said}; others were not compared."
+    others = len({run.station for run in elsewhere})
+    return (
+        f"{said}; {counted(others, 'other')} passed it {counted(len(elsewhere), 'time')}."
+        if others
+        else f"{said}; no other passed it."
+    )
+
+
+def _percent(chance: float) -> str:
+    return f"{chance:.1%}" if chance >= 0.001 else "less than 0.1%"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`2 units`, `1 unit`."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
