@@ -4,6 +4,7 @@ answer was lost or is still to come, get the result of that call, and nothing is
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
@@ -103,7 +104,7 @@ class _Order:
     def __init__(self, task: asyncio.Future[Any]) -> None:
         self.task = task
         self.waiting = 0
-        self._ended_at = 0.0
+        self._ended_at = math.inf  # until the callback, which runs a step of the loop after the task's end
         task.add_done_callback(self._note_end)
 
     @property
