@@ -56,7 +56,7 @@ async def ask_all(
             async with limit:
                 return await ask(service)
         except LabError as error:
-            return error
+            return error.with_traceback(None)  # whose frames hold what the service sent
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -83,3 +83,4 @@ async def gather_all(*questions: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        tasks.clear()  # an error's traceback holds this frame, and a task its error: a circle, with what was answered

@@ -22,7 +22,7 @@ from mcp import Client
 
 from tests.service_samples import SERVICE_SAMPLES
 
-MAX_MEMORY_MIB = 400
+MAX_MEMORY_MIB = 300
 MAX_SILENCE_S = 5.0
 """Of /healthz while other tests share the processors; alone it answers within a second, as is printed."""
 

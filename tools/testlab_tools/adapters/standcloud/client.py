@@ -61,6 +61,8 @@ class StandCloudApi(HttpService):
             return cast(list[Any], body)
         if _OF_A_ROW & reply.members.keys():
             return [body]
+        body = None  # as in `decode_value`
+        reply.drop()
         raise self.foreign(reply)
 
     def foreign(self, reply: Reply) -> BadReply:
