@@ -1,8 +1,9 @@
-"""MCP over Streamable HTTP, with `/healthz` and `/readyz`: addresses and names served, readiness, transport."""
+"""MCP over Streamable HTTP, with `/healthz` and `/readyz`: addresses and names, readiness, sessions, transport."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import sys
 import time
@@ -11,19 +12,22 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
+from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
 from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.mcpserver import MCPServer
+from mcp.server.streamable_http import REQUEST_CANCELLED, StreamableHTTPServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import JSONRPCError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from testlab_mcp.access.authentication import SCOPES
 from testlab_mcp.access.callers import ANONYMOUS, LOCAL, caller_of
 from testlab_mcp.access.http_security import HttpSecurity
-from testlab_mcp.access.session_limit import limit_sessions
 from testlab_mcp.config.settings import LOOPBACK, HttpSettings
-from testlab_mcp.protocol.cancellation import SilentWhenCancelled
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import AuthError, ConfigError, LabError
 from testlab_tools.fanout import ask_all
@@ -75,15 +79,9 @@ State = Literal["ok", "no token", "refused", "down", "with a caller's token"]
 class Readiness:
     """Probes the services, at most every CACHE_S; not those that take a caller's token."""
 
-    def __init__(
-        self,
-        services: Sequence[Service],
-        callers_own: Collection[str],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, services: Collection[Service], callers_own: Collection[str]) -> None:
         self._services = services
         self._callers_own = callers_own
-        self._clock = clock
         self._lock = asyncio.Lock()
         self._known: dict[str, State] = {}
         self._known_at = float("-inf")
@@ -91,11 +89,11 @@ class Readiness:
     async def states(self) -> dict[str, State]:
         """The state of each service, at most CACHE_S old."""
         async with self._lock:
-            if self._clock() - self._known_at > CACHE_S:
+            if time.monotonic() - self._known_at > CACHE_S:
                 own = [service for service in self._services if service.name not in self._callers_own]
                 answers = await ask_all(own, lambda service: service.probe(), PROBE_S)
                 self._known = {s.name: self._state(s.name, answers.failed.get(s.name)) for s in self._services}
-                self._known_at = self._clock()
+                self._known_at = time.monotonic()
             return self._known
 
     def _state(self, service: str, error: LabError | None) -> State:
@@ -117,6 +115,89 @@ def is_ready(states: dict[str, State]) -> bool:
     return not states or any(state in ("ok", "with a caller's token") for state in states.values())
 
 
+_Admit = Callable[[AuthorizationContext | None], StreamableHTTPServerTransport | None]
+
+
+def limit_sessions(manager: StreamableHTTPSessionManager, most: int) -> None:
+    """Limit each caller's sessions (protocol revisions before 2026-07-28) to `most`: a new one ends the idlest. 0 is no
+    limit; the SDK limits only those of all callers together.
+
+    A caller none of whose sessions is idle gets HTTP 503 for another, as beyond the SDK's own limit.
+    """
+    inner: Any = manager
+    admit: _Admit = inner._admit_session
+
+    def bounded(requestor: AuthorizationContext | None) -> StreamableHTTPServerTransport | None:
+        if requestor is not None and most:
+            sessions: dict[str, StreamableHTTPServerTransport] = inner._server_instances
+            owners: dict[str, AuthorizationContext] = inner._session_owners
+            theirs = [
+                session
+                for name, session in sessions.items()
+                if _is_same_caller(owners.get(name), requestor) and not _is_ending(session)
+            ]
+            if len(theirs) >= most and not _end_idlest(theirs):
+                return None
+        return admit(requestor)
+
+    inner._admit_session = bounded
+
+
+def _is_same_caller(owner: AuthorizationContext | None, other: AuthorizationContext) -> bool:
+    """Whether both are the same caller, perhaps with different clients."""
+    if owner is None:
+        return False
+    who = "subject" if other["subject"] else "client_id"
+    return (owner["issuer"], owner[who]) == (other["issuer"], other[who])
+
+
+def _is_ending(session: StreamableHTTPServerTransport) -> bool:
+    return session.idle_scope is not None and session.idle_scope.cancel_called
+
+
+def _end_idlest(sessions: Sequence[StreamableHTTPServerTransport]) -> bool:
+    """End the session whose last request was answered longest ago. False when each is answering a request."""
+    scopes = [idle for session in sessions if (idle := session.idle_scope) and idle.deadline < math.inf]
+    idlest = min(scopes, key=lambda scope: scope.deadline, default=None)
+    if idlest is None:
+        return False
+    idlest.cancel()
+    return True
+
+
+_CANCELLED = f'"code":{REQUEST_CANCELLED}'.encode()
+
+
+class SilentWhenCancelled:
+    """An ASGI application, less the events that answer a cancelled request of the older era.
+
+    "Receivers of a cancellation notification SHOULD … not send a response for the cancelled request" (MCP 2025-11-25,
+    Cancellation). The SDK ends such a request's stream with an error of its own, and clients that have dropped the
+    request report an answer to an id they do not know.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def pass_on(message: Message) -> None:
+            if message["type"] == "http.response.body" and _answers_cancelled_request(message.get("body", b"")):
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app(scope, receive, pass_on if scope["type"] == "http" else send)
+
+
+def _answers_cancelled_request(event: bytes) -> bool:
+    if _CANCELLED not in event:
+        return False
+    data = b"".join(line[5:] for line in event.splitlines() if line.startswith(b"data:"))
+    try:
+        return JSONRPCError.model_validate_json(data).error.code == REQUEST_CANCELLED
+    except ValueError:
+        return False
+
+
 PATH = "/mcp"
 STOP_SECONDS = 3
 BACKLOG = 2048
@@ -126,7 +207,7 @@ IDLE_SECONDS = 75
 
 def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: str) -> Starlette:
     """The ASGI application. To a caller who has not signed in, the health routes give a status only."""
-    readiness = Readiness(list(lab.services.values()), security.connect)
+    readiness = Readiness(lab.services.values(), security.connect)
 
     @server.custom_route("/healthz", methods=["GET"], include_in_schema=False)
     async def healthz(_: Request) -> Response:  # pyright: ignore[reportUnusedFunction]

@@ -61,7 +61,7 @@ def connect(tmp_path: Path) -> Connect:
         if "[audit]" not in config:
             config += f"\n[audit]\nfile = '{tmp_path / 'audit.jsonl'}'\n"
         read = parse_config(config)
-        server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.audit_logger())
+        server = build_server(read.lab(), policy_of(read), read.folders(), audit=read.audit_logger())
         with one_error():
             async with Client(server, mode=mode) as client:
                 yield client

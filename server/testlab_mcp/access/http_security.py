@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testlab_mcp.access.rate_limit import RateLimiter
+from testlab_mcp.access.guard import RateLimiter
 from testlab_mcp.access.scopes import Connect
 from testlab_mcp.config.settings import HttpSettings
 from testlab_tools.errors import ConfigError

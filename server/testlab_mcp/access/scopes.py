@@ -1,4 +1,4 @@
-"""The part of the lab that each caller has, and the guard that lets requests into it.
+"""The part of the lab that each caller has.
 
 A scope belongs to one caller with one set of service tokens. It shares the services that work with the config's token;
 services with the caller's token, waits, reservations and files are its own. A caller's scopes share one write quota.
@@ -6,30 +6,22 @@ services with the caller's token, waits, reservations and files are its own. A c
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 from pydantic import SecretStr
 
-from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens, fingerprint_tokens
-from testlab_mcp.access.ownership import OwnershipRegistry
-from testlab_mcp.access.policy import Policy, effective_access, exposed_tools, refusal
-from testlab_mcp.access.rate_limit import RateLimiter
+from testlab_mcp.access.callers import LOCAL, Caller, fingerprint_tokens
+from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools.capabilities import Service
-from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.write_quota import WriteQuota
-from testlab_tools.http.fair_queue import asking_for
-from testlab_tools.jobs.waiting import Progress
 from testlab_tools.lab import Lab
-from testlab_tools.nearest import nearest
-from testlab_tools.registry import Call, ToolSpec
 
 MAX_SCOPES = 256
 MAX_PER_CALLER = 8
@@ -183,84 +175,3 @@ class ScopeCache:
         for scope in [self._scopes.pop(key) for key in evicted]:
             self._local.lab.holding.absorb(scope.lab.holding)
             await scope.aclose()
-
-
-class RequestGuard:
-    """Decides for each request of a server whether it may go ahead, and gives it the caller's scope."""
-
-    def __init__(
-        self,
-        scopes: ScopeCache,
-        policy: Policy,
-        tools: Sequence[ToolSpec],
-        rate_limiter: RateLimiter | None = None,
-        max_concurrent: int = 0,
-    ) -> None:
-        self._max_concurrent = max_concurrent
-        self._in_flight: Counter[str] = Counter()
-        self._scopes = scopes
-        self._policy = policy
-        self._tools = {tool.name: tool for tool in tools}
-        self._rate_limiter = rate_limiter or RateLimiter(0)
-
-    def listed_tools(self, caller: Caller) -> list[str]:
-        """Names of the tools that the caller may see and call."""
-        found = exposed_tools(self._tools.values(), self._scopes.services, self._policy, caller.policy)
-        return [tool.name for tool in found]
-
-    def refusal_for(self, caller: Caller, tool: str) -> str:
-        """Why a call of a tool is refused; empty when it may go ahead, and is counted then."""
-        if text := self.rate_refusal(caller):
-            return text
-        why = self.refusal(caller, tool)
-        return f"Not allowed: {why}" if why else ""
-
-    def rate_refusal(self, caller: Caller, apart: str = "") -> str:
-        """Why a request has to wait; empty when it may go ahead, and is counted then. Requests of a sort named by
-        `apart` have a rate of their own."""
-        if caller != LOCAL and self._max_concurrent and self._in_flight[caller.name] >= self._max_concurrent:
-            most = f"[http] calls_at_once allows each caller {self._max_concurrent}"
-            return f"Too many calls at once: {most}. Wait for the answer to one of them."
-        if caller == LOCAL or not (wait := self._rate_limiter.take(f"{caller.name} {apart}".strip())):
-            return ""
-        most = f"[http] calls_per_minute allows each caller {self._rate_limiter.per_minute}"
-        return f"Too many calls: {most}. Call again in {wait} s."
-
-    @contextmanager
-    def counted(self, caller: Caller) -> Generator[None]:
-        """Count a request as concurrent while it is answered."""
-        self._in_flight[caller.name] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[caller.name] -= 1
-            if not self._in_flight[caller.name]:
-                del self._in_flight[caller.name]
-
-    def refusal(self, caller: Caller, tool: str) -> str:
-        """Why a caller does not have a tool; empty when it does. Nothing is counted."""
-        return refusal(self._tools[tool], self._scopes.services, self._policy, caller.policy)
-
-    @asynccontextmanager
-    async def enter(self, request: Any, progress: Progress) -> AsyncGenerator[Call]:
-        """The call that handlers get, for an HTTP request or None."""
-        caller = caller_of(request)
-        access, raising = effective_access(self._policy, caller.policy)
-        whose = "" if caller == LOCAL else caller.name
-        async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
-            others = self._tools.keys() - set(self.listed_tools(caller))
-            with asking_for(whose):
-                deadline = Deadline(scope.lab.longest_wait_s)
-                named = caller.name, deadline
-                yield Call(scope.lab, scope.files, progress, access, raising, *named, unavailable=frozenset(others))
-
-    async def aclose(self) -> None:
-        """Close the scopes."""
-        await self._scopes.aclose()
-
-    def unknown_tool(self, caller: Caller, name: str) -> str:
-        """The error for a tool that does not exist."""
-        listed = self.listed_tools(caller)
-        near = nearest(name, listed)
-        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(listed)}."
-        return f"There is no such tool. {hint}"

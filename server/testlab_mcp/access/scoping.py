@@ -13,9 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.ownership import OwnershipRegistry
 from testlab_mcp.access.per_node import export_runs, list_failures, list_runs
-from testlab_mcp.access.service_scope import MethodCall, ServiceScope
+from testlab_mcp.access.service_scope import MethodCall, OwnershipRegistry, ServiceScope
 from testlab_tools.capabilities import (
     ArtifactKeeper,
     FailureArchive,
@@ -62,14 +61,23 @@ RESERVATION = Check("reservation_id", ServiceScope.check_reservation)
 OWN_RESERVATION = Check("reservation_id", ServiceScope.check_own_reservation)
 
 
+def _view_all(scope: ServiceScope, answer: Any) -> Any:
+    return answer
+
+
 def scoped(
     *checks: Check,
     ask: Callable[[MethodCall], Awaitable[Any]] = MethodCall.forward,
-    view: View = lambda _, answer: answer,
+    view: View = _view_all,
     late_view: View | None = None,
 ) -> Rule:
     """The node is found in arguments by `checks`, in the answer by `view`, or by `ask`; `late_view` is the view of an
-    answer that was lost and found later."""
+    answer that was lost and found later.
+
+    Raises TypeError when nothing finds the node: the rule would let every caller through.
+    """
+    if not checks and ask is MethodCall.forward and view is _view_all:
+        raise TypeError("a scoped method has a check, an ask or a view; one that concerns no node is `unscoped`")
 
     async def apply(call: MethodCall) -> Any:
         for check in checks:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from inspect import BoundArguments
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.ownership import OwnershipRegistry
 from testlab_tools.capabilities import JobRunner, NodeReservations, RunArchive, Service
 from testlab_tools.errors import Conflict, NotFound, Refused
 from testlab_tools.handles import Handle
@@ -18,11 +18,58 @@ from testlab_tools.models.lab import Job, Node, Reservation, Taken
 from testlab_tools.models.results import RunDetail
 
 T = TypeVar("T")
+MAX_ENTRIES = 10_000
+"""Of each sort of what callers own. The oldest is forgotten first; the service's account of it decides from then on."""
 MAX_KNOWN = 1000
 """Jobs and runs that are remembered as allowed."""
 FREE_NODES = "list_nodes(available=true) shows the nodes you can have."
 _NODE_ID = re.compile(r"(?!\.{1,2}$)[\w.:-]{1,100}", re.ASCII)
 """Only ids that cannot lead elsewhere in a URL's path."""
+
+
+class OwnedReservation(NamedTuple):
+    """A reservation of a node, made by a caller."""
+
+    node: str
+    caller: str
+
+
+class OwnershipRegistry:
+    """Which caller made which reservation and started which job in one service, by native ids, while the process lives:
+    to a service, callers who share its token are one user."""
+
+    def __init__(self) -> None:
+        self._reservations: OrderedDict[str, OwnedReservation] = OrderedDict()
+        self._jobs: OrderedDict[str, str] = OrderedDict()
+
+    def add_reservation(self, reservation: str, node: str, caller: str) -> None:
+        """Remember who made a reservation."""
+        self._reservations[reservation] = OwnedReservation(node, caller)
+        if len(self._reservations) > MAX_ENTRIES:
+            self._reservations.popitem(last=False)
+
+    def remove_reservation(self, reservation: str) -> None:
+        """Forget a reservation that has ended."""
+        self._reservations.pop(reservation, None)
+
+    def add_job(self, job: str, caller: str) -> None:
+        """Remember who started a job."""
+        self._jobs[job] = caller
+        if len(self._jobs) > MAX_ENTRIES:
+            self._jobs.popitem(last=False)
+
+    def reservation_owner(self, reservation: str) -> str:
+        """The caller who made a reservation; empty when it was not made here."""
+        owned = self._reservations.get(reservation)
+        return owned.caller if owned else ""
+
+    def job_owner(self, job: str) -> str:
+        """The caller who started a job; empty when it was not started here."""
+        return self._jobs.get(job, "")
+
+    def reservations_of(self, node: str) -> dict[str, str]:
+        """Callers by reservation of a node. Some reservations may have ended without notice."""
+        return {made: owned.caller for made, owned in self._reservations.items() if owned.node == node}
 
 
 class ServiceScope:

@@ -34,15 +34,15 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
         config = read()
         lab = config.lab()
-        made = partial(build_server, lab, policy_of(config), config.folders(), clerk=config.audit_logger())
+        made = partial(build_server, lab, policy_of(config), config.folders(), audit=config.audit_logger())
         if http:
             from testlab_mcp.access.http_security import HttpSecurity
             from testlab_mcp.http import check_address, serve_http
 
             check_address(host, config.http, config.signs_in)
-            gate = HttpSecurity.from_config(config)
+            security = HttpSecurity.from_config(config)
             signal.signal(signal.SIGTERM, _unwind)
-            serve_http(made(gate), lab, gate, host, port)
+            serve_http(made(security), lab, security, host, port)
         else:
             anyio.run(made().run_stdio_async)
     return 0

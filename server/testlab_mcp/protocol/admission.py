@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, ListToolsResult
 
 from testlab_mcp.access.callers import Caller, caller_of
-from testlab_mcp.access.scopes import RequestGuard
+from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.audit.log import AuditLogger
 from testlab_mcp.protocol.availability import Availability, ToolUnavailable, find_tool, use_availability
 from testlab_mcp.protocol.prompts import PROMPTS

@@ -13,9 +13,10 @@ from mcp_types import GetPromptResult, Prompt, Resource, ResourceTemplate
 from pydantic import AnyUrl
 
 from testlab_mcp import __version__
+from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.access.http_security import HttpSecurity
 from testlab_mcp.access.policy import Policy, exposed_tools
-from testlab_mcp.access.scopes import RequestGuard, ScopeCache
+from testlab_mcp.access.scopes import ScopeCache
 from testlab_mcp.audit.log import AuditLogger
 from testlab_mcp.logs import set_up_logging
 from testlab_mcp.protocol.admission import Admission
@@ -79,15 +80,15 @@ class LabServer(MCPServer[None]):
 
 
 def build_server(
-    lab: Lab, policy: Policy, files: Folders, gate: HttpSecurity | None = None, clerk: AuditLogger | None = None
+    lab: Lab, policy: Policy, files: Folders, security: HttpSecurity | None = None, audit: AuditLogger | None = None
 ) -> MCPServer[None]:
-    """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `gate` knows the callers and
-    bounds their calls. `clerk` audits the calls."""
-    gate, clerk = gate or HttpSecurity(), clerk or AuditLogger()
+    """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `security` knows the callers
+    and bounds their calls. `audit` records the calls."""
+    security, audit = security or HttpSecurity(), audit or AuditLogger()
     tools = all_tools()
-    http = gate.http
-    scopes = ScopeCache(lab, files, gate.connect, http.transfers_per_caller, http.megabytes_per_caller * MEGA)
-    guard = RequestGuard(scopes, policy, tools, gate.rate_limiter, http.calls_at_once)
+    http = security.http
+    scopes = ScopeCache(lab, files, security.connect, http.transfers_per_caller, http.megabytes_per_caller * MEGA)
+    guard = RequestGuard(scopes, policy, tools, security.rate_limiter, http.calls_at_once)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
@@ -98,7 +99,7 @@ def build_server(
             yield
         finally:
             taking_up.cancel()
-            await clerk.aclose()
+            await audit.aclose()
             await guard.aclose()
             await lab.aclose()
 
@@ -109,12 +110,12 @@ def build_server(
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=[
-            LabTool.of(tool, guard, clerk, policy.unasked) for tool in exposed_tools(tools, scopes.services, policy)
+            LabTool.of(tool, guard, audit, policy.unasked) for tool in exposed_tools(tools, scopes.services, policy)
         ],
         lifespan=lifespan,
-        middleware=[Admission(guard, clerk, tools)],
+        middleware=[Admission(guard, audit, tools)],
         log_level="WARNING",
-        auth=gate.token_verifier.settings if gate.token_verifier else None,
-        token_verifier=gate.token_verifier,
-        request_state_security=gate.request_state,
+        auth=security.token_verifier.settings if security.token_verifier else None,
+        token_verifier=security.token_verifier,
+        request_state_security=security.request_state,
     )

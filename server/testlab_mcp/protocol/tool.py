@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import PrivateAttr
 from pydantic_core import to_json
 
-from testlab_mcp.access.scopes import RequestGuard
+from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.audit.log import AuditLogger
 from testlab_mcp.audit.record import AuditedCall
 from testlab_mcp.config.settings import Unasked

@@ -41,9 +41,9 @@ def table_of(name: str, **keys: object) -> str:
 def served(config: str) -> Iterator[str]:
     """A server of a config on a port of its own, in a thread; gives its URL."""
     read = parse_config(config)
-    lab, gate = read.lab(), HttpSecurity.from_config(read)
-    server = build_server(lab, policy_of(read), read.folders(), gate, read.audit_logger())
-    app = http_app(server, lab, gate, "127.0.0.1")
+    lab, security = read.lab(), HttpSecurity.from_config(read)
+    server = build_server(lab, policy_of(read), read.folders(), security, read.audit_logger())
+    app = http_app(server, lab, security, "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         served_by = uvicorn.Server(
             uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)

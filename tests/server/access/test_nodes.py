@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.ownership import OwnershipRegistry
 from testlab_mcp.access.scoping import scope_service
+from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools import capabilities
 from testlab_tools.services import known_kinds, load_kind
 from tests.fixture_types import RefusedCaller, ToolCaller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testlab_mcp.access.rate_limit import RateLimiter
+from testlab_mcp.access.guard import RateLimiter
 from testlab_mcp.commands.simlab import SimLab
 from tests.fixture_types import RefusedCaller, ToolCaller
 

@@ -48,7 +48,7 @@ async def test_the_lesser_caller_is_refused_what_the_other_gets_past(
 ) -> None:
     async with desk.signed_in(url, "alice", era) as alice, desk.signed_in(url, "bob", era) as bob:
         theirs, ours = await alice.call_tool(tool, {"wrong": 1}), await bob.call_tool(tool, {"wrong": 1})
-    assert "has no argument wrong" in text_of(theirs), "past the door, its arguments are looked at"
+    assert "has no argument wrong" in text_of(theirs), "once it is let in, its arguments are looked at"
     need = TOOLS[tool].access
     if need == "observe":
         assert text_of(ours) == text_of(theirs)

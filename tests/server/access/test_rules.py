@@ -9,9 +9,8 @@ from inspect import isfunction
 import pytest
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.ownership import OwnershipRegistry
-from testlab_mcp.access.scoping import RULES, ScopedService
-from testlab_mcp.access.service_scope import ServiceScope
+from testlab_mcp.access.scoping import NODE, RULES, ScopedService, scoped
+from testlab_mcp.access.service_scope import OwnershipRegistry, ServiceScope
 from testlab_tools.capabilities import ArtifactKeeper, Download, Health, KeptFile, Service
 from testlab_tools.errors import Refused
 
@@ -63,6 +62,12 @@ async def test_a_new_method_of_a_capability_is_refused_until_it_has_a_rule(
 def test_a_capability_without_rules_is_not_offered(bench: Service) -> None:
     assert not isinstance(bench, Lamp)
     assert not hasattr(bench, "light")
+
+
+def test_a_rule_that_finds_no_node_cannot_be_written() -> None:
+    with pytest.raises(TypeError, match="`unscoped`"):
+        scoped()
+    assert scoped(NODE)
 
 
 def test_each_method_of_a_capability_with_rules_has_one() -> None:

@@ -130,7 +130,7 @@ async def test_a_persons_answer_is_what_the_audit_tells(
         return ElicitResult(action="accept", content={"go_ahead": agrees})
 
     read = parse_config(audited(fresh_sim, "admin"))
-    server = build_server(read.lab(), policy_of(read), read.folders(), clerk=read.audit_logger())
+    server = build_server(read.lab(), policy_of(read), read.folders(), audit=read.audit_logger())
     who = Implementation(name="bench \x1b[31mclient" + "x" * 200, version="1.2")
     async with Client(server, mode=mode, elicitation_callback=decide, client_info=who) as client:
         node = next(n for n in (await ask(client, "list_nodes"))["nodes"] if n["state"] == "reserved")
@@ -330,7 +330,7 @@ async def test_stderr_gets_the_lines_and_standard_output_none(
     config = audited(fresh_sim).replace("[audit]\nfile", "[audit]\nstderr = true\n#")
     read = parse_config(config)
     assert read.audit_file() is None
-    async with Client(build_server(read.lab(), policy_of(read), read.folders(), clerk=read.audit_logger())) as client:
+    async with Client(build_server(read.lab(), policy_of(read), read.folders(), audit=read.audit_logger())) as client:
         node = await free_node(client, ask)
         await ask(client, "press_key", node_id=node, key="KEY_OK")
     out, err = capsys.readouterr()

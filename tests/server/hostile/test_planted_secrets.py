@@ -130,7 +130,7 @@ def said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) ->
 
 async def answers(config: Config) -> list[str]:
     found: list[str] = []
-    server = build_server(config.lab(), policy_of(config), config.folders(), clerk=config.audit_logger())
+    server = build_server(config.lab(), policy_of(config), config.folders(), audit=config.audit_logger())
     async with Client(server) as client:
         for tool, arguments in calls():
             if tool in OWN_TEXT:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testlab_mcp.access.callers import Caller
-from testlab_mcp.access.ownership import OwnershipRegistry
-from testlab_mcp.access.service_scope import ServiceScope
+from testlab_mcp.access.service_scope import OwnershipRegistry, ServiceScope
 from testlab_tools.errors import Conflict
 from testlab_tools.services import load_kind
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller

@@ -1,0 +1,142 @@
+"""Decides for each request of a caller whether it may go ahead: by the policy, its rate, and its calls at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens
+from testlab_mcp.access.policy import Policy, effective_access, exposed_tools, refusal
+from testlab_mcp.access.scopes import ScopeCache
+from testlab_tools.deadline import Deadline
+from testlab_tools.http.fair_queue import asking_for
+from testlab_tools.jobs.waiting import Progress
+from testlab_tools.nearest import nearest
+from testlab_tools.registry import Call, ToolSpec
+
+MAX_BUCKETS = 10_000
+
+
+@dataclass
+class _Bucket:
+    left: float
+    at: float
+
+
+class RateLimiter:
+    """Allows bursts of `per_minute` calls and the same number each minute; 0 for no limit."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.per_minute = per_minute
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, caller: str) -> int:
+        """Count a call and return 0, or return the whole seconds to wait before the next call is allowed."""
+        if not self.per_minute:
+            return 0
+        now = self._clock()
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            self._forget_full(now)
+            bucket = self._buckets[caller] = _Bucket(self.per_minute, now)
+        bucket.left = self._filled(bucket, now)
+        bucket.at = now
+        if bucket.left >= 1:
+            bucket.left -= 1
+            return 0
+        return max(1, math.ceil((1 - bucket.left) * 60 / self.per_minute))
+
+    def _filled(self, bucket: _Bucket, now: float) -> float:
+        return min(self.per_minute, bucket.left + (now - bucket.at) * self.per_minute / 60)
+
+    def _forget_full(self, now: float) -> None:
+        if len(self._buckets) >= MAX_BUCKETS:
+            full = self.per_minute
+            self._buckets = {name: b for name, b in self._buckets.items() if self._filled(b, now) < full}
+
+
+class RequestGuard:
+    """Decides for each request of a server whether it may go ahead, and gives it the caller's scope."""
+
+    def __init__(
+        self,
+        scopes: ScopeCache,
+        policy: Policy,
+        tools: Sequence[ToolSpec],
+        rate_limiter: RateLimiter | None = None,
+        max_concurrent: int = 0,
+    ) -> None:
+        self._max_concurrent = max_concurrent
+        self._in_flight: Counter[str] = Counter()
+        self._scopes = scopes
+        self._policy = policy
+        self._tools = {tool.name: tool for tool in tools}
+        self._rate_limiter = rate_limiter or RateLimiter(0)
+
+    def listed_tools(self, caller: Caller) -> list[str]:
+        """Names of the tools that the caller may see and call."""
+        found = exposed_tools(self._tools.values(), self._scopes.services, self._policy, caller.policy)
+        return [tool.name for tool in found]
+
+    def refusal_for(self, caller: Caller, tool: str) -> str:
+        """Why a call of a tool is refused; empty when it may go ahead, and is counted then."""
+        if text := self.rate_refusal(caller):
+            return text
+        why = self.refusal(caller, tool)
+        return f"Not allowed: {why}" if why else ""
+
+    def rate_refusal(self, caller: Caller, apart: str = "") -> str:
+        """Why a request has to wait; empty when it may go ahead, and is counted then. Requests of a sort named by
+        `apart` have a rate of their own."""
+        if caller != LOCAL and self._max_concurrent and self._in_flight[caller.name] >= self._max_concurrent:
+            most = f"[http] calls_at_once allows each caller {self._max_concurrent}"
+            return f"Too many calls at once: {most}. Wait for the answer to one of them."
+        if caller == LOCAL or not (wait := self._rate_limiter.take(f"{caller.name} {apart}".strip())):
+            return ""
+        most = f"[http] calls_per_minute allows each caller {self._rate_limiter.per_minute}"
+        return f"Too many calls: {most}. Call again in {wait} s."
+
+    @contextmanager
+    def counted(self, caller: Caller) -> Generator[None]:
+        """Count a request as concurrent while it is answered."""
+        self._in_flight[caller.name] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[caller.name] -= 1
+            if not self._in_flight[caller.name]:
+                del self._in_flight[caller.name]
+
+    def refusal(self, caller: Caller, tool: str) -> str:
+        """Why a caller does not have a tool; empty when it does. Nothing is counted."""
+        return refusal(self._tools[tool], self._scopes.services, self._policy, caller.policy)
+
+    @asynccontextmanager
+    async def enter(self, request: Any, progress: Progress) -> AsyncGenerator[Call]:
+        """The call that handlers get, for an HTTP request or None."""
+        caller = caller_of(request)
+        access, raising = effective_access(self._policy, caller.policy)
+        whose = "" if caller == LOCAL else caller.name
+        async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
+            others = self._tools.keys() - set(self.listed_tools(caller))
+            with asking_for(whose):
+                deadline = Deadline(scope.lab.longest_wait_s)
+                named = caller.name, deadline
+                yield Call(scope.lab, scope.files, progress, access, raising, *named, unavailable=frozenset(others))
+
+    async def aclose(self) -> None:
+        """Close the scopes."""
+        await self._scopes.aclose()
+
+    def unknown_tool(self, caller: Caller, name: str) -> str:
+        """The error for a tool that does not exist."""
+        listed = self.listed_tools(caller)
+        near = nearest(name, listed)
+        hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(listed)}."
+        return f"There is no such tool. {hint}"
