@@ -1,179 +1,203 @@
-"""Writes the audit to a file that several server processes share, or to standard error.
+"""Writes the audit: of each call an intent before it changes anything, and an outcome after.
 
-`FILE.head` holds the position of the last line; its lock is held while a line is appended. A file that does not end at
-that position has been cut, and is not written to until somebody has looked. A file that reaches its size is renamed to
-`NAME.<last number>.SUFFIX`, and the chain continues in a new one. No file is ever deleted.
+The line with `event` "intent" is on disk before a tool that changes things runs; that with `event` "outcome" has the
+same `call`. A call that is refused earlier has an outcome only; a call that waits for a person's answer has neither.
+Many refusals of one caller are a few lines and a count.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import errno
-import hashlib
 import logging
-import os
-import stat
-import sys
-import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, cast
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, cast
 from uuid import uuid4
 
 import anyio
 from mcp.server.session import ServerSession
 
-from testlab_mcp.audit.chain import START, ChainPosition, decode_record, encode_record
-from testlab_mcp.audit.flood_limit import FloodLimit
-from testlab_mcp.audit.record import AuditedCall, Record, failure_reason, shorten
-from testlab_tools.errors import Refused
-from testlab_tools.files.lock import FileLock
+from testlab_mcp.audit.chain import AuditSink, BrokenChain, Record
+from testlab_mcp.audit.record import handles_in, redact, redact_refused, shorten, target_of
+from testlab_tools.errors import BadInput, LabError, Refused
+from testlab_tools.http.trace import Answer, Trace, trace_answers
 from testlab_tools.registry import ToolSpec
 
 logger = logging.getLogger("testlab_mcp")
 
-LOCK_SECONDS = 5.0
-MAX_LINE_BYTES = 1 << 20
-_SAFELY: int = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
-_FLAGS = os.O_RDWR | os.O_CREAT | _SAFELY
+MAX_LINES = 10
+"""Refusals of one tool to one caller that get a line within `SPAN_S`; the others are counted."""
+SPAN_S = 60.0
+
+Stage = Literal["policy", "input", "confirm", "person", "lab"]
+"""What a refusal would come from: this server's settings, the check of the arguments, a missing `confirm`, the person
+asked, or the tool and its services."""
 
 
-class BrokenChain(Exception):
-    """The file does not end at the position that its head states."""
+class AuditedCall:
+    """A call of a tool, as a context: its outcome is what it raises.
 
-
-class AuditSink(ABC):
-    """Where lines are written."""
-
-    @abstractmethod
-    def append(self, record: Record) -> None:
-        """Write a line durably; blocks. Raises OSError or BrokenChain when nothing has been written."""
-
-
-class StderrSink(AuditSink):
-    """Writes this process's own chain to standard error, for collectors of a container's output."""
-
-    def __init__(self) -> None:
-        self._last = START
-        self._lock = threading.Lock()
-
-    def append(self, record: Record) -> None:
-        with self._lock:
-            line, self._last = encode_record(record, self._last, datetime.now(UTC))
-            _echo(line)
-
-
-class FileSink(AuditSink):
-    """Writes lines to a file of about `max_bytes`, each synced before `append` returns; with `echo`, to standard error
-    as well."""
-
-    def __init__(self, path: Path, max_bytes: int, echo: bool = False) -> None:
-        self.path = path
-        self._max_bytes = max_bytes
-        self._echo = echo
-        self._lock = threading.Lock()
-
-    def append(self, record: Record) -> None:
-        with self._lock, self._locked_head() as head:
-            last = _read_head(head)
-            with _open_file(self.path) as file:
-                end, fragment = _read_end(file, last)
-                torn = {"after_torn": hashlib.sha256(fragment).hexdigest()} if fragment else {}
-                line, position = encode_record({**record, **torn}, end or last or START, datetime.now(UTC))
-                size = _append(file, (b"\n" if fragment else b"") + line)
-            _write_head(head, position)
-            if size >= self._max_bytes:
-                self.path.rename(self.path.with_name(f"{self.path.stem}.{position.seq:012d}{self.path.suffix}"))
-        if self._echo:
-            _echo(line)
-
-    @contextlib.contextmanager
-    def _locked_head(self) -> Generator[int]:
-        """The head file's descriptor, while this process holds its lock."""
-        lock = FileLock(head_of(self.path), _SAFELY)
-        if not lock.acquire(LOCK_SECONDS):
-            raise TimeoutError(errno.ETIMEDOUT, "Another process keeps the audit locked")
-        try:
-            yield lock.descriptor
-        finally:
-            lock.release()
-
-
-def _echo(line: bytes) -> None:
-    sys.stderr.write(line.decode("ascii"))
-    sys.stderr.flush()
-
-
-def head_of(path: Path) -> Path:
-    """The head file of an audit file."""
-    return path.with_name(f"{path.name}.head")
-
-
-def parts_of(path: Path) -> list[Path]:
-    """All files of an audit, oldest first."""
-    length = len(path.stem) + 1
-    older = [p for p in path.parent.glob(f"{path.stem}.*{path.suffix}") if p.stem[length:].isdecimal()]
-    return [*sorted(older, key=lambda p: int(p.stem[length:])), *([path] if path.exists() else [])]
-
-
-@contextlib.contextmanager
-def _open_file(path: Path) -> Generator[int]:
-    descriptor = os.open(path, _FLAGS | os.O_APPEND, 0o600)
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError("it is not a file")
-        if os.name == "posix" and mode & 0o077:
-            os.fchmod(descriptor, 0o600)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _read_end(file: int, head: ChainPosition | None) -> tuple[ChainPosition | None, bytes]:
-    """The position of the last complete line, if any, and the fragment of a line that a crash left after it.
-
-    Raises:
-        BrokenChain: the last line is older than the head's, or was altered.
+    >>> async with audit.call(spec, arguments, who, session) as call:
+    ...     await call.start()
+    ...     call.set_result(answer)
     """
-    size = os.fstat(file).st_size
-    start = max(0, size - 2 * MAX_LINE_BYTES)
-    os.lseek(file, start, os.SEEK_SET)
-    whole, _, fragment = os.read(file, size - start).rpartition(b"\n")
-    if not whole:
-        return None, fragment
-    line = decode_record(whole.rpartition(b"\n")[2])
-    if line is None or not line.intact:
-        raise BrokenChain("its last line was altered")
-    end = line.position
-    if head is not None and (head.seq > end.seq or (head.seq == end.seq and head != end)):
-        raise BrokenChain("its last lines are missing")
-    return end, fragment
+
+    stage: Stage = "input"
+
+    def __init__(
+        self,
+        write: Callable[[Record], Awaitable[None]] | None,
+        spec: ToolSpec,
+        arguments: Mapping[str, Any],
+        who: str,
+        client: Mapping[str, str],
+        reads: bool = False,
+    ) -> None:
+        self._write = write
+        self._spec = spec
+        self._arguments = arguments
+        self._caller = {"who": who, "client": client}
+        self._always = reads or not spec.hints.read_only
+        self._begun = time.monotonic()
+        self._call = ""
+        self._answer: Mapping[str, Any] | None = None
+        self._trace = Trace()
+        self._silent = write is None
+        self._tracing = ExitStack()
+
+    async def start(self) -> None:
+        """Write the intent. Raises Refused when that fails: the change must not be made then."""
+        self.stage = "lab"
+        if self._write is None:
+            return
+        self._trace = self._tracing.enter_context(trace_answers())
+        if self._spec.hints.read_only:
+            return
+        try:
+            await self._write({"event": "intent", **self._describe()})
+        except Exception as error:  # noqa: BLE001 - a change without an intent is not made, whatever the reason
+            self._silent = True
+            raise Refused(
+                "The audit cannot be written, so nothing was changed",
+                failure_reason(error),
+                "The operator mends [audit] in the config; `testlab-mcp audit verify` tells whether its file is whole.",
+            ) from None
+
+    def set_result(self, answer: Mapping[str, Any]) -> None:
+        """Keep the tool's answer, as the client gets it."""
+        self._answer = answer
+
+    def await_confirmation(self) -> None:
+        """Write nothing: a person has to answer first."""
+        self._silent = True
+
+    async def __aenter__(self) -> AuditedCall:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):
+        self._tracing.close()
+        if self._silent or self._write is None:
+            return
+        if self._always or isinstance(error, Refused):
+            facts = self._describe(isinstance(error, Refused | BadInput))
+            await self._write({"event": "outcome", **facts, **self._outcome(error), **self._upstream()})
+
+    def _describe(self, refused: bool = False) -> dict[str, object]:
+        self._call = self._call or uuid4().hex[:16]
+        return {
+            "call": self._call,
+            **self._caller,
+            "tool": self._spec.name,
+            "target": target_of(self._arguments),
+            "arguments": redact_refused(self._arguments) if refused else redact(self._arguments),
+        }
+
+    def _outcome(self, error: BaseException | None) -> dict[str, object]:
+        """How the call ended, without any error's text."""
+        if error is None:
+            answer = self._answer or {}
+            made = [] if self._spec.hints.read_only else handles_in(answer)
+            return {"outcome": "queued" if answer.get("queued") else "ok", **({"made": made} if made else {})}
+        name = type(error).__name__ if isinstance(error, LabError) else _OTHERS.get(type(error).__name__, "Unforeseen")
+        if isinstance(error, Refused | BadInput):
+            return {"outcome": "refused", "by": self.stage, "error": name}
+        return {"outcome": "error", "error": name}
+
+    def _upstream(self) -> dict[str, object]:
+        trace = self._trace
+        requests: dict[str, object] = {
+            "changes": [_answer_entry(answer) for answer in trace.changes],
+            "reads": [_answer_entry(answer) for answer in trace.reads if answer.request_id],
+            "refs": trace.refs,
+            "left_out": trace.left_out,
+        }
+        known = {key: value for key, value in requests.items() if value}
+        return {**({"upstream": known} if known else {}), "duration_ms": round((time.monotonic() - self._begun) * 1000)}
 
 
-def _append(file: int, data: bytes) -> int:
-    """Append and sync, or leave the file as it was and raise OSError. Returns the file's size."""
-    before = os.fstat(file).st_size
-    try:
-        if os.write(file, data) != len(data):
-            raise OSError("the disk is full")
-        os.fsync(file)
-    except OSError:
-        os.ftruncate(file, before)
-        raise
-    return before + len(data)
+_OTHERS = {"TimeoutError": "TooLong", "CancelledError": "Cancelled"}
 
 
-def _read_head(head: int) -> ChainPosition | None:
-    os.lseek(head, 0, os.SEEK_SET)
-    return ChainPosition.parse(os.read(head, 200).decode("ascii", "replace"))
+def failure_reason(error: Exception) -> str:
+    """Why a line could not be written, without a path."""
+    if isinstance(error, OSError):
+        return error.strerror or "The file cannot be used"
+    return str(error) if isinstance(error, BrokenChain) else type(error).__name__
 
 
-def _write_head(head: int, position: ChainPosition) -> None:
-    os.lseek(head, 0, os.SEEK_SET)
-    os.write(head, f"{position.seq:018d}:{position.hash}\n".encode())
+def _answer_entry(answer: Answer) -> dict[str, object]:
+    entry: dict[str, object] = {"service": answer.service, "method": answer.method, "status": answer.status}
+    return entry | ({"id": answer.request_id} if answer.request_id else {})
+
+
+@dataclass
+class _Span:
+    begun: float
+    written: int = 0
+    left_out: int = 0
+    end: asyncio.Task[None] | None = None
+
+
+class FloodLimit:
+    """Calls `write` with the caller, the tool and the number of suppressed refusals when their span is over."""
+
+    def __init__(self, write: Callable[[str, str, int], Awaitable[None]]) -> None:
+        self._write = write
+        self._spans: dict[tuple[str, str], _Span] = {}
+
+    def suppress(self, who: str, tool: str) -> bool:
+        """Count a refusal instead of writing it, and return True, when there were too many."""
+        now = time.monotonic()
+        for key in [key for key, span in self._spans.items() if now - span.begun > SPAN_S and span.end is None]:
+            del self._spans[key]
+        span = self._spans.setdefault((who, tool), _Span(now))
+        if span.written < MAX_LINES:
+            span.written += 1
+            return False
+        span.left_out += 1
+        if span.end is None:
+            span.end = asyncio.ensure_future(self._report_later(who, tool, span.begun + SPAN_S - now))
+        return True
+
+    async def aclose(self) -> None:
+        """Write the counts so far."""
+        for (who, tool), span in list(self._spans.items()):
+            if span.end is not None:
+                span.end.cancel()
+                await asyncio.gather(span.end, return_exceptions=True)
+                await self._report(who, tool)
+
+    async def _report_later(self, who: str, tool: str, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+        await self._report(who, tool)
+
+    async def _report(self, who: str, tool: str) -> None:
+        if span := self._spans.pop((who, tool), None):
+            await self._write(who, tool, span.left_out)
 
 
 def client_of(session: ServerSession) -> dict[str, str]:

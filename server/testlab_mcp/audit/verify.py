@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from testlab_mcp.audit.chain import START, ChainPosition, Line, decode_record
-from testlab_mcp.audit.log import MAX_LINE_BYTES, head_of, parts_of
+from testlab_mcp.audit.chain import MAX_LINE_BYTES, START, ChainPosition, Line, decode_record, head_of, parts_of
 
 MAX_FINDINGS = 20
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from testlab_mcp.audit.chain import ChainPosition
-from testlab_mcp.audit.log import parts_of
+from testlab_mcp.audit.chain import ChainPosition, parts_of
 from testlab_mcp.audit.verify import MAX_FINDINGS, verify
 from testlab_mcp.config.loading import find_config, load_config
 from testlab_tools.errors import BadInput, ConfigError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from testlab_mcp.audit.log import AuditLogger, AuditSink, FileSink, StderrSink
+from testlab_mcp.audit.chain import AuditSink, FileSink, StderrSink
+from testlab_mcp.audit.log import AuditLogger
 from testlab_mcp.config.settings import (
     AuditSettings,
     CallerSettings,

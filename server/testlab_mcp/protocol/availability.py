@@ -13,7 +13,7 @@ from typing import Any
 from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
-from testlab_mcp.audit.record import AuditedCall
+from testlab_mcp.audit.log import AuditedCall
 from testlab_tools.errors import ConfigError, LabError, ServiceError
 from testlab_tools.lab import Lab
 from testlab_tools.registry import Call, ToolSpec
@@ -23,11 +23,6 @@ logger = logging.getLogger("testlab_mcp")
 
 READ_SECONDS = 50
 """As long as a tool call may hold."""
-
-LIST_RUNS, GET_RUN, READ_LOG, GET_ARTIFACT = "list_runs", "get_run", "read_log", "get_artifact"
-GET_FAILED_CASES, GET_UNIT, TRIAGE, EXPLAIN_FAILURE = "get_failed_cases", "get_unit", "triage", "explain_failure"
-LIST_NODES, GRAB_SCREENSHOT = "list_nodes", "grab_screenshot"
-RESERVE_NODES, END_RESERVATION, RUN_TESTS, GET_JOB = "reserve_nodes", "end_reservation", "run_tests", "get_job"
 
 
 class ToolUnavailable(MCPError):

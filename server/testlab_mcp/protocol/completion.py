@@ -24,7 +24,7 @@ from mcp_types import (
     ResourceTemplateReference,
 )
 
-from testlab_mcp.protocol.availability import GET_ARTIFACT, LIST_NODES, LIST_RUNS, RUN_TESTS, Availability, find_tool
+from testlab_mcp.protocol.availability import Availability, find_tool
 from testlab_mcp.protocol.prompts import MAX_CHARS, find_prompt
 from testlab_mcp.protocol.resources import TEMPLATES
 from testlab_tools.capabilities import ArtifactKeeper, RunArchive, Service
@@ -64,12 +64,12 @@ class Completer:
         self._current = availability
         self._kept: WeakKeyDictionary[Lab, dict[object, tuple[float, object]]] = WeakKeyDictionary()
         self._sources: dict[str, tuple[str, Callable[[CompletionRequest], Awaitable[Iterable[str]]]]] = {
-            "handle": (LIST_RUNS, self._find_handles),
-            "run_id": (LIST_RUNS, self._find_handles),
-            "test": (LIST_RUNS, self._find_tests),
-            "serial_number": (LIST_RUNS, self._find_serial_numbers),
-            "node_id": (LIST_NODES, self._find_nodes),
-            "name": (GET_ARTIFACT, self._find_artifacts),
+            "handle": ("list_runs", self._find_handles),
+            "run_id": ("list_runs", self._find_handles),
+            "test": ("list_runs", self._find_tests),
+            "serial_number": ("list_runs", self._find_serial_numbers),
+            "node_id": ("list_nodes", self._find_nodes),
+            "name": ("get_artifact", self._find_artifacts),
         }
 
     @property
@@ -96,7 +96,7 @@ class Completer:
         if isinstance(ref, PromptReference):
             prompt = find_prompt(self._availability, ref.name)
             if argument in (taken.name for taken in prompt.takes):
-                return find_tool(RUN_TESTS).needs if RUN_TESTS in prompt.needs else Service
+                return find_tool("run_tests").needs if "run_tests" in prompt.needs else Service
         else:
             template = next((template for template in TEMPLATES if template.uri == ref.uri), None)
             if template is None:
@@ -123,10 +123,10 @@ class Completer:
         """Free ones first."""
 
         async def ask() -> list[str]:
-            listed: NodeList = await self._availability.call(LIST_NODES)
+            listed: NodeList = await self._availability.call("list_nodes")
             return [node.node_id for node in sorted(listed.nodes, key=lambda node: node.state != "free")]
 
-        ids = await self._ask_briefly(LIST_NODES, ask, [])
+        ids = await self._ask_briefly("list_nodes", ask, [])
         return (node_id for node_id in ids if node_id.startswith(request.text))
 
     async def _find_artifacts(self, request: CompletionRequest) -> Iterable[str]:
@@ -137,7 +137,7 @@ class Completer:
             keeper, native = self._availability.lab.owner(handle, ArtifactKeeper)
             return [file.name for file in await keeper.list_artifacts(native)]
 
-        names = await self._ask_briefly((GET_ARTIFACT, handle), ask, []) if handle else []
+        names = await self._ask_briefly(("get_artifact", handle), ask, []) if handle else []
         return _filter_by_prefix(names, request.text)
 
     async def _recent_runs(self, request: CompletionRequest) -> list[Run]:

@@ -13,21 +13,7 @@ from dataclasses import dataclass
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from testlab_mcp.protocol.availability import (
-    END_RESERVATION,
-    EXPLAIN_FAILURE,
-    GET_FAILED_CASES,
-    GET_JOB,
-    GET_RUN,
-    GET_UNIT,
-    GRAB_SCREENSHOT,
-    LIST_NODES,
-    RESERVE_NODES,
-    RUN_TESTS,
-    TRIAGE,
-    Availability,
-    as_mcp_errors,
-)
+from testlab_mcp.protocol.availability import Availability, as_mcp_errors
 from testlab_tools.capabilities import JobRunner, RunArchive
 from testlab_tools.errors import BadInput
 from testlab_tools.lab import Lab
@@ -111,11 +97,11 @@ class PromptSpec:
 
 def _write_triage(available: Availability, given: Arguments) -> list[str]:
     since = quote_time(given["since"] or "24h", "since")
-    steps = [f"Call {TRIAGE}(since={since}): the failures of all services, grouped by cause."]
+    steps = [f"Call triage(since={since}): the failures of all services, grouped by cause."]
     if why := _find_explainer(available):
         steps.append(f"Call {why} with the exemplar of each group that is new or large, at most five of them.")
-    if available.has(LIST_NODES):
-        steps.append(f"Where a group points at nodes, call {LIST_NODES} to see whether they are offline or held.")
+    if available.has("list_nodes"):
+        steps.append("Where a group points at nodes, call list_nodes to see whether they are offline or held.")
     steps.append(
         "Report the groups, product failures first: what fails, how often, on which units and stations, since when, "
         "new or known, and the evidence for product, infrastructure or flaky. End with what to do first."
@@ -126,7 +112,7 @@ def _write_triage(available: Availability, given: Arguments) -> list[str]:
 
 def _write_passport(available: Availability, given: Arguments) -> list[str]:
     serial = quote(given["serial_number"])
-    steps = [f"Call {GET_UNIT}(serial_number={serial}): the unit and its runs in every service."]
+    steps = [f"Call get_unit(serial_number={serial}): the unit and its runs in every service."]
     if why := _find_explainer(available):
         steps.append(f"Call {why} for each run that failed and was not passed later.")
     steps.append(
@@ -141,15 +127,15 @@ def _write_reproduction(available: Availability, given: Arguments) -> list[str]:
     run = quote_repeatable_run(given["run_id"], available.lab)
     why = _find_explainer(available)
     steps = [
-        f"Call {GET_RUN}(run_id={run}): its test, test pack revision and node." + (f" {why} says why." if why else ""),
-        f"Call {LIST_NODES}(available=true) and pick a free node of the same device type; the same node is best.",
-        f"Call {RESERVE_NODES} with that node, a message that says what for, and a short duration.",
-        f"Call {RUN_TESTS} with the run's test and revision, once; then {GET_JOB} until finished is true.",
+        f"Call get_run(run_id={run}): its test, test pack revision and node." + (f" {why} says why." if why else ""),
+        "Call list_nodes(available=true) and pick a free node of the same device type; the same node is best.",
+        "Call reserve_nodes with that node, a message that says what for, and a short duration.",
+        "Call run_tests with the run's test and revision, once; then get_job until finished is true.",
     ]
-    if available.has(GRAB_SCREENSHOT):
-        steps.append(f"If it fails, call {GRAB_SCREENSHOT} to see the screen before anything else runs there.")
+    if available.has("grab_screenshot"):
+        steps.append("If it fails, call grab_screenshot to see the screen before anything else runs there.")
     steps += [
-        f"Call {END_RESERVATION}, whatever happened before.",
+        "Call end_reservation, whatever happened before.",
         "Report: failed in the same way, failed otherwise, or passed; one pass does not prove that it is mended.",
     ]
     manners = (
@@ -166,7 +152,7 @@ PROMPTS = (
         "Morning triage",
         "What failed over all services, grouped by cause, and what to do first.",
         (PromptArgument(name="since", description="ISO 8601, or back from now: 24h, 7d (default 24h)"),),
-        (TRIAGE,),
+        ("triage",),
         _write_triage,
     ),
     PromptSpec(
@@ -174,7 +160,7 @@ PROMPTS = (
         "Unit passport",
         "All that is known of a unit, and whether to ship it.",
         (PromptArgument(name="serial_number", description="The unit's serial number", required=True),),
-        (GET_UNIT,),
+        ("get_unit",),
         _write_passport,
     ),
     PromptSpec(
@@ -182,7 +168,7 @@ PROMPTS = (
         "Reproduce a failure",
         "Run the test of a failed run again on a free node, reserved for it and given back.",
         (PromptArgument(name="run_id", description="Run handle from list_runs", required=True),),
-        (GET_RUN, LIST_NODES, RESERVE_NODES, RUN_TESTS, GET_JOB, END_RESERVATION),
+        ("get_run", "list_nodes", "reserve_nodes", "run_tests", "get_job", "end_reservation"),
         _write_reproduction,
     ),
 )
@@ -214,7 +200,7 @@ async def write_prompt(available: Availability, name: str, given: Arguments) -> 
 
 def _find_explainer(available: Availability) -> str:
     """The exposed tool that tells most about a failed run; empty when there is none."""
-    return next((tool for tool in (EXPLAIN_FAILURE, GET_FAILED_CASES) if available.has(tool)), "")
+    return next((tool for tool in ("explain_failure", "get_failed_cases") if available.has(tool)), "")
 
 
 def _number_steps(task: str, steps: list[str]) -> str:

@@ -19,12 +19,10 @@ from pydantic import PrivateAttr
 from pydantic_core import to_json
 
 from testlab_mcp.access.guard import RequestGuard
-from testlab_mcp.audit.log import AuditLogger
-from testlab_mcp.audit.record import AuditedCall
+from testlab_mcp.audit.log import AuditedCall, AuditLogger
 from testlab_mcp.config.settings import Unasked
 from testlab_mcp.protocol.confirmation import ANSWERED, can_ask, confirm_with_person
-from testlab_mcp.protocol.next_steps import limit_error, limit_result
-from testlab_mcp.protocol.results import to_error_result, to_result
+from testlab_mcp.protocol.results import limit_error, limit_result, to_error_result, to_result
 from testlab_mcp.protocol.schema import Arguments, build_output_schema, read_arguments
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import Conflict, LabError

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testlab_mcp.audit.chain import ChainPosition
-from testlab_mcp.audit.log import FileSink, head_of, parts_of
+from testlab_mcp.audit.chain import ChainPosition, FileSink, head_of, parts_of
 from testlab_mcp.audit.verify import verify
 from testlab_mcp.commands.main import main
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from testlab_mcp.audit.log import FileSink
+from testlab_mcp.audit.chain import FileSink
 from testlab_mcp.commands.main import main
 from tests.fixture_types import Connect, ToolCaller
 

@@ -10,7 +10,6 @@ from urllib.parse import quote
 import pytest
 from mcp import Client, MCPError
 
-from testlab_mcp.protocol.availability import EXPLAIN_FAILURE, LIST_RUNS, TRIAGE
 from testlab_tools.tools import all_tools
 from tests.fixture_types import ToolCaller
 
@@ -44,7 +43,7 @@ def with_insight(monkeypatch: pytest.MonkeyPatch) -> None:
     """The catalog with triage and explain_failure in it, whether it has them or not."""
     tools = all_tools()
     known = {tool.name: tool for tool in tools}
-    added = [replace(known[LIST_RUNS], name=name) for name in (TRIAGE, EXPLAIN_FAILURE) if name not in known]
+    added = [replace(known["list_runs"], name=name) for name in ("triage", "explain_failure") if name not in known]
     monkeypatch.setattr("testlab_mcp.protocol.server.all_tools", lambda: (*tools, *added))
 
 

@@ -11,12 +11,11 @@ from mcp import Client
 from mcp_types import TextContent
 
 from testlab_mcp.commands.simlab import SimLab
-from testlab_mcp.protocol.availability import EXPLAIN_FAILURE, TRIAGE
 from testlab_mcp.protocol.prompts import PROMPTS
 from testlab_tools.tools import all_tools
 from tests.fixture_types import Connect
 
-KNOWN = {tool.name for tool in all_tools()} | {TRIAGE, EXPLAIN_FAILURE}
+KNOWN = {tool.name for tool in all_tools()} | {"triage", "explain_failure"}
 ARGUMENTS = {
     "morning_triage": {"since": "48h"},
     "unit_passport": {"serial_number": "SN-1"},
