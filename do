@@ -18,7 +18,7 @@ if sys.version_info < (3, 11):
     sys.exit(f"do: Python 3.11 or newer is needed, this is {sys.version.split()[0]} ({sys.executable})")
 sys.path.insert(0, str(ROOT / "tools"))
 from repository import words  # noqa: E402
-from repository.uv import PIP, uv_settings  # noqa: E402
+from repository.words import PIP, uv_settings  # noqa: E402
 
 
 def prepare():

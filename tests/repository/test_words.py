@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from repository import uv, words
+from repository import words
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_the_last_line_of_several_commands_names_those_that_failed(
 @pytest.mark.parametrize("section", [":env:", "global", "install"])
 def test_uv_installs_from_the_index_that_pip_is_configured_for(monkeypatch: pytest.MonkeyPatch, section: str) -> None:
     listed = f"global.cert='/a.pem'\n{section}.index-url='https://index.example/simple'"
-    monkeypatch.setattr(uv, "PIP", (sys.executable, "-c", f"print({listed!r})"))
+    monkeypatch.setattr(words, "PIP", (sys.executable, "-c", f"print({listed!r})"))
     monkeypatch.delenv("UV_DEFAULT_INDEX", raising=False)
-    assert uv.uv_settings()["UV_DEFAULT_INDEX"] == "https://index.example/simple"
+    assert words.uv_settings()["UV_DEFAULT_INDEX"] == "https://index.example/simple"
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://other.example/simple")
-    assert uv.uv_settings()["UV_DEFAULT_INDEX"] == "https://other.example/simple"
+    assert words.uv_settings()["UV_DEFAULT_INDEX"] == "https://other.example/simple"

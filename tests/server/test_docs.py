@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from testlab_mcp.commands import docs
+from repository import docs
 from testlab_mcp.commands.main import build_parser
 from testlab_tools.tools import all_tools
 

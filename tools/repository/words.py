@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,9 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from repository.uv import uv_settings
-
 ROOT = Path(__file__).resolve().parents[2]
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 USAGE = "usage: ./do WORD [ARGUMENTS]          (on Windows: python do WORD [ARGUMENTS])"
 WORDS = {
     "demo": "tour the six operations on the simulated lab (--report FILE: with your OpenHTF report)",
@@ -76,7 +76,7 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
             surfaces = ("tests/server/test_surface.py", "tests/server/protocol/test_surface.py")
             return _test(python, "-n0", *surfaces, *rest)
         case "docs":
-            return _become(python, "-m", "testlab_mcp.commands.docs", *rest)
+            return _become(python, "-m", "repository.docs", *rest)
         case "lowest":
             return _test_lowest(python, uv, *rest)
         case "new-service":
@@ -90,6 +90,15 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
             return _run_all(commands, FORMATTERS, "formatted")
         case _:
             return _run_all(commands, CHECKS, "all checks pass")
+
+
+def uv_settings() -> dict[str, str]:
+    """Return the environment variables for uv: it installs with the Python that is there, from the package index that
+    pip is configured for. Those that are set already win."""
+    listed = subprocess.run([*PIP, "config", "list"], capture_output=True, text=True, check=True).stdout
+    index = re.search(r"^(?::env:|global|install)\.index-url='(.+)'$", listed, re.MULTILINE)
+    own = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1", "UV_COMPILE_BYTECODE": "1"}
+    return ({"UV_DEFAULT_INDEX": index[1]} if index else {}) | own | os.environ
 
 
 def _test(python: Path, *arguments: str) -> int:

@@ -29,7 +29,7 @@ from testlab_tools.registry import ToolSpec
 from testlab_tools.services import HttpServiceSettings, known_kinds, load_kind
 from testlab_tools.tools import all_tools
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 TABLES: dict[str, type[BaseModel]] = {
     "[server]": ServerSettings,
     "[files]": FileSettings,
