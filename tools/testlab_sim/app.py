@@ -18,7 +18,7 @@ from testlab_sim.standcloud.api import api as standcloud
 from testlab_sim.stbtester.api import api as stbtester
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.stbtester.refusal import Refusal, answer_refusal
-from testlab_sim.tofupilot.api import api as tofupilot
+from testlab_sim.tofupilot import api as tofupilot
 from testlab_sim.traffic import Traffic
 from testlab_sim.world import World
 

@@ -18,7 +18,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from testlab_sim.own_errors import own_error
+from testlab_sim.tofupilot.service import error_body
+
+WORDS = "Fault injected by the test"
 
 
 @dataclass
@@ -54,12 +56,17 @@ class Fault:
 async def _status(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     told = {"retry-after": fault.retry_after, "location": fault.location}
     headers = {name: value for name, value in told.items() if value}
-    body = own_error(scope["path"], fault.status) if fault.body is None else fault.body
+    body = _own_error(scope["path"], fault.status) if fault.body is None else fault.body
     if isinstance(body, str):
         response = Response(body, fault.status, headers, fault.media_type or "text/plain")
     else:
         response = JSONResponse(body, fault.status, headers, fault.media_type or None)
     await response(scope, receive, send)
+
+
+def _own_error(path: str, status: int) -> object:
+    """The error as the service at that path of the lab words its own."""
+    return error_body(path, status, WORDS) if path.startswith("/tofupilot/api/") else {"message": WORDS}
 
 
 async def _status_after(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

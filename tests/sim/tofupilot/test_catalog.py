@@ -16,4 +16,3 @@ def test_procedures_come_with_their_runs_and_stations(tofupilot):
 def test_batches_count_their_units(tofupilot):
     listed = {b["number"]: b["unit_count"] for b in tofupilot.drain("/batches")}
     assert (len(listed), listed["LOT-2614"]) == (20, 156)
-    assert len(tofupilot.drain("/runs", batch_numbers="LOT-2614")) > 400

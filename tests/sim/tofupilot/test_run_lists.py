@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -31,19 +30,10 @@ def test_a_page_holds_fifty_unless_told_and_never_more_than_a_hundred(tofupilot)
 
 
 FILTERS = [
+    ({"part_numbers": "PSU-12"}, lambda r: False),
     ({"outcomes": ["ERROR", "TIMEOUT"]}, lambda r: r.outcome in ("ERROR", "TIMEOUT")),
-    ({"procedure_versions": "2.1.0"}, lambda r: r.version.tag == "2.1.0"),
     ({"serial_numbers": ["stb4k-000010", "STB4K-000011"]}, lambda r: r.unit.serial in ("STB4K-000010", "STB4K-000011")),
-    ({"batch_numbers": "LOT-2614"}, lambda r: r.unit.batch is not None and r.unit.batch.name == "LOT-2614"),
-    ({"revision_numbers": "B", "outcomes": "FAIL"}, lambda r: r.unit.revision.name == "B" and r.outcome == "FAIL"),
-    ({"samples": ["golden", "failing"]}, lambda r: r.unit.sample in ("golden", "failing")),
-    ({"samples": "production", "outcomes": "ABORTED"}, lambda r: not r.unit.sample and r.outcome == "ABORTED"),
-    ({"operated_by_names": "Night shift"}, lambda r: r.operator == "Night shift"),
-    ({"operated_by_ids": "user_you"}, lambda r: r.operator == "you@lab.example"),
-    ({"duration_min": "PT4M"}, lambda r: r.ended - r.started >= 240),
     ({"search_query": "g00001"}, lambda r: r.unit.serial == "STB4K-G00001"),
-    ({"environments": "preview"}, lambda r: False),
-    ({"deployment_ids": "x"}, lambda r: False),
 ]
 
 
@@ -67,24 +57,13 @@ def station_runs(tofupilot, station):
     return [run for run in tofupilot.history.runs if run.station is station]
 
 
-def test_metadata_is_filtered_by_a_json_string_and_shown_when_asked_for(tofupilot):
-    wanted = json.dumps({"ambient_c": {"gte": 24.5}, "shift": "B"})
-    rows = tofupilot.drain("/runs", metadata=wanted, include_metadata="true")
-    assert rows
-    assert all(row["metadata"]["ambient_c"] >= 24.5 and row["metadata"]["shift"] == "B" for row in rows)
-    too_many = json.dumps(dict.fromkeys("abcdef", 1))
-    assert tofupilot.v2.get("/runs", params={"metadata": too_many}).status_code == 400
-
-
 @pytest.mark.parametrize(
     ("params", "key"),
     [
         ({"outcomes": "pass"}, "outcomes"),
         ({"started_after": "yesterday"}, "started_after"),
-        ({"duration_min": "90"}, "duration_min"),
         ({"cursor": "-1"}, "cursor"),
         ({"sort_by": "colour"}, "sort_by"),
-        ({"metadata": "{"}, "metadata"),
     ],
 )
 def test_a_filter_that_cannot_be_read_is_a_400_that_names_it(tofupilot, params, key):
@@ -92,14 +71,9 @@ def test_a_filter_that_cannot_be_read_is_a_400_that_names_it(tofupilot, params, 
     assert (reply.status_code, reply.json()["issues"][0]["path"]) == (400, [key])
 
 
-def test_runs_are_sorted_as_asked(tofupilot):
-    rows = tofupilot.v2.get("/runs", params={"sort_by": "serial_number", "sort_order": "asc"}).json()["data"]
-    serials = [row["unit"]["serial_number"] for row in rows]
-    assert serials == sorted(serials)
-    longest = tofupilot.v2.get("/runs", params={"sort_by": "duration", "limit": 1}).json()["data"][0]
-    runs = tofupilot.history.runs
-    best = max(run.ended - run.started for run in runs)
-    assert any(run.id == longest["id"] and run.ended - run.started == pytest.approx(best) for run in runs)
+def test_runs_are_listed_from_either_end(tofupilot):
+    oldest = tofupilot.v2.get("/runs", params={"sort_order": "asc", "limit": 3}).json()["data"]
+    assert [row["id"] for row in oldest] == [run.id for run in tofupilot.history.runs[:3]]
 
 
 def test_an_unknown_run_is_404_and_a_malformed_id_400(tofupilot):

@@ -59,24 +59,12 @@ def test_a_run_of_v1_is_the_same_run_in_v2(fresh):
     assert run["metadata"] == {"operator": "a"}
 
 
-@pytest.mark.parametrize(
-    ("shape", "keys"),
-    [("both", {"message", "data", "result"}), ("data", {"message", "data"}), ("result", {"message", "result"})],
-)
-def test_runs_of_a_unit_come_in_the_shape_the_world_is_set_to(fresh, shape, keys):
-    fresh.history.v1_runs_shape = shape
+def test_runs_of_a_unit_come_in_both_shapes(fresh):
     body = fresh.v1.get("/runs", params={"serial_number": "STB4K-000003"}).json()
-    assert set(body) == keys
     runs = fresh.history.units["STB4K-000003"].runs
-    for key in keys - {"message"}:
+    assert set(body) == {"message", "data", "result"}
+    for key in ("data", "result"):
         assert [run["id"] for run in body[key]] == [run.id for run in reversed(runs)]
-
-
-def test_runs_of_a_unit_come_as_a_bare_list_too(fresh):
-    fresh.history.v1_runs_shape = "list"
-    body = fresh.v1.get("/runs", params={"serial_number": "STB4K-000003"}).json()
-    assert isinstance(body, list)
-    assert body[0]["unit"]["serial_number"] == "STB4K-000003"
 
 
 def test_the_documented_shape_and_the_typed_one_tell_the_same(fresh):

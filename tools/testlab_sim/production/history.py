@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 from testlab_sim.production.detail import conditions, derive
 from testlab_sim.production.ids import mint, number_of
@@ -27,16 +27,12 @@ from testlab_sim.production.uploads import Uploads
 
 _STARTED = attrgetter("started")
 
-V1RunsShape = Literal["both", "data", "result", "list"]
-
 
 @dataclass
 class History:
     """The store behind TofuPilot v1 and v2 (one and the same), with StandCloud's in `stands`.
 
     `runs` is in order of start. Serial, part, revision and batch numbers are matched in any case: keys are upper-case.
-    `v1_runs_shape` selects how v1 answers `GET /runs`: what its document shows (`data`), what tofupilot 1.12.1 reads
-    (`result`), the bare `list` that 2.26.1 also takes, or `both` of the first two.
     """
 
     seed: int
@@ -50,7 +46,6 @@ class History:
     uploads: Uploads = field(default_factory=Uploads)
     run_refs: dict[str, Run] = field(default_factory=dict[str, Run])
     imported: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    v1_runs_shape: V1RunsShape = "both"
     _by_number: dict[int, Run] = field(default_factory=dict[int, Run])
     _counter: int = 2_000_000
 
@@ -130,9 +125,7 @@ class History:
             child.parent = None
         if unit.parent is not None:
             self.detach(unit)
-        self.uploads.drop(unit.attachments or [])
-        for key in [k for k, kept in self.units.items() if kept is unit]:
-            del self.units[key]
+        del self.units[unit.serial.upper()]
 
     def attach(self, parent: Unit, child: Unit) -> None:
         """Make `child` a sub-unit of `parent`, and of nothing else."""

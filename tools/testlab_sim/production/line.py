@@ -6,7 +6,6 @@ from operator import attrgetter
 from random import Random
 
 from testlab_sim.production import effects as fx
-from testlab_sim.production.ids import mint
 from testlab_sim.production.plant import CHANGED_LIMITS, PLANS, Plan, limits
 from testlab_sim.production.records import Batch, Part, Procedure, Revision, Run, Station, Unit, Version
 
@@ -194,6 +193,5 @@ def _stations(procedures: list[Procedure]) -> list[Station]:
         assert procedure.plan is not None
         for name in procedure.plan.stations:
             key = f"sim-station-{name.lower()}"
-            number = len(stations) + 1
-            stations.append(Station(number, name, key, [procedure], {"asset": mint("asset", number)[:8]}))
+            stations.append(Station(len(stations) + 1, name, key, [procedure]))
     return stations

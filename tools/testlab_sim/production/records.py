@@ -41,7 +41,6 @@ class Revision:
     number: int
     name: str
     created: float
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def id(self) -> str:
@@ -57,7 +56,6 @@ class Part:
     name: str
     created: float
     revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def id(self) -> str:
@@ -83,7 +81,6 @@ class Station:
     name: str
     api_key: str
     procedures: list[Procedure]
-    metadata: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def id(self) -> str:
@@ -104,9 +101,6 @@ class Unit:
     parent: Unit | None = None
     children: list[Unit] | None = None
     runs: list[Run] = field(default_factory=list["Run"])
-    metadata: dict[str, Any] | None = None
-    attachments: list[Attachment] | None = None
-    created_in: int = 0
 
     @property
     def id(self) -> str:
@@ -140,6 +134,10 @@ class Run:
     def id(self) -> str:
         return mint("run", self.number)
 
+    def attach(self, file: Attachment) -> None:
+        """Keep a file with the run, in place of the same one."""
+        self.attachments = [*(a for a in self.attachments or () if a.id != file.id), file]
+
 
 @dataclass(slots=True)
 class Validator:
@@ -159,7 +157,6 @@ class Series:
     data: list[float]
     units: str | None = None
     name: str | None = None
-    description: str | None = None
 
 
 @dataclass(slots=True)
@@ -173,7 +170,6 @@ class Measurement:
     validators: list[Validator] = field(default_factory=list[Validator])
     docstring: str | None = None
     series: list[Series] | None = None
-    aggregations: list[dict[str, Any]] | None = None
 
 
 @dataclass(slots=True)
@@ -218,9 +214,3 @@ class Detail:
     attachments: list[Attachment] = field(default_factory=list[Attachment])
     sub_units: list[Unit] = field(default_factory=list[Unit])
     docstring: str | None = None
-    sequences: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    config: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    secrets: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    execution_id: str | None = None
-    slot_key: str | None = None
-    slot_name: str | None = None

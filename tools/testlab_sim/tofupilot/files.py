@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Callable
 from xml.sax.saxutils import escape
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.detail import run_number_of_file
-from testlab_sim.production.records import Attachment, Run, Unit
-from testlab_sim.production.uploads import Upload
-from testlab_sim.tofupilot.service import Refusal, body_of, operation, reply, text_in
+from testlab_sim.production.records import Attachment, Run
+from testlab_sim.tofupilot.service import Refusal, body_of, operation, text_in
 from testlab_sim.world import World
 
-_STORAGE = "/storage"
+_STORAGE = "/storage/{id}"
 MAX_BYTES = 10 * 1024 * 1024
 
 
-def announce(world: World, name: str, owner: Run | Unit | None = None) -> Response:
+def announce(world: World, name: str, owner: Run | None = None) -> Response:
     """Announce a file of v2: its id and the URL to PUT it to."""
-    upload = world.production.uploads.announce(name, _content_type(name), 0, owner)
-    return reply({"id": upload.id, "upload_url": link(world, "PUT", upload.id)})
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    upload = world.production.uploads.announce(name, kind, owner=owner)
+    return JSONResponse({"id": upload.file.id, "upload_url": link(world, "PUT", upload.file.id)})
 
 
 def link(world: World, verb: str, file_id: str) -> str:
     """An absolute URL to PUT or GET the file, without a token, for 60 s."""
-    base = f"{world.base_url}/tofupilot{_STORAGE}"
+    base = f"{world.base_url}/tofupilot/storage"
     return world.production.uploads.link(base, verb, file_id, world.clock.now())
 
 
-def downloads(world: World) -> Callable[[str], str]:
-    return lambda file_id: link(world, "GET", file_id)
-
-
-def find_upload(world: World, uuid: str) -> Upload:
+def received(world: World, uuid: str) -> Attachment:
+    """The uploaded file; 404 while nothing was PUT."""
     upload = world.production.uploads.by_id.get(uuid.lower())
     if upload is None:
         raise Refusal(404, f"Upload with ID {uuid} not found")
-    return upload
-
-
-def received(world: World, uuid: str) -> Attachment:
-    """The uploaded file as an attachment; 404 while nothing was PUT."""
-    upload = find_upload(world, uuid)
-    if upload.data is None:
+    if not upload.received:
         raise Refusal(404, f"Upload with ID {uuid} has no content")
-    return Attachment(upload.id, upload.name, upload.content_type, upload.data)
-
-
-def content(world: World, uuid: str) -> bytes:
-    """What was PUT for that upload."""
-    return received(world, uuid).data
+    return upload.file
 
 
 @operation("POST", "/api/v2/attachments")
@@ -65,27 +50,29 @@ async def initialize_attachment(request: Request, world: World) -> Response:
 async def finalize_attachment(request: Request, world: World) -> Response:
     """Tell that the file has been PUT; answers with a URL to read it."""
     file = received(world, request.path_params["id"])
-    return reply({"url": link(world, "GET", file.id)})
+    return JSONResponse({"url": link(world, "GET", file.id)})
 
 
-@operation("PUT", _STORAGE + "/{id}", guarded=False)
+@operation("PUT", _STORAGE, guarded=False)
 async def put_file(request: Request, world: World) -> Response:
     """Storage: receive a file."""
     if refusal := _refusal(request, world, "PUT"):
         return refusal
-    upload = find_upload(world, request.path_params["id"])
-    data = await request.body()
+    upload = world.production.uploads.by_id.get(request.path_params["id"])
+    if upload is None:
+        return _storage_error("NoSuchKey", "The specified key does not exist.", 404)
+    data, file = await request.body(), upload.file
     if len(data) > MAX_BYTES or (upload.size and len(data) != upload.size):
         return _storage_error("SignatureDoesNotMatch", "Content-Length differs from the granted size")
-    upload.data = data
-    upload.content_type = request.headers.get("content-type") or upload.content_type
+    file.data = data
+    file.content_type = request.headers.get("content-type") or file.content_type
+    upload.received = True
     if upload.owner is not None:
-        file = Attachment(upload.id, upload.name, upload.content_type, data)
-        upload.owner.attachments = [a for a in upload.owner.attachments or () if a.id != upload.id] + [file]
+        upload.owner.attach(file)
     return Response(status_code=200)
 
 
-@operation("GET", _STORAGE + "/{id}", guarded=False)
+@operation("GET", _STORAGE, guarded=False)
 async def get_file(request: Request, world: World) -> Response:
     """Storage: send a file."""
     if refusal := _refusal(request, world, "GET"):
@@ -101,7 +88,7 @@ def _find_file(world: World, file_id: str) -> Attachment | None:
     history = world.production
     upload = history.uploads.by_id.get(file_id)
     if upload is not None:
-        return received(world, file_id) if upload.data is not None else None
+        return upload.file if upload.received else None
     number = run_number_of_file(file_id)
     run = history.run_numbered(number) if number else None
     return next((a for a in history.attachments(run) if a.id == file_id), None) if run else None
@@ -121,7 +108,3 @@ def _storage_error(code: str, message: str, status: int = 403) -> Response:
     """An object store's error, which is XML."""
     text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
     return Response(text, status, media_type="application/xml")
-
-
-def _content_type(name: str) -> str:
-    return mimetypes.guess_type(name)[0] or "application/octet-stream"

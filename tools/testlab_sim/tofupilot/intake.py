@@ -18,6 +18,10 @@ _IDENTIFIER = re.compile(r"[a-zA-Z0-9_.:+-]{1,60}")
 _SERIALS = ((re.compile(r"STB4K-\d{6}", re.I), "STB-4K"), (re.compile(r"PSU12-\d{6}", re.I), "PSU-12"))
 
 
+class Unreadable(Exception):
+    """The content of a report is not of the format told, or lacks what a run needs."""
+
+
 @dataclass(slots=True)
 class Draft:
     """A run as its sender tells it. Names, not records; times in seconds since the epoch."""
@@ -35,14 +39,7 @@ class Draft:
     operator: str = ""
     sub_units: list[str] = field(default_factory=list[str])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
-    unit_metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     detail: Detail = field(default_factory=Detail)
-
-
-def check_identifier(value: str, key: str) -> None:
-    """Serial, part, revision and batch numbers: 1 to 60 of `[a-zA-Z0-9_.:+-]` (TofuPilot docs, runs/create)."""
-    if not _IDENTIFIER.fullmatch(value):
-        raise invalid(key, "must match ^[a-zA-Z0-9_.:+-]+$ and have 1 to 60 characters")
 
 
 def record(history: History, draft: Draft, who: Person | Station, now: float) -> Run:
@@ -70,22 +67,16 @@ def record(history: History, draft: Draft, who: Person | Station, now: float) ->
         detail=draft.detail,
         metadata=dict(draft.metadata),
     )
-    if draft.unit_metadata:
-        unit.metadata = {**(unit.metadata or {}), **draft.unit_metadata}
-    unit.created_in = unit.created_in or (run.number if not unit.runs and unit.created == now else 0)
     history.add_run(run)
     return run
 
 
 def _check(draft: Draft) -> None:
-    check_identifier(draft.serial, "serial_number")
-    for value, key in (
-        (draft.part_number, "part_number"),
-        (draft.revision, "revision_number"),
-        (draft.batch, "batch_number"),
-    ):
-        if value:
-            check_identifier(value, key)
+    """Serial, part, revision and batch numbers: 1 to 60 of `[a-zA-Z0-9_.:+-]` (TofuPilot docs, runs/create)."""
+    optional = {"part_number": draft.part_number, "revision_number": draft.revision, "batch_number": draft.batch}
+    for key, value in {"serial_number": draft.serial, **optional}.items():
+        if (value or key == "serial_number") and not _IDENTIFIER.fullmatch(value):
+            raise invalid(key, "must match ^[a-zA-Z0-9_.:+-]+$ and have 1 to 60 characters")
     if draft.ended < draft.started:
         raise invalid("ended_at", "must not precede started_at")
 
@@ -108,37 +99,28 @@ def _find_or_make_unit(history: History, draft: Draft, now: float) -> Unit:
         if not part_number:
             message = "part_number: required, as it cannot be extracted from the serial number"
             raise Refusal(422, "Part number is required", [{"message": message, "path": ["part_number"]}])
-        return make_unit(history, draft.serial, part_number, draft.revision, now, draft.batch, draft.part_name)
-    if draft.part_number and draft.part_number.upper() != unit.part.part_number.upper():
+        return _make_unit(history, draft, part_number, now)
+    other_part = draft.part_number.upper() not in ("", unit.part.part_number.upper())
+    if other_part:
         unit.part = history.part_of(draft.part_number, now, draft.part_name)
-        unit.revision = history.revision_of(unit.part, draft.revision, now)
-    elif draft.revision:
+    if other_part or draft.revision:
         unit.revision = history.revision_of(unit.part, draft.revision, now)
     if draft.batch:
         unit.batch = history.batch_of(draft.batch, now)
     return unit
 
 
+def _make_unit(history: History, draft: Draft, part_number: str, now: float) -> Unit:
+    part = history.part_of(part_number, now, draft.part_name)
+    number, revision = history.next_number(), history.revision_of(part, draft.revision, now)
+    batch = history.batch_of(draft.batch, now) if draft.batch else None
+    unit = history.units[draft.serial.upper()] = Unit(number, draft.serial, part, revision, batch, now)
+    return unit
+
+
 def part_number_in(serial: str) -> str:
     """The part number the organisation's patterns read out of a serial number, or an empty string."""
     return next((part for pattern, part in _SERIALS if pattern.fullmatch(serial)), "")
-
-
-def make_unit(
-    history: History, serial: str, part_number: str, revision: str, now: float, batch: str = "", part_name: str = ""
-) -> Unit:
-    """A new unit, its part, revision and batch made where they are new."""
-    part = history.part_of(part_number, now, part_name)
-    unit = Unit(
-        history.next_number(),
-        serial,
-        part,
-        history.revision_of(part, revision, now),
-        history.batch_of(batch, now) if batch else None,
-        now,
-    )
-    history.units[serial.upper()] = unit
-    return unit
 
 
 def limits_to_validators(item: Measurement, low: float | None, high: float | None) -> None:

@@ -1,38 +1,33 @@
-"""Query strings of v2: repeated keys, dates, ISO 8601 durations, booleans, and the `metadata` filter."""
+"""Query strings of v2, the dates and durations in them, and the pages that lists are answered in."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from itertools import islice
+from typing import Any, TypeVar
 
-from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from testlab_sim.tofupilot.service import invalid
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
-MAX_METADATA_KEYS = 5
+_MAX_CURSOR = 2**53
+_PER_OWNER = 1 << 16
 _DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?")
-_TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "gt": lambda a, b: a > b,
-    "gte": lambda a, b: a >= b,
-    "lt": lambda a, b: a < b,
-    "lte": lambda a, b: a <= b,
-    "in": lambda a, b: a in b,
-    "contains": lambda a, b: str(b).casefold() in str(a).casefold(),
-}
+
+T = TypeVar("T")
+Owner = TypeVar("Owner")
 
 
 class Query:
     """The query of one request; a value that cannot be read is a 400 that names its key."""
 
-    def __init__(self, params: QueryParams) -> None:
-        self._params = params
+    def __init__(self, request: Request) -> None:
+        self._params = request.query_params
 
     def text(self, key: str) -> str:
         return self._params.get(key, "")
@@ -48,14 +43,33 @@ class Query:
             raise invalid(key, f"expected one of {'|'.join(allowed)}, got {min(wrong)!r}")
         return values
 
-    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
-        """A single value out of an enumeration; the first is the default."""
-        value = self.text(key) or allowed[0]
-        if value not in allowed:
-            raise invalid(key, f"expected one of {'|'.join(allowed)}, got {value!r}")
-        return value
+    def finds(self, *names: str) -> bool:
+        """Whether `search_query` is a part of one of the names."""
+        wanted = self.text("search_query").casefold()
+        return any(wanted in name.casefold() for name in names)
 
-    def whole(self, key: str, default: int, low: int, high: int) -> int:
+    def descending(self, by: str) -> bool:
+        """The direction of the list; `by` is the only key it can be sorted by here."""
+        for key, allowed in (("sort_by", (by,)), ("sort_order", ("desc", "asc"))):
+            if self.text(key) not in ("", *allowed):
+                raise invalid(key, f"expected one of {'|'.join(allowed)}, got {self.text(key)!r}")
+        return self.text("sort_order") != "asc"
+
+    def flag(self, key: str) -> bool:
+        text = self.text(key).lower()
+        if text not in ("", "true", "false"):
+            raise invalid(key, f"expected true or false, got {text!r}")
+        return text == "true"
+
+    def instant(self, key: str) -> float | None:
+        text = self.text(key)
+        return parse_instant(text, key) if text else None
+
+    def bounds(self) -> tuple[int, int]:
+        """`limit` and `cursor`."""
+        return self._whole("limit", DEFAULT_LIMIT, 1, MAX_LIMIT), self._whole("cursor", 0, 0, _MAX_CURSOR)
+
+    def _whole(self, key: str, default: int, low: int, high: int) -> int:
         text = self.text(key)
         if not text:
             return default
@@ -63,55 +77,32 @@ class Query:
             raise invalid(key, f"expected a whole number from {low} to {high}, got {text!r}")
         return int(float(text))
 
-    def number(self, key: str) -> float | None:
-        text = self.text(key)
-        try:
-            return float(text) if text else None
-        except ValueError:
-            raise invalid(key, f"expected a number, got {text!r}") from None
 
-    def flag(self, key: str) -> bool | None:
-        text = self.text(key).lower()
-        if text not in ("", "true", "false"):
-            raise invalid(key, f"expected true or false, got {text!r}")
-        return None if not text else text == "true"
-
-    def instant(self, key: str) -> float | None:
-        text = self.text(key)
-        return parse_instant(text, key) if text else None
-
-    def duration(self, key: str) -> float | None:
-        text = self.text(key)
-        return parse_duration(text, key) if text else None
-
-    def metadata(self) -> Callable[[Mapping[str, Any]], bool] | None:
-        """The `metadata` filter: `{"temp": {"gte": 20}, "shift": "A"}`, at most five keys."""
-        text = self.text("metadata")
-        if not text:
-            return None
-        try:
-            wanted = json.loads(text)
-        except ValueError:
-            raise invalid("metadata", "expected a JSON object") from None
-        if not isinstance(wanted, dict):
-            raise invalid("metadata", "expected a JSON object")
-        tests = cast("dict[str, Any]", wanted)
-        if len(tests) > MAX_METADATA_KEYS:
-            raise invalid("metadata", f"at most {MAX_METADATA_KEYS} keys")
-        return lambda found: all(_meets(found.get(key), test) for key, test in tests.items())
+def page(query: Query, rows: Sequence[T], shape: Callable[[T], dict[str, Any]]) -> Response:
+    """One page of `rows`; the cursor is the place in the list to go on from."""
+    limit, cursor = query.bounds()
+    after = cursor + limit
+    return _reply([shape(row) for row in rows[cursor:after]], after if after < len(rows) else None)
 
 
-def _meets(value: Any, test: Any) -> bool:
-    conditions = cast("dict[str, Any]", test) if isinstance(test, dict) else {"eq": test}
-    for name, operand in conditions.items():
-        if name not in _TESTS:
-            raise invalid("metadata", f"unknown operator {name!r}")
-        try:
-            if value is None or not _TESTS[name](value, operand):
-                return False
-        except TypeError:
-            return False
-    return True
+def nested_page(
+    query: Query, owners: Sequence[Owner], rows_of: Callable[[Owner], Iterable[dict[str, Any]]]
+) -> Response:
+    """One page of the rows of `owners` in order. The cursor holds owner and row, so no earlier owner is opened."""
+    limit, cursor = query.bounds()
+    at, skip = divmod(cursor, _PER_OWNER)
+    found: list[dict[str, Any]] = []
+    for place in range(at, len(owners)):
+        for nth, row in enumerate(islice(rows_of(owners[place]), skip, None), skip):
+            if len(found) == limit:
+                return _reply(found, place * _PER_OWNER + nth)
+            found.append(row)
+        skip = 0
+    return _reply(found, None)
+
+
+def _reply(data: list[dict[str, Any]], after: int | None) -> Response:
+    return JSONResponse({"data": data, "meta": {"has_more": after is not None, "next_cursor": after}})
 
 
 def parse_instant(text: str, key: str) -> float:

@@ -11,10 +11,9 @@ from typing import Any, cast
 
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Detail, Measurement, Phase
-from testlab_sim.tofupilot.intake import Draft, limits_to_validators, part_number_in
+from testlab_sim.tofupilot.intake import Draft, Unreadable, limits_to_validators, part_number_in
 from testlab_sim.tofupilot.query import parse_instant
 from testlab_sim.tofupilot.service import Refusal
-from testlab_sim.tofupilot.unreadable import Unreadable
 
 _WATS_OUTCOMES = {"P": "PASS", "F": "FAIL", "E": "ERROR", "T": "ABORTED"}
 _ATML_OUTCOMES = {"Passed": "PASS", "Done": "PASS", "Failed": "FAIL", "Aborted": "ABORTED", "Terminated": "ABORTED"}

@@ -14,15 +14,18 @@ from testlab_sim.production.records import Station
 from testlab_sim.routing import Api, Handler
 from testlab_sim.world import Person, World
 
-CODES = {
+_CODES = {
     400: "BAD_REQUEST",
     401: "UNAUTHORIZED",
     403: "FORBIDDEN",
     404: "NOT_FOUND",
+    408: "TIMEOUT",
     409: "CONFLICT",
     422: "UNPROCESSABLE_CONTENT",
+    429: "TOO_MANY_REQUESTS",
     502: "BAD_GATEWAY",
 }
+"""Of API v2, as its client 2.26.1 reads them."""
 ORGANIZATION = {"id": "6f1d3c1e-52a4-4c3b-9f0e-0b1a7c5d0001", "slug": "sim-lab", "name": "Simulated Lab"}
 
 
@@ -33,34 +36,41 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
-        self.issues = list(issues)
+        self.issues = issues
 
 
-def refused(request: Request, refusal: Refusal) -> Response:
-    """The refusal in the shape of the called version.
+def error_body(path: str, status: int, message: str, issues: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """An error in the shape of the version that `path` is of."""
+    if "/api/v1/" in path:
+        return {"error": {"message": "; ".join(issue["message"] for issue in issues) or message}}
+    code = _CODES.get(status, "INTERNAL_SERVER_ERROR")
+    return {"message": message, "code": code, "issues": list(issues) or [{"message": message}]}
 
-    v1's clients read the message only under a `Content-Type` of exactly `application/json` (tofupilot 1.12.1).
-    """
-    if "/api/v1/" in request.url.path:
-        told = [issue["message"] for issue in refusal.issues] or [refusal.message]
-        return JSONResponse({"error": {"message": "; ".join(told)}}, refusal.status)
-    issues = refusal.issues or [{"message": refusal.message}]
-    body = {"message": refusal.message, "code": CODES.get(refusal.status, "INTERNAL_SERVER_ERROR"), "issues": issues}
+
+def _refused(request: Request, refusal: Refusal) -> Response:
+    """v1's clients read the message only under a `Content-Type` of exactly `application/json` (tofupilot 1.12.1)."""
+    body = error_body(request.url.path, refusal.status, refusal.message, refusal.issues)
     return JSONResponse(body, refusal.status)
 
 
-def caller(request: Request, world: World) -> Person | Station | None:
-    """Who the bearer token belongs to: a person or a station."""
+def _identify(request: Request, world: World) -> Person | Station | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None
     return world.person(token.strip()) or world.production.station_of(token.strip())
 
 
+def caller(request: Request, world: World) -> Person | Station:
+    """Who the bearer token of a guarded operation belongs to: a person or a station."""
+    who = _identify(request, world)
+    assert who is not None
+    return who
+
+
 def _guard(request: Request, world: World) -> Response | None:
-    if caller(request, world) is not None:
+    if _identify(request, world) is not None:
         return None
-    return refused(request, Refusal(401, "Invalid or missing API key"))
+    return _refused(request, Refusal(401, "Invalid or missing API key"))
 
 
 api: Api[World] = Api("tofupilot", "TofuPilot", guard=_guard)
@@ -75,16 +85,12 @@ def operation(methods: str, path: str, *, guarded: bool = True) -> Callable[[Han
             try:
                 return await handler(request, world)
             except Refusal as refusal:
-                return refused(request, refusal)
+                return _refused(request, refusal)
 
         api.route(methods, path, guarded=guarded)(answer)
         return handler
 
     return declare
-
-
-def reply(body: object) -> Response:
-    return JSONResponse(body)
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -126,11 +132,7 @@ def invalid(key: str, message: str) -> Refusal:
 
 def identity(person: Person) -> dict[str, Any]:
     """A user as v2 shows one: id, name, e-mail."""
-    return {"id": user_id(person), "name": person.name, "email": email(person)}
-
-
-def user_id(person: Person) -> str:
-    return f"user_{person.login}"
+    return {"id": f"user_{person.login}", "name": person.name, "email": email(person)}
 
 
 def email(person: Person) -> str:

@@ -1,4 +1,4 @@
-"""v2's JSON: runs, their phases, measurements and logs, with every key its client requires."""
+"""v2's JSON: runs with their phases, measurements and logs, and units, with every key its client requires."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from testlab_sim.production.records import (
     Attachment,
     LogLine,
     Measurement,
-    Part,
     Phase,
-    Revision,
+    Procedure,
     Run,
     Series,
+    Station,
     Unit,
     Validator,
 )
@@ -25,7 +25,7 @@ from testlab_sim.tofupilot.service import email, identity
 from testlab_sim.world import PEOPLE
 
 _BY_EMAIL = {email(person): identity(person) for person in PEOPLE}
-SHIFT = 12
+_SHIFT = 12
 
 
 def stamp(seconds: float) -> str:
@@ -34,24 +34,33 @@ def stamp(seconds: float) -> str:
 
 
 def phase_id(run: Run, nth: int) -> str:
-    return mint("phase", run.number << SHIFT | nth)
+    return mint("phase", run.number << _SHIFT | nth)
 
 
 def measurement_id(run: Run, nth: int, place: int) -> str:
-    return mint("measurement", (run.number << SHIFT | nth) << SHIFT | place)
+    return mint("measurement", (run.number << _SHIFT | nth) << _SHIFT | place)
 
 
 def log_id(run: Run, nth: int) -> str:
-    return mint("log", run.number << SHIFT | nth)
+    return mint("log", run.number << _SHIFT | nth)
 
 
-def part_of(part: Part, revision: Revision) -> dict[str, Any]:
-    return {
-        "id": part.id,
-        "number": part.part_number,
-        "name": part.name,
-        "revision": {"id": revision.id, "number": revision.name},
-    }
+def named(thing: Procedure | Station) -> dict[str, Any]:
+    return {"id": thing.id, "name": thing.name}
+
+
+def _identified(unit: Unit) -> dict[str, Any]:
+    return {"id": unit.id, "serial_number": unit.serial}
+
+
+def _part_of(unit: Unit) -> dict[str, Any]:
+    part, revision = unit.part, unit.revision
+    shown = {"id": part.id, "number": part.part_number, "name": part.name}
+    return shown | {"revision": {"id": revision.id, "number": revision.name}}
+
+
+def _batch_of(unit: Unit) -> dict[str, Any] | None:
+    return {"id": unit.batch.id, "number": unit.batch.name} if unit.batch else None
 
 
 def run_head(run: Run) -> dict[str, Any]:
@@ -66,20 +75,12 @@ def run_head(run: Run) -> dict[str, Any]:
         "ended_at": stamp(run.ended),
         "duration": duration(run.ended - run.started),
         "outcome": run.outcome,
-        "execution_id": detail.execution_id if detail else None,
-        "slot_key": detail.slot_key if detail else None,
-        "slot_name": detail.slot_name if detail else None,
-        "procedure": {"id": run.procedure.id, "name": run.procedure.name, "version": version},
-        "unit": {
-            "id": unit.id,
-            "serial_number": unit.serial,
-            "sample": unit.sample,
-            "part": part_of(unit.part, unit.revision),
-            "batch": {"id": unit.batch.id, "number": unit.batch.name} if unit.batch else None,
-        },
+        **dict.fromkeys(("execution_id", "slot_key", "slot_name")),
+        "procedure": named(run.procedure) | {"version": version},
+        "unit": _identified(unit) | {"sample": unit.sample, "part": _part_of(unit), "batch": _batch_of(unit)},
         "docstring": detail.docstring if detail else None,
         "created_by_user": user if run.station is None else None,
-        "created_by_station": {"id": run.station.id, "name": run.station.name} if run.station else None,
+        "created_by_station": named(run.station) if run.station else None,
         "operated_by": (user or {"id": None, "name": run.operator, "email": None}) if run.operator else None,
     }
 
@@ -89,18 +90,20 @@ def run_whole(history: History, run: Run, download: Callable[[str], str]) -> dic
     detail = history.detail(run)
     children = detail.sub_units or run.unit.children or []
     return run_head(run) | {
-        "config": detail.config,
-        "secrets": detail.secrets,
-        "phases": [phase(run, nth, item) for nth, item in enumerate(detail.phases)],
-        "sequences": detail.sequences,
-        "attachments": [attachment(item, download) for item in history.attachments(run)],
-        "logs": [_log(run, nth, line) for nth, line in enumerate(detail.logs)],
-        "sub_units": [_sub_unit(unit) for unit in children],
+        "config": [],
+        "secrets": [],
+        "phases": [phase_whole(run, nth, item) for nth, item in enumerate(detail.phases)],
+        "sequences": [],
+        "attachments": [_attachment(item, download(item.id)) for item in history.attachments(run)],
+        "logs": [{"id": log_id(run, nth)} | log_line(line) for nth, line in enumerate(detail.logs)],
+        "sub_units": [
+            _identified(unit) | {"part_number": unit.part.part_number, "part_name": unit.part.name} for unit in children
+        ],
         "metadata": history.metadata(run),
     }
 
 
-def phase(run: Run, nth: int, item: Phase) -> dict[str, Any]:
+def phase_whole(run: Run, nth: int, item: Phase) -> dict[str, Any]:
     return {
         "id": phase_id(run, nth),
         "name": item.name,
@@ -110,19 +113,19 @@ def phase(run: Run, nth: int, item: Phase) -> dict[str, Any]:
         "duration": duration(item.ended - item.started),
         "retry_count": item.retry_count,
         "sequence_path": item.sequence_path,
-        "measurements": [measurement(run, nth, place, m) for place, m in enumerate(item.measurements)],
+        "measurements": [_measurement(run, nth, place, m) for place, m in enumerate(item.measurements)],
         "docstring": item.docstring,
     }
 
 
-def measurement(run: Run, nth: int, place: int, item: Measurement) -> dict[str, Any]:
+def _measurement(run: Run, nth: int, place: int, item: Measurement) -> dict[str, Any]:
     return {
         "id": measurement_id(run, nth, place),
         "name": item.name,
         "outcome": item.outcome,
         "validators": [validator(v) for v in item.validators] or None,
         "units": item.units,
-        "aggregations": _aggregations(item, measurement_id(run, nth, place)),
+        "aggregations": [],
         "measured_value": item.value,
         "data_series": [_series(series) for series in item.series] if item.series else None,
         "docstring": item.docstring,
@@ -142,59 +145,35 @@ def validator(item: Validator) -> dict[str, Any]:
     }
 
 
-def _aggregations(item: Measurement, owner: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": f"{owner}-{nth}",
-            "type": a.get("type", ""),
-            "outcome": a.get("outcome"),
-            "value": a.get("value"),
-            "unit": a.get("unit"),
-            "validators": None,
-        }
-        for nth, a in enumerate(item.aggregations or ())
-    ]
-
-
 def _series(item: Series) -> dict[str, Any]:
     return {
         "data": item.data,
         "units": item.units,
         "name": item.name,
-        "description": item.description,
+        "description": None,
         "validators": None,
         "aggregations": None,
     }
 
 
-def attachment(item: Attachment, download: Callable[[str], str]) -> dict[str, Any]:
+def _attachment(item: Attachment, download_url: str) -> dict[str, Any]:
     return {
         "id": item.id,
         "name": item.name,
         "size": len(item.data),
         "content_type": item.content_type,
         "is_report": False,
-        "download_url": download(item.id),
+        "download_url": download_url,
     }
 
 
-def _log(run: Run, nth: int, line: LogLine) -> dict[str, Any]:
+def log_line(line: LogLine) -> dict[str, Any]:
     return {
-        "id": log_id(run, nth),
         "level": line.level,
         "timestamp": stamp(line.at),
         "message": line.message,
         "source_file": line.source,
         "line_number": line.line,
-    }
-
-
-def _sub_unit(unit: Unit) -> dict[str, Any]:
-    return {
-        "id": unit.id,
-        "serial_number": unit.serial,
-        "part_number": unit.part.part_number,
-        "part_name": unit.part.name,
     }
 
 
@@ -204,20 +183,37 @@ def final_attempts(phases: list[Phase]) -> set[int]:
     return set(last.values())
 
 
-def log_head(run: Run, at: tuple[int, LogLine]) -> dict[str, Any]:
-    """A log entry on its own: with its run, unit and procedure."""
-    nth, line = at
+def unit_row(unit: Unit) -> dict[str, Any]:
+    """A unit in a list, with its last run."""
+    return _unit_head(unit) | {
+        "children": [_identified(child) for child in unit.children or ()],
+        "parent": _identified(unit.parent) if unit.parent else None,
+        "last_run": _last_run(unit.runs[-1]) if unit.runs else None,
+    }
+
+
+def _last_run(run: Run) -> dict[str, Any]:
     head = run_head(run)
-    return {
-        "id": log_id(run, nth),
-        "level": line.level,
-        "message": line.message,
-        "created_at": stamp(line.at),
-        "source_file": line.source,
-        "line_number": line.line,
-        "run": {"id": run.id, "outcome": run.outcome, "started_at": stamp(run.started)},
-        "unit": {"id": run.unit.id, "serial_number": run.unit.serial},
-        "procedure": {"id": run.procedure.id, "name": run.procedure.name},
-        "created_by_user": head["created_by_user"],
-        "created_by_station": head["created_by_station"],
+    return {key: head[key] for key in ("id", "outcome", "started_at", "ended_at")} | {"procedure": named(run.procedure)}
+
+
+def unit_whole(unit: Unit) -> dict[str, Any]:
+    """A single unit, with the parts of its parent and sub-units."""
+    return _unit_head(unit) | {
+        "parent": _identified(unit.parent) | {"part": _part_of(unit.parent)} if unit.parent else None,
+        "children": [_identified(child) | {"part": _part_of(child)} for child in unit.children or ()],
+        "created_during": None,
+        "attachments": [],
+        "metadata": {},
+    }
+
+
+def _unit_head(unit: Unit) -> dict[str, Any]:
+    return _identified(unit) | {
+        "created_at": stamp(unit.created),
+        "sample": unit.sample,
+        "part": _part_of(unit),
+        "batch": _batch_of(unit),
+        "created_by_user": None,
+        "created_by_station": None,
     }

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Procedure, Run
+from testlab_sim.production.records import Detail, Measurement, Phase, Procedure, Run
 from testlab_sim.tofupilot.intake import Draft, limits_to_validators
 from testlab_sim.tofupilot.query import duration, parse_duration, parse_instant
 from testlab_sim.tofupilot.service import Refusal, objects_in, text_in
-from testlab_sim.tofupilot.shapes import final_attempts, run_head, stamp, validator
-from testlab_sim.tofupilot.shapes import phase as v2_phase
+from testlab_sim.tofupilot.shapes import final_attempts, log_line, phase_whole, run_head, stamp, validator
 
 _STATUS = {
     "PASS": ("Pass", "Successful"),
@@ -53,7 +52,7 @@ def draft_of(body: dict[str, Any], procedure: Procedure, now: float) -> Draft:
         "",
         [text_in(item, "serial_number") for item in objects_in(body, "sub_units")],
         {key: str(value) for key, value in cast("dict[str, Any]", variables).items()},
-        detail=Detail(phases + _steps(objects_in(body, "steps")), _logs(objects_in(body, "logs"))),
+        detail=Detail(phases),
     )
 
 
@@ -82,16 +81,7 @@ def _measurement(item: dict[str, Any]) -> Measurement:
         docstring=item.get("docstring"),
     )
     limits_to_validators(made, _number(item, "lower_limit"), _number(item, "upper_limit"))
-    if not made.validators:
-        from testlab_sim.tofupilot.limits import validators_of
-
-        made.validators = validators_of(_texts(item.get("validators")), made)
     return made
-
-
-def _texts(value: Any) -> list[str]:
-    """The items of a list as text; anything else is no list."""
-    return [str(text) for text in cast("list[Any]", value)] if isinstance(value, list) else []
 
 
 def _number(item: dict[str, Any], key: str) -> float | None:
@@ -108,33 +98,6 @@ def _outcome(item: dict[str, Any], kind: str) -> str:
     if outcome not in _OUTCOMES[kind]:
         raise Refusal(400, f"{kind} outcome: expected one of {', '.join(_OUTCOMES[kind])}")
     return str(outcome)
-
-
-def _steps(items: list[dict[str, Any]]) -> list[Phase]:
-    """The deprecated `steps`: a phase each, its value as the only measurement."""
-    phases: list[Phase] = []
-    for item in items:
-        begun = parse_instant(str(item.get("started_at")), "started_at")
-        ended = begun + parse_duration(str(item.get("duration") or "PT0S"), "duration")
-        outcome = "PASS" if item.get("step_passed") else "FAIL"
-        made = Measurement(text_in(item, "name"), outcome, item.get("measurement_value"), item.get("measurement_unit"))
-        limits_to_validators(made, _number(item, "limit_low"), _number(item, "limit_high"))
-        measured = [made] if made.value is not None else []
-        phases.append(Phase(made.name, outcome, begun, ended, 0, measured))
-    return phases
-
-
-def _logs(items: list[dict[str, Any]]) -> list[LogLine]:
-    return [
-        LogLine(
-            str(item.get("level", "INFO")),
-            parse_instant(str(item.get("timestamp")), "timestamp"),
-            str(item.get("message", "")),
-            str(item.get("source_file", "")),
-            int(_number(item, "line_number") or 0),
-        )
-        for item in items
-    ]
 
 
 def documented(history: History, run: Run) -> dict[str, Any]:
@@ -191,7 +154,7 @@ def typed(history: History, run: Run) -> dict[str, Any]:
             "revision": {"id": unit.revision.id, "identifier": unit.revision.name, "component": component},
         },
         "phases": [
-            v2_phase(run, nth, phase) | {"is_final_attempt": nth in final, "measurements": _typed(run, nth, phase)}
+            phase_whole(run, nth, phase) | {"is_final_attempt": nth in final, "measurements": _typed(run, nth, phase)}
             for nth, phase in enumerate(detail.phases)
         ],
         "attachments": [
@@ -199,7 +162,7 @@ def typed(history: History, run: Run) -> dict[str, Any]:
             for a in history.attachments(run)
         ],
         "file_import": None,
-        "logs": run_logs(detail),
+        "logs": [log_line(line) for line in detail.logs],
     }
 
 
@@ -210,16 +173,3 @@ def _typed(run: Run, nth: int, phase: Phase) -> list[dict[str, Any]]:
         shown["lower_limit"], shown["upper_limit"] = shown.pop("lowerLimit"), shown.pop("upperLimit")
         found.append(shown | {"validators": [validator(v) for v in item.validators]})
     return found
-
-
-def run_logs(detail: Detail) -> list[dict[str, Any]]:
-    return [
-        {
-            "level": line.level,
-            "timestamp": stamp(line.at),
-            "message": line.message,
-            "source_file": line.source,
-            "line_number": line.line,
-        }
-        for line in detail.logs
-    ]

@@ -1,0 +1,148 @@
+"""What v2 knows beside runs and units: procedures, parts, batches, stations, and whose key is calling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from testlab_sim.production.history import History
+from testlab_sim.production.ids import is_uuid
+from testlab_sim.production.records import Batch, Part, Procedure, Station, Unit
+from testlab_sim.tofupilot.query import Query, page
+from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, body_of, caller, identity, invalid, operation, text_in
+from testlab_sim.tofupilot.shapes import named, stamp
+from testlab_sim.world import YOU, Person, World
+
+_RECENT = 10
+
+
+@operation("GET", "/api/v2/procedures")
+async def list_procedures(request: Request, world: World) -> Response:
+    """List procedures, newest first."""
+    query = Query(request)
+    found = [p for p in world.production.procedures.values() if query.finds(p.name)]
+    found.sort(key=lambda p: p.created, reverse=True)
+    return page(query, found, lambda p: _procedure(p) | {"linkedRepository": None})
+
+
+def _procedure(procedure: Procedure) -> dict[str, Any]:
+    return named(procedure) | {"created_at": stamp(procedure.created), "created_by_user": identity(YOU)}
+
+
+@operation("POST", "/api/v2/procedures")
+async def create_procedure(request: Request, world: World) -> Response:
+    """Create a procedure."""
+    name = text_in(await body_of(request), "name")
+    return JSONResponse({"id": world.production.procedure_named(name, "", world.clock.now()).id})
+
+
+@operation("GET", "/api/v2/procedures/{id}")
+async def get_procedure(request: Request, world: World) -> Response:
+    """Get a procedure with its latest runs and its stations."""
+    history, uuid = world.production, request.path_params["id"]
+    if not is_uuid(uuid):
+        raise invalid("id", "Invalid uuid")
+    procedure = history.procedures.get(uuid.lower())
+    if procedure is None:
+        raise Refusal(404, f"Procedure with ID {uuid} not found")
+    runs = [run for run in reversed(history.runs) if run.procedure is procedure]
+    recent = [
+        {"id": r.id, "started_at": stamp(r.started), "outcome": r.outcome, "unit": {"serial_number": r.unit.serial}}
+        for r in runs[:_RECENT]
+    ]
+    stations = [named(s) for s in history.stations.values() if procedure in s.procedures]
+    about = {"runs_count": len(runs), "recent_runs": recent, "stations": stations}
+    return JSONResponse(_procedure(procedure) | about)
+
+
+@operation("GET", "/api/v2/parts")
+async def list_parts(request: Request, world: World) -> Response:
+    """List parts with their revisions, newest first."""
+    query = Query(request)
+    found = [p for p in world.production.parts.values() if query.finds(p.name, p.part_number)]
+    return page(query, sorted(found, key=lambda p: p.created, reverse=True), _part)
+
+
+@operation("GET", "/api/v2/parts/{number}")
+async def get_part(request: Request, world: World) -> Response:
+    """Get a part."""
+    number = request.path_params["number"]
+    part = world.production.parts.get(number.upper())
+    if part is None:
+        raise Refusal(404, f"Part {number} not found")
+    return JSONResponse(_part(part))
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "id": part.id,
+        "number": part.part_number,
+        "name": part.name,
+        "created_at": stamp(part.created),
+        "revisions": [{"id": r.id, "number": r.name, "created_at": stamp(r.created)} for r in part.revisions.values()],
+    }
+
+
+@operation("GET", "/api/v2/batches")
+async def list_batches(request: Request, world: World) -> Response:
+    """List batches with how many units each has, newest first."""
+    query, units = Query(request), _units_by_batch(world.production)
+    found = [b for b in world.production.batches.values() if query.finds(b.name)]
+    found.sort(key=lambda b: (b.created, b.name), reverse=True)
+    return page(query, found, lambda b: _batch(b) | {"unit_count": len(units.get(b, []))})
+
+
+@operation("GET", "/api/v2/batches/{number}")
+async def get_batch(request: Request, world: World) -> Response:
+    """Get a batch with its units."""
+    number = request.path_params["number"]
+    batch = world.production.batches.get(number.upper())
+    if batch is None:
+        raise Refusal(404, f"Batch {number} not found")
+    units = _units_by_batch(world.production).get(batch, [])
+    return JSONResponse(_batch(batch) | {"units": [{"id": u.id, "serial_number": u.serial} for u in units]})
+
+
+def _batch(batch: Batch) -> dict[str, Any]:
+    return {"id": batch.id, "number": batch.name, "created_at": stamp(batch.created)}
+
+
+def _units_by_batch(history: History) -> dict[Batch, list[Unit]]:
+    units: dict[Batch, list[Unit]] = {}
+    for unit in history.units.values():
+        if unit.batch is not None:
+            units.setdefault(unit.batch, []).append(unit)
+    return units
+
+
+@operation("GET", "/api/v2/stations")
+async def list_stations(request: Request, world: World) -> Response:
+    """List stations."""
+    query = Query(request)
+    return page(query, [s for s in world.production.stations.values() if query.finds(s.name)], _station)
+
+
+@operation("GET", "/api/v2/stations/{id}")
+async def get_station(request: Request, world: World) -> Response:
+    """Get a station, with its API key in the body."""
+    uuid = request.path_params["id"]
+    station = world.production.stations.get(uuid.lower())
+    if station is None:
+        raise Refusal(404, f"Station with ID {uuid} not found")
+    return JSONResponse(_station(station) | {"api_key": station.api_key})
+
+
+def _station(station: Station) -> dict[str, Any]:
+    return named(station) | {"procedures": [named(p) for p in station.procedures]}
+
+
+@operation("GET", "/api/v2/whoami")
+async def whoami(request: Request, world: World) -> Response:
+    """Tell whose key is calling: a user's or a station's."""
+    who = caller(request, world)
+    station = named(who) if isinstance(who, Station) else None
+    user = identity(who) if isinstance(who, Person) else None
+    kind = "station" if station else "user"
+    return JSONResponse({"type": kind, "station": station, "user": user, "organization": ORGANIZATION})
