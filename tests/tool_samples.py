@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from testlab_tools.models.production import DefinitionKind
+from testlab_tools.models.results import DefinitionKind
 from testlab_tools.registry import Access, Toolset
 from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, Arguments, Call, ToolSample
 

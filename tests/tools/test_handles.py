@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testlab_tools.handles import Handle
+from testlab_tools.capabilities import Handle
 
 SERVICES = ("portal", "factory", "cloud")
 

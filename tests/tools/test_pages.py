@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from testlab_tools.cursors import encode_cursor
 from testlab_tools.errors import BadInput
-from testlab_tools.paging import page_of
+from testlab_tools.paging import encode_cursor, page_of
 
 ITEMS = [f"item {n}" for n in range(7)]
 

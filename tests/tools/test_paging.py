@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from testlab_tools.capabilities import Health, RunArchive, Runs
-from testlab_tools.cursors import encode_cursor
 from testlab_tools.errors import BadInput, NotFound, RateLimited, ServiceDown, Unsupported
 from testlab_tools.http import ServiceClient
 from testlab_tools.models.lab import FailedRun, Run, RunPage
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
-from testlab_tools.paging import Progress, RunCursor, list_merged
+from testlab_tools.paging import Progress, RunCursor, encode_cursor, list_merged
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 ClientOf = Callable[..., ServiceClient]

@@ -21,7 +21,8 @@ test author wrote never becomes part of it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 
@@ -126,3 +127,14 @@ class BadReply(ServiceError):
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def nearest(name: str, names: Iterable[str], count: int = 1, cutoff: float = 0.6) -> list[str]:
+    """Up to `count` of the names, best first; none when nothing is alike by `cutoff` (0 to 1)."""
+    return get_close_matches(name, list(names), count, cutoff)
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
+    """`Did you mean 'portal'?`, or `otherwise` when no name is alike."""
+    near = nearest(name, names)
+    return f"Did you mean {near[0]!r}?" if near else otherwise

@@ -13,17 +13,15 @@ from typing import TypeVar
 
 import anyio
 
-from testlab_tools.capabilities import NodeInventory, NodeReservations, RunArchive, Service
+from testlab_tools.capabilities import Handle, NodeInventory, NodeReservations, RunArchive, Service
 from testlab_tools.deadline import LONGEST_WAIT_S
-from testlab_tools.errors import BadInput, LabError, NotFound, Refused, Unsupported
+from testlab_tools.errors import BadInput, LabError, NotFound, Refused, Unsupported, did_you_mean, nearest
 from testlab_tools.fanout import ask_all, gather_all
-from testlab_tools.handles import Handle
-from testlab_tools.jobs.waiting import JobPoller
-from testlab_tools.nearest import did_you_mean, nearest
+from testlab_tools.jobs import JobPoller
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.scoped import ScopedOutbox
 from testlab_tools.repeated_calls import Orders
-from testlab_tools.reservation_file import ReservationRecord, ReservationStore
+from testlab_tools.reservations import ReservationRecord, ReservationStore
 
 _SEVERAL = "The id could belong to several services"
 RELEASE_SECONDS = 5.0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from testlab_tools.capabilities import Image, Service
 from testlab_tools.deadline import Deadline
 from testlab_tools.files.folders import Folders
-from testlab_tools.jobs.waiting import Progress
+from testlab_tools.jobs import Progress
 from testlab_tools.lab import Lab
 from testlab_tools.models.lab import ResultModel
 
@@ -135,3 +136,18 @@ def tool(
         return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns, asks)
 
     return make
+
+
+_SENTENCES = re.compile(r"(?<=[.!?]) +(?=[A-Za-z])")
+
+
+def drop_mentions(text: str, tools: Collection[str]) -> str:
+    """The text without the sentences that name one of these tools.
+
+    >>> drop_mentions("It is parked. release_delivery sends it again.", {"release_delivery"})
+    'It is parked.'
+    """
+    if not any(name in text for name in tools):
+        return text
+    named = re.compile(rf"\b(?:{'|'.join(map(re.escape, tools))})\b")
+    return " ".join(sentence for sentence in _SENTENCES.split(text) if not named.search(sentence))

@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from testlab_tools import adapters
 from testlab_tools.capabilities import Service
-from testlab_tools.errors import ConfigError
+from testlab_tools.errors import ConfigError, did_you_mean
 from testlab_tools.http import Credentials, Endpoint, Scheme, ServiceClient, Source, Token
-from testlab_tools.nearest import did_you_mean
 from testlab_tools.signin import Provider
 
 _TOKENS = ("token", "token_env", "token_file", "token_command", "token_keyring")
@@ -128,8 +127,7 @@ class HttpServiceSettings(ServiceSettings):
 
 def _sign_in_source(provider: Provider) -> Source:
     """The sign-in of whoever runs this process; most configs have none, and need not import it."""
-    from testlab_tools.signin.session import SignedIn
-    from testlab_tools.signin.store import TokenStore
+    from testlab_tools.signin.session import SignedIn, TokenStore
 
     return SignedIn(provider, TokenStore(provider))
 

@@ -14,9 +14,9 @@ from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens
 from testlab_mcp.access.policy import Policy, effective_access, exposed_tools, refusal
 from testlab_mcp.access.scopes import ScopeCache
 from testlab_tools.deadline import Deadline
+from testlab_tools.errors import nearest
 from testlab_tools.http.fair_queue import asking_for
-from testlab_tools.jobs.waiting import Progress
-from testlab_tools.nearest import nearest
+from testlab_tools.jobs import Progress
 from testlab_tools.registry import Call, ToolSpec
 
 MAX_BUCKETS = 10_000

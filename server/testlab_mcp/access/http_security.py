@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from testlab_mcp.access.guard import RateLimiter
 from testlab_mcp.access.scopes import Connect
 from testlab_mcp.config.settings import HttpSettings
-from testlab_tools.errors import ConfigError
-from testlab_tools.nearest import did_you_mean
+from testlab_tools.errors import ConfigError, did_you_mean
 from testlab_tools.tools import all_tools
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import LabError
 from testlab_tools.files.folders import Folders
-from testlab_tools.files.write_quota import WriteQuota
+from testlab_tools.files.transfers import WriteQuota
 from testlab_tools.lab import Lab
 
 MAX_SCOPES = 256

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, TypeVar
 from testlab_mcp.access.callers import Caller
 from testlab_tools.capabilities import JobRunner, NodeReservations, RunArchive, Service
 from testlab_tools.errors import Conflict, NotFound, Refused
-from testlab_tools.handles import Handle
 from testlab_tools.models.lab import Job, Node, Reservation, Taken
 from testlab_tools.models.results import RunDetail
 
@@ -88,7 +87,7 @@ class ServiceScope:
 
     def native(self, handle: str) -> str:
         """The native id in a handle of this service."""
-        return Handle.parse(handle, [self.service.name]).native
+        return self.service.native(handle)
 
     @property
     def limited(self) -> bool:

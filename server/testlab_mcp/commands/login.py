@@ -7,12 +7,11 @@ import asyncio
 from testlab_mcp.commands.terminal import paint
 from testlab_mcp.config.loading import find_config, load_config
 from testlab_mcp.logs import set_up_logging
-from testlab_tools.errors import BadInput, ConfigError
-from testlab_tools.nearest import did_you_mean
+from testlab_tools.errors import BadInput, ConfigError, did_you_mean
 from testlab_tools.signin import Provider
 from testlab_tools.signin.device import start_sign_in, wait_for_confirmation
 from testlab_tools.signin.protocol import Tokens
-from testlab_tools.signin.store import TokenStore
+from testlab_tools.signin.session import TokenStore
 
 
 def login(service: str, config_file: str) -> int:

@@ -20,8 +20,7 @@ from testlab_mcp.config.settings import (
     OAuthSettings,
     ServerSettings,
 )
-from testlab_tools.errors import ConfigError
-from testlab_tools.nearest import did_you_mean
+from testlab_tools.errors import ConfigError, did_you_mean
 from testlab_tools.services import Kind, ServiceSettings, known_kinds, load_kind, token_header
 
 _Settings = TypeVar("_Settings", bound=BaseModel)

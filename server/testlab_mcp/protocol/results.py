@@ -12,13 +12,11 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from testlab_tools.capabilities import Image
+from testlab_tools.capabilities import Handle, Image
 from testlab_tools.errors import Conflict, LabError
-from testlab_tools.handles import Handle
 from testlab_tools.known_secrets import masked
 from testlab_tools.models.lab import ResultModel
-from testlab_tools.registry import Call, Illustrated, Picture
-from testlab_tools.tool_mentions import drop_mentions
+from testlab_tools.registry import Call, Illustrated, Picture, drop_mentions
 from testlab_tools.tools import all_tools
 from testlab_tools.untrusted import FROM_LAB
 

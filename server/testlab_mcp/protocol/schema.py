@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from testlab_mcp.protocol.results import find_untrusted_fields
-from testlab_tools.errors import BadInput
-from testlab_tools.nearest import nearest
+from testlab_tools.errors import BadInput, nearest
 from testlab_tools.registry import ToolSpec
 
 NOISE = ("title", "minLength", "maxLength", "minimum", "additionalProperties")

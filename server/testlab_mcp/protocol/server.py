@@ -27,7 +27,7 @@ from testlab_mcp.protocol.resources import list_resources, list_templates, read_
 from testlab_mcp.protocol.tool import LabTool
 from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
-from testlab_tools.files.write_quota import MEGA
+from testlab_tools.files.transfers import MEGA
 from testlab_tools.lab import Lab
 from testlab_tools.tools import all_tools
 

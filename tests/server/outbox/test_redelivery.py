@@ -11,7 +11,7 @@ import pytest
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 
 from testlab_tools.durable.database import SCHEMA, SqliteDatabase
-from testlab_tools.durable.dbos_patches import apply_patches
+from testlab_tools.durable.workflows import apply_patches
 
 if TYPE_CHECKING:
     from tests.server.outbox.conftest import Plant, Window

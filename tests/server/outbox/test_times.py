@@ -14,8 +14,7 @@ import pytest
 
 from testlab_mcp.config.loading import parse_config
 from testlab_tools.durable.database import SqliteDatabase
-from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.liveness import Clock
+from testlab_tools.durable.engine import Clock, Engine
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import DeliveryRecord, RunPayload
 

@@ -92,7 +92,7 @@ def test_the_sign_in_is_known_and_can_be_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from testlab_mcp.config.loading import load_config
-    from testlab_tools.signin.store import TokenStore
+    from testlab_tools.signin.session import TokenStore
 
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testlab_tools.durable.liveness import Clock, Liveness
+from testlab_tools.durable.engine import Clock, Liveness
 
 
 class Hand(Clock):

@@ -11,9 +11,9 @@ from dbos import DBOSPortableJSONSerializer
 
 from testlab_tools.durable.database import SqliteDatabase
 from testlab_tools.durable.workflows import Workflows
+from testlab_tools.outbox.delivery import PROGRESS, WORKFLOW
 from testlab_tools.outbox.payload import Failure, FileFacts, Progress, RunPayload
 from testlab_tools.outbox.store import Store
-from testlab_tools.outbox.worker import PROGRESS, WORKFLOW
 
 PAYLOAD = RunPayload(run={"serial_number": "SN-1"}, files=[FileFacts(name="log.txt", size=3)])
 WORKFLOW_ID = "one.0"

@@ -10,7 +10,7 @@ import pytest
 from testlab_tools.models.lab import Outcome, Run
 from testlab_tools.passport.compare import find_gaps, find_open_failures, find_out_of_order
 from testlab_tools.passport.histories import PeerUnits, TimeSpan, find_peers, group_by_procedure
-from testlab_tools.passport.render import summarise
+from testlab_tools.passport.passport import summarise
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 LATER = START + timedelta(days=30)

@@ -9,8 +9,7 @@ import pytest
 
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
 from testlab_tools.models.lab import Run, Unit
-from testlab_tools.passport.compare import compare
-from testlab_tools.passport.conclude import conclude
+from testlab_tools.passport.compare import compare, conclude
 from testlab_tools.passport.histories import PassportInput, PeerUnits, UnitHistory, group_by_procedure
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

@@ -14,8 +14,7 @@ from pydantic import SecretStr
 from testlab_tools.http.policy import Endpoint
 from testlab_tools.signin import Provider
 from testlab_tools.signin.protocol import Tokens
-from testlab_tools.signin.session import SignedIn
-from testlab_tools.signin.store import TokenStore
+from testlab_tools.signin.session import SignedIn, TokenStore
 
 if TYPE_CHECKING:
     from tests.tools.conftest import Origin

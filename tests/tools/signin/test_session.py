@@ -19,8 +19,7 @@ from testlab_tools.errors import AuthError, ConfigError, ServiceDown
 from testlab_tools.http import Credentials, Endpoint, RetryPolicy, ServiceClient, Token
 from testlab_tools.signin import Provider
 from testlab_tools.signin.protocol import Tokens
-from testlab_tools.signin.session import SignedIn
-from testlab_tools.signin.store import TokenStore
+from testlab_tools.signin.session import SignedIn, TokenStore
 
 if TYPE_CHECKING:
     from tests.tools.conftest import Origin
@@ -252,7 +251,7 @@ from pathlib import Path
 from testlab_tools.http.policy import Endpoint
 from testlab_tools.signin import Provider
 from testlab_tools.signin.session import SignedIn
-from testlab_tools.signin.store import TokenStore
+from testlab_tools.signin.session import TokenStore
 sys.modules["keyring"] = None
 provider = Provider(Endpoint("cloud", sys.argv[1]), "/device", "/token", "a-client", "offline_access read",
                     "http://audience.example")

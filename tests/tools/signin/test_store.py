@@ -10,7 +10,7 @@ import pytest
 
 from testlab_tools.errors import ConfigError
 from testlab_tools.signin.protocol import Tokens
-from testlab_tools.signin.store import TokenStore
+from testlab_tools.signin.session import TokenStore
 
 TokensOf = Callable[..., Tokens]
 

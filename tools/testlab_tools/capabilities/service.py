@@ -3,7 +3,30 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Collection
 from typing import NamedTuple
+
+
+class Handle(NamedTuple):
+    """A handle, `<service>:<native id>`: the only ids that tools return and the ones they take back.
+
+    `portal:/stb-tester-abcdef123456/0a23/972` is service `portal`, native id `/stb-tester-abcdef123456/0a23/972`.
+    `service` is empty for a bare native id.
+    """
+
+    service: str
+    native: str
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.native}"
+
+    @classmethod
+    def parse(cls, text: str, services: Collection[str]) -> Handle:
+        """Split at the first colon, if what stands before it is the name of a configured service."""
+        head, colon, tail = text.strip().partition(":")
+        if colon and head in services:
+            return cls(head, tail)
+        return cls("", text.strip())
 
 
 class _CapabilityMeta(ABCMeta):
@@ -33,6 +56,10 @@ class Service(metaclass=_CapabilityMeta):
     def handle(self, native: str) -> str:
         """The handle of one of this service's native ids."""
         return f"{self.name}:{native}"
+
+    def native(self, handle: str) -> str:
+        """The native id in one of this service's handles."""
+        return handle.removeprefix(f"{self.name}:")
 
     @abstractmethod
     async def probe(self) -> Health:

@@ -5,20 +5,66 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSPortableJSONSerializer,
+    EnqueueOptions,
+    WorkflowStatus,
+    _serialization,  # pyright: ignore[reportPrivateUsage]
+)
+from sqlalchemy import URL, CreateEnginePlugin, Engine, event
+from sqlalchemy.dialects import plugins
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-from testlab_tools.durable.database import SCHEMA, STATUSES, Database, Status
-from testlab_tools.durable.dbos_patches import apply_patches
-from testlab_tools.durable.engine import Worker, WorkflowFailed
-from testlab_tools.durable.liveness import Liveness
+from testlab_tools.durable.database import SCHEMA, SQLITE_PLUGIN, STATUSES, Database, Status
+from testlab_tools.durable.engine import Liveness, Worker, WorkflowFailed
+
+_HAS_SUBSEC = (3, 42)
+
+
+class PickleRefused(TypeError):
+    """A row of the database is pickled."""
+
+
+def apply_patches() -> None:
+    """Patch DBOS in this process: rows are never unpickled, and connections to SQLite have `unixepoch`."""
+    _serialization.DefaultSerializer.deserialize = _refuse
+    plugins.register(SQLITE_PLUGIN, __name__, SqlitePlugin.__name__)
+
+
+class SqlitePlugin(CreateEnginePlugin):
+    """Gives the function to each connection of an engine whose URL names the plugin, whoever makes the engine."""
+
+    def update_url(self, url: URL) -> URL:
+        return url
+
+    def engine_created(self, engine: Engine) -> None:
+        event.listen(engine, "connect", _add_unixepoch)
+
+
+def _refuse(cls: object, serialized_data: str) -> NoReturn:
+    raise PickleRefused("a row of the deliveries' database is pickled, and was not read")
+
+
+def _add_unixepoch(connection: Any, _record: object) -> None:
+    if sqlite3.sqlite_version_info < _HAS_SUBSEC:
+        connection.create_function("unixepoch", -1, _unixepoch, deterministic=False)
+
+
+def _unixepoch(*words: object) -> float | None:
+    """Seconds since 1970 with their fraction, for the one form that DBOS uses; NULL for the others."""
+    return time.time() if words == ("subsec",) else None
+
 
 APPLICATION = "testlab-deliveries"
 POLL_INTERVAL_S = 0.2

@@ -12,11 +12,10 @@ from typing import NamedTuple, TypeVar
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, LogKeeper, RunArchive, RunScreenshots
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError, ServiceDown
-from testlab_tools.explain.log_excerpt import ReasonLines, search_texts
 from testlab_tools.explain.models import Missing, Part
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.artifacts import prepare_picture
-from testlab_tools.files.logs import read_log
+from testlab_tools.files.logs import ReasonLines, read_log, search_texts
 from testlab_tools.models.lab import Case, FailedRun, Run, RunPage
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import KnownRun, RunDetail

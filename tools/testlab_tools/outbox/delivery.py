@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from testlab_tools.capabilities import AttachmentSink, ReportImporter, RunSink, Service
+from testlab_tools.durable.engine import WorkflowFailed, WorkflowRun
 from testlab_tools.errors import AnswerLost, ConfigError, Conflict, LabError, Unsupported
-from testlab_tools.handles import Handle
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.outbox.payload import (
@@ -25,8 +26,13 @@ from testlab_tools.outbox.payload import (
     Progress,
     ReportPayload,
     RunPayload,
+    decode,
     run_adapter,
 )
+
+if TYPE_CHECKING:
+    from testlab_tools.outbox.store import Store
+
 
 logger = logging.getLogger("testlab_tools")
 
@@ -65,7 +71,7 @@ async def send_report(
 
 async def _find_imported(service: ReportImporter, payload: ReportPayload, now: Progress) -> bool:
     """Whether the report has arrived after all. Raises Conflict when neither the service nor a person has said so."""
-    earlier = [Handle.parse(handle, [service.name]).native for handle in payload.earlier]
+    earlier = [service.native(handle) for handle in payload.earlier]
     found = await service.find_imported(earlier, payload.serial_number, payload.started_at)
     if found is None and not (payload.checked and now.attempts == 0):
         raise Conflict(
@@ -123,7 +129,7 @@ async def _send_files(
     assert now.created is not None
     if not isinstance(sink, AttachmentSink):
         raise Unsupported(f"Service {sink.name} keeps no files with runs", "", "")
-    run_id = Handle.parse(now.created.run_id, [sink.name]).native
+    run_id = sink.native(now.created.run_id)
     refused: LabError | None = None
     for number, file in enumerate(payload.files):
         if number in now.sent:
@@ -246,3 +252,53 @@ class Deliverer:
             "next_try_at": datetime.now(UTC) + pause if waits else None,
         }
         return now.model_copy(update=changes)
+
+
+WORKFLOW = "deliver"
+PROGRESS = "progress"
+
+
+class Parked(WorkflowFailed):
+    """Ends the workflow of a delivery that is parked; DBOS stores the name of the class."""
+
+
+class DeliveryWorker:
+    """Delivers to services that it closes at its end."""
+
+    def __init__(self, store: Store, services: Iterable[Service], schedule: RetrySchedule) -> None:
+        self._store = store
+        self._services = {service.name: service for service in services}
+        self._deliverer = Deliverer(self._services, schedule)
+
+    async def run(self, workflow: WorkflowRun, *inputs: Any) -> dict[str, Any]:
+        """Deliver what the inputs say; returns how it went. Raises Parked."""
+        service, *content = inputs
+        progress = await workflow.step("send", self._send, workflow, service, content)
+        if len(content) > 1:  # it may have files
+            await asyncio.to_thread(self._store.delete_files, delivery_id_of(workflow.workflow_id))
+        return progress
+
+    async def aclose(self) -> None:
+        for service in self._services.values():
+            await service.aclose()
+
+    async def _send(self, workflow: WorkflowRun, service: str, content: Sequence[Any]) -> dict[str, Any]:
+        delivery_id = delivery_id_of(workflow.workflow_id)
+
+        async def read_file(number: int) -> bytes:
+            return await asyncio.to_thread(self._store.blobs.read, delivery_id, number)
+
+        async def note(progress: Progress) -> None:
+            await workflow.set_event(PROGRESS, progress.model_dump(mode="json"))
+
+        before = await asyncio.to_thread(self._store.last_progress, workflow.workflow_id)
+        done = await self._deliverer.deliver(service, decode(content), read_file, before, note)
+        if done.state == "parked":
+            await note(done)
+            raise Parked(str(done.failure))
+        return done.model_dump(mode="json")
+
+
+def delivery_id_of(workflow_id: str) -> str:
+    """The delivery that a workflow is a generation of."""
+    return workflow_id.rpartition(".")[0]

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from testlab_tools.capabilities import Service
 from testlab_tools.durable.engine import Engine
 from testlab_tools.errors import Conflict, LabError, NotFound
-from testlab_tools.outbox.delivery import RetrySchedule
+from testlab_tools.outbox.delivery import WORKFLOW, DeliveryWorker, RetrySchedule
 from testlab_tools.outbox.payload import DeliveryRecord, Payload, Progress, correct, resend
-from testlab_tools.outbox.worker import WORKFLOW, DeliveryWorker
 
 if TYPE_CHECKING:
     from testlab_tools.outbox.store import Listed, Store, Which

@@ -7,18 +7,145 @@ corrected and released, or given again, goes on as its next generation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+import sqlalchemy as sa
 from dbos import WorkflowStatus
+from sqlalchemy.exc import IntegrityError
 
 from testlab_tools.durable.database import STATUSES, Status
 from testlab_tools.durable.workflows import Workflows
-from testlab_tools.outbox.blob_store import BlobStore
-from testlab_tools.outbox.calls import CallIndex
+from testlab_tools.errors import LabError
+from testlab_tools.outbox.delivery import PROGRESS, WORKFLOW, delivery_id_of
 from testlab_tools.outbox.payload import DeliveryRecord, Failure, Payload, Progress, decode, encode
-from testlab_tools.outbox.worker import PROGRESS, WORKFLOW, delivery_id_of
+
+
+class BlobStore:
+    """Contents by delivery, numbered from 0; all generations of a delivery share them."""
+
+    def __init__(self, workflows: Workflows) -> None:
+        """Create the table if need be. Raises what SQLAlchemy raises when the database refuses."""
+        self._workflows = workflows
+        self._table = workflows.create_table(
+            "delivery_files",
+            sa.Column("delivery_id", sa.Text, primary_key=True),
+            sa.Column("number", sa.Integer, primary_key=True),
+            sa.Column("content", sa.LargeBinary, nullable=False),
+        )
+
+    def put(self, transaction: sa.Connection, delivery_id: str, contents: Sequence[bytes]) -> None:
+        """Store contents in place of those the delivery had, once the transaction is committed."""
+        transaction.execute(self._delete_of([delivery_id]))
+        for number, content in enumerate(contents):
+            row = {"delivery_id": delivery_id, "number": number, "content": content}
+            transaction.execute(self._table.insert().values(row))
+
+    def read(self, delivery_id: str, number: int) -> bytes:
+        """The content of a file. Raises LabError when it is not there."""
+        at = sa.and_(self._table.c.delivery_id == delivery_id, self._table.c.number == number)
+        with self._workflows.transaction() as connection:
+            content = connection.execute(sa.select(self._table.c.content).where(at)).scalar_one_or_none()
+        if content is None:
+            raise LabError(
+                "A file of the delivery is no longer in the database",
+                "It was taken out from outside",
+                "Give what is to be delivered again.",
+            )
+        return bytes(content)
+
+    def delivery_ids(self) -> set[str]:
+        """The deliveries that have any contents."""
+        with self._workflows.transaction() as connection:
+            return set(connection.execute(sa.select(self._table.c.delivery_id).distinct()).scalars())
+
+    def delete(self, delivery_ids: Iterable[str]) -> None:
+        """Delete all contents of these deliveries."""
+        with self._workflows.transaction() as connection:
+            connection.execute(self._delete_of(delivery_ids))
+
+    def _delete_of(self, delivery_ids: Iterable[str]) -> sa.Delete:
+        return self._table.delete().where(self._table.c.delivery_id.in_(list(delivery_ids)))
+
+
+SHORTLY = timedelta(minutes=10)
+"""How long after a call whose answer may have been lost the same call means the same delivery."""
+LATE_S = 4.5
+"""An answer that took longer may have come after its client had given up: the least patient ones wait 5 s."""
+
+
+class CallIndex:
+    """Deliveries by the calls they are for; `digest` is of caller, tool and arguments."""
+
+    def __init__(self, workflows: Workflows) -> None:
+        """Create the table if need be."""
+        self._workflows = workflows
+        self._table = workflows.create_table(
+            "delivery_calls",
+            sa.Column("digest", sa.Text, primary_key=True),
+            sa.Column("delivery_id", sa.Text, nullable=False),
+            sa.Column("given_at", sa.Double, nullable=False),
+            sa.Column("answered_at", sa.Double),
+            sa.Column("took_s", sa.Double),
+        )
+
+    def delivery_for(self, digest: str, fresh: str, read: Callable[[str], DeliveryRecord | None], now: datetime) -> str:
+        """The id of the delivery that a call is for: that of an earlier call like it, or else `fresh`.
+
+        `read` returns a delivery by its id. A process may have died before it wrote its delivery down; the caller does
+        that then.
+        """
+        columns = self._table.c
+        while True:
+            with self._workflows.transaction() as connection:
+                row = connection.execute(sa.select(self._table).where(columns.digest == digest)).mappings().first()
+            if row is None:
+                if self._execute(self._table.insert().values(_row(digest, fresh, now))):
+                    return fresh
+                continue
+            if _is_repeat(row, read(row["delivery_id"]), now):
+                return row["delivery_id"]
+            at = sa.and_(columns.digest == digest, columns.delivery_id == row["delivery_id"])
+            if self._execute(self._table.update().where(at).values(_row(digest, fresh, now))):
+                return fresh
+
+    def note_answer(self, digest: str, delivery_id: str, now: datetime, took_s: float) -> None:
+        """Note that a call was answered, and after how many seconds."""
+        at = sa.and_(self._table.c.digest == digest, self._table.c.delivery_id == delivery_id)
+        self._execute(self._table.update().where(at).values(answered_at=now.timestamp(), took_s=took_s))
+
+    def delete_before(self, moment: datetime) -> None:
+        """Delete the calls made before."""
+        self._execute(self._table.delete().where(self._table.c.given_at < moment.timestamp()))
+
+    def _execute(self, statement: sa.Insert | sa.Update | sa.Delete) -> bool:
+        """Whether the statement changed a row; an insert does not when another process was quicker."""
+        try:
+            with self._workflows.transaction() as connection:
+                return connection.execute(statement).rowcount > 0
+        except IntegrityError:
+            return False
+
+
+def _row(digest: str, delivery_id: str, now: datetime) -> dict[str, object]:
+    return {
+        "digest": digest,
+        "delivery_id": delivery_id,
+        "given_at": now.timestamp(),
+        "answered_at": None,
+        "took_s": None,
+    }
+
+
+def _is_repeat(row: sa.RowMapping, record: DeliveryRecord | None, now: datetime) -> bool:
+    """Whether the call is for the earlier delivery: that is under way, or its answer may not have been heard."""
+    if record is not None and record.progress.state in ("queued", "sending"):
+        return True
+    if row["answered_at"] is None:
+        return now.timestamp() - row["given_at"] < SHORTLY.total_seconds()
+    return row["took_s"] > LATE_S and now.timestamp() - row["answered_at"] < SHORTLY.total_seconds()
+
 
 logger = logging.getLogger("testlab_tools")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from testlab_tools.passport.histories import MIN_PEERS, PassportInput, PeerUnits, ProcedureKey, Procedures
+from testlab_tools.errors import ServiceError
+from testlab_tools.passport.histories import MIN_PEERS, PassportInput, PeerUnits, ProcedureKey, Procedures, UnitHistory
 from testlab_tools.passport.models import Finding
 
 MIN_PASSED = 0.8
@@ -87,3 +89,96 @@ def _began_first(peers: PeerUnits, first: ProcedureKey, second: ProcedureKey) ->
     """How many peers began `first` before `second`, of how many that have both."""
     both = [peer for peer in peers.units if first in peer and second in peer]
     return sum(peer[first][0].started_at < peer[second][0].started_at for peer in both), len(both)
+
+
+_SAMPLES = ("golden", "failing", "ignored")
+_AGAINST: dict[str, tuple[str, str]] = {
+    "open failure": (
+        "The last outcome of a procedure is not pass",
+        "The last outcome of {} procedures is not pass",
+    ),
+    "gap": (
+        "A procedure that others of its part passed is missing",
+        "{} procedures that others of its part passed are missing",
+    ),
+    "out of order": ("A procedure was begun out of order", "{} procedures were begun out of order"),
+}
+
+
+class Verdict(NamedTuple):
+    """Whether to ship a unit, and why, or why not."""
+
+    ship: bool
+    reasons: list[str]
+
+
+def conclude(data: PassportInput, findings: Sequence[Finding]) -> Verdict:
+    """Ship a unit when nothing speaks against it and everything is known."""
+    against = [*_samples(data), *_unknown(data), *_weigh(findings)]
+    return Verdict(ship=not against, reasons=against or [_reason_to_ship(data)])
+
+
+def _samples(data: PassportInput) -> list[str]:
+    reasons: list[str] = []
+    for unit in data.units:
+        if unit.sample:
+            which = f" (sample: {unit.sample})" if unit.sample in _SAMPLES else ""
+            reasons.append(f"{'It' if unit is data.unit else 'A sub-unit'} is not a production unit{which}.")
+    return list(dict.fromkeys(reasons))
+
+
+def _unknown(data: PassportInput) -> list[str]:
+    """What is not known, and keeps a unit from being shipped."""
+    reasons = [
+        f"{name} {'did not answer' if isinstance(error, ServiceError) else 'cannot be asked'} (see services)."
+        for name, error in data.failed.items()
+    ]
+    reasons += [f"{name} was not asked: leave service out." for name in data.unasked]
+    cut = sorted({name for unit in data.units for name in unit.cut})
+    reasons += [f"{name} has more runs of it than were read." for name in cut]
+    if data.unread:
+        reasons.append("It has more sub-units than were looked at.")
+    if any(not unit.runs and 0 < len(data.peers_of(unit).units) < MIN_PEERS for unit in data.sub_units):
+        reasons.append("A sub-unit has no run, and too few others of its part to tell whether it should have.")
+    if nameless := sorted({key.service for unit in data.units for key in unit.procedures if not key.test}):
+        reasons.append(f"{', '.join(nameless)} does not name all procedures, so that they cannot be told apart.")
+    if data.unit.runs and not data.unit.sample:
+        reasons += _uncompared(data.unit, data.peers_of(data.unit))
+    if not data.unit.runs and not data.failed:
+        reasons.append("No service has a run of it.")
+    return reasons
+
+
+def _uncompared(unit: UnitHistory, peers: PeerUnits) -> list[str]:
+    services = {key.service for key in unit.procedures}
+    if mute := [name for name in peers.uncompared if name in services]:
+        return [f"{', '.join(mute)} cannot list other units of a part: what is missing there cannot be told."]
+    if not unit.part:
+        return ["Its part is not known, so there are no others to compare with: what is missing cannot be told."]
+    if not peers.enough:
+        few = f"Only {len(peers.units)}" if peers.units else "No"
+        return [f"{few} other units of its part to compare with: what is missing cannot be told."]
+    return []
+
+
+def _weigh(findings: Sequence[Finding]) -> list[str]:
+    """A reason for each kind of finding, in the unit and in its sub-units."""
+    reasons: list[str] = []
+    for kind, (one, several) in _AGAINST.items():
+        for inside in (False, True):
+            these = [f for f in findings if f.kind == kind and bool(f.unit) is inside]
+            if these:
+                said = one if len(these) == 1 else several.format(len(these))
+                reasons.append(f"{said}{', in a sub-unit' if inside else ''} ({these[0].evidence}).")
+    return reasons
+
+
+def _reason_to_ship(data: PassportInput) -> str:
+    count, peers, parts = len(data.unit.procedures), len(data.peers_of(data.unit).units), len(data.sub_units)
+    inside = f" Its {parts} sub-unit{'s have' if parts > 1 else ' has'} no open failure." if parts else ""
+    if untested := sum(not unit.runs for unit in data.sub_units):
+        inside += f" No run of {untested} of them is known." if parts > 1 else " No run of it is known."
+    return (
+        f"{'Its procedure' if count == 1 else f'All its {count} procedures'} passed last; beside {peers} other units "
+        f"of the part none is missing, nor out of order.{inside}"
+    )

@@ -6,11 +6,78 @@ from collections.abc import Sequence
 
 from testlab_tools.capabilities import UnitArchive
 from testlab_tools.deadline import Deadline
+from testlab_tools.models.lab import Run, ServiceShare
 from testlab_tools.passport.collect import collect
-from testlab_tools.passport.compare import compare
-from testlab_tools.passport.conclude import conclude
-from testlab_tools.passport.models import Passport
-from testlab_tools.passport.render import render
+from testlab_tools.passport.compare import Verdict, compare, conclude
+from testlab_tools.passport.histories import PassportInput, PeerUnits, service_of
+from testlab_tools.passport.models import Finding, Passport, Procedure
+from testlab_tools.times import iso
+
+
+def render(
+    data: PassportInput, findings: Sequence[Finding], verdict: Verdict, services: Sequence[str], limit: int
+) -> Passport:
+    """The result, with the last `limit` runs of the unit and its sub-units."""
+    runs = sorted((run for unit in data.units for run in unit.runs), key=lambda run: (run.started_at, run.run_id))
+    shown = runs[-limit:]
+    return Passport(
+        ship="ship" if verdict.ship else "do not ship",
+        reasons=verdict.reasons,
+        findings=list(findings),
+        procedures=[
+            summarise(found, data.sub_unit_name(unit)) for unit in data.units for found in unit.procedures.values()
+        ],
+        units=[record for unit in data.units for record in unit.records],
+        runs=[run.model_copy(update={"part": "", "position": ""}) for run in shown],
+        services=[_share(name, runs, shown, data) for name in services],
+        note=_note(data, len(runs), len(shown)),
+    )
+
+
+def summarise(runs: Sequence[Run], unit: str) -> Procedure:
+    """The runs of one procedure, oldest first, in a row."""
+    first, last = runs[0], runs[-1]
+    return Procedure(
+        service=service_of(last),
+        test=last.test,
+        unit=unit,
+        first=first.outcome,
+        last=last.outcome,
+        attempts=len(runs),
+        first_at=first.started_at,
+        last_at=last.started_at,
+        last_run=last.run_id,
+    )
+
+
+def _share(name: str, runs: Sequence[Run], shown: Sequence[Run], data: PassportInput) -> ServiceShare:
+    error = data.failed.get(name)
+    return ServiceShare(
+        service=name,
+        shown=sum(service_of(run) == name for run in shown),
+        total=None if error else sum(service_of(run) == name for run in runs),
+        at_least=any(name in unit.cut for unit in data.units),
+        error=str(error or ""),
+    )
+
+
+def _note(data: PassportInput, count: int, shown: int) -> str:
+    notes = [f"The last {shown} of {count} runs: limit shows more; all were considered."] if shown < count else []
+    if duplicates := sum(unit.duplicates for unit in data.units):
+        notes.append(f"{duplicates} of the runs are kept by several services, and counted once.")
+    notes.append(_compared_with(data.peers_of(data.unit)))
+    if data.failed:
+        notes.append(f"Not all is told: {', '.join(data.failed)} failed (see services).")
+    return " ".join(note for note in notes if note)
+
+
+def _compared_with(peers: PeerUnits) -> str:
+    if peers.begin is None or peers.end is None:
+        return ""
+    return (
+        f"Compared with {len(peers.units)} other units of the part that went through the line between "
+        f"{iso(peers.begin)} and {iso(peers.end)}."
+    )
 
 
 async def make_passport(

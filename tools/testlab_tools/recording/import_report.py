@@ -19,7 +19,6 @@ from testlab_tools.errors import BadInput, LabError, Unsupported
 from testlab_tools.fanout import ask_all
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.io import read_file, too_large_error
-from testlab_tools.handles import Handle
 from testlab_tools.models.lab import CreatedRun, ResultModel
 from testlab_tools.models.requests import NewRun
 from testlab_tools.outbox.messages import QUEUED, describe_waiting, refusal_of
@@ -242,7 +241,7 @@ async def _deliver(
     known = await outbox.get(delivery_id)
     if known is not None and known.progress.state == "delivered":
         earlier = known.progress.run_ids
-        natives = [Handle.parse(handle, [service.name]).native for handle in earlier]
+        natives = [service.native(handle) for handle in earlier]
         found = await _find_imported(call.deadline, service, payload, natives)
         if found is None:
             return ImportedReport(format=form, run_ids=earlier, note=UNASKED, next=EXPLAINED)
@@ -250,7 +249,7 @@ async def _deliver(
             return _describe_imported(service, form, found, THERE)
     record = await outbox.send(delivery_id, service.name, payload, [data], call.deadline.spent_s)
     if record.progress.state == "delivered":
-        natives = [Handle.parse(handle, [service.name]).native for handle in record.progress.run_ids]
+        natives = [service.native(handle) for handle in record.progress.run_ids]
         return _describe_imported(service, form, natives)
     if record.progress.state == "parked":
         raise refusal_of(record)

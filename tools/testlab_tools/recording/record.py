@@ -23,9 +23,8 @@ from testlab_tools.outbox.messages import (
 )
 from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, DeliveryRecord, FileFacts, RunPayload, run_adapter
 from testlab_tools.outbox.scoped import AT_ONCE, ScopedOutbox
-from testlab_tools.registry import Call
+from testlab_tools.registry import Call, drop_mentions
 from testlab_tools.reports.report import Attachment
-from testlab_tools.tool_mentions import drop_mentions
 from testlab_tools.untrusted import plain
 
 ATTACH_SHARE = 0.45

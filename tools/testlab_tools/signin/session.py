@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
+from testlab_tools.files.lock import FileLock
+from testlab_tools.http.credentials import Keychain, keychain
 from testlab_tools.signin import protocol
 from testlab_tools.signin.protocol import Provider, Tokens
-from testlab_tools.signin.store import TokenStore
 
 
 class SignedIn:
@@ -112,3 +117,138 @@ class SignedIn:
 
     def _is_usable(self, tokens: Tokens, refused: SecretStr | None) -> bool:
         return tokens.is_fresh(self._clock()) and tokens.access_token != refused
+
+
+KEYCHAIN_SERVICE = "testlab-mcp"
+LOCK_TIMEOUT_S = 12.0
+_LOCK_POLL_S = 0.05
+_OTHERS = 0o077
+
+
+def sign_in_folder() -> Path:
+    """In the user's own data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path("testlab-mcp", appauthor=False) / "sign-in"
+
+
+class TokenStore:
+    """Keeps one sign-in's tokens. All but `lock` blocks: call it off the event loop."""
+
+    def __init__(self, provider: Provider, folder: Path | None = None) -> None:
+        self._provider = provider
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where the tokens' file and its lock are."""
+        return self._folder or sign_in_folder()
+
+    @property
+    def path(self) -> Path:
+        """The file for tokens where there is no keyring."""
+        return self.folder / f"{self._provider.key}.json"
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncGenerator[None]:
+        """Keep other processes from changing the tokens. Raises TimeoutError when another does so for too long."""
+        private_folder(self.folder)
+        lock = FileLock(self.folder / f"{self._provider.key}.lock")
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while not lock.acquire():
+            if time.monotonic() >= deadline:
+                raise TimeoutError
+            await asyncio.sleep(_LOCK_POLL_S)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def load(self) -> Tokens | None:
+        """The tokens; None when nobody has signed in. Raises ConfigError when others could have read the file."""
+        ring = keychain()
+        found = (_read_keyring(ring, self._provider.key) if ring else None, self._read_file())
+        return max((tokens for tokens in found if tokens), key=lambda tokens: tokens.expires_at, default=None)
+
+    def save(self, tokens: Tokens) -> str:
+        """Store tokens in place of the old ones, and return where. The old ones stay until the new ones are written."""
+        ring = keychain()
+        if ring and _write_keyring(ring, self._provider.key, tokens):
+            self.path.unlink(missing_ok=True)
+            return "the keyring of this system"
+        self._write_file(tokens.to_json())
+        if ring:
+            _delete_from_keyring(ring, self._provider.key)
+        return str(self.path)
+
+    def delete(self) -> bool:
+        """Delete the tokens wherever they are; returns False when there were none."""
+        ring = keychain()
+        kept = self.path.exists()
+        self.path.unlink(missing_ok=True)
+        return bool(ring and _delete_from_keyring(ring, self._provider.key)) or kept
+
+    def _read_file(self) -> Tokens | None:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unsafe_error(f"It cannot be opened ({type(error).__name__})") from None
+        with os.fdopen(descriptor, "r", encoding="utf-8", errors="replace") as file:
+            if os.name == "posix":
+                facts = (os.fstat(descriptor), self.folder.stat())
+                if any(stat.S_IMODE(fact.st_mode) & _OTHERS or fact.st_uid != os.getuid() for fact in facts):
+                    raise self._unsafe_error("Others can read it, so the tokens in it may be known")
+            return Tokens.from_json(file.read())
+
+    def _write_file(self, text: str) -> None:
+        """Replace the file at once, so that a reader finds the old tokens or the new."""
+        private_folder(self.folder)
+        descriptor, name = tempfile.mkstemp(prefix=f"{self._provider.key}.", suffix=".part", dir=self.folder)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self.path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
+
+    def _unsafe_error(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"The file with the sign-in to service {self._provider.service} is not used",
+            why,
+            f"Run `testlab-mcp logout {self._provider.service}`, then `testlab-mcp login {self._provider.service}`.",
+        )
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder that only its user can enter."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.name == "posix" and stat.S_IMODE(folder.stat().st_mode) & _OTHERS:
+        folder.chmod(0o700)
+
+
+def _read_keyring(ring: Keychain, key: str) -> Tokens | None:
+    """None also where the keyring is locked or gone."""
+    with suppress(Exception):
+        return Tokens.from_json(ring.get_password(KEYCHAIN_SERVICE, key) or "")
+    return None
+
+
+def _write_keyring(ring: Keychain, key: str, tokens: Tokens) -> bool:
+    """False when the keyring did not keep the tokens: it is locked, or takes only shorter ones (Windows: 1280)."""
+    with suppress(Exception):
+        ring.set_password(KEYCHAIN_SERVICE, key, tokens.to_json())
+        return ring.get_password(KEYCHAIN_SERVICE, key) == tokens.to_json()
+    return False
+
+
+def _delete_from_keyring(ring: Keychain, key: str) -> bool:
+    with suppress(Exception):
+        ring.delete_password(KEYCHAIN_SERVICE, key)
+        return True
+    return False

@@ -11,11 +11,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import JobRunner, TestPack
-from testlab_tools.errors import BadInput
-from testlab_tools.jobs.stopping import check_owner, describe_stopped, stop_and_watch
+from testlab_tools.errors import BadInput, nearest
+from testlab_tools.jobs import check_owner, describe_stopped, stop_and_watch
 from testlab_tools.models.lab import Job, StoppedJob, TestCases
 from testlab_tools.models.requests import TestOrder
-from testlab_tools.nearest import nearest
 from testlab_tools.paging import page_of
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso

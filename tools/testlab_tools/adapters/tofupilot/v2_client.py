@@ -8,11 +8,10 @@ from uuid import UUID
 
 from testlab_tools.adapters.tofupilot.client import TofuPilotApi, unit_segment
 from testlab_tools.adapters.tofupilot.models import Named, Procedures, RunRows, UnitWhole
-from testlab_tools.errors import BadInput, NotFound
+from testlab_tools.errors import BadInput, NotFound, nearest
 from testlab_tools.http import Reply
 from testlab_tools.http.response import decode
 from testlab_tools.models.requests import NewRun
-from testlab_tools.nearest import nearest
 
 PAGE = 50
 """The documented default `limit`. Always the same, so that a cursor and an index into its page name a run for good."""

@@ -34,8 +34,8 @@ from testlab_tools.errors import AnswerLost, LabError, NotFound
 from testlab_tools.fanout import gather_all
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Unit
-from testlab_tools.models.production import Definition, DefinitionKind
 from testlab_tools.models.requests import UnitChange
+from testlab_tools.models.results import Definition, DefinitionKind
 
 _MAX_PAGES = 20
 Done = Callable[[Unit], bool]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testlab_tools.explain.log_excerpt import AFTER, BEFORE, ReasonLines, search_texts
+from testlab_tools.files.logs import AFTER, BEFORE, ReasonLines, search_texts
 
 LOG = [f"line {n}" for n in range(1, 101)]
 

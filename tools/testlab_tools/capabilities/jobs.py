@@ -1,4 +1,4 @@
-"""Services that run test jobs on nodes."""
+"""Services that run test jobs on nodes, and know which test cases can be run."""
 
 from __future__ import annotations
 
@@ -61,3 +61,16 @@ class JobRunner(Service):
     async def get_job_owner(self, job_uid: str) -> JobOwner:
         """Return who started a running job, as far as the service's own records prove it."""
         return JobOwner(None)
+
+
+class TestPack(Service):
+    """Holds the test cases that jobs can run."""
+
+    __test__ = False
+
+    @abstractmethod
+    async def list_test_cases(self, revision: str) -> list[str]:
+        """Return the names of all test cases of a revision, in the service's order.
+
+        Raises NotFound when there is no such revision.
+        """

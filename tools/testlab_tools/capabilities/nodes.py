@@ -1,0 +1,99 @@
+"""Services with nodes: what they are, who holds them, what their devices show, and keys pressed on them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from testlab_tools.capabilities.service import Service
+from testlab_tools.models.lab import Node, Reservation
+
+
+class NodeInventory(Service):
+    """Knows the nodes of a farm, and their states."""
+
+    @abstractmethod
+    async def list_nodes(self) -> list[Node]:
+        """Return every node of the farm, whatever its state."""
+
+    @abstractmethod
+    async def get_node(self, node_id: str, detail: bool = False) -> Node:
+        """Return one node; `detail` adds its configuration.
+
+        Raises:
+            NotFound: the farm has no such node. A bare node id is looked up in each farm by this.
+        """
+
+
+class NodeReservations(Service):
+    """Reserves nodes for exclusive use.
+
+    The adapter looks up each change whose answer was lost, and never repeats it blindly: it returns what it finds done,
+    and raises AnswerLost where it cannot tell. A `look` in that error is called when the same order comes again.
+    """
+
+    @abstractmethod
+    async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
+        """Reserve all the nodes or none; without a duration, until ended.
+
+        Raises:
+            Conflict: a node is busy or reserved; `own` names the jobs and reservations that are this user's.
+        """
+
+    @abstractmethod
+    async def get_reservation(self, reservation_id: str) -> Reservation:
+        """Return a reservation as it stands. Raises NotFound when it has ended or never was."""
+
+    @abstractmethod
+    async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:
+        """Move its expiry by so many seconds. Raises Refused when somebody else holds it."""
+
+    @abstractmethod
+    async def end_reservation(self, reservation_id: str) -> bool:
+        """Give the node back. To end a reservation that has ended is no error: it returns False.
+
+        Raises:
+            Refused: somebody else holds it.
+            NotFound: it never was.
+        """
+
+    @abstractmethod
+    async def interrupt_reservation(self, reservation_id: str, message: str) -> None:
+        """End somebody else's reservation; they are shown the message. No error when it has ended meanwhile."""
+
+
+class RemoteControl(Service):
+    """Presses keys of a device's remote control."""
+
+    @abstractmethod
+    async def press_key(self, node_id: str, key: str, remote_control: str, test_pack_revision: str) -> None:
+        """Press one key, once: a request whose answer was lost is not repeated.
+
+        Raises:
+            Conflict: the node is busy or held by another.
+            AnswerLost: the key may or may not have been pressed.
+        """
+
+
+class Image(NamedTuple):
+    """A picture as the service sent it."""
+
+    data: bytes
+    media_type: str
+
+
+class Screenshots(Service):
+    """Grabs what a node's device under test shows."""
+
+    @abstractmethod
+    async def grab_screenshot(self, node_id: str, thumbnail: bool = False) -> Image:
+        """Return what the device shows now. Raises ServiceDown when the node is offline."""
+
+
+class RunScreenshots(Service):
+    """Keeps what devices showed at the end of runs."""
+
+    @abstractmethod
+    async def get_run_screenshot(self, run_id: str, thumbnail: bool = False) -> Image:
+        """Return what the device showed at the end of a run. Raises NotFound when nothing was kept."""
