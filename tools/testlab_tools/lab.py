@@ -1,105 +1,21 @@
-"""The lab: all configured services, found by what they can do or by whose id it is; and the reservations made here.
-
-Reservations are released when the server stops. Where the config says so, they stay instead, and the next process
-restores them.
-"""
+"""The lab: all configured services, found by what they can do or by whose id it is."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-import anyio
-
 from testlab_tools.capabilities import Handle, NodeInventory, NodeReservations, RunArchive, Service
 from testlab_tools.deadline import LONGEST_WAIT_S
-from testlab_tools.errors import BadInput, LabError, NotFound, Refused, Unsupported, did_you_mean, nearest
-from testlab_tools.fanout import ask_all, gather_all
+from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported, did_you_mean, nearest
+from testlab_tools.fanout import ask_all
 from testlab_tools.jobs import JobPoller
 from testlab_tools.outbox.outbox import Outbox
-from testlab_tools.outbox.scoped import ScopedOutbox
 from testlab_tools.repeated_calls import Orders
-from testlab_tools.reservations import ReservationRecord, ReservationStore
+from testlab_tools.reservations import ReservationStore, ReservationTracker
 
 _SEVERAL = "The id could belong to several services"
-RELEASE_SECONDS = 5.0
-"""For releasing reservations when the server stops. What is left over ends by its own expiry."""
-
-logger = logging.getLogger("testlab_tools")
-
-
-class ReservationTracker:
-    """The reservations that this process has made and not ended, by service and native id. With `kept`, they are
-    written down there, and stay when the process ends."""
-
-    def __init__(self, kept: ReservationStore | None = None) -> None:
-        self.kept = kept
-        self._held: dict[tuple[NodeReservations, str], None] = {}
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def add(self, farm: NodeReservations, reservation_id: str, node_id: str, caller: str) -> None:
-        """Remember a reservation made here, by native ids."""
-        self._held[farm, reservation_id] = None
-        if self.kept is not None:
-            self.kept.save(farm, ReservationRecord(reservation=reservation_id, node=node_id, caller=caller))
-
-    def remove(self, farm: NodeReservations, reservation_id: str) -> None:
-        """Forget a reservation that has ended."""
-        self._held.pop((farm, reservation_id), None)
-        if self.kept is not None:
-            self.kept.delete(farm, reservation_id)
-
-    def absorb(self, other: ReservationTracker) -> None:
-        """Take all reservations of another tracker."""
-        self._held.update(other._held)
-        other._held.clear()
-
-    async def restore(self, services: Iterable[Service]) -> dict[str, list[ReservationRecord]]:
-        """Reservations that earlier processes have kept, by service. Those that the service no longer shows as its
-        user's on that node are forgotten.
-
-        Raises LabError where a service does not say.
-        """
-        found: dict[str, list[ReservationRecord]] = {}
-        for farm in services:
-            if self.kept is None or not isinstance(farm, NodeReservations):
-                continue
-            for claim in self.kept.load(farm):
-                if await _holds(farm, claim):
-                    found.setdefault(farm.name, []).append(claim)
-                else:
-                    self.remove(farm, claim.reservation)
-        return found
-
-    async def release(self) -> None:
-        """End all that are left, at once, even while the server is being cancelled."""
-        if self.kept is not None:
-            return
-        # The SDK cancels by anyio's scopes, again at every await: only a scope of anyio's shields from that.
-        with anyio.move_on_after(RELEASE_SECONDS, shield=True):
-            await gather_all(*(self._end(farm, reservation_id) for farm, reservation_id in list(self._held)))
-
-    async def _end(self, farm: NodeReservations, reservation_id: str) -> None:
-        try:
-            await farm.end_reservation(reservation_id)
-        except LabError as error:
-            logger.warning("Reservation %s could not be released: %s", farm.handle(reservation_id), error)
-        else:
-            self.remove(farm, reservation_id)
-
-
-async def _holds(farm: NodeReservations, claim: ReservationRecord) -> bool:
-    try:
-        held = await farm.get_reservation(claim.reservation)
-    except NotFound:
-        return False
-    return held.yours and held.node_id == farm.handle(claim.node)
-
-
 C = TypeVar("C", bound=Service)
 
 
@@ -120,7 +36,7 @@ class Lab:
         is where reservations are that outlive this process."""
         self.services = {service.name: service for service in services}
         self._outbox = outbox
-        self.outbox = ScopedOutbox(outbox, None, callers_own) if outbox is not None else None
+        self.outbox = outbox.restrict(None, callers_own) if outbox is not None else None
         self.holding = ReservationTracker(kept)
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
@@ -211,7 +127,7 @@ class Lab:
         """As `owner`, where a bare id fits the services whose run ids have its shape."""
         return self.owner(run_id, capability, lambda s, native: isinstance(s, RunArchive) and s.owns_run(native))
 
-    def outbox_for(self, service: str) -> ScopedOutbox | None:
+    def outbox_for(self, service: str) -> Outbox | None:
         """Where what goes to a service is written down first; None where that is not done."""
         return self.outbox if self.outbox is not None and self.outbox.accepts(service) else None
 
@@ -227,7 +143,7 @@ class Lab:
         made = Lab(services, kept=self.holding.kept)
         made.longest_wait_s = self.longest_wait_s
         if self.outbox is not None:
-            made.outbox = self.outbox.restrict(made.services if limited else None)
+            made.outbox = self.outbox.restrict(made.services if limited else None, self.outbox.direct)
         return made
 
     async def aclose(self) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
-from testlab_tools.reservations import ReservationStore
 
 from testlab_mcp.audit.chain import AuditSink, FileSink, StderrSink
 from testlab_mcp.audit.log import AuditLogger
@@ -29,6 +28,7 @@ from testlab_tools.files.transfers import Transfers
 from testlab_tools.lab import Lab
 from testlab_tools.outbox.delivery import RetrySchedule
 from testlab_tools.outbox.outbox import Outbox
+from testlab_tools.reservations import ReservationStore
 from testlab_tools.services import Kind, ServiceSettings
 
 

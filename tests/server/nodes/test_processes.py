@@ -58,9 +58,8 @@ async def test_a_config_can_keep_it_and_the_next_process_takes_it_up(
 async def test_what_is_written_down_is_believed_only_as_far_as_the_portal_says_so(
     claim: str, farm: Farm, connect: Connect, ask: ToolCaller, tmp_path: Path
 ) -> None:
-    from testlab_tools.reservations import ReservationRecord, ReservationStore
-
     from testlab_mcp.config.loading import parse_config
+    from testlab_tools.reservations import ReservationRecord, ReservationStore
 
     config = parse_config(f"{KEEPS}{farm.table}\n[durable]\npath = '{tmp_path / 'd.sqlite'}'\n")
     lab = config.lab()

@@ -42,6 +42,9 @@ class Sink:
         self.sent: list[NewRun] = []
         self.looked = 0
 
+    def native(self, handle: str) -> str:
+        return handle.removeprefix("factory:")
+
     async def create_run(self, run: NewRun) -> CreatedRun:
         self.sent.append(run)
         if self.failures:

@@ -7,6 +7,7 @@ import asyncio
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -206,6 +207,22 @@ def write_new(path: Path, data: bytes) -> None:
                 raise
     except OSError as error:
         raise write_error(error) from None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file that only its user can read, at once: a reader finds the old content or the new. Its folder must be
+    one that only its user can write to. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def write_error(error: OSError) -> BadInput:

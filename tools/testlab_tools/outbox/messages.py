@@ -8,6 +8,7 @@ from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, DeliveryRecord, R
 QUEUED = (
     "Do not give it again. list_deliveries shows when it has arrived. list_runs(unit=…) shows its run once it is there."
 )
+AT_ONCE = "Sent at once, and not written down before: its service takes callers' own tokens, which are not kept."
 BOUNDS = f"more than {MAX_FILES} files or {MAX_BYTES // 2**20} MiB are not kept with a run that waits"
 
 

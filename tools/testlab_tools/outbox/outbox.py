@@ -6,12 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.capabilities import Service
 from testlab_tools.durable.engine import Engine
-from testlab_tools.errors import Conflict, LabError, NotFound
+from testlab_tools.errors import Conflict, LabError, NotFound, Unsupported
 from testlab_tools.outbox.delivery import WORKFLOW, DeliveryWorker, RetrySchedule
 from testlab_tools.outbox.payload import DeliveryRecord, Payload, Progress, correct, resend
 
@@ -30,7 +31,11 @@ POLL_INTERVAL_S = 0.1
 
 
 class Outbox:
-    """The deliveries of one server, on an engine that is closed with it."""
+    """The deliveries of one server as one caller may use them, on an engine that is closed with it.
+
+    `services` are those whose deliveries it has; None is all, those no longer configured among them. What goes to a
+    service in `direct` is sent at once and not stored, since only the call has the token for it.
+    """
 
     def __init__(
         self,
@@ -41,12 +46,23 @@ class Outbox:
     ) -> None:
         """`connect` makes services anew, for the engine's event loop. `hold_s` is how long `send` waits at most."""
         self.engine = engine
+        self.services: Collection[str] | None = None
+        self.direct: Collection[str] = ()
         self._connect = connect
         self._schedule = schedule or RetrySchedule()
         self._hold_s = hold_s
-        self._opening = threading.Lock()
-        self._store: Store | None = None
+        self._database = _OpenStore(engine)
         engine.register(WORKFLOW, self._open_worker)
+
+    def restrict(self, services: Collection[str] | None, direct: Collection[str]) -> Outbox:
+        """The same outbox for somebody who has these services only."""
+        view = copy(self)
+        view.services, view.direct = services, direct
+        return view
+
+    def accepts(self, service: str) -> bool:
+        """Whether what goes to a service can be stored: not where only the call has the token."""
+        return service not in self.direct
 
     def check(self) -> None:
         """Raises ConfigError where deliveries can never be stored."""
@@ -59,12 +75,12 @@ class Outbox:
     async def delivery_for(self, digest: str, delivery_id: str) -> str:
         """The id of the delivery that a call is for: an earlier call's whose answer was lost, or else `delivery_id`."""
         now = self.engine.clock.now()
-        return await self._ask_store(lambda store: store.calls.delivery_for(digest, delivery_id, store.read, now))
+        return await self._database.ask(lambda store: store.calls.delivery_for(digest, delivery_id, store.read, now))
 
     async def note_answer(self, digest: str, delivery_id: str, took_s: float) -> None:
         """Note that a call is answered now, after `took_s` seconds."""
         now = self.engine.clock.now()
-        await self._ask_store(lambda store: store.calls.note_answer(digest, delivery_id, now, took_s))
+        await self._database.ask(lambda store: store.calls.note_answer(digest, delivery_id, now, took_s))
 
     async def follow(self, delivery_id: str, spent_s: float = 0.0) -> DeliveryRecord:
         """Wait for a delivery that was given before, as `send` does."""
@@ -84,9 +100,9 @@ class Outbox:
             LabError: it could not be written down.
         """
         begun = time.monotonic()
-        known = await self._ask_store(lambda store: store.read(delivery_id))
+        known = await self._database.ask(lambda store: store.read(delivery_id))
         if known is None:
-            await self._ask_store(lambda store: store.write(delivery_id, 0, service, payload, contents))
+            await self._database.ask(lambda store: store.write(delivery_id, 0, service, payload, contents))
         elif known.progress.state in ("parked", "delivered"):
             await self._redeliver(known, service, resend(known, payload), contents)
         return await self.follow(delivery_id, spent_s + time.monotonic() - begun)
@@ -96,38 +112,44 @@ class Outbox:
 
         Raises:
             NotFound: there is no such delivery.
+            Unsupported: the caller's own token would be needed.
             Conflict: the delivery is not parked, or its run is at the service already.
             BadInput: the delivery is a report, which has no such fields.
         """
         record = await self.find(delivery_id)
         service = service or record.service
+        if not self.accepts(service):
+            raise Unsupported(
+                f"Deliveries to {service} are not kept",
+                "It takes callers' own tokens",
+                "Record the run with create_run.",
+            )
         await self._redeliver(record, service, correct(record, service, changes))
         return await self.follow(delivery_id)
 
     async def discard(self, record: DeliveryRecord) -> None:
         """Delete a parked delivery with its files. Raises Conflict when it is not parked (any more)."""
-        if not await self._ask_store(lambda store: store.discard(record.delivery_id, record.generation)):
+        if not await self._database.ask(lambda store: store.discard(record.delivery_id, record.generation)):
             raise Conflict("The delivery is not parked", "", "list_deliveries shows how far it is.")
 
     async def get(self, delivery_id: str) -> DeliveryRecord | None:
-        """A delivery by its id, if there is one."""
-        return await self._ask_store(lambda store: store.read(delivery_id))
+        """A delivery by its id, if there is one to a service of this caller's."""
+        record = await self._database.ask(lambda store: store.read(delivery_id)) if delivery_id else None
+        return record if record is not None and self._is_visible(record) else None
 
     async def find(self, delivery_id: str) -> DeliveryRecord:
-        """A delivery by its id. Raises NotFound."""
-        record = await self.get(delivery_id) if delivery_id else None
+        """As `get`. Raises NotFound where there is none."""
+        record = await self.get(delivery_id)
         if record is None:
             raise NotFound("There is no such delivery", "", "list_deliveries shows those there are.")
         return record
 
-    async def list(self, limit: int, services: Collection[str] | None = None) -> dict[Which, Listed]:
-        """Deliveries that wait, are parked, or were delivered lately, newest first, to these services or to all."""
-        if services is None:
-            return await self._ask_store(lambda store: store.list(limit))
-        every: dict[Which, Listed] = await self._ask_store(lambda store: store.list(None))
-        theirs = {
-            which: [record for record in of.deliveries if record.service in services] for which, of in every.items()
-        }
+    async def list(self, limit: int) -> dict[Which, Listed]:
+        """Deliveries that wait, are parked, or were delivered lately, newest first."""
+        if self.services is None:
+            return await self._database.ask(lambda store: store.list(limit))
+        every: dict[Which, Listed] = await self._database.ask(lambda store: store.list(None))
+        theirs = {which: list(filter(self._is_visible, of.deliveries)) for which, of in every.items()}
         return {
             which: of._replace(deliveries=theirs[which][:limit], total=len(theirs[which]))
             for which, of in every.items()
@@ -136,16 +158,19 @@ class Outbox:
     async def aclose(self) -> None:
         """Stop, within some two seconds; what is not delivered goes on when a server starts again."""
         await asyncio.to_thread(self.engine.close)
-        self._store = None
+        self._database.forget()
+
+    def _is_visible(self, record: DeliveryRecord) -> bool:
+        return self.services is None or record.service in self.services
 
     async def _redeliver(
         self, record: DeliveryRecord, service: str, payload: Payload, contents: Sequence[bytes] = ()
     ) -> None:
         """Write the next generation, and only then delete the one before."""
-        await self._ask_store(
+        await self._database.ask(
             lambda store: store.write(record.delivery_id, record.generation + 1, service, payload, contents)
         )
-        await self._ask_store(lambda store: store.delete(record.delivery_id, record.generation))
+        await self._database.ask(lambda store: store.delete(record.delivery_id, record.generation))
 
     async def _wait_for_outcome(self, delivery_id: str, spent_s: float) -> DeliveryRecord:
         """The delivery once it has arrived with its files, is parked, or is known to take longer."""
@@ -158,14 +183,35 @@ class Outbox:
                 return record
             await asyncio.sleep(POLL_INTERVAL_S)
 
-    async def _ask_store(self, question: Callable[[Store], Any]) -> Any:
+    def _open_worker(self) -> DeliveryWorker:
+        store = self._database.open()
+        store.tidy(self.engine.clock.now())
+        return DeliveryWorker(store, self._connect(), self._schedule)
+
+
+class _OpenStore:
+    """The store, opened at its first use, which imports DBOS."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._opening = threading.Lock()
+        self._store: Store | None = None
+
+    def open(self) -> Store:
+        with self._opening:
+            if self._store is None:
+                from testlab_tools.outbox.store import Store
+
+                self._store = Store(self._engine.workflows())
+            return self._store
+
+    def forget(self) -> None:
+        self._store = None
+
+    async def ask(self, question: Callable[[Store], Any]) -> Any:
         """Ask the store, in a thread. Raises LabError when the database does not answer."""
-
-        def ask() -> Any:
-            return question(self._open())
-
         try:
-            return await asyncio.to_thread(ask)
+            return await asyncio.to_thread(lambda: question(self.open()))
         except LabError:
             raise
         except Exception as error:  # noqa: BLE001 - SQLAlchemy's, whose classes cannot be named without importing it
@@ -180,19 +226,6 @@ class Outbox:
                 type(error).__name__,
                 "Mend [durable] in the config; with enabled = false runs are sent without being written down.",
             ) from None
-
-    def _open(self) -> Store:
-        with self._opening:
-            if self._store is None:
-                from testlab_tools.outbox.store import Store
-
-                self._store = Store(self.engine.workflows())
-            return self._store
-
-    def _open_worker(self) -> DeliveryWorker:
-        store = self._open()
-        store.tidy(self.engine.clock.now())
-        return DeliveryWorker(store, self._connect(), self._schedule)
 
 
 def _is_settled(progress: Progress, until: datetime) -> bool:

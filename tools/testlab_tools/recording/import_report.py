@@ -21,9 +21,9 @@ from testlab_tools.files.folders import Folders
 from testlab_tools.files.io import read_file, too_large_error
 from testlab_tools.models.lab import CreatedRun, ResultModel
 from testlab_tools.models.requests import NewRun
-from testlab_tools.outbox.messages import QUEUED, describe_waiting, refusal_of
+from testlab_tools.outbox.messages import AT_ONCE, QUEUED, describe_waiting, refusal_of
+from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import ReportPayload
-from testlab_tools.outbox.scoped import AT_ONCE, ScopedOutbox
 from testlab_tools.recording.record import record_run
 from testlab_tools.registry import Call
 from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read_identity
@@ -235,7 +235,7 @@ async def deliver_report(
 
 
 async def _deliver(
-    call: Call, outbox: ScopedOutbox, service: ReportImporter, form: Format, payload: ReportPayload, data: bytes
+    call: Call, outbox: Outbox, service: ReportImporter, form: Format, payload: ReportPayload, data: bytes
 ) -> ImportedReport:
     delivery_id = str(uuid5(NAMESPACE_OID, f"{service.name} {payload.importer} {sha256(data).hexdigest()}"))
     known = await outbox.get(delivery_id)

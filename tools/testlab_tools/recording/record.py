@@ -14,6 +14,7 @@ from testlab_tools.http.trace import record_ref
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import NewRun
 from testlab_tools.outbox.messages import (
+    AT_ONCE,
     BOUNDS,
     QUEUED,
     describe_unsent_files,
@@ -21,8 +22,8 @@ from testlab_tools.outbox.messages import (
     is_correctable,
     refusal_of,
 )
+from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, DeliveryRecord, FileFacts, RunPayload, run_adapter
-from testlab_tools.outbox.scoped import AT_ONCE, ScopedOutbox
 from testlab_tools.registry import Call, drop_mentions
 from testlab_tools.reports.report import Attachment
 from testlab_tools.untrusted import plain
@@ -120,7 +121,7 @@ async def record_run(
 
 async def _deliver(
     call: Call,
-    outbox: ScopedOutbox,
+    outbox: Outbox,
     sink: RunSink,
     run: NewRun,
     files: Sequence[Attachment],
@@ -148,7 +149,7 @@ async def _deliver(
 
 
 async def _send(
-    call: Call, outbox: ScopedOutbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int
+    call: Call, outbox: Outbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int
 ) -> DeliveryRecord:
     facts = [FileFacts(name=plain(file.name) or "file", size=len(file.data)) for file in files]
     payload = RunPayload(run=run_adapter().dump_python(run, mode="json"), files=facts, unkept=unkept)

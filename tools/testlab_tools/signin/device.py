@@ -52,10 +52,10 @@ async def start_sign_in(provider: Provider) -> PendingSignIn:
     if provider.audience:
         form["audience"] = provider.audience
     answer = await post_form(provider, provider.device_path, form)
-    if answer.error:
-        raise _to_error(provider, answer.error)
+    if isinstance(answer, str):
+        raise _to_error(provider, answer)
     try:
-        reply = _DeviceReply.model_validate(answer.body)
+        reply = _DeviceReply.model_validate(answer)
     except ValidationError:
         raise _unusable(provider, "A field is missing or of another type") from None
     pages = (reply.verification_uri_complete, reply.verification_uri)

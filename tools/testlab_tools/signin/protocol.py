@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -109,8 +109,8 @@ class Tokens(BaseModel):
             return None
 
 
-class TokenReply(BaseModel):
-    """A token endpoint's answer (RFC 6749 section 5.1), as it came."""
+class _TokenReply(BaseModel):
+    """A token endpoint's answer (RFC 6749 section 5.1)."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -128,14 +128,6 @@ class TokenReply(BaseModel):
         return Tokens(access_token=self.access_token, refresh_token=refresh, expires_at=now + lasting)
 
 
-def parse_token_reply(body: Any) -> TokenReply | None:
-    """A token endpoint's answer; None where a field is missing or malformed."""
-    try:
-        return TokenReply.model_validate(body)
-    except ValidationError:
-        return None
-
-
 def _is_sendable(secret: SecretStr) -> bool:
     text = secret.get_secret_value()
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
@@ -146,15 +138,8 @@ MAX_BYTES = 2**20
 MAX_SECONDS = 10.0
 
 
-class Answer(NamedTuple):
-    """A JSON object that came with HTTP 200, or the `error` code of a refusal."""
-
-    body: dict[str, Any]
-    error: str = ""
-
-
-async def post_form(provider: Provider, path: str, form: Mapping[str, str]) -> Answer:
-    """Post a form once.
+async def post_form(provider: Provider, path: str, form: Mapping[str, str]) -> dict[str, Any] | str:
+    """Post a form once, and return the JSON object that came with HTTP 200, or the error code of the refusal.
 
     Raises:
         ConfigError: the connection would not be encrypted.
@@ -166,13 +151,9 @@ async def post_form(provider: Provider, path: str, form: Mapping[str, str]) -> A
     seconds = min(endpoint.timeout_seconds, MAX_SECONDS)
     client = httpx2.AsyncClient(verify=endpoint.tls(), trust_env=True, follow_redirects=False, timeout=seconds)
     headers = {"Accept": "application/json", "User-Agent": "testlab-mcp"}
-    url = endpoint.at(path)
+    asked = client.stream("POST", endpoint.at(path), data=form, headers=headers)
     try:
-        async with (
-            client,
-            asyncio.timeout(seconds + 1),
-            client.stream("POST", url, data=form, headers=headers) as reply,
-        ):
+        async with client, asyncio.timeout(seconds + 1), asked as reply:
             content = b""
             async for chunk in reply.aiter_bytes():
                 content += chunk
@@ -189,10 +170,12 @@ async def request_tokens(
 ) -> Tokens | str:
     """Tokens for a grant, or the error code of the refusal. Raises as `post_form` does."""
     answer = await post_form(provider, provider.token_path, {**form, "client_id": provider.client_id})
-    if answer.error:
-        return answer.error
-    reply = parse_token_reply(answer.body)
-    tokens = reply.to_tokens(now, before) if reply else None
+    if isinstance(answer, str):
+        return answer
+    try:
+        tokens = _TokenReply.model_validate(answer).to_tokens(now, before)
+    except ValidationError:
+        tokens = None
     if tokens is None:
         raise BadReply(
             provider.service,
@@ -203,7 +186,7 @@ async def request_tokens(
     return tokens
 
 
-def _read_answer(service: str, status: int, content: bytes) -> Answer:
+def _read_answer(service: str, status: int, content: bytes) -> dict[str, Any] | str:
     if status == 429:
         raise RateLimited(service, f"Service {service} is limiting sign-ins", "", "Wait a minute, then call again.")
     if status >= 500:
@@ -215,9 +198,9 @@ def _read_answer(service: str, status: int, content: bytes) -> Answer:
     if isinstance(body, dict):
         fields = cast(dict[str, Any], body)
         if status == 200:
-            return Answer(fields)
+            return fields
         if isinstance(error := fields.get("error"), str) and error:
-            return Answer({}, error)
+            return error
     raise BadReply(
         service,
         f"Service {service}'s sign-in answered with HTTP {status} and nothing that OAuth knows",

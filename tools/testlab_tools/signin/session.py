@@ -1,11 +1,11 @@
-"""The access token of a sign-in, renewed in time by one process at a time, and never lost."""
+"""The access token of a sign-in, renewed in time by one process at a time, and never lost: its tokens are in the
+operating system's keyring, else in a file that only its user can read."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import stat
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,10 +14,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
+from testlab_tools.files.io import replace_file
 from testlab_tools.files.lock import FileLock
 from testlab_tools.http.credentials import Keychain, keychain
-from testlab_tools.signin import protocol
-from testlab_tools.signin.protocol import Provider, Tokens
+from testlab_tools.signin.protocol import Provider, Tokens, request_tokens
 
 
 class SignedIn:
@@ -81,7 +81,7 @@ class SignedIn:
         if self._provider.audience:
             form["audience"] = self._provider.audience
         try:
-            answer = await protocol.request_tokens(self._provider, form, self._clock(), kept)
+            answer = await request_tokens(self._provider, form, self._clock(), kept)
         except ServiceDown:
             if refused is None and kept.expires_at > self._clock():
                 return kept
@@ -176,7 +176,8 @@ class TokenStore:
         if ring and _write_keyring(ring, self._provider.key, tokens):
             self.path.unlink(missing_ok=True)
             return "the keyring of this system"
-        self._write_file(tokens.to_json())
+        private_folder(self.folder)
+        replace_file(self.path, tokens.to_json())
         if ring:
             _delete_from_keyring(ring, self._provider.key)
         return str(self.path)
@@ -201,21 +202,6 @@ class TokenStore:
                 if any(stat.S_IMODE(fact.st_mode) & _OTHERS or fact.st_uid != os.getuid() for fact in facts):
                     raise self._unsafe_error("Others can read it, so the tokens in it may be known")
             return Tokens.from_json(file.read())
-
-    def _write_file(self, text: str) -> None:
-        """Replace the file at once, so that a reader finds the old tokens or the new."""
-        private_folder(self.folder)
-        descriptor, name = tempfile.mkstemp(prefix=f"{self._provider.key}.", suffix=".part", dir=self.folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, self.path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(name)
-            raise
 
     def _unsafe_error(self, why: str) -> ConfigError:
         return ConfigError(

@@ -10,8 +10,8 @@ from testlab_tools.capabilities import RunSink
 from testlab_tools.errors import BadInput, Conflict, Unsupported
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.outbox.messages import BOUNDS
+from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import DeliveryRecord, Payload, ReportPayload, State
-from testlab_tools.outbox.scoped import ScopedOutbox
 from testlab_tools.registry import LOOK, Call, Hints, Question, tool
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted, quoted
@@ -137,7 +137,7 @@ async def release_delivery(
     )
 
 
-def _outbox(call: Call) -> ScopedOutbox:
+def _outbox(call: Call) -> Outbox:
     if call.lab.outbox is None:
         raise Unsupported("There are no deliveries", "[durable] enabled is false in the config", "")
     return call.lab.outbox
