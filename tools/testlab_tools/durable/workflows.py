@@ -37,13 +37,18 @@ class PickleRefused(TypeError):
 
 
 def apply_patches() -> None:
-    """Patch DBOS in this process: rows are never unpickled, and connections to SQLite have `unixepoch`."""
+    """Patch DBOS in this process: rows are never unpickled, and connections to SQLite have `unixepoch('subsec')`.
+
+    A row's own column `serialization` may say `py_pickle` (dbos/_serialization.py), so whoever can write a row could
+    run code; none of ours is pickled. DBOS 3.4 takes the time from SQLite as only 3.42 and newer have it (sqlite.org,
+    "Date And Time Functions"); Debian 12 brings 3.40, Ubuntu 22.04 3.37.
+    """
     _serialization.DefaultSerializer.deserialize = _refuse
     plugins.register(SQLITE_PLUGIN, __name__, SqlitePlugin.__name__)
 
 
 class SqlitePlugin(CreateEnginePlugin):
-    """Gives the function to each connection of an engine whose URL names the plugin, whoever makes the engine."""
+    """Gives `unixepoch` to each connection of an engine whose URL names the plugin, whoever makes the engine."""
 
     def update_url(self, url: URL) -> URL:
         return url

@@ -42,52 +42,36 @@ async def collect(
         NotFound: every service answered, and none knows the unit.
         LabError: no service answered; the most telling error.
     """
-    questions = Questions(deadline)
-    collector = Collector(archives, questions)
-    unit = await collector.unit(serial_number)
+    collector = _Collector(archives, deadline)
+    unit = await collector.collect_unit(serial_number)
+    failed = collector.failed
     if not unit.runs and not unit.records:
-        if len(questions.failed) == len(archives):
-            raise most_telling(questions.failed.values())
-        if not questions.failed:
+        if len(failed) == len(archives):
+            raise most_telling(failed.values())
+        if not failed:
             next_step = "It must be exact; list_runs shows units."
             raise NotFound("No service knows a unit of that serial number", "", next_step)
-    sub_units, unread = await collector.sub_units(unit)
-    peers = await collector.peers([unit, *sub_units])
-    return PassportInput(unit, sub_units, peers, questions.failed, list(unasked), unread)
+    sub_units, unread = await collector.collect_sub_units(unit)
+    peers = await collector.collect_peers([unit, *sub_units])
+    return PassportInput(unit, sub_units, peers, failed, list(unasked), unread)
 
 
-class Questions:
-    """The questions of one call. `failed` holds the errors of services, which are not asked again."""
+class _Collector:
+    """Reads the histories of units, in one call. `failed` holds the errors of services, which are not asked again."""
 
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
+    def __init__(self, archives: Sequence[UnitArchive], deadline: Deadline) -> None:
         self.failed: dict[str, LabError] = {}
-
-    async def ask(self, services: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> dict[str, T]:
-        """Ask all that have not failed so far; answers by service name."""
-        seconds = min(self._deadline.share(QUESTION_SHARE), self._deadline.long_step())
-        answers = await ask_all([s for s in services if s.name not in self.failed], ask, seconds)
-        for name, error in answers.failed.items():
-            self.failed.setdefault(name, error)
-        return answers.given
-
-
-class Collector:
-    """Reads the histories of units from archives, within the bounds of one call."""
-
-    def __init__(self, archives: Sequence[UnitArchive], questions: Questions) -> None:
         self._archives = archives
-        self._questions = questions
+        self._deadline = deadline
         self._names = [archive.name for archive in archives]
 
-    async def unit(self, serial: str) -> UnitHistory:
+    async def collect_unit(self, serial: str) -> UnitHistory:
         """A unit as all services know it, under the spelling asked for and those that registries give it."""
-        records, runs = await gather_all(self._records(serial), self._runs(serial))
+        records, runs = await gather_all(self._get_records(serial), self._list_runs(serial))
         unit = UnitHistory(records[0].serial_number if records else serial, [], records)
-        spellings = dict.fromkeys(record.serial_number for record in records)
         answers = [*runs.items()]
-        for other in spellings:
-            answers += (await self._runs(other)).items() if other != serial else []
+        for other in dict.fromkeys(record.serial_number for record in records):
+            answers += (await self._list_runs(other)).items() if other != serial else []
         found: dict[str, Run] = {}
         for name, answer in answers:
             found.update((run.run_id.casefold(), run) for run in answer.runs)
@@ -97,7 +81,7 @@ class Collector:
         unit.duplicates = len(found) - len(unit.runs)
         return unit
 
-    async def sub_units(self, unit: UnitHistory) -> tuple[list[UnitHistory], bool]:
+    async def collect_sub_units(self, unit: UnitHistory) -> tuple[list[UnitHistory], bool]:
         """The histories of all that is built into a unit, outermost first, and whether some are left out.
 
         A unit that is said to be inside itself is looked at once.
@@ -108,14 +92,14 @@ class Collector:
             spelled = {name.casefold(): name for name in reversed(inside) if name.casefold() not in seen}
             fresh = list(reversed(spelled.values()))
             room = MAX_UNITS - 1 - len(found)
-            rank = list(await gather_all(*(self.unit(name) for name in fresh[:room])))
+            rank = list(await gather_all(*(self.collect_unit(name) for name in fresh[:room])))
             seen |= {name.casefold() for name in fresh}
             found += rank
             if len(fresh) > room:
                 return found, True
         return found, False
 
-    async def peers(self, units: Sequence[UnitHistory]) -> dict[str, PeerUnits]:
+    async def collect_peers(self, units: Sequence[UnitHistory]) -> dict[str, PeerUnits]:
         """Other units of the units' parts, by part in lower case: those around the first unit of each."""
         begun = next((run.started_at for run in units[0].runs), None)
         firsts: dict[str, tuple[str, datetime]] = {}
@@ -125,22 +109,30 @@ class Collector:
                 firsts.setdefault(unit.part.casefold(), (unit.part, first))
         asked = dict(list(firsts.items())[:MAX_PARTS])
         own = [unit.serial for unit in units]
-        found = await gather_all(*(self._peers(part, first, own) for part, first in asked.values()))
+        found = await gather_all(*(self._find_peers(part, first, own) for part, first in asked.values()))
         return dict(zip(asked, found, strict=True))
 
-    async def _records(self, serial: str) -> list[Unit]:
+    async def _ask(self, services: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> dict[str, T]:
+        """Ask all that have not failed so far; answers by service name."""
+        seconds = min(self._deadline.share(QUESTION_SHARE), self._deadline.long_step())
+        answers = await ask_all([s for s in services if s.name not in self.failed], ask, seconds)
+        for name, error in answers.failed.items():
+            self.failed.setdefault(name, error)
+        return answers.given
+
+    async def _get_records(self, serial: str) -> list[Unit]:
         registries = [archive for archive in self._archives if isinstance(archive, UnitRegistry)]
-        found = await self._questions.ask(registries, lambda r: _none_on((NotFound, BadInput), r.get_unit(serial)))
+        found = await self._ask(registries, lambda r: _none_on((NotFound, BadInput), r.get_unit(serial)))
         return [record for record in found.values() if record is not None]
 
-    async def _runs(self, serial: str) -> dict[str, Runs]:
+    async def _list_runs(self, serial: str) -> dict[str, Runs]:
         query = RunQuery(unit=serial)
-        found = await self._questions.ask(self._archives, lambda a: _none_on((NotFound,), a.list_runs(query, MAX_RUNS)))
+        found = await self._ask(self._archives, lambda a: _none_on((NotFound,), a.list_runs(query, MAX_RUNS)))
         return {name: runs for name, runs in found.items() if runs is not None}
 
-    async def _peers(self, part: str, moment: datetime, own: Iterable[str]) -> PeerUnits:
-        asked = [archive.name for archive in self._archives if archive.name not in self._questions.failed]
-        spans = await self._questions.ask(self._archives, lambda archive: _read_span(archive, part, moment))
+    async def _find_peers(self, part: str, moment: datetime, own: Iterable[str]) -> PeerUnits:
+        asked = [archive.name for archive in self._archives if archive.name not in self.failed]
+        spans = await self._ask(self._archives, lambda archive: _read_span(archive, part, moment))
         peers = find_peers([span for span in spans.values() if span], own, self._names, datetime.now(UTC))
         peers.uncompared = [name for name in asked if spans.get(name) is None]
         return peers
