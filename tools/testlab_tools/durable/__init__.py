@@ -1,6 +1,6 @@
 """The workflow engine: work that is written down before it is begun, and outlives its process.
 
-database    where workflows are stored, a SQLite file or a PostgreSQL database; and the lock of the process that runs them
+database    where workflows are stored, in SQLite or PostgreSQL; and the lock of the process that runs them
 engine      takes the lock when a workflow waits, launches DBOS, and notices when DBOS has lost a workflow
 workflows   DBOS: enqueue, list, read events, run
 

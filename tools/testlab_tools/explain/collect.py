@@ -177,7 +177,7 @@ async def _list_failures(archive: RunArchive, query: RunQuery) -> Failures:
 
 
 async def _read_failures(archive: RunArchive, run: Run) -> list[Failure]:
-    failed = await archive.get_failures(run.run_id.removeprefix(archive.handle("")))
+    failed = await archive.get_failures(archive.native(run.run_id))
     return [Failure(run, case.case, case.reason) for one in failed for case in one.cases] or [Failure(run, "", "")]
 
 

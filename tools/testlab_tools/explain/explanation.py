@@ -1,4 +1,4 @@
-"""An explanation as the tool reports it: as much as fits into its bound, and what is cut."""
+"""A failed run explained: collect, compare, conclude, and render as much as fits into the tool's bound."""
 
 from __future__ import annotations
 
@@ -20,6 +20,33 @@ MAX_TOKENS = 2_350
 
 SCALES = (1.0, 0.7, 0.45, 0.3, 0.18, 0.1, 0.05)
 _TEXTS = ("test", "station", "unit", "part", "sample")
+
+
+async def explain_run(
+    archive: RunArchive, native: str, detail: RunDetail, unit_archives: Sequence[RunArchive], deadline: Deadline
+) -> tuple[Explanation, Image | None]:
+    """Why a run failed, and the screen at its end. A part that cannot be had is named, and the rest is told.
+
+    `unit_archives` are those that find the runs of a unit.
+    """
+    evidence = await collect(archive, native, detail, unit_archives, deadline)
+    explanation = render(evidence, compare(evidence), conclude(evidence))
+    return explanation, evidence.screen.image if evidence.screen else None
+
+
+def conclude(evidence: Evidence) -> list[str]:
+    """Sentences about what contradicts itself, was not read whole, or is not what it seems."""
+    notes: list[str] = []
+    if evidence.contradicts:
+        notes.append("The run is said not to have passed, though none of its cases failed.")
+    if (log := evidence.log) is not None:
+        if not log.whole:
+            notes.append(f"The log was read for {log.seconds:.0f} s, up to line {log.lines}.")
+        if log.lines and not log.excerpt.found:
+            notes.append("The log does not repeat the reason: these are its last lines.")
+    if evidence.screen:
+        notes.append(evidence.screen.facts)
+    return notes
 
 
 def render(evidence: Evidence, comparison: Comparison, notes: Sequence[str]) -> Explanation:
@@ -110,31 +137,3 @@ def _end(text: str, most: int) -> str:
         return text
     cut = text[-max(most, 60) :]
     return "… " + (cut.partition("\n")[2] or cut)
-
-
-def conclude(evidence: Evidence) -> list[str]:
-    """Sentences about what contradicts itself, was not read whole, or is not what it seems."""
-    notes: list[str] = []
-    if evidence.contradicts:
-        notes.append("The run is said not to have passed, though none of its cases failed.")
-    if (log := evidence.log) is not None:
-        if not log.whole:
-            notes.append(f"The log was read for {log.seconds:.0f} s, up to line {log.lines}.")
-        if log.lines and not log.excerpt.found:
-            notes.append("The log does not repeat the reason: these are its last lines.")
-    if evidence.screen:
-        notes.append(evidence.screen.facts)
-    return notes
-
-
-async def explain_run(
-    archive: RunArchive, native: str, detail: RunDetail, unit_archives: Sequence[RunArchive], deadline: Deadline
-) -> tuple[Explanation, Image | None]:
-    """Why a run failed, and the screen at its end. A part that cannot be had is named, and the rest is told.
-
-    `unit_archives` are those that find the runs of a unit.
-    """
-    evidence = await collect(archive, native, detail, unit_archives, deadline)
-    comparison = compare(evidence)
-    notes = conclude(evidence)
-    return render(evidence, comparison, notes), evidence.screen.image if evidence.screen else None

@@ -1,4 +1,5 @@
-"""What speaks against a unit: open failures, and procedures that its peers went through and it did not."""
+"""What speaks against a unit: open failures, and procedures that its peers went through and it did not; and so, whether
+to ship it. The reasons are in our words: the names of procedures and units stand in the findings."""
 
 from __future__ import annotations
 
@@ -65,9 +66,10 @@ def find_out_of_order(own: Procedures, peers: PeerUnits, unit: str, cut: Collect
     found: list[Finding] = []
     keys = [key for key in own if key.service not in cut]
     for place, early in enumerate(keys):
-        pairs = [(late, *_began_first(peers, late, early)) for late in keys[place + 1 :]]
-        usual = [(both, first, late) for late, first, both in pairs if both >= MIN_PEERS]
-        usual = [(both, first, late) for both, first, late in usual if first >= MIN_BEGAN_FIRST * both]
+        pairs = [(*_began_first(peers, late, early), late) for late in keys[place + 1 :]]
+        usual = [
+            (both, first, late) for both, first, late in pairs if both >= MIN_PEERS and first >= MIN_BEGAN_FIRST * both
+        ]
         if usual:
             both, first, late = max(usual)
             run = own[early][0]
@@ -86,9 +88,9 @@ def find_out_of_order(own: Procedures, peers: PeerUnits, unit: str, cut: Collect
 
 
 def _began_first(peers: PeerUnits, first: ProcedureKey, second: ProcedureKey) -> tuple[int, int]:
-    """How many peers began `first` before `second`, of how many that have both."""
+    """How many peers have both procedures, and how many of those began `first` before `second`."""
     both = [peer for peer in peers.units if first in peer and second in peer]
-    return sum(peer[first][0].started_at < peer[second][0].started_at for peer in both), len(both)
+    return len(both), sum(peer[first][0].started_at < peer[second][0].started_at for peer in both)
 
 
 _SAMPLES = ("golden", "failing", "ignored")

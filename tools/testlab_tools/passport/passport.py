@@ -14,6 +14,21 @@ from testlab_tools.passport.models import Finding, Passport, Procedure
 from testlab_tools.times import iso
 
 
+async def make_passport(
+    archives: Sequence[UnitArchive], serial_number: str, limit: int, deadline: Deadline, unasked: Sequence[str] = ()
+) -> Passport:
+    """The passport of a unit, with the last `limit` of its runs; `unasked` names services that were left out.
+
+    Raises:
+        NotFound: every service answered, and none knows the unit.
+        LabError: no service answered; the most telling error.
+    """
+    data = await collect(archives, serial_number, deadline, unasked)
+    findings = compare(data)
+    verdict = conclude(data, findings)
+    return render(data, findings, verdict, [archive.name for archive in archives], limit)
+
+
 def render(
     data: PassportInput, findings: Sequence[Finding], verdict: Verdict, services: Sequence[str], limit: int
 ) -> Passport:
@@ -78,18 +93,3 @@ def _compared_with(peers: PeerUnits) -> str:
         f"Compared with {len(peers.units)} other units of the part that went through the line between "
         f"{iso(peers.begin)} and {iso(peers.end)}."
     )
-
-
-async def make_passport(
-    archives: Sequence[UnitArchive], serial_number: str, limit: int, deadline: Deadline, unasked: Sequence[str] = ()
-) -> Passport:
-    """The passport of a unit, with the last `limit` of its runs; `unasked` names services that were left out.
-
-    Raises:
-        NotFound: every service answered, and none knows the unit.
-        LabError: no service answered; the most telling error.
-    """
-    data = await collect(archives, serial_number, deadline, unasked)
-    findings = compare(data)
-    verdict = conclude(data, findings)
-    return render(data, findings, verdict, [archive.name for archive in archives], limit)

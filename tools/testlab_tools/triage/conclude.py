@@ -68,7 +68,7 @@ def _by_message(data: ClassificationInput) -> Verdict | None:
         return None
     said = f"The message tells of {fault}. {_places(data)}"
     if data.alike:
-        said += f" {counted(data.alike, 'other case')} there failed with the same message."
+        said += f" {tally(data.alike, 'other case')} there failed with the same message."
     return Verdict("infrastructure", said)
 
 
@@ -87,10 +87,10 @@ def _by_station(data: ClassificationInput) -> Verdict | None:
     chance = ((len(same) + here) / (len(same) + here + len(elsewhere))) ** len(same)
     if len(elsewhere) < MIN_RUNS or chance > MAX_CHANCE:
         return None
-    others = counted(len({run.station for run in elsewhere}), "other")
+    others = tally(len({run.station for run in elsewhere}), "other")
     return Verdict(
         "infrastructure",
-        f"All {len(same)} failures at one station, with {counted(here, 'pass', 'passes')} there, while {others} passed "
+        f"All {len(same)} failures at one station, with {tally(here, 'pass', 'passes')} there, while {others} passed "
         f"{len(elsewhere)} of the same test: by chance in {_percent(chance)} of cases.",
     )
 
@@ -110,8 +110,8 @@ def _by_sequence(data: ClassificationInput) -> Verdict | None:
     known = " and revision" if _revision(data.failures[0]) else ""
     return Verdict(
         "flaky",
-        f"{counted(passed, 'pass', 'passes')} and {counted(every - passed, 'failure')} to and fro ({switches} changes) "
-        f"on the same {where}{known}, at {counted(len(swaying), where)}: {failed} of the {len(data.failures)} here.",
+        f"{tally(passed, 'pass', 'passes')} and {tally(every - passed, 'failure')} to and fro ({switches} changes) "
+        f"on the same {where}{known}, at {tally(len(swaying), where)}: {failed} of the {len(data.failures)} here.",
     )
 
 
@@ -119,7 +119,7 @@ def _by_default(data: ClassificationInput) -> Verdict:
     """Product: nothing speaks for another class; how sure that is, is said."""
     said = [_missing_data(data) or _pass_history(data), _places(data)]
     if retried := max(f.retried for f in data.failures):
-        said.append(f"Retried within the run up to {counted(retried, 'time')}, and failed still.")
+        said.append(f"Retried within the run up to {tally(retried, 'time')}, and failed still.")
     if all(f.run.outcome == "error" for f in data.failures):
         said.append("Ended in error, not with a verdict: the test itself may be at fault.")
     return Verdict("product", " ".join(said))
@@ -157,7 +157,7 @@ def _missing_data(data: ClassificationInput) -> str:
         return "By default: passes of this test could not be read to compare with."
     if len(data.failures) + len(data.before) == 1:
         passed = _comparable_passes(data)
-        kept = f"{counted(len(passed), 'run')} of the test passed" if passed else "no run of the test passed"
+        kept = f"{tally(len(passed), 'run')} of the test passed" if passed else "no run of the test passed"
         return f"By default: it failed once, and {kept}; too little to tell."
     return ""
 
@@ -167,12 +167,12 @@ def _pass_history(data: ClassificationInput) -> str:
     passed = _comparable_passes(data)
     where = " on its revision" if _revision(data.failures[0]) else ""
     failed = len({f.run.run_id for f in (*data.failures, *data.before)})
-    said = f"{counted(len(passed), 'run')} of the test passed{where}, {failed} failed so."
+    said = f"{tally(len(passed), 'run')} of the test passed{where}, {failed} failed so."
     units = {f.run.unit for f in data.failures if f.run.unit}
     last = {f.run.unit: f.run.started_at for f in reversed(data.failures) if f.run.unit}
     later = {run.unit for run in data.passes or () if run.unit in last and run.started_at > last[run.unit]}
     if later:
-        said += f" {len(later)} of {counted(len(units), 'unit')} passed later; whether reworked first is not recorded."
+        said += f" {len(later)} of {tally(len(units), 'unit')} passed later; whether reworked first is not recorded."
     elif not units and passed and _one_change(data):
         said += " It passed before and fails since: a change that is not recorded, or too few runs to tell flaky."
     return said
@@ -195,19 +195,19 @@ def _places(data: ClassificationInput) -> str:
         return "Its station is not recorded."
     elsewhere = [run for run in _meanwhile(data) if run.station and run.station not in stations]
     there = [run for run in _meanwhile(data) if run.station in stations]
-    said = f"At {counted(len(stations), 'station')}"
+    said = f"At {tally(len(stations), 'station')}"
     if len(stations) > 1:
         most = max(Counter(f.run.station for f in data.failures).values())
         said += f" ({most} of {len(data.failures)} failures at one of them)"
     if data.passes is None:
         return f"{said}."
     at_least = "at least " if data.oldest_read and data.oldest_read > data.since else ""
-    said += f", which passed the test {at_least}{counted(len(there), 'time')} meanwhile"
+    said += f", which passed the test {at_least}{tally(len(there), 'time')} meanwhile"
     if data.one_station:
         return f"{said}; others were not compared."
     others = len({run.station for run in elsewhere})
     return (
-        f"{said}; {counted(others, 'other')} passed it {counted(len(elsewhere), 'time')}."
+        f"{said}; {tally(others, 'other')} passed it {tally(len(elsewhere), 'time')}."
         if others
         else f"{said}; no other passed it."
     )
@@ -217,6 +217,6 @@ def _percent(chance: float) -> str:
     return f"{chance:.1%}" if chance >= 0.001 else "less than 0.1%"
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def tally(count: int, one: str, many: str = "") -> str:
     """`2 units`, `1 unit`."""
     return f"{count} {one if count == 1 else many or one + 's'}"

@@ -14,7 +14,7 @@ from testlab_tools.token_estimate import estimate_result
 from testlab_tools.triage.causes import Cause
 from testlab_tools.triage.collect import MAX_PASSED_RUNS, Collected, Window, collect_failures, collect_passes
 from testlab_tools.triage.compare import TriageData, choose_causes, compare
-from testlab_tools.triage.conclude import Verdict, classify, counted
+from testlab_tools.triage.conclude import Verdict, classify, tally
 from testlab_tools.triage.models import CauseGroup, Triage, TriageShare, TriageTotals
 from testlab_tools.untrusted import capped
 
@@ -27,6 +27,23 @@ REASON_CHARS = 140
 
 MAX_TOKENS = 3_900
 """By our own count; the answer's bound is 4,000 of o200k's, the names of its untrusted fields included."""
+
+
+async def triage_failures(
+    archives: Sequence[FailureArchive], mute: Sequence[RunArchive], query: RunQuery, limit: int, deadline: Deadline
+) -> Triage:
+    """Up to `limit` causes in the query's window (its `since` is set). `mute` hold runs but list no failures.
+
+    Raises:
+        LabError: every service failed; the most telling error.
+    """
+    window = Window.of(query)
+    collected = await collect_failures(archives, query, window, deadline)
+    data = compare(collected, window, one_station=bool(query.station))
+    shown = choose_causes(data.causes, limit)
+    data.passes = await collect_passes(archives, query, window, shown, deadline)
+    verdicts = {cause: classify(data.classification_input(cause)) for cause in shown}
+    return render(data, verdicts, mute)
 
 
 def render(data: TriageData, verdicts: Mapping[Cause, Verdict], mute: Sequence[RunArchive]) -> Triage:
@@ -121,9 +138,9 @@ def _note(data: TriageData, mute: Sequence[RunArchive]) -> str:
     if data.passes:
         parts.append(f"Evidence goes by runs since {iso(data.window.compared_since)[:10]}.")
     if cut := sum(passes is not None and passes.cut for passes in data.passes.values()):
-        parts.append(f"For {counted(cut, 'test')} by the newest {MAX_PASSED_RUNS} passes only, to bound the requests.")
+        parts.append(f"For {tally(cut, 'test')} by the newest {MAX_PASSED_RUNS} passes only, to bound the requests.")
     if unread := sum(passes is None for passes in data.passes.values()):
-        parts.append(f"For {counted(unread, 'test')} passes could not be read.")
+        parts.append(f"For {tally(unread, 'test')} passes could not be read.")
     return " ".join(parts)
 
 
@@ -137,7 +154,7 @@ def _fit(whole: Triage, shown: Sequence[Cause], data: TriageData) -> Triage:
     messages = {(cause.service, cause.message) for cause in kept}
     alike = sum(bool(cause.message) and (cause.service, cause.message) in messages for cause in rest)
     failures = sum(map(len, rest.values()))
-    said = f"Not shown: {counted(len(rest), 'cause')} with {counted(failures, 'failure')}"
+    said = f"Not shown: {tally(len(rest), 'cause')} with {tally(failures, 'failure')}"
     said += f", {alike} of them with the message of one shown" if alike else ""
     room = ", or raise limit" if len(kept) == len(shown) else ""
     said += f"; narrow service, test, station, since or until{room}."
@@ -157,20 +174,3 @@ def _affordable(whole: Triage) -> list[CauseGroup]:
 
 def _few(names: list[str]) -> list[str]:
     return [capped(name, NAME_CHARS) for name in names] if len(names) <= MAX_NAMES else []
-
-
-async def triage_failures(
-    archives: Sequence[FailureArchive], mute: Sequence[RunArchive], query: RunQuery, limit: int, deadline: Deadline
-) -> Triage:
-    """Up to `limit` causes in the query's window (its `since` is set). `mute` hold runs but list no failures.
-
-    Raises:
-        LabError: every service failed; the most telling error.
-    """
-    window = Window.of(query)
-    collected = await collect_failures(archives, query, window, deadline)
-    data = compare(collected, window, one_station=bool(query.station))
-    shown = choose_causes(data.causes, limit)
-    data.passes = await collect_passes(archives, query, window, shown, deadline)
-    verdicts = {cause: classify(data.classification_input(cause)) for cause in shown}
-    return render(data, verdicts, mute)
