@@ -15,7 +15,6 @@ def test_a_step_gets_its_share_of_the_whole_but_no_more_than_remains() -> None:
     assert fresh.share(0.5) == 20
     assert fresh.share(2) == pytest.approx(40, abs=0.1)
     assert over.share(0.5) == 0
-    assert over.share(0.5, at_least=3) == 3
 
 
 def test_the_long_step_leaves_a_reserve_for_the_steps_that_follow() -> None:

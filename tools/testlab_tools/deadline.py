@@ -34,14 +34,14 @@ class Deadline:
         """Seconds for the long step of a call: what remains, less a reserve for the steps that follow."""
         return max(0.0, self.remaining() - self.seconds * RESERVE)
 
-    def share(self, fraction: float, at_least: float = 0.0) -> float:
-        """Seconds for one step: a fraction of the call's whole time, or what remains of it; never below `at_least`."""
-        return max(at_least, min(self.seconds * fraction, self.remaining()))
+    def share(self, fraction: float) -> float:
+        """Seconds for one step: a fraction of the call's whole time, or what remains of it."""
+        return min(self.seconds * fraction, self.remaining())
 
     @asynccontextmanager
-    async def timeout(self, fraction: float, at_least: float = 0.0) -> AsyncGenerator[asyncio.Timeout]:
+    async def timeout(self, fraction: float) -> AsyncGenerator[asyncio.Timeout]:
         """End the block without an error after its `share`; `expired()` of what it yields says whether it did."""
-        limit = asyncio.timeout(self.share(fraction, at_least))
+        limit = asyncio.timeout(self.share(fraction))
         try:
             async with limit:
                 yield limit

@@ -226,7 +226,7 @@ async def stop_and_watch(runner: JobRunner, job: Job, deadline: Deadline) -> Sto
     stopped = await _until_stopped(runner, native, deadline.long_step())
     note = "How far it had come could not be read any more."
     with suppress(RateLimited, ServiceDown, BadReply, AuthError):
-        async with deadline.timeout(LAST_LOOK_SHARE, at_least=1.0):
+        async with deadline.timeout(LAST_LOOK_SHARE):
             job = await runner.get_job(native, patient=False)
             stopped, note = job.finished, ""
     return describe_stopped(job, stopped, note)

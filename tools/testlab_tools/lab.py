@@ -37,10 +37,10 @@ class Lab:
         self.services = {service.name: service for service in services}
         self._outbox = outbox
         self.outbox = outbox.restrict(None, callers_own) if outbox is not None else None
-        self.holding = ReservationTracker(kept)
+        self.reservations = ReservationTracker(kept)
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
-        self.watches = JobPoller()
+        self.job_poller = JobPoller()
 
     def offering(self, capability: type[C], service: str = "") -> list[C]:
         """All services with a capability, or the one named.
@@ -140,7 +140,7 @@ class Lab:
 
         It has reservations, waits and, if `limited`, deliveries of its own. Close what is new in it by itself.
         """
-        made = Lab(services, kept=self.holding.kept)
+        made = Lab(services, kept=self.reservations.kept)
         made.longest_wait_s = self.longest_wait_s
         if self.outbox is not None:
             made.outbox = self.outbox.restrict(made.services if limited else None, self.outbox.direct)
@@ -152,7 +152,7 @@ class Lab:
             if self._outbox is not None:
                 await self._outbox.aclose()
             await self.orders.aclose()
-            await self.holding.release()
+            await self.reservations.release()
         finally:
             async with AsyncExitStack() as stack:
                 for service in self.services.values():

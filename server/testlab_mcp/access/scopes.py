@@ -49,7 +49,7 @@ class CallerScope:
     async def release(self) -> None:
         """Wait for its orders, then end its reservations."""
         await self.lab.orders.aclose()
-        await self.lab.holding.release()
+        await self.lab.reservations.release()
 
     async def aclose(self) -> None:
         """Close its own services."""
@@ -75,7 +75,7 @@ class ScopeCache:
         self._connect = connect or {}
         self._scopes: OrderedDict[Hashable, CallerScope] = OrderedDict()
         self._ownership: defaultdict[str, OwnershipRegistry] = defaultdict(OwnershipRegistry)
-        self._restored = lab.holding.kept is None
+        self._restored = lab.reservations.kept is None
 
     @property
     def callers_own(self) -> Collection[str]:
@@ -130,7 +130,7 @@ class ScopeCache:
             return
         shared = [service for service in self.services if service.name not in self._connect]
         try:
-            found = await self._local.lab.holding.restore(shared)
+            found = await self._local.lab.reservations.restore(shared)
         except LabError:
             return
         self._restored = True
@@ -173,5 +173,5 @@ class ScopeCache:
         rest = [key for key in idle if key not in evicted]
         evicted += rest[: max(0, len(self._scopes) - len(evicted) - MAX_SCOPES)]
         for scope in [self._scopes.pop(key) for key in evicted]:
-            self._local.lab.holding.absorb(scope.lab.holding)
+            self._local.lab.reservations.absorb(scope.lab.reservations)
             await scope.aclose()

@@ -63,7 +63,7 @@ async def test_what_is_written_down_is_believed_only_as_far_as_the_portal_says_s
 
     config = parse_config(f"{KEEPS}{farm.table}\n[durable]\npath = '{tmp_path / 'd.sqlite'}'\n")
     lab = config.lab()
-    assert lab.holding.kept is not None
+    assert lab.reservations.kept is not None
     mine = farm.reserve(farm.you).partition(":")[2]
     number = mine if claim == "another node's" else "99999"
     wrong = ReservationRecord(reservation=number, node=farm.nodes[1], caller="alice")
@@ -75,6 +75,6 @@ async def test_what_is_written_down_is_believed_only_as_far_as_the_portal_says_s
     right = ReservationRecord(reservation=mine, node=farm.nodes[0], caller="bob")
     if claim == "none":
         kept.save(lab.services["portal"], right)
-    found = await lab.holding.restore(lab.services.values())
+    found = await lab.reservations.restore(lab.services.values())
     assert found == ({"portal": [right]} if claim == "none" else {})
     await lab.aclose()

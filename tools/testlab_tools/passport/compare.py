@@ -95,10 +95,7 @@ def _began_first(peers: PeerUnits, first: ProcedureKey, second: ProcedureKey) ->
 
 _SAMPLES = ("golden", "failing", "ignored")
 _AGAINST: dict[str, tuple[str, str]] = {
-    "open failure": (
-        "The last outcome of a procedure is not pass",
-        "The last outcome of {} procedures is not pass",
-    ),
+    "open failure": ("The last outcome of a procedure is not pass", "The last outcome of {} procedures is not pass"),
     "gap": (
         "A procedure that others of its part passed is missing",
         "{} procedures that others of its part passed are missing",

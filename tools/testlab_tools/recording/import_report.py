@@ -167,7 +167,7 @@ def _parse(form: Format, data: bytes, started_at: datetime | None) -> Report:
 async def _find_run(deadline: Deadline, sink: RunSink, run: NewRun) -> CreatedRun | None:
     """The run if the service has it. Errors are ignored: recording the run meets them again."""
     with suppress(LabError):
-        async with deadline.timeout(LOOK_SHARE, at_least=1.0):
+        async with deadline.timeout(LOOK_SHARE):
             return await sink.find_created(run)
     return None
 
@@ -261,7 +261,7 @@ async def _find_imported(
 ) -> Sequence[str] | None:
     """As `ReportImporter.find_imported`. Errors are ignored: the delivery meets them again."""
     with suppress(LabError):
-        async with deadline.timeout(LOOK_SHARE, at_least=1.0):
+        async with deadline.timeout(LOOK_SHARE):
             return await service.find_imported(earlier, payload.serial_number, payload.started_at)
     return []
 

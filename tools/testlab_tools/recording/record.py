@@ -120,13 +120,7 @@ async def record_run(
 
 
 async def _deliver(
-    call: Call,
-    outbox: Outbox,
-    sink: RunSink,
-    run: NewRun,
-    files: Sequence[Attachment],
-    unkept: int,
-    digest: str,
+    call: Call, outbox: Outbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int, digest: str
 ) -> CreatedRun:
     """Deliver a run; returns the recorded run or its delivery. After a lost answer, it may be an earlier call's."""
     meant = await outbox.delivery_for(digest, run.ref) if digest else run.ref

@@ -158,13 +158,7 @@ def _shorten(m: NewMeasurement) -> Measurement:
     value: Any = m.value
     value = cast("list[Any]", value)[:MAX_POINTS] if isinstance(value, list) else value
     return Measurement(
-        name=m.name,
-        outcome=m.outcome,
-        value=value,
-        units=m.units,
-        lower=m.lower,
-        upper=m.upper,
-        expected=m.expected,
+        name=m.name, outcome=m.outcome, value=value, units=m.units, lower=m.lower, upper=m.upper, expected=m.expected
     )
 
 

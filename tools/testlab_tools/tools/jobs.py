@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 import re
 from collections.abc import Collection, Iterable
@@ -110,7 +109,6 @@ async def run_tests(
     The node must be free or reserved by you. Gives counts, not failures: get_job waits on, get_failed_cases(job_uid)
     explains.
     """
-    until = _now() + wait_seconds
     runner, native = await call.lab.node_owner(node_id, JobRunner)
     forever = soak == "run forever"
     order = TestOrder(
@@ -125,7 +123,8 @@ async def run_tests(
     given = await call.lab.orders.run(("run_tests", call.caller, runner.name, native, order), start)
     started, note = given.value, f"{given.value.note} {SAME if given.again else ''}"
     uid, known = call.lab.native(started.job_uid), started.model_copy(update={"note": ""})
-    job = await call.lab.watches.wait(runner, uid, until - _now(), call.progress, known=known, soak=forever)
+    left = wait_seconds - call.deadline.spent_s
+    job = await call.lab.job_poller.wait(runner, uid, left, call.progress, known=known, soak=forever)
     return job.model_copy(update={"note": " ".join(f"{note} {job.note}".split())})
 
 
@@ -141,9 +140,9 @@ async def get_job(
     finished=false: call again with the same job_uid. get_failed_cases(job_uid) explains what
     failed.
     """
-    until = _now() + wait_seconds
     runner, native, known = await _find_job(call, job_uid, node_id)
-    return await call.lab.watches.wait(runner, native, until - _now(), call.progress, known=known)
+    left = wait_seconds - call.deadline.spent_s
+    return await call.lab.job_poller.wait(runner, native, left, call.progress, known=known)
 
 
 async def _ask_before_stopping(call: Call, job_uid: str, node_id: str, confirm: str) -> Question | None:
@@ -194,7 +193,3 @@ async def _find_job(call: Call, job_uid: str, node_id: str) -> tuple[JobRunner, 
     runner, node = await call.lab.node_owner(node_id, JobRunner)
     job = await runner.get_node_job(node)
     return runner, call.lab.native(job.job_uid), job
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

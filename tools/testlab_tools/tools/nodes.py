@@ -7,13 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import (
-    NodeInventory,
-    NodeReservations,
-    RemoteControl,
-    RunScreenshots,
-    Screenshots,
-)
+from testlab_tools.capabilities import NodeInventory, NodeReservations, RemoteControl, RunScreenshots, Screenshots
 from testlab_tools.errors import BadInput, Refused
 from testlab_tools.fanout import ask_all, gather_all
 from testlab_tools.files.artifacts import prepare_picture
@@ -128,14 +122,14 @@ async def reserve_nodes(
     def remember(made: list[Reservation]) -> None:
         for one in made:
             ids = call.lab.native(one.reservation_id), call.lab.native(one.node_id)
-            call.lab.holding.add(farm, *ids, call.caller)
+            call.lab.reservations.add(farm, *ids, call.caller)
 
     given = await call.lab.orders.run(
         ("reserve_nodes", call.caller, farm.name, tuple(sorted(nodes)), message, duration_minutes),
         lambda: farm.reserve(nodes, message, duration_minutes * 60 or None),
         remember,
     )
-    until = _ENDS if call.lab.holding.kept is None else _STAYS
+    until = _ENDS if call.lab.reservations.kept is None else _STAYS
     return Reservations(
         reservations=given.value,
         note=f"{_SAME} {until}" if given.again else until,
@@ -145,9 +139,7 @@ async def reserve_nodes(
 
 @tool(toolset="nodes", access="operate", needs=NodeReservations, hints=ADD)
 async def extend_reservation(
-    call: Call,
-    reservation_id: ReservationId,
-    minutes: Annotated[int, Field(ge=1, le=LONGEST_MINUTES)],
+    call: Call, reservation_id: ReservationId, minutes: Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
 ) -> Reservation:
     """Extend a reservation of yours by so many minutes, before it expires. Returns its new end.
 
@@ -167,7 +159,7 @@ async def end_reservation(call: Call, reservation_id: ReservationId) -> Ended:
     """
     farm, native = await call.lab.reservation_owner(reservation_id)
     ended = await farm.end_reservation(native)
-    call.lab.holding.remove(farm, native)
+    call.lab.reservations.remove(farm, native)
     before = "" if ended else "It held nothing any more: it had ended before. list_nodes shows who has which node."
     return Ended(reservation_id=farm.handle(native), ended=ended, next=before)
 

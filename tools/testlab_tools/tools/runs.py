@@ -137,14 +137,7 @@ async def export_runs(
     if target is None:
         raise BadInput("save_to is empty", "", "Give a file name.")
     begin, end = parse_span(since, until)
-    query = RunQuery(
-        outcome=outcome,
-        test=test,
-        station=call.lab.native(station),
-        text=filter,
-        since=begin,
-        until=end,
-    )
+    query = RunQuery(outcome=outcome, test=test, station=call.lab.native(station), text=filter, since=begin, until=end)
 
     async def work(out: Writer) -> Export:
         return await exporter.export_runs(query, format, out.write)

@@ -24,9 +24,6 @@ MAX_PASSED_RUNS = 200
 MIN_COMPARED = timedelta(days=7)
 """Passes and failures are compared from at least so long before the window on: a nightly run is one a day."""
 
-MIN_PASSES_S = 4.0
-"""What asking for passes may take, however long the failures took."""
-
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -130,7 +127,7 @@ async def collect_passes(
     services = {archive.name: archive for archive in archives}
     query = replace(query, outcome="pass", since=window.compared_since)
     tests = list(dict.fromkeys((cause.service, cause.test) for cause in causes))
-    seconds = deadline.share(1.0, at_least=MIN_PASSES_S)
+    seconds = deadline.remaining()
     answers = await gather_all(*(_passes(services[name], replace(query, test=test), seconds) for name, test in tests))
     return dict(zip(tests, answers, strict=True))
 
