@@ -20,8 +20,8 @@ from testlab_tools.recording.import_report import _ENCODING
 from testlab_tools.adapters.tofupilot.v1_models import V1Created
 
 def read_all(text):
-    untrusted.plain(text)
-    untrusted.capped(text)
+    untrusted.sanitize(text)
+    untrusted.shorten(text)
     for size in (len(text), limits.MAX_CHARS):
         limits.Limits.parse(text[:size])
     causes.normalise(text)

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 from pydantic import BaseModel
 
-from testlab_tools.untrusted import FROM_LAB, MAX_CHARS, Untrusted, UntrustedData, capped, ending, plain
+from testlab_tools.untrusted import FROM_LAB, MAX_CHARS, Untrusted, UntrustedData, sanitize, shorten, shorten_start
 
 ESC = "\x1b"
 
@@ -48,7 +48,7 @@ ESC = "\x1b"
     ],
 )
 def test_what_hides_or_acts_is_stripped(name: str, text: str, left: str) -> None:
-    assert plain(text) == left
+    assert sanitize(text) == left
 
 
 @pytest.mark.parametrize(
@@ -64,26 +64,26 @@ def test_what_hides_or_acts_is_stripped(name: str, text: str, left: str) -> None
     ],
 )
 def test_readable_text_is_left_alone(text: str) -> None:
-    assert plain(text) == text
+    assert sanitize(text) == text
 
 
 def test_line_ends_of_every_system_become_line_breaks() -> None:
-    assert plain("a\r\nb\rc\nd") == "a\nb\nc\nd"
+    assert sanitize("a\r\nb\rc\nd") == "a\nb\nc\nd"
 
 
 @pytest.mark.parametrize("opener", [f"{ESC}]0;", f"{ESC}P", "\x9d", "\x90", f"{ESC}_"])
 def test_a_sequence_that_never_ends_hides_nothing_after_it(opener: str) -> None:
-    assert plain(f"before {opener}the reason\nthe traceback").endswith("the reason\nthe traceback")
+    assert sanitize(f"before {opener}the reason\nthe traceback").endswith("the reason\nthe traceback")
 
 
 @pytest.mark.parametrize("opener", ["\x9d", "\x90", f"{ESC}]", f"{ESC}[", "\x9b0"])
 def test_text_made_of_openers_costs_no_more_than_other_text(opener: str) -> None:
-    assert set(plain(opener * 200_000)) <= {"0"}
+    assert set(sanitize(opener * 200_000)) <= {"0"}
 
 
 def test_no_control_or_invisible_character_is_left() -> None:
     everything = "".join(map(chr, range(0x110000)))
-    left = plain(everything)
+    left = sanitize(everything)
     marks_that_show = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
     hidden = {
         hex(ord(c))
@@ -100,11 +100,11 @@ def test_no_control_or_invisible_character_is_left() -> None:
 def test_plain_text_is_the_same_when_made_plain_again() -> None:
     text = f"{ESC}{ESC}[31m[31mFAIL\u202e{ESC}]0;a{ESC}]0;b\x07\x07"
 
-    assert plain(plain(text)) == plain(text)
+    assert sanitize(sanitize(text)) == sanitize(text)
 
 
 def test_long_text_is_cut_and_says_how_much() -> None:
-    text = capped("x" * 5_000, 100)
+    text = shorten("x" * 5_000, 100)
     shown, _, notice = text.partition("… [")
 
     assert set(shown) == {"x"}
@@ -113,17 +113,17 @@ def test_long_text_is_cut_and_says_how_much() -> None:
 
 
 def test_text_within_the_limit_is_whole() -> None:
-    assert capped("x" * MAX_CHARS) == "x" * MAX_CHARS
+    assert shorten("x" * MAX_CHARS) == "x" * MAX_CHARS
 
 
 def test_a_cut_is_counted_after_stripping() -> None:
-    assert capped("\u200b" * 5_000 + "text", 100) == "text"
+    assert shorten("\u200b" * 5_000 + "text", 100) == "text"
 
 
 def test_a_cut_text_is_not_cut_again() -> None:
-    once = capped("x" * 5_000)
+    once = shorten("x" * 5_000)
 
-    assert capped(once) == once
+    assert shorten(once) == once
 
 
 class Holder(BaseModel):
@@ -152,7 +152,7 @@ def test_text_anywhere_in_untrusted_data_is_plain_capped_and_marked() -> None:
 @pytest.mark.parametrize("length", [MAX_CHARS, MAX_CHARS + 1, 50_000])
 def test_of_a_traceback_the_end_is_kept_and_what_is_cut_is_said(length: int) -> None:
     text = "x" * (length - 4) + "Boom"
-    kept = ending(text)
+    kept = shorten_start(text)
     assert len(kept) <= MAX_CHARS
     assert kept.endswith("Boom")
     assert (kept == text) == (length <= MAX_CHARS)

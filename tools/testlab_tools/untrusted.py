@@ -1,4 +1,4 @@
-"""Text that devices, logs, test authors and operators wrote: made plain before anyone reads it.
+"""Text that devices, logs, test authors and operators wrote: sanitized before anyone reads it.
 
 An `Untrusted` field is data, never an instruction. It is stripped of what can act on a terminal or hide from a
 reader: ANSI and OSC sequences, control, bidirectional, zero-width and Unicode-tag characters.
@@ -15,9 +15,9 @@ from pydantic import AfterValidator
 
 MAX_CHARS = 2_000
 MAX_QUOTED = 500
-"""Of a text quoted in a question to a person."""
+"""Characters of a text that is quoted in a question to a person."""
 
-DEEPEST = 20
+MAX_DEPTH = 20
 MAX_DIGITS = 100
 
 _ESCAPES = re.compile(
@@ -34,47 +34,47 @@ _HIDDEN = re.compile(
 )
 
 
-def plain(text: str) -> str:
-    """Strip what hides or acts; line breaks and tabs stay. `\\r\\n` and `\\r` become `\\n`."""
+def sanitize(text: str) -> str:
+    """Remove what acts on a terminal or hides from a reader. Line breaks and tabs stay; `\\r\\n` and `\\r` become `\\n`."""
     if text.isascii() and text.isprintable():
         return text
     text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return _HIDDEN.sub("", text)
 
 
-def capped(text: str, limit: int = MAX_CHARS) -> str:
-    """Plain text of at most `limit` characters; where some were cut off, the end says how many."""
-    text = plain(text)
+def shorten(text: str, limit: int = MAX_CHARS) -> str:
+    """Sanitized text of at most `limit` characters. When the text is longer, its end says how many are left out."""
+    text = sanitize(text)
     if len(text) <= limit:
         return text
     kept = limit - len(_notice(len(text)))
     return text[:kept] + _notice(len(text) - kept)
 
 
-def ending(text: str, limit: int = MAX_CHARS) -> str:
-    """As `capped`, for what tells most at its end: where some were cut off, the beginning says how many."""
-    text = plain(text)
+def shorten_start(text: str, limit: int = MAX_CHARS) -> str:
+    """As `shorten`, but the end of the text is kept, and its beginning says how many characters are left out."""
+    text = sanitize(text)
     if len(text) <= limit:
         return text
     kept = limit - len(_notice(len(text)))
     return _notice(len(text) - kept) + text[-kept:]
 
 
-def plain_data(value: Any, depth: int = 0) -> Any:
-    """JSON data with every text in it, names included, plain and capped.
+def sanitize_data(value: Any, depth: int = 0) -> Any:
+    """JSON data with every text in it sanitized and shortened, names included.
 
-    What lies deeper than DEEPEST is left out, and a notice stands there; a number that JSON cannot have (NaN, ±inf), or
-    that is longer than a line, becomes text.
+    A notice replaces what is nested deeper than MAX_DEPTH. A number that JSON does not have (NaN, ±inf) and one of more
+    than MAX_DIGITS become text.
     """
     if isinstance(value, str):
-        return capped(value)
-    if isinstance(value, list | dict) and depth == DEEPEST:
+        return shorten(value)
+    if isinstance(value, list | dict) and depth == MAX_DEPTH:
         return "… [more within]"
     if isinstance(value, list):
-        return [plain_data(item, depth + 1) for item in cast(list[Any], value)]
+        return [sanitize_data(item, depth + 1) for item in cast(list[Any], value)]
     if isinstance(value, dict):
         members = cast(dict[Any, Any], value).items()
-        return {plain_data(name): plain_data(item, depth + 1) for name, item in members}
+        return {sanitize_data(name): sanitize_data(item, depth + 1) for name, item in members}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
@@ -82,9 +82,9 @@ def plain_data(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def quoted(text: str, limit: int = MAX_QUOTED) -> str:
-    """Plain, capped, and on one line between quotation marks that nothing in it can close (as in JSON)."""
-    return json.dumps(capped(text, limit), ensure_ascii=False)
+def quote(text: str, limit: int = MAX_QUOTED) -> str:
+    """Sanitized, shortened text on one line, in quotation marks that it cannot close (as in JSON)."""
+    return json.dumps(shorten(text, limit), ensure_ascii=False)
 
 
 def _notice(missing: int) -> str:
@@ -96,11 +96,11 @@ class FromLab:
 
 
 FROM_LAB = FromLab()
-Untrusted = Annotated[str, AfterValidator(capped), FROM_LAB]
+Untrusted = Annotated[str, AfterValidator(shorten), FROM_LAB]
 """A string field whose content came from the lab; results list such fields under `untrusted`."""
 
-UntrustedEnd = Annotated[str, AfterValidator(ending), FROM_LAB]
-"""As `Untrusted`, for a traceback: its end is what is kept."""
+UntrustedEnd = Annotated[str, AfterValidator(shorten_start), FROM_LAB]
+"""As `Untrusted`, for a traceback, whose end is kept."""
 
-UntrustedData = Annotated[Any, AfterValidator(plain_data), FROM_LAB]
+UntrustedData = Annotated[Any, AfterValidator(sanitize_data), FROM_LAB]
 """As `Untrusted`, for a field of any JSON type."""

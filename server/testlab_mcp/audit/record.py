@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 MAX_CHARS = 200
 """Of one text; a longer one is cut, and its length and hash are added."""
@@ -103,7 +103,7 @@ def handles_in(answer: Mapping[str, Any]) -> list[str]:
 
 def shorten(text: str, most: int = 80) -> str:
     """A client's text about itself, made plain and cut."""
-    return plain(text[: 4 * most])[:most]
+    return sanitize(text[: 4 * most])[:most]
 
 
 def _redact_value(name: str, value: object, depth: int) -> Any:
@@ -133,7 +133,7 @@ def _text(text: str) -> Any:
 
 def _short(text: str) -> str:
     """Mask first, then cut: a part of a secret would not be recognised."""
-    return _SECRET_TEXT.sub(_mask, plain(text[: 8 * MAX_CHARS]))[:MAX_CHARS]
+    return _SECRET_TEXT.sub(_mask, sanitize(text[: 8 * MAX_CHARS]))[:MAX_CHARS]
 
 
 def _mask(found: re.Match[str]) -> str:
@@ -145,7 +145,7 @@ def _is_large(value: object) -> bool:
 
 
 def _name(name: str) -> str:
-    return plain(name[:60])
+    return sanitize(name[:60])
 
 
 def _digest(value: object) -> dict[str, Any]:

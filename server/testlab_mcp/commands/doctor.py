@@ -17,7 +17,7 @@ from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import Reservation
 from testlab_tools.times import iso
 from testlab_tools.tools import all_tools
-from testlab_tools.untrusted import capped
+from testlab_tools.untrusted import shorten
 
 SKEW_SECONDS = 60
 """A clock further off than this puts runs into the wrong window of a question about time."""
@@ -93,7 +93,7 @@ def _finding(service: Service, answer: tuple[Health, Sequence[Reservation]] | La
     skew = health.clock_skew_s
     clock = "not said" if skew is None else "ok" if abs(skew) <= SKEW_SECONDS else f"{skew:+.0f} s"
     remedy = "" if clock in ("ok", "not said") else "Its clock and this machine's differ: check time synchronisation."
-    account = capped(health.account, 80) or "not said"
+    account = shorten(health.account, 80) or "not said"
     return Finding(service.name, service.kind, "yes", "ok", clock, account, remedy, held)
 
 

@@ -8,7 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 _COLOURS = {"pass": "32", "fail": "31", "error": "33", "free": "32", "busy": "36", "bold": "1", "dim": "2"}
 
@@ -23,7 +23,7 @@ def paint(text: str, style: str) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], indent: int = 2) -> str:
     """Columns as wide as they need to be, the widest cut with `…` so that a line fits the terminal."""
-    cells = [[plain(str(cell)).replace("\n", " ") for cell in row] for row in rows]
+    cells = [[sanitize(str(cell)).replace("\n", " ") for cell in row] for row in rows]
     widths = [max([_width(title), *(_width(row[n]) for row in cells)]) for n, title in enumerate(head)]
     room = max(60, shutil.get_terminal_size((110, 24)).columns) - indent - 2 * (len(head) - 1)
     while sum(widths) > room:
@@ -45,7 +45,7 @@ class ProgressBar:
     def show(self, done: float, total: float, words: str) -> None:
         """Draw `done` of `total`."""
         full = round(self._width * done / total) if total else 0
-        line = f"  [{'█' * full}{'·' * (self._width - full)}] {plain(words)}"
+        line = f"  [{'█' * full}{'·' * (self._width - full)}] {sanitize(words)}"
         if line == self._last:
             return
         if sys.stdout.isatty():

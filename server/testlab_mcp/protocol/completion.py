@@ -34,7 +34,7 @@ from testlab_tools.lab import Lab
 from testlab_tools.models.lab import NodeList, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.registry import Needs
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 ANSWER_SECONDS = 3.0
 KEPT_SECONDS = 10.0
@@ -174,7 +174,7 @@ class Completer:
 def _filter_by_prefix(values: Iterable[str], text: str) -> Iterable[str]:
     """Those that begin so in any case, and can stand in one line."""
     wanted = text.casefold()
-    shown = (plain(value) for value in values)
+    shown = (sanitize(value) for value in values)
     one_line = (value for value in shown if len(value) <= MAX_CHARS and value.isprintable())
     return (value for value in one_line if value.casefold().startswith(wanted))
 

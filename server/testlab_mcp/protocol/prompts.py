@@ -18,7 +18,7 @@ from testlab_tools.capabilities import JobRunner, RunArchive
 from testlab_tools.errors import BadInput
 from testlab_tools.lab import Lab
 from testlab_tools.times import parse_time
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 MAX_CHARS = 200
 
@@ -37,7 +37,7 @@ def check_arguments(prompt: str, takes: tuple[PromptArgument, ...], given: Mappi
         value = values[argument.name]
         if argument.required and not value:
             raise BadInput(f"{prompt}: {argument.name} is missing", "", f"It is: {argument.description}.")
-        if len(value) > MAX_CHARS or not value.isprintable() or plain(value) != value:
+        if len(value) > MAX_CHARS or not value.isprintable() or sanitize(value) != value:
             raise BadInput(
                 f"{prompt}: {argument.name} must be one line of visible text",
                 "",

@@ -37,7 +37,7 @@ from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.results import LogExcerpt, RunDetail
 from testlab_tools.registry import Picture
 from testlab_tools.tools import all_tools
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 JSON = "application/json"
 Contents = list[ReadResourceContents]
@@ -148,7 +148,7 @@ def _find_file(files: list[KeptFile], name: str) -> KeptFile:
 
 
 def _text_content(file: KeptFile, text: str, read: int) -> tuple[ReadResourceContents, str]:
-    cleaned = masked(plain(text))
+    cleaned = masked(sanitize(text))
     notes = ["Characters that hide or act on a terminal are left out."] if cleaned != text else []
     if len(cleaned) > TEXT_CHARS or read != (read if file.size is None else file.size):
         notes.append(f"These are its first {min(len(cleaned), TEXT_CHARS)} characters: get_artifact saves all.")

@@ -23,7 +23,7 @@ from testlab_sim.app import create_app, create_world
 from testlab_sim.listening import HOST, listen
 from testlab_sim.serving import LabServer
 from testlab_sim.world import YOU
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 from tests.service_samples import SERVICE_SAMPLES
 
 CORPUS = Path(__file__).parents[2] / "samples" / "hostile" / "corpus.json"
@@ -231,7 +231,7 @@ class Rewriter:
     @property
     def first_name(self) -> str:
         """The first file's name, as lists show it."""
-        return plain(self._name(0))
+        return sanitize(self._name(0))
 
     def _name(self, number: int) -> str:
         text = self.hostile.marked if self.hostile.text else f"{CANARY}{number}"

@@ -13,7 +13,7 @@ from testlab_tools.explain.models import ExplainedRun, Explanation, RunHistory
 from testlab_tools.models.lab import Case, Measurement, Run
 from testlab_tools.models.results import RunDetail
 from testlab_tools.token_estimate import estimate_tokens
-from testlab_tools.untrusted import capped, plain
+from testlab_tools.untrusted import sanitize, shorten
 
 MAX_TOKENS = 2_350
 """By our own count; the answer's bound is 2,500 of o200k's, the names of its untrusted fields included."""
@@ -62,7 +62,7 @@ def render(evidence: Evidence, comparison: Comparison, notes: Sequence[str]) -> 
 def _render(evidence: Evidence, comparison: Comparison, said: Sequence[str], scale: float) -> Explanation:
     most = max(1, round(6 * scale))
     cases = [_case(case, scale, first=n == 0) for n, case in enumerate(evidence.cases[:most])]
-    names = [capped(name, 100) for name in evidence.artifacts[: max(2, round(16 * scale))]]
+    names = [shorten(name, 100) for name in evidence.artifacts[: max(2, round(16 * scale))]]
     notes = [*said]
     if len(evidence.cases) > most:
         notes.append(f"The first {most} of {len(evidence.cases)} steps: get_failed_cases has all.")
@@ -127,12 +127,12 @@ def _measurement(measurement: Measurement, scale: float) -> Measurement:
 
 
 def _short(text: str, most: int) -> str:
-    return capped(text, max(most, 40))
+    return shorten(text, max(most, 40))
 
 
 def _end(text: str, most: int) -> str:
     """Its last lines, as many as fit: a traceback ends with the exception."""
-    text = plain(text).rstrip()
+    text = sanitize(text).rstrip()
     if len(text) <= most:
         return text
     cut = text[-max(most, 60) :]

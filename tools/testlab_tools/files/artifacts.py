@@ -13,7 +13,7 @@ from testlab_tools.errors import BadInput, BadReply, NotFound
 from testlab_tools.files.folders import safe_path, write_file
 from testlab_tools.files.io import Writer
 from testlab_tools.registry import Picture
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 LONG_SIDE = 1024
 """Clients refuse or shrink larger images, each at another bound; 1024 px keeps text on a TV screen legible."""
@@ -96,7 +96,7 @@ def find_artifact(files: Sequence[KeptFile], name: str) -> KeptFile:
         NotFound: the run has no such file.
         BadInput: a path that would lead out of the run's own folder.
     """
-    found = [f for f in files if f.name == name] or [f for f in files if plain(f.name) == name]
+    found = [f for f in files if f.name == name] or [f for f in files if sanitize(f.name) == name]
     if not found:
         raise NotFound("The run has no such artifact", f"It has {len(files)}", "Leave name empty to list them.")
     parts = found[0].name.split("/")

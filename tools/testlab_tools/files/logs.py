@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 LINE_CHARS = 500
 """Shown of a longer line."""
@@ -197,7 +197,7 @@ class Ends:
 
 
 def _format_line(number: int, mark: str, text: str) -> str:
-    text = plain(text[: 2 * LINE_CHARS].replace("\r", " ")).rstrip()
+    text = sanitize(text[: 2 * LINE_CHARS].replace("\r", " ")).rstrip()
     return f"{number}{mark}{text}" if len(text) <= LINE_CHARS else f"{number}{mark}{text[:LINE_CHARS]}… [line cut]"
 
 
@@ -236,7 +236,7 @@ class ReasonLines:
         lines, at = (window.lines, window.at) if window else (list(self._end), self._seen)
         kept: dict[int, str] = {}
         for number, text in sorted(lines, key=lambda line: (abs(line[0] - at), line[0])):
-            cut = plain(text.replace("\r", " ")).rstrip()
+            cut = sanitize(text.replace("\r", " ")).rstrip()
             line = f"{number}{':' if window and number == at else '-'}{cut[: max(80, chars // 4)]}"
             chars -= len(line) + 1
             if chars < 0:

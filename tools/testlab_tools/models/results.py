@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import AfterValidator
 
 from testlab_tools.models.lab import Case, FailedCases, FailedRun, Measurement, ResultModel, Run
-from testlab_tools.untrusted import FROM_LAB, Untrusted, plain
+from testlab_tools.untrusted import FROM_LAB, Untrusted, sanitize
 
-Excerpt = Annotated[str, AfterValidator(plain), FROM_LAB]
+Excerpt = Annotated[str, AfterValidator(sanitize), FROM_LAB]
 """As `Untrusted`, but as long as whoever fills it lets it be."""
 
 

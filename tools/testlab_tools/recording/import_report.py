@@ -28,7 +28,7 @@ from testlab_tools.recording.record import record_run
 from testlab_tools.registry import Call
 from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read_identity
 from testlab_tools.reports.report import Attachment, PlannedRun, Report, format_count, plan_run
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 MAX_CHARS = 1_000_000
 """Of a report given as text; larger ones are given as files."""
@@ -226,7 +226,7 @@ async def deliver_report(
         return imported.model_copy(update={"note": note})
     payload = ReportPayload(
         importer=importer,
-        name=plain(name) or "report",
+        name=sanitize(name) or "report",
         size=len(data),
         serial_number=serial,
         started_at=identity.started_at,

@@ -26,7 +26,7 @@ from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, DeliveryRecord, FileFacts, RunPayload, run_adapter
 from testlab_tools.registry import Call, drop_mentions
 from testlab_tools.reports.report import Attachment
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 ATTACH_SHARE = 0.45
 """Of a call's time, for sending files: the run is recorded by then."""
@@ -145,7 +145,7 @@ async def _deliver(
 async def _send(
     call: Call, outbox: Outbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int
 ) -> DeliveryRecord:
-    facts = [FileFacts(name=plain(file.name) or "file", size=len(file.data)) for file in files]
+    facts = [FileFacts(name=sanitize(file.name) or "file", size=len(file.data)) for file in files]
     payload = RunPayload(run=run_adapter().dump_python(run, mode="json"), files=facts, unkept=unkept)
     return await outbox.send(run.ref, sink.name, payload, [file.data for file in files], call.deadline.spent_s)
 

@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from testlab_tools.bounded_json import MAX_ELEMENTS, TooManyElements, load_json
 from testlab_tools.errors import BadInput, LabError
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 _STEP = 64 * 2**10
 
@@ -211,7 +211,7 @@ def _read_xml_identity(data: bytes, element: str, started: str, serial: str) -> 
 
 
 def _make_identity(serials: list[str], starts: list[str]) -> Identity:
-    units = {plain(serial).strip() for serial in serials} - {""}
+    units = {sanitize(serial).strip() for serial in serials} - {""}
     if len(units) != 1 or len(starts) != 1:
         return Identity()
     unit = units.pop()

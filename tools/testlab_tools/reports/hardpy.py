@@ -23,7 +23,7 @@ from testlab_tools.reports.report import (
     parse_json,
     validate,
 )
-from testlab_tools.untrusted import capped, plain
+from testlab_tools.untrusted import sanitize, shorten
 
 
 def _drop_infinite(limit: float | None) -> float | None:
@@ -62,9 +62,9 @@ _SIGNS = {"ne": "!=", "gt": ">", "lt": "<"}
 def to_measurement(m: Measured, number: int) -> NewMeasurement:
     """A measurement as services take it; without a name, it is named by its `number` within the case."""
     limits = _to_limits(m)
-    name = capped((m.name or "").strip()) or f"measurement {number}"
+    name = shorten((m.name or "").strip()) or f"measurement {number}"
     return NewMeasurement(
-        name, _to_outcome(m, limits), m.value, m.unit or "", limits.lower, limits.upper, capped(limits.expected)
+        name, _to_outcome(m, limits), m.value, m.unit or "", limits.lower, limits.upper, shorten(limits.expected)
     )
 
 
@@ -212,7 +212,7 @@ def read_hardpy(content: bytes) -> Report:
         part_name=_to_text(report.dut.name),
         revision=_to_text(report.dut.revision),
         batch_number=_to_text(report.batch_serial_number) or _to_text((report.dut.info or {}).get("batch_number")),
-        notes=capped("\n".join(_collect_notes(report, cases))),
+        notes=shorten("\n".join(_collect_notes(report, cases))),
         phases=tuple(_to_phases(cases, started)),
         sub_units=tuple(filter(None, (_to_text(unit.serial_number) for unit in report.dut.sub_units or ()))),
         variables=tuple(_collect_variables(report)),
@@ -235,10 +235,10 @@ def _name_cases(report: _Report) -> Iterator[tuple[str, _Case]]:
     seen: set[str] = set()
     for module_key, module in report.modules.items():
         for key, case in module.cases.items():
-            name = f"{_to_text(module.name) or plain(module_key)}: {_to_text(case.name) or plain(key)}"
-            name = f"{name} ({plain(module_key)}::{plain(key)})" if name in seen else name
+            name = f"{_to_text(module.name) or sanitize(module_key)}: {_to_text(case.name) or sanitize(key)}"
+            name = f"{name} ({sanitize(module_key)}::{sanitize(key)})" if name in seen else name
             seen.add(name)
-            yield capped(name), case
+            yield shorten(name), case
 
 
 def _to_phases(cases: list[tuple[str, _Case]], clock: datetime) -> Iterator[NewPhase]:
@@ -276,7 +276,7 @@ def _collect_variables(report: _Report) -> Iterator[tuple[str, str]]:
         yield "test_stand", stand
     for key, value in (report.dut.info or {}).items():
         if key != "batch_number" and (text := _to_text(value)):
-            yield f"dut_{capped(key, 60)}", text
+            yield f"dut_{shorten(key, 60)}", text
 
 
 def _to_datetime(seconds: float) -> datetime:
@@ -286,4 +286,4 @@ def _to_datetime(seconds: float) -> datetime:
 def _to_text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return capped(str(value).strip(), 200)
+    return shorten(str(value).strip(), 200)

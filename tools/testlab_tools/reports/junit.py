@@ -16,7 +16,7 @@ from testlab_tools.models.requests import NewPhase, NewRun
 from testlab_tools.reports.formats import read_root
 from testlab_tools.reports.report import Report, format_count, make_ref
 from testlab_tools.times import utc
-from testlab_tools.untrusted import capped, plain
+from testlab_tools.untrusted import sanitize, shorten
 
 Outcome = Literal["pass", "fail", "error", "skip"]
 _INTERIM: dict[type, tuple[Outcome, bool]] = {
@@ -88,7 +88,7 @@ def read_junit(content: bytes, started_at: datetime | None = None) -> Report:
         started_at=min(phase.started_at for phase in phases),
         ended_at=max(phase.ended_at for phase in phases),
         ref=make_ref("junit", sha256(content).hexdigest()),
-        notes=capped("\n".join(f"{case.name}: {said}" for case in cases for said in case.said)),
+        notes=shorten("\n".join(f"{case.name}: {said}" for case in cases for said in case.said)),
         phases=phases,
     )
     tracebacks, outputs = sum(case.tracebacks for case in cases), sum(case.outputs for case in cases)
@@ -127,7 +127,7 @@ def _read_suite(suite: Any) -> _Suite:
 
 
 def _read_case(case: Any) -> _Case:
-    name, classname = plain(case.name or "").strip() or "test case", plain(case.classname or "").strip()
+    name, classname = sanitize(case.name or "").strip() or "test case", sanitize(case.classname or "").strip()
     seconds = float(case.time or 0)
     if not math.isfinite(seconds):
         raise ValueError("no length")
@@ -171,7 +171,7 @@ def _to_phases(suites: list[_Suite], started_at: datetime | None) -> Iterator[Ne
             if clock is None:
                 raise BadInput("The JUnit report does not say when it ran", "", "Give started_at as well.")
             count = seen[case.name] = seen.get(case.name, 0) + 1
-            name = capped(f"{case.name} ({count})" if count > 1 else case.name, 200)
+            name = shorten(f"{case.name} ({count})" if count > 1 else case.name, 200)
             begun, clock = clock, clock + timedelta(seconds=case.seconds)
             for outcome in case.attempts:
                 yield NewPhase(name, outcome, begun, clock)

@@ -24,7 +24,7 @@ from testlab_tools.reports.report import (
     parse_json,
     validate,
 )
-from testlab_tools.untrusted import capped, plain
+from testlab_tools.untrusted import sanitize, shorten
 
 _BY = Framework("an OpenHTF", "OpenHTF 1.6", "OpenHTF's OutputToJSON")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -142,7 +142,7 @@ def read_openhtf(content: bytes) -> Report:
     """
     body = parse_json(content, _BY)
     report = validate(body, _Report, _FIELDS, _BY)
-    serial = plain(report.dut_id or "").strip()
+    serial = sanitize(report.dut_id or "").strip()
     started = _to_datetime(report.start_time_millis)
     run = NewRun(
         procedure_id=_first_text(report.metadata, "procedure_id", "procedure_name", "test_name"),
@@ -169,7 +169,7 @@ def _decode_attachments(named: list[tuple[str, _File]]) -> Iterator[Attachment]:
     for name, file in named:
         if file.data is not None:
             try:
-                yield Attachment(capped(name, 200), b64decode(file.data, validate=True))
+                yield Attachment(shorten(name, 200), b64decode(file.data, validate=True))
             except ValueError:
                 continue
 
@@ -178,7 +178,7 @@ def _to_phase(phase: _Phase) -> NewPhase:
     name = f"{phase.subtest_name}: {phase.name}" if phase.subtest_name else phase.name
     started = _to_datetime(phase.start_time_millis)
     return NewPhase(
-        capped(name),
+        shorten(name),
         _PHASE[phase.outcome],
         started,
         max(started, _to_datetime(phase.end_time_millis)),
@@ -198,14 +198,14 @@ def _to_measurement(m: _Measurement) -> NewMeasurement:
 def _collect_notes(report: _Report) -> str:
     """A timeout, which no service has as an outcome of a new run, and OpenHTF's details of the outcome."""
     details = [": ".join(filter(None, (str(d.code), d.description.strip()))) for d in report.outcome_details]
-    return capped("\n".join(["Timed out", *details] if report.outcome == "TIMEOUT" else details))
+    return shorten("\n".join(["Timed out", *details] if report.outcome == "TIMEOUT" else details))
 
 
 def _first_text(metadata: dict[str, Any], *keys: str) -> str:
     for key in keys:
         value = metadata.get(key)
         if isinstance(value, str | int | float) and not isinstance(value, bool) and (text := str(value).strip()):
-            return capped(text)
+            return shorten(text)
     return ""
 
 

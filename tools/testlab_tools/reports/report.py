@@ -20,7 +20,7 @@ from testlab_tools.http.response import make_fail_fast
 from testlab_tools.models.lab import Case, Measurement, Outcome, ResultModel
 from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 from testlab_tools.times import Moment
-from testlab_tools.untrusted import Untrusted, plain
+from testlab_tools.untrusted import Untrusted, sanitize
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Report:
     def override(self, serial_number: str = "", procedure_id: str = "", part_number: str = "") -> Report:
         """The report with these values for its own. Another unit or procedure is another run, with another ref."""
         run = self.run
-        serial = plain(serial_number).strip() or run.serial_number
-        procedure = plain(procedure_id).strip() or run.procedure_id
+        serial = sanitize(serial_number).strip() or run.serial_number
+        procedure = sanitize(procedure_id).strip() or run.procedure_id
         ref = run.ref
         if (serial, procedure) != (run.serial_number, run.procedure_id):
             ref = str(uuid5(UUID(ref), f"{serial.casefold()}\n{procedure.casefold()}"))
         name = run.procedure_name if procedure == run.procedure_id else ""
-        part = plain(part_number).strip() or run.part_number
+        part = sanitize(part_number).strip() or run.part_number
         changed = replace(
             run, serial_number=serial, procedure_id=procedure, procedure_name=name, part_number=part, ref=ref
         )

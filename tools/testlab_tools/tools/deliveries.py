@@ -14,7 +14,7 @@ from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import DeliveryRecord, Payload, ReportPayload, State
 from testlab_tools.registry import LOOK, Call, Hints, Question, tool
 from testlab_tools.times import Moment
-from testlab_tools.untrusted import Untrusted, quoted
+from testlab_tools.untrusted import Untrusted, quote
 
 RELEASE = Hints(read_only=False, destructive=True, idempotent=False)
 
@@ -97,7 +97,7 @@ async def _ask_before_discarding(call: Call, delivery_id: str, discard: bool, **
     return Question(
         f"Discard the parked {told.kind}{files} for {record.service}, for good?{there}",
         target=delivery_id,
-        quoted=f"\nUnit: {quoted(told.unit)}\nTest: {quoted(told.procedure)}\nFile: {quoted(told.file)}",
+        quote=f"\nUnit: {quote(told.unit)}\nTest: {quote(told.procedure)}\nFile: {quote(told.file)}",
     )
 
 

@@ -18,7 +18,7 @@ from testlab_tools.paging import page_of
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso
 from testlab_tools.tools.arguments import Cursor, Limit, NodeId, Wait
-from testlab_tools.untrusted import quoted
+from testlab_tools.untrusted import quote
 
 _CANDIDATES = 50
 """Comparing a name letter by letter with all of a large test pack would hold up every other call for a second."""
@@ -159,7 +159,7 @@ async def _ask_before_stopping(call: Call, job_uid: str, node_id: str, confirm: 
     return Question(
         f"Stop job {job.job_uid!r}, which {whose}{begun}?",
         target=job.job_uid,
-        quoted=f"\nStarted by: {quoted(owner.login)}" if owner.login else "",
+        quote=f"\nStarted by: {quote(owner.login)}" if owner.login else "",
     )
 
 

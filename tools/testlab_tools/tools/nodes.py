@@ -15,7 +15,7 @@ from testlab_tools.models.lab import Ended, Node, NodeList, Pressed, Reservation
 from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
 from testlab_tools.times import iso
 from testlab_tools.tools.arguments import NodeId
-from testlab_tools.untrusted import quoted
+from testlab_tools.untrusted import quote
 
 
 @tool(toolset="nodes", access="observe", needs=NodeInventory, hints=LOOK)
@@ -174,8 +174,8 @@ async def _ask_before_interrupting(call: Call, reservation_id: str, message: str
     return Question(
         f"End reservation {held.reservation_id!r} of node {held.node_id!r}, which another user holds {until}?",
         target=held.node_id,
-        quoted=f"\nHolder: {quoted(held.holder)}\nTheir message: {quoted(held.message)}\n"
-        f"They will read: {quoted(message, 1000)}",
+        quote=f"\nHolder: {quote(held.holder)}\nTheir message: {quote(held.message)}\n"
+        f"They will read: {quote(message, 1000)}",
     )
 
 

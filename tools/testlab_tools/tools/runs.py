@@ -17,7 +17,7 @@ from testlab_tools.paging import list_merged
 from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso, parse_span
 from testlab_tools.tools.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
-from testlab_tools.untrusted import quoted
+from testlab_tools.untrusted import quote
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
@@ -99,7 +99,7 @@ async def _ask_before_deleting(call: Call, run_id: str, confirm: str) -> Questio
         f"Delete run {run.run_id!r} ({run.outcome}, {iso(run.started_at)}) with its {held.phases} phases, "
         f"{held.measurements} measurements and {files}, for good?",
         target=run.run_id,
-        quoted=f"\nUnit: {quoted(run.unit)}\nTest: {quoted(run.test)}",
+        quote=f"\nUnit: {quote(run.unit)}\nTest: {quote(run.test)}",
     )
 
 

@@ -15,7 +15,7 @@ from testlab_tools.models.requests import UnitChange
 from testlab_tools.passport.models import Passport
 from testlab_tools.passport.passport import make_passport
 from testlab_tools.registry import DESTROY, END, LOOK, Call, Question, tool
-from testlab_tools.untrusted import quoted
+from testlab_tools.untrusted import quote
 
 SerialNumber = Annotated[str, Field(min_length=1)]
 SHOWN = 20
@@ -79,7 +79,7 @@ async def _ask_before_deleting(call: Call, serial_number: str, service: str, con
         f"Delete a unit of {registry.name} with its {len(runs)} run{'' if len(runs) == 1 else 's'}, for good?"
         f"{parts}{listed}",
         target=mark,
-        quoted=f"\nUnit: {quoted(unit.serial_number)}\nPart: {quoted(unit.part)}",
+        quote=f"\nUnit: {quote(unit.serial_number)}\nPart: {quote(unit.part)}",
     )
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from testlab_tools.capabilities import Failure
-from testlab_tools.untrusted import plain
+from testlab_tools.untrusted import sanitize
 
 MAX_CHARS = 400
 """How much of a message is looked at."""
@@ -60,7 +60,7 @@ def normalise(message: str) -> str:
     >>> normalise("Channel change took 2.64 s (limit 2.00 s)")
     'channel change took # (limit #)'
     """
-    text = " ".join(plain(message)[:MAX_CHARS].split())
+    text = " ".join(sanitize(message)[:MAX_CHARS].split())
     return _PATTERN.sub(_stand_in, text).casefold()
 
 

@@ -16,7 +16,7 @@ from testlab_tools.triage.collect import MAX_PASSED_RUNS, Collected, Window, col
 from testlab_tools.triage.compare import TriageData, choose_causes, compare
 from testlab_tools.triage.conclude import Verdict, classify, tally
 from testlab_tools.triage.models import CauseGroup, Triage, TriageShare, TriageTotals
-from testlab_tools.untrusted import capped
+from testlab_tools.untrusted import shorten
 
 MAX_NAMES = 3
 """Units and stations are named up to so many, and counted beyond."""
@@ -83,9 +83,9 @@ def _group(cause: Cause, verdict: Verdict, data: TriageData) -> CauseGroup:
     stations = sorted({f.run.station for f in failures if f.run.station})
     return CauseGroup(
         service=cause.service,
-        test=capped(cause.test, TEST_CHARS),
-        case="" if cause.case == cause.test else capped(cause.case, TEST_CHARS),
-        reason=capped(" ".join(failures[0].reason.split()), REASON_CHARS),
+        test=shorten(cause.test, TEST_CHARS),
+        case="" if cause.case == cause.test else shorten(cause.case, TEST_CHARS),
+        reason=shorten(" ".join(failures[0].reason.split()), REASON_CHARS),
         class_=verdict.class_,
         evidence=_evidence(verdict, cause, data),
         failures=len(failures),
@@ -173,4 +173,4 @@ def _affordable(whole: Triage) -> list[CauseGroup]:
 
 
 def _few(names: list[str]) -> list[str]:
-    return [capped(name, NAME_CHARS) for name in names] if len(names) <= MAX_NAMES else []
+    return [shorten(name, NAME_CHARS) for name in names] if len(names) <= MAX_NAMES else []

@@ -13,7 +13,7 @@ from datetime import datetime
 from testlab_tools.adapters.standcloud.filters import TWINS, dut_info
 from testlab_tools.adapters.standcloud.paging import Body
 from testlab_tools.capabilities import FilterKeys
-from testlab_tools.untrusted import capped
+from testlab_tools.untrusted import shorten
 
 MAX_KEYS, KEY_CHARS = 40, 80
 """How many keys are told, those that most runs carry, and how much of each."""
@@ -38,5 +38,5 @@ class Tally:
         lacking = [key for key in asked if not {key, TWINS.get(key, key)} & self._carried.keys()]
         if not lacking or not self.read:
             return None
-        carried = [capped(key, KEY_CHARS) for key, _ in self._carried.most_common(MAX_KEYS)]
+        carried = [shorten(key, KEY_CHARS) for key, _ in self._carried.most_common(MAX_KEYS)]
         return FilterKeys(self.read, lacking, carried)

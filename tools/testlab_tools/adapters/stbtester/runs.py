@@ -21,7 +21,7 @@ from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Case, FailedRun, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import Artifact, KnownRun, RunDetail, labels
-from testlab_tools.untrusted import capped
+from testlab_tools.untrusted import shorten
 
 REQUESTS = 5
 """The most lists one page is put together from."""
@@ -237,7 +237,7 @@ class FailedResults(Results, FailureArchive):
 
     def _failure(self, row: ResultRow) -> Failure:
         return Failure(
-            self.run_of(row), capped(row.test_case), capped(row.failure_reason or ""), capped(row.test_pack_sha)
+            self.run_of(row), shorten(row.test_case), shorten(row.failure_reason or ""), shorten(row.test_pack_sha)
         )
 
 

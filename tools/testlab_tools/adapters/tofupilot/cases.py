@@ -23,7 +23,7 @@ from testlab_tools.adapters.tofupilot.v1_models import V1Measurement, V1Phase
 from testlab_tools.capabilities import Failure
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import Case, Measurement, Outcome, Run
-from testlab_tools.untrusted import capped
+from testlab_tools.untrusted import shorten
 
 OUTCOMES: dict[RunOutcome, Outcome] = {
     "PASS": "pass",
@@ -130,11 +130,12 @@ def phases_by_run(phases: Iterable[PhaseEntry], failing: Iterable[MeasurementEnt
 def failures_of(row: RunRow, run: Run, told: FailedPhases, said: str) -> list[Failure]:
     """One failure per failed phase; for a run without any, one with an empty case. `said` stands where no measurement
     says why: the last error of the run's log, or its notes."""
-    revision = capped(row.procedure.version.tag) if row.procedure.version else ""
+    revision = shorten(row.procedure.version.tag) if row.procedure.version else ""
     found = [
-        Failure(run, capped(phase.name), capped(reason or said), revision, phase.retry_count) for phase, reason in told
+        Failure(run, shorten(phase.name), shorten(reason or said), revision, phase.retry_count)
+        for phase, reason in told
     ]
-    return found or [Failure(run, "", capped(said), revision)]
+    return found or [Failure(run, "", shorten(said), revision)]
 
 
 def last_words(entries: Iterable[LogEntry]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from testlab_tools.http.response import decode
 from testlab_tools.models.lab import FailedRun, Run
 from testlab_tools.models.requests import FILTERS, RunQuery, refuse_filters, refuse_outcome
 from testlab_tools.models.results import RunDetail
-from testlab_tools.untrusted import capped
+from testlab_tools.untrusted import shorten
 
 SHIFTED_PAGES = 4
 """How many pages a run is looked for in, when others have come before it since its place was given out."""
@@ -75,7 +75,7 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
         said = errors[-1] if errors else run.docstring or ""
         failed = [case for case in every if case.outcome in ("fail", "error")]
         for case in failed:
-            case.reason = case.reason or capped(said)
+            case.reason = case.reason or shorten(said)
         return [
             FailedRun(
                 **self._run(run, "").model_dump(exclude={"reason"}),
