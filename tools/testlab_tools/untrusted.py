@@ -35,7 +35,7 @@ _HIDDEN = re.compile(
 
 
 def sanitize(text: str) -> str:
-    """Remove what acts on a terminal or hides from a reader. Line breaks and tabs stay; `\\r\\n` and `\\r` become `\\n`."""
+    """Remove what acts on a terminal or hides from a reader. Line breaks stay, as `\\n`, and tabs."""
     if text.isascii() and text.isprintable():
         return text
     text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))

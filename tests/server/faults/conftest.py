@@ -13,9 +13,9 @@ from mcp import Client
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.protocol import tool
 from testlab_mcp.protocol.results import to_error_result
+from testlab_tools import jobs
 from testlab_tools.errors import LabError, ServiceError
 from testlab_tools.files.logs import read_log
-from testlab_tools.jobs import stopping
 from tests.lab_processes import LabProcess
 from tests.service_samples import SERVICE_SAMPLES
 
@@ -222,8 +222,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("testlab_tools.http.client.MAX_BODY_BYTES", MAX_BYTES)
     monkeypatch.setattr("testlab_tools.adapters.tofupilot.client.LOOKS", (0.0, 0.0))
     monkeypatch.setattr("testlab_tools.adapters.stbtester.client.Portal.looks", (0.0, 0.0, 0.0))
-    until_stopped = stopping._until_stopped
-    monkeypatch.setattr(stopping, "_until_stopped", lambda runner, native, seconds: until_stopped(runner, native, 1.0))
+    until_stopped = jobs._until_stopped
+    monkeypatch.setattr(jobs, "_until_stopped", lambda runner, native, seconds: until_stopped(runner, native, 1.0))
     monkeypatch.setattr("testlab_tools.tools.files.read", lambda chunks, lens, seconds: read_log(chunks, lens, 1.0))
 
 
