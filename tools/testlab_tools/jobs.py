@@ -193,7 +193,7 @@ def _suggest_next(job: Job, soak: bool) -> dict[str, str]:
     return {}
 
 
-LAST_LOOK_SHARE = 0.07
+LAST_LOOK_SHARE = 0.1
 """Of a call's time, for seeing how far a job had come."""
 
 STOP_AGAIN = Backoff(0.5, 5.0, jitter=lambda: 1.0)

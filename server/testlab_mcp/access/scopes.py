@@ -20,7 +20,7 @@ from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import LabError
 from testlab_tools.files.folders import Folders
-from testlab_tools.files.transfers import WriteQuota
+from testlab_tools.files.transfers import Transfers, WriteQuota
 from testlab_tools.lab import Lab
 
 MAX_SCOPES = 256
@@ -155,7 +155,7 @@ class ScopeCache:
             services.append(service if caller == LOCAL else scope_service(service, caller, ownership))
         files = self._local.files
         folders = files.save_to if caller == LOCAL else [folder / caller.folder for folder in files.save_to]
-        transfers = files.transfers.empty(self._write_quota(caller, folders))
+        transfers = Transfers(self._write_quota(caller, folders))
         lab = self._local.lab.share(services, limited=within is not None)
         return CallerScope(caller, lab, replace(files, save_to=folders, transfers=transfers), own)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from testlab_tools.errors import BadInput, LabError
-from testlab_tools.files.folders import Folders, write_file
-from testlab_tools.files.io import BY_DESCRIPTOR, Writer, read_file
+from testlab_tools.files.folders import Folders
+from testlab_tools.files.io import BY_DESCRIPTOR, Writer, read_file, write_file
 
 pytestmark = pytest.mark.skipif(not BY_DESCRIPTOR, reason="this system opens files by their paths alone")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from testlab_tools.errors import BadInput, NotFound, Refused
-from testlab_tools.files.folders import Folders, write_file
-from testlab_tools.files.io import Writer
+from testlab_tools.files.folders import Folders
+from testlab_tools.files.io import Writer, write_file
 
 
 @pytest.fixture

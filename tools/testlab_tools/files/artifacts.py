@@ -10,8 +10,8 @@ from pathlib import Path
 
 from testlab_tools.capabilities import ArtifactKeeper, Image, KeptFile
 from testlab_tools.errors import BadInput, BadReply, NotFound
-from testlab_tools.files.folders import safe_path, write_file
-from testlab_tools.files.io import Writer
+from testlab_tools.files.folders import safe_path
+from testlab_tools.files.io import Writer, write_file
 from testlab_tools.registry import Picture
 from testlab_tools.untrusted import sanitize
 
@@ -29,12 +29,13 @@ _KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 def prepare_picture(image: Image, what: str, size: str, save_to: Path | None = None) -> Picture:
     """A picture in the size asked for: `full` and `thumbnail` as the service sent it, `model` as a smaller JPEG."""
     kind = detect_media_type(image.data)
-    smaller, facts = _shrink(image) if kind else (image, "")
     if not kind:
         raise _no_picture(image)
+    smaller, facts = _shrink(image)  # also where it is not shown: a damaged picture is none
     if size != "model":
         smaller, facts = Image(image.data, kind), f"{len(image.data)} bytes, as the service sent it"
-    return Picture(smaller, _describe(what, facts, write_file(save_to, image.data) if save_to else ""))
+    saved = f" Saved to {write_file(save_to, image.data)}" if save_to else ""
+    return Picture(smaller, f"{what}: {facts}.{saved}")
 
 
 def detect_media_type(data: bytes) -> str:
@@ -46,15 +47,6 @@ def _no_picture(image: Image) -> BadReply:
     return BadReply("", "The screenshot that came is not an image", f"{len(image.data)} bytes", "Call again.")
 
 
-def _too_many_pixels(width: int, height: int) -> BadReply:
-    return BadReply(
-        "",
-        f"The screenshot that came has {width}x{height} pixels and was not decoded",
-        f"More than {MAX_PIXELS} are taken for an attack",
-        "save_to with size=full keeps it as it came.",
-    )
-
-
 def _shrink(image: Image) -> tuple[Image, str]:
     # Pillow costs 70 ms to import, which starting the server should not pay.
     from PIL import Image as Pillow
@@ -64,7 +56,12 @@ def _shrink(image: Image) -> tuple[Image, str]:
         with _ONE_AT_A_TIME, Pillow.open(io.BytesIO(image.data), formats=("PNG", "JPEG")) as original:
             width, height = original.size
             if width * height > MAX_PIXELS:
-                raise _too_many_pixels(width, height)
+                raise BadReply(
+                    "",
+                    f"The screenshot that came has {width}x{height} pixels and was not decoded",
+                    f"More than {MAX_PIXELS} are taken for an attack",
+                    "save_to with size=full keeps it as it came.",
+                )
             # Those of a palette cannot be averaged; all others are made small first, which needs no second copy.
             smaller = original.convert("RGB") if original.mode in ("1", "P") else original
             smaller.thumbnail((LONG_SIDE, LONG_SIDE), Pillow.Resampling.BICUBIC)
@@ -76,10 +73,6 @@ def _shrink(image: Image) -> tuple[Image, str]:
     scale = width / smaller.width
     facts = f"{smaller.width}x{smaller.height} px, original {width}x{height}; multiply coordinates by {scale:g}"
     return Image(out.getvalue(), "image/jpeg"), facts
-
-
-def _describe(what: str, facts: str, kept: str) -> str:
-    return f"{what}: {facts}." + (f" Saved to {kept}" if kept else "")
 
 
 TEXT_CHARS = 16_000

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from testlab_tools.errors import BadInput, NotFound, Refused
-from testlab_tools.files.io import write_new
 from testlab_tools.files.transfers import Transfers
 
 MAX_CHARS = 1_000
@@ -127,9 +126,3 @@ _UNSAFE = re.compile(r"[^\w. -]+", re.ASCII)
 _MAX_PART = 100
 _DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))})
 """Names that Windows keeps for devices, whatever their ending."""
-
-
-def write_file(path: Path, data: bytes) -> str:
-    """Write a new file and return its path. Raises BadInput when there is one already, or the system refuses."""
-    write_new(path, data)
-    return str(path)

@@ -1,5 +1,10 @@
 """Writes a new file, which appears only when it is whole, and never in place of another. Reads a regular file of
-bounded size, and only the file that was allowed."""
+bounded size, and only the file that was allowed.
+
+Files are opened folder by folder and never through a symlink, so that a path that was allowed cannot be redirected
+since: a resolved path has no symlink, so one that is met on the way was made afterwards. Systems without `openat`
+(Windows) open by the path: there, everybody who may rename folders in `save_to` and `read_from` must be trusted.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,8 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -90,16 +95,6 @@ class OpenFolder(NamedTuple):
         return self.path / name if self.fd is None else name
 
 
-@contextmanager
-def open_folder(path: Path, *, make: bool = False) -> Generator[OpenFolder]:
-    """As `OpenFolder.at`, closed at the end."""
-    folder = OpenFolder.at(path, make=make)
-    try:
-        yield folder
-    finally:
-        folder.close()
-
-
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _BUFFERED = 2**20
 
@@ -129,7 +124,7 @@ class Writer:
             self._folder = OpenFolder.at(self.path.parent, make=True)
             try:
                 if self._folder.has(self.path.name):
-                    raise exists_error()
+                    raise FileExistsError
                 self._file = os.fdopen(self._folder.open(self._part, NEW), "wb", buffering=0)
             except BaseException:
                 self._folder.close()
@@ -177,28 +172,22 @@ class Writer:
         """A link, unlike a rename, never replaces a file that has come up meanwhile; not every file system has them."""
         try:
             folder.link(self._part, self.path.name)
-        except FileExistsError:
-            raise exists_error() from None
-        except OSError:
-            self._rename(folder)
-
-    def _rename(self, folder: OpenFolder) -> None:
-        try:
-            if folder.has(self.path.name):
-                raise exists_error()
-            folder.rename(self._part, self.path.name)
-        except OSError as error:
+        except FileExistsError as error:
             raise write_error(error) from None
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a small new file at a resolved path. Raises BadInput as Writer does."""
-    try:
-        with open_folder(path.parent, make=True) as folder:
+        except OSError:
             try:
-                descriptor = folder.open(path.name, NEW)
-            except FileExistsError:
-                raise exists_error() from None
+                if folder.has(self.path.name):
+                    raise FileExistsError from None
+                folder.rename(self._part, self.path.name)
+            except OSError as error:
+                raise write_error(error) from None
+
+
+def write_file(path: Path, data: bytes) -> str:
+    """Write a small new file at a resolved path, which is returned. Raises BadInput as Writer does."""
+    try:
+        with closing(OpenFolder.at(path.parent, make=True)) as folder:
+            descriptor = folder.open(path.name, NEW)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
@@ -207,6 +196,7 @@ def write_new(path: Path, data: bytes) -> None:
                 raise
     except OSError as error:
         raise write_error(error) from None
+    return str(path)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -227,13 +217,10 @@ def replace_file(path: Path, text: str) -> None:
 
 def write_error(error: OSError) -> BadInput:
     """The error when the system does not let a file be written."""
+    if isinstance(error, FileExistsError):
+        return BadInput("There is a file of that name already", "Files are not overwritten", "Give another save_to.")
     reason = error.strerror or type(error).__name__
     return BadInput(f"The file cannot be saved there ({reason})", "", "Give another save_to.")
-
-
-def exists_error() -> BadInput:
-    """The error when there is a file already."""
-    return BadInput("There is a file of that name already", "Files are not overwritten", "Give another save_to.")
 
 
 def _write_all(file: BinaryIO, data: bytearray) -> None:
@@ -255,7 +242,7 @@ def read_file(path: Path, most_bytes: int = MAX_BYTES) -> bytes:
         BadInput: the path is a folder, pipe or device, or the file is too large, unreadable, or was just replaced.
     """
     try:
-        with open_folder(path.parent) as folder:
+        with closing(OpenFolder.at(path.parent)) as folder:
             descriptor = folder.open(path.name, _FLAGS)
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(descriptor)

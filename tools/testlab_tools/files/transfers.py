@@ -87,15 +87,11 @@ class _Transfer:
 
 
 class Transfers:
-    """The files being saved, by path."""
+    """The files that one caller is saving, by path."""
 
-    def __init__(self, allowance: WriteQuota | None = None) -> None:
-        self.quota = allowance or WriteQuota()
+    def __init__(self, quota: WriteQuota | None = None) -> None:
+        self.quota = quota or WriteQuota()
         self._under_way: dict[Path, _Transfer] = {}
-
-    def empty(self, allowance: WriteQuota) -> Transfers:
-        """Transfers of another caller, who has no part in these."""
-        return Transfers(allowance)
 
     @property
     def busy(self) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import get_args
+from typing import TypeVar, get_args
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from testlab_tools.capabilities import AttachmentSink, Foreseen, ReportImporter, RunSink
@@ -19,7 +19,7 @@ from testlab_tools.errors import BadInput, LabError, Unsupported
 from testlab_tools.fanout import ask_all
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.io import read_file, too_large_error
-from testlab_tools.models.lab import CreatedRun, ResultModel
+from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.requests import NewRun
 from testlab_tools.outbox.messages import AT_ONCE, QUEUED, describe_waiting, refusal_of
 from testlab_tools.outbox.outbox import Outbox
@@ -30,9 +30,11 @@ from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read
 from testlab_tools.reports.report import Attachment, PlannedRun, Report, format_count, plan_run
 from testlab_tools.untrusted import sanitize
 
+T = TypeVar("T")
+
 MAX_CHARS = 1_000_000
 """Of a report given as text; larger ones are given as files."""
-LOOK_SHARE = 0.05
+LOOK_SHARE = 0.08
 """Of a call's time, to ask whether a run is there already. A slower service is sent it, and knows it by its ref."""
 CHECK_SHARE = 0.2
 """Of a call's time, for all that a dry run asks."""
@@ -96,11 +98,7 @@ async def read_report(form: Format, data: bytes, given: ReportOverrides) -> Repo
 async def plan_report(deadline: Deadline, sink: RunSink, form: Format, report: Report) -> ImportedReport:
     """What `record_report` would record, and what the service would refuse of it."""
     missing = report.missing
-    lost = [
-        *report.dropped,
-        *([] if missing else sink.foresee_losses(report.run)),
-        *_list_unfit(sink, report.attachments),
-    ]
+    losses = [] if missing else sink.foresee_losses(report.run)
     found = Foreseen([], []) if missing else await _foresee(deadline, sink, report.run)
     asked = "Nothing was asked of it yet" if missing else "It was only asked"
     part = "" if report.run.part_number else " The report names no part: a unit that is new may need part_number."
@@ -111,14 +109,13 @@ async def plan_report(deadline: Deadline, sink: RunSink, form: Format, report: R
         missing=missing,
         refused=found.refused,
         unchecked=found.unchecked,
-        lost=lost,
+        lost=[*report.dropped, *losses, *_list_unfit(sink, report.attachments)],
         note=f"Dry run: {sink.name} recorded nothing. {asked}.{part}",
         next="Correct what would be refused, and try another dry run." if found.refused else following,
     )
 
 
 async def _foresee(deadline: Deadline, sink: RunSink, run: NewRun) -> Foreseen:
-    """What the service says within a few seconds that it would refuse."""
     answers = await ask_all([sink], lambda sink: sink.check_run(run), deadline.share(CHECK_SHARE))
     foreseen = answers.of(sink.name)
     return Foreseen([], [f"anything: {foreseen.what}"]) if isinstance(foreseen, LabError) else foreseen
@@ -129,7 +126,7 @@ async def record_report(call: Call, sink: RunSink, form: Format, report: Report)
     run = report.require_run()
     # A delivery goes by its ref, so the same report to another service has another.
     run = replace(run, ref=str(uuid5(UUID(run.ref), sink.name)))
-    if (known := await _find_run(call.deadline, sink, run)) is not None:
+    if (known := await _ask_briefly(call.deadline, sink.find_created(run), None)) is not None:
         note = "It was there already: nothing was recorded."
         return ImportedReport(format=form, run_ids=[known.run_id], note=note, next=known.next)
     done = await record_run(call, sink, run, report.attachments)
@@ -164,12 +161,12 @@ def _parse(form: Format, data: bytes, started_at: datetime | None) -> Report:
             raise AssertionError(f"{form} is read by services")
 
 
-async def _find_run(deadline: Deadline, sink: RunSink, run: NewRun) -> CreatedRun | None:
-    """The run if the service has it. Errors are ignored: recording the run meets them again."""
+async def _ask_briefly(deadline: Deadline, question: Awaitable[T], otherwise: T) -> T:
+    """What the service answers soon. Errors are ignored: recording the run meets them again."""
     with suppress(LabError):
         async with deadline.timeout(LOOK_SHARE):
-            return await sink.find_created(run)
-    return None
+            return await question
+    return otherwise
 
 
 def _list_unfit(sink: RunSink, files: Sequence[Attachment]) -> list[str]:
@@ -240,30 +237,19 @@ async def _deliver(
     delivery_id = str(uuid5(NAMESPACE_OID, f"{service.name} {payload.importer} {sha256(data).hexdigest()}"))
     known = await outbox.get(delivery_id)
     if known is not None and known.progress.state == "delivered":
-        earlier = known.progress.run_ids
-        natives = [service.native(handle) for handle in earlier]
-        found = await _find_imported(call.deadline, service, payload, natives)
+        earlier = [service.native(handle) for handle in known.progress.run_ids]
+        look = service.find_imported(earlier, payload.serial_number, payload.started_at)
+        found = await _ask_briefly(call.deadline, look, [])
         if found is None:
-            return ImportedReport(format=form, run_ids=earlier, note=UNASKED, next=EXPLAINED)
+            return ImportedReport(format=form, run_ids=known.progress.run_ids, note=UNASKED, next=EXPLAINED)
         if found:
             return _describe_imported(service, form, found, THERE)
     record = await outbox.send(delivery_id, service.name, payload, [data], call.deadline.spent_s)
     if record.progress.state == "delivered":
-        natives = [service.native(handle) for handle in record.progress.run_ids]
-        return _describe_imported(service, form, natives)
+        return _describe_imported(service, form, [service.native(handle) for handle in record.progress.run_ids])
     if record.progress.state == "parked":
         raise refusal_of(record)
     return ImportedReport(format=form, queued=record.delivery_id, note=describe_waiting(record), next=QUEUED)
-
-
-async def _find_imported(
-    deadline: Deadline, service: ReportImporter, payload: ReportPayload, earlier: Sequence[str]
-) -> Sequence[str] | None:
-    """As `ReportImporter.find_imported`. Errors are ignored: the delivery meets them again."""
-    with suppress(LabError):
-        async with deadline.timeout(LOOK_SHARE):
-            return await service.find_imported(earlier, payload.serial_number, payload.started_at)
-    return []
 
 
 def _describe_imported(service: ReportImporter, form: Format, natives: Sequence[str], note: str = "") -> ImportedReport:

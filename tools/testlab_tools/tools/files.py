@@ -91,13 +91,13 @@ def _note_cuts(reading: LogReading, seconds: float, lines: str, tail: int | None
         notes.append("The service did not say where the log ends: that it is whole is not certain.")
     if tail is not None and count < min(tail, reading.lines):
         notes.append(f"Only the last {count} lines fit.")
-    if matches is not None and (fit := _count_marked(lines, ":")) < matches:
+    if matches is not None and (fit := _count_matches(lines)) < matches:
         notes.append(f"{fit} of {matches} matches fit, the first and the last: search for more text.")
     return " ".join(notes)
 
 
-def _count_marked(lines: str, mark: str) -> int:
-    return sum(line.lstrip("0123456789").startswith(mark) for line in lines.split("\n"))
+def _count_matches(lines: str) -> int:
+    return sum(line.lstrip("0123456789").startswith(":") for line in lines.split("\n"))
 
 
 def _list_artifacts(run_id: str, files: list[KeptFile]) -> RunFile:
