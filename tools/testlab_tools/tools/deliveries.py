@@ -97,7 +97,7 @@ async def _ask_before_discarding(call: Call, delivery_id: str, discard: bool, **
     return Question(
         f"Discard the parked {told.kind}{files} for {record.service}, for good?{there}",
         target=delivery_id,
-        quote=f"\nUnit: {quote(told.unit)}\nTest: {quote(told.procedure)}\nFile: {quote(told.file)}",
+        quoted=f"\nUnit: {quote(told.unit)}\nTest: {quote(told.procedure)}\nFile: {quote(told.file)}",
     )
 
 

@@ -159,7 +159,7 @@ async def _ask_before_stopping(call: Call, job_uid: str, node_id: str, confirm: 
     return Question(
         f"Stop job {job.job_uid!r}, which {whose}{begun}?",
         target=job.job_uid,
-        quote=f"\nStarted by: {quote(owner.login)}" if owner.login else "",
+        quoted=f"\nStarted by: {quote(owner.login)}" if owner.login else "",
     )
 
 

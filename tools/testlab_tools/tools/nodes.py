@@ -174,7 +174,7 @@ async def _ask_before_interrupting(call: Call, reservation_id: str, message: str
     return Question(
         f"End reservation {held.reservation_id!r} of node {held.node_id!r}, which another user holds {until}?",
         target=held.node_id,
-        quote=f"\nHolder: {quote(held.holder)}\nTheir message: {quote(held.message)}\n"
+        quoted=f"\nHolder: {quote(held.holder)}\nTheir message: {quote(held.message)}\n"
         f"They will read: {quote(message, 1000)}",
     )
 

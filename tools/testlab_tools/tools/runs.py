@@ -99,7 +99,7 @@ async def _ask_before_deleting(call: Call, run_id: str, confirm: str) -> Questio
         f"Delete run {run.run_id!r} ({run.outcome}, {iso(run.started_at)}) with its {held.phases} phases, "
         f"{held.measurements} measurements and {files}, for good?",
         target=run.run_id,
-        quote=f"\nUnit: {quote(run.unit)}\nTest: {quote(run.test)}",
+        quoted=f"\nUnit: {quote(run.unit)}\nTest: {quote(run.test)}",
     )
 
 

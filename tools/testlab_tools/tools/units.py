@@ -79,7 +79,7 @@ async def _ask_before_deleting(call: Call, serial_number: str, service: str, con
         f"Delete a unit of {registry.name} with its {len(runs)} run{'' if len(runs) == 1 else 's'}, for good?"
         f"{parts}{listed}",
         target=mark,
-        quote=f"\nUnit: {quote(unit.serial_number)}\nPart: {quote(unit.part)}",
+        quoted=f"\nUnit: {quote(unit.serial_number)}\nPart: {quote(unit.part)}",
     )
 
 
