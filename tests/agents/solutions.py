@@ -1,0 +1,246 @@
+"""How each question can be answered today, with the server's tools alone: no model, and no guess.
+
+Each solution is given the question's gaps and calls tools until it can write its answer. What it has to go round about
+shows where the server could do better: `calls` in `questions.toml` counts it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Caller(Protocol):
+    """Calls a tool: the structure that it answers with, be it an error's."""
+
+    async def __call__(self, tool: str, **arguments: object) -> dict[str, Any]: ...
+
+
+Gaps = Mapping[str, str]
+Solution = Callable[[Caller, Gaps], Awaitable[str]]
+
+
+async def _running_job(call: Caller, gaps: Gaps) -> str:
+    """Neither the node nor the job says who started it; a run of the job that has finished does."""
+    nodes = (await call("list_nodes"))["nodes"]
+    (node,) = [node for node in nodes if node["state"] == "busy"]
+    job = await call("get_job", job_uid=node["job"]["job_uid"])
+    runs = (await call("list_runs", service="portal", station=node["name"], limit=1))["runs"]
+    run = (await call("get_run", run_id=runs[0]["run_id"]))["run"]
+    assert run["job_uid"] == job["job_uid"]
+    return f"On {node['name']}, started by {run['user']} at {job['started_at']}"
+
+
+async def _endless_reservation(call: Caller, gaps: Gaps) -> str:
+    """That there is no end shows only in that none is told."""
+    (node,) = (await call("list_nodes", text=gaps["node"]))["nodes"]
+    held = node["reservation"]
+    return f"{held['holder']}, for {held['message']}, end {held.get('expires_at', 'none')}"
+
+
+async def _device_types(call: Caller, gaps: Gaps) -> str:
+    """A search for the type hides the nodes without one, so all are listed."""
+    nodes = (await call("list_nodes"))["nodes"]
+    rokus = sum(node.get("device_type") == "roku" for node in nodes)
+    return f"rokus {rokus}, unknown {', '.join(node['node_id'] for node in nodes if 'device_type' not in node)}"
+
+
+async def _wrong_id(call: Caller, gaps: Gaps) -> str:
+    """One wrong id hides what is told of the others."""
+    ids = gaps["ids"].split(", ")
+    told = (await call("list_nodes", node_ids=ids, detail=True))["error"]["what"]
+    (wrong,) = [node_id for node_id in ids if node_id in told]
+    nodes = (await call("list_nodes", node_ids=[i for i in ids if i != wrong], detail=True))["nodes"]
+    (expired,) = [node for node in nodes if node["state"] == "licence expired"]
+    return f"{wrong} is none; {expired['node_id']} expired on {expired['detail']['licence_expiry']}"
+
+
+async def _outcomes_of_a_test(call: Caller, gaps: Gaps) -> str:
+    """The outcomes are counted by hand."""
+    runs = await _all_runs(call, service="portal", **gaps)
+    counts = Counter(run["outcome"] for run in runs)
+    return f"total {len(runs)}, passed {counts['pass']}, failed {counts['fail']}, errors {counts['error']}"
+
+
+async def _outcomes_at_a_station(call: Caller, gaps: Gaps) -> str:
+    """As before; this service tells no total either."""
+    runs = await _all_runs(call, service="factory", **gaps)
+    counts = Counter(run["outcome"] for run in runs)
+    told = f"total {len(runs)}, passed {counts['pass']}, failed {counts['fail']}, errors {counts['error']}"
+    return f"{told}, aborted {counts['stopped']}"
+
+
+async def _when_it_broke(call: Caller, gaps: Gaps) -> str:
+    """Rows do not tell the revision, and no tool looks for the break."""
+    which = {"service": "portal", "test": gaps["test"]}
+    (passed,) = (await call("list_runs", **which, outcome="pass", limit=1))["runs"]
+    later = {"since": passed["started_at"], "sort": "oldest"}
+    _, failed = (await call("list_runs", **which, **later, limit=2))["runs"]
+    run = (await call("get_run", run_id=failed["run_id"]))["run"]
+    return f"Passed {passed['started_at']}, failed {failed['started_at']} with {run['revision'][:7]}"
+
+
+async def _heaviest_cause(call: Caller, gaps: Gaps) -> str:
+    """The same message at 39 tests is 39 causes, and most of them are not shown: its runs are counted by hand."""
+    found = await call("triage", since=gaps["since"], until=gaps["until"], limit=50)
+    failures = {service["service"]: service.get("failures", 0) for service in found["services"]}
+    service = max(failures, key=lambda name: failures[name])
+    runs = await _all_runs(call, service=service, outcome="error", **gaps)
+    (reason, _), *_ = Counter(run["reason"] for run in runs).most_common()
+    alike = [run for run in runs if run["reason"] == reason]
+    return f"{reason}, runs {len(alike)}, at {', '.join({run['station'] for run in alike})}"
+
+
+async def _rail_too_high(call: Caller, gaps: Gaps) -> str:
+    """A cause names its stations without their counts: each is asked about."""
+    found = await _triage_of_rail(call, gaps)
+    stations = sorted({name for group in found for name in group["station_names"]})
+    counts = {name: _failures(await _triage_of_rail(call, gaps, station=name)) for name in stations}
+    assert sum(counts.values()) == _failures(found)
+    return f"runs {_failures(found)}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+async def _triage_of_rail(call: Caller, gaps: Gaps, **more: str) -> list[dict[str, Any]]:
+    which = {"service": "factory", "test": "Main board FCT", "limit": 50}
+    answer = await call("triage", **which, **gaps, **more)
+    assert len(answer["groups"]) == answer["totals"]["causes"]
+    return [group for group in answer["groups"] if re.search(r"rail_5v \S+ V is above", group["reason"])]
+
+
+def _failures(groups: list[dict[str, Any]]) -> int:
+    return sum(group["failures"] for group in groups)
+
+
+async def _no_such_test(call: Caller, gaps: Gaps) -> str:
+    names = (await call("list_test_cases", revision="main", search=gaps["file"], limit=200))["test_cases"]
+    return f"exists {'yes' if gaps['test'] in names else 'no'}, tests {len(names)}"
+
+
+async def _unit_verdict(call: Caller, gaps: Gaps) -> str:
+    """The reason does not name the procedure; a finding further down does."""
+    passport = await call("get_unit", serial_number=gaps["unit"])
+    missing = [finding["test"] for finding in passport["findings"] if finding["kind"] == "gap"]
+    return f"ship {'yes' if passport['ship'] == 'ship' else 'no'}: {', '.join(missing)} is missing"
+
+
+async def _run_written(call: Caller, gaps: Gaps) -> str:
+    """What was stored is not said back: the unit is asked for before, and again after."""
+    before = await call("get_unit", serial_number=gaps["unit"], service="factory")
+    end = datetime.fromisoformat(gaps["start"]) + timedelta(seconds=int(gaps["seconds"]))
+    names = {"serial_number": gaps["unit"], "part_number": gaps["part"], "procedure_id": gaps["procedure"]}
+    times = {"started_at": gaps["start"], "ended_at": end.isoformat()}
+    await call("create_run", service="factory", outcome="pass", **names, **times)
+    after = await call("get_unit", serial_number=gaps["unit"], service="factory")
+    (unit,), (run,) = after["units"], after["runs"]
+    stored = datetime.fromisoformat(run["started_at"]) + timedelta(seconds=run["duration_s"])
+    return f"revision {unit['revision']}, end {stored:%H:%M:%S}, unit {'new' if 'error' in before else 'known'}"
+
+
+async def _report_imported(call: Caller, gaps: Gaps) -> str:
+    """The import answers with an id alone: its run is read back."""
+    (run_id,) = (await call("import_report", path=gaps["report"], service="factory"))["run_ids"]
+    (run,) = (await call("get_failed_cases", run_id=run_id))["runs"]
+    (case,) = run["cases"]
+    (measured,) = case["measurements"]
+    read = f"{measured['name']} read {measured['value']}"
+    start = datetime.fromisoformat(run["started_at"])
+    return f"{run['unit']}: {case['case']}, {read}, start {start:%H:%M}"
+
+
+async def _export(call: Caller, gaps: Gaps) -> str:
+    """The columns are not told: they are read from the file, which whoever is elsewhere cannot."""
+    span = {"since": gaps["since"], "until": gaps["until"]}
+    which = {"service": "portal", "outcome": "fail", "station": gaps["node"]}
+    done = await call("export_runs", save_to="failed.csv", **which, **span)
+    header = Path(done["saved_to"]).read_text(encoding="utf-8").partition("\n")[0].split(",")
+    (column,) = [name for name in header if "reason" in name]
+    return f"rows {done['runs']}, column {column}"
+
+
+async def _which_service_can(call: Caller, gaps: Gaps) -> str:
+    """Nothing says it before a refusal does."""
+    told = (await call("read_log", run_id="cloud:1"))["error"]["next"]
+    logs = sorted(name for name in ("portal", "factory", "old", "cloud") if name in told)
+    every = (await call("list_runs", limit=1))["services"]
+    only = [one["service"] for one in every if "only by serial number" in one.get("error", "")]
+    every = (await call("list_runs", unit="STB4K-000001", limit=1))["services"]
+    never = [one["service"] for one in every if "cannot find runs by serial number" in one.get("error", "")]
+    return f"a: {', '.join(logs)}; b: {', '.join(only)}; c: {', '.join(never)}"
+
+
+async def _tests_compared(call: Caller, gaps: Gaps) -> str:
+    old, new = [
+        set((await call("list_test_cases", revision=gaps[which], limit=200))["test_cases"]) for which in ("old", "new")
+    ]
+    return f"added {len(new - old)}, removed {len(old - new)}: {', '.join(sorted(new ^ old))}"
+
+
+async def _longest_run(call: Caller, gaps: Gaps) -> str:
+    """All are listed, as none can be sorted by length."""
+    runs = await _all_runs(call, service="portal", **gaps)
+    longest = max(runs, key=lambda run: run["duration_s"])
+    where = f"{longest['test']} on {longest['station']} at {longest['started_at']}"
+    return f"{where}, seconds {round(longest['duration_s'])}"
+
+
+async def _failing_step(call: Caller, gaps: Gaps) -> str:
+    """Rows of this service tell no reason."""
+    rows = (await call("list_runs", service="factory", unit=gaps["unit"], outcome="fail"))["runs"]
+    (row,) = [row for row in rows if row["test"] == gaps["procedure"] and row["started_at"].startswith(gaps["day"])]
+    (run,) = (await call("get_failed_cases", run_id=row["run_id"]))["runs"]
+    (case,) = run["cases"]
+    (measured,) = [m for m in case["measurements"] if m["outcome"] == "fail"]
+    limits = ", ".join(f"{side} {measured.get(side, 'none')}".removesuffix(".0") for side in ("lower", "upper"))
+    return f"{case['case']}: {measured['name']} read {measured['value']}, {limits}"
+
+
+async def _last_match(call: Caller, gaps: Gaps) -> str:
+    """All matches are read for the last."""
+    lines = (await call("read_log", run_id=gaps["run"], search="Match found", context=0))["lines"]
+    return lines.splitlines()[-1]
+
+
+async def _waiting(call: Caller, gaps: Gaps) -> str:
+    told = await call("list_deliveries", state="waiting")
+    (one,) = told["deliveries"]
+    return f"waiting {told['waiting']}: {one['unit']} for {one['service']}, since {one['written_at']}"
+
+
+async def _all_runs(call: Caller, **arguments: str) -> list[dict[str, Any]]:
+    """All that match, page by page."""
+    runs: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    while True:
+        page = await call("list_runs", **arguments, **more, limit=200)
+        runs += page["runs"]
+        if "cursor" not in page:
+            return runs
+        more = {"cursor": page["cursor"]}
+
+
+SOLUTIONS: Mapping[str, Solution] = {
+    "running-job": _running_job,
+    "endless-reservation": _endless_reservation,
+    "device-types": _device_types,
+    "wrong-id": _wrong_id,
+    "outcomes-of-a-test": _outcomes_of_a_test,
+    "outcomes-at-a-station": _outcomes_at_a_station,
+    "when-it-broke": _when_it_broke,
+    "heaviest-cause": _heaviest_cause,
+    "rail-too-high": _rail_too_high,
+    "no-such-test": _no_such_test,
+    "unit-verdict": _unit_verdict,
+    "run-written": _run_written,
+    "report-imported": _report_imported,
+    "export": _export,
+    "which-service-can": _which_service_can,
+    "tests-compared": _tests_compared,
+    "longest-run": _longest_run,
+    "failing-step": _failing_step,
+    "last-match": _last_match,
+    "waiting": _waiting,
+}
