@@ -13,6 +13,7 @@ from typing import Any
 from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens
 from testlab_mcp.access.policy import Policy, effective_access, exposed_tools, refusal
 from testlab_mcp.access.scopes import ScopeCache
+from testlab_tools.capabilities import Service
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import nearest
 from testlab_tools.http.fair_queue import asking_for
@@ -83,6 +84,19 @@ class RequestGuard:
         """Names of the tools that the caller may see and call."""
         found = exposed_tools(self._tools.values(), self._scopes.services, self._policy, caller.policy)
         return [tool.name for tool in found]
+
+    def visible_services(self, caller: Caller) -> list[Service]:
+        """The services that the caller may use, as they are configured."""
+        within = caller.policy.services if caller.policy else None
+        return [service for service in self._scopes.services if within is None or service.name in within]
+
+    def services_by_tool(self, caller: Caller) -> dict[str, list[str]]:
+        """The tools that the caller may see and call, each with the names of the services that can do it."""
+        services = self.visible_services(caller)
+        return {
+            name: [service.name for service in services if isinstance(service, self._tools[name].needs)]
+            for name in self.listed_tools(caller)
+        }
 
     def refusal_for(self, caller: Caller, tool: str) -> str:
         """Why a call of a tool is refused; empty when it may go ahead, and is counted then."""

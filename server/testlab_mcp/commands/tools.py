@@ -10,6 +10,7 @@ from testlab_mcp.access.policy import Policy, exposed_tools, refusal
 from testlab_mcp.commands.serve import policy_of
 from testlab_mcp.commands.terminal import paint, table
 from testlab_mcp.config.loading import find_config, load_config
+from testlab_mcp.protocol.service_names import name_services
 from testlab_mcp.protocol.tool import LabTool
 from testlab_sim import SERVICES
 from testlab_tools.capabilities import Service
@@ -29,8 +30,9 @@ class Budget(NamedTuple):
 
     def dearest(self) -> tuple[int, list[ToolSpec]]:
         """The tokens and the tools of the list that costs most."""
-        lists = [exposed_tools(all_tools(), services, self.policy) for services in self.labs()]
-        return max(((count_tokens([describe_tool(tool) for tool in tools]), tools) for tools in lists), key=_tokens)
+        lists = [(services, exposed_tools(all_tools(), services, self.policy)) for services in self.labs()]
+        priced = [(count_tokens([describe_tool(tool, lab) for tool in tools]), tools) for lab, tools in lists]
+        return max(priced, key=_tokens)
 
     def excess(self) -> str:
         """By how much the limit is exceeded, which tools cost most, and what to do; empty within the limit."""
@@ -68,13 +70,14 @@ def list_tools(config_file: str, tokens: bool) -> int:
     return 0
 
 
-def describe_tool(tool: ToolSpec) -> dict[str, Any]:
-    """One tool as `tools/list` sends it."""
+def describe_tool(tool: ToolSpec, services: Iterable[Service] = ()) -> dict[str, Any]:
+    """One tool as `tools/list` sends it for these services."""
+    able = [service.name for service in services if isinstance(service, tool.needs)]
     made = LabTool.unbound(tool)
     entry: dict[str, Any] = {
         "name": made.name,
         "description": made.description,
-        "inputSchema": made.parameters,
+        "inputSchema": name_services(made.parameters, able),
         "annotations": made.annotations.model_dump(by_alias=True, exclude_none=True) if made.annotations else {},
     }
     if made.output_schema:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, INVALID_REQUEST, ListToolsResult
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, DiscoverResult, InitializeResult, ListToolsResult
 
 from testlab_mcp.access.callers import Caller, caller_of
 from testlab_mcp.access.guard import RequestGuard
@@ -17,10 +17,13 @@ from testlab_mcp.protocol.availability import Availability, ToolUnavailable, fin
 from testlab_mcp.protocol.prompts import PROMPTS
 from testlab_mcp.protocol.resources import find_tool_behind
 from testlab_mcp.protocol.results import to_refusal_result
+from testlab_mcp.protocol.service_names import describe_services, name_services
+from testlab_tools.capabilities import Service
 from testlab_tools.registry import ToolSpec
 
 COMPLETE = "completion/complete"
 """Sent as the user types, and counted apart from calls."""
+GREETINGS = frozenset({"initialize", "server/discover"})
 READS = frozenset({"resources/read", "prompts/get"})
 SCOPED = frozenset({*READS, COMPLETE, "resources/list", "resources/templates/list", "prompts/list"})
 """Requests that are answered from the caller's `Availability`; calls of tools enter its scope by themselves."""
@@ -37,8 +40,10 @@ class Admission:
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer a request, or refuse it. Raises MCPError for what is no call of a tool that there is."""
         caller = caller_of(ctx.request)
+        if ctx.method in GREETINGS:
+            return _describe_services(await call_next(ctx), self._guard.visible_services(caller))
         if ctx.method == "tools/list":
-            return _filter_tools(await call_next(ctx), self._guard.listed_tools(caller))
+            return _filter_tools(await call_next(ctx), self._guard.services_by_tool(caller))
         if ctx.method in SCOPED:
             await self._check_rate(ctx, caller)
             with self._guard.counted(caller):
@@ -90,11 +95,27 @@ def _find_needed_tool(method: str, params: Mapping[str, Any]) -> str:
     return next((prompt.needs[0] for prompt in PROMPTS if prompt.name == params.get("name")), "")
 
 
-def _filter_tools(result: HandlerResult, names: Collection[str]) -> HandlerResult:
+def _filter_tools(result: HandlerResult, able: Mapping[str, Sequence[str]]) -> HandlerResult:
+    """The tools that the caller has, `able` of which names the services that can do each."""
     if isinstance(result, ListToolsResult):
-        return result.model_copy(update={"tools": [tool for tool in result.tools if tool.name in names]})
+        tools = [
+            tool.model_copy(update={"input_schema": name_services(tool.input_schema, able[tool.name])})
+            for tool in result.tools
+            if tool.name in able
+        ]
+        return result.model_copy(update={"tools": tools})
     assert isinstance(result, dict), "a list of tools is one or the other"
-    return {**result, "tools": [tool for tool in result["tools"] if tool["name"] in names]}
+    listed = [tool for tool in result["tools"] if tool["name"] in able]
+    tools = [{**tool, "inputSchema": name_services(tool["inputSchema"], able[tool["name"]])} for tool in listed]
+    return {**result, "tools": tools}
+
+
+def _describe_services(result: HandlerResult, services: Sequence[Service]) -> HandlerResult:
+    instructions = describe_services(services)
+    if isinstance(result, InitializeResult | DiscoverResult):
+        return result.model_copy(update={"instructions": instructions})
+    assert isinstance(result, dict), "an answer to a handshake is one or the other"
+    return {**result, "instructions": instructions}
 
 
 async def _ignore_progress(done: float, total: float | None = None, words: str | None = None) -> None:

@@ -39,10 +39,12 @@ class _CapabilityMeta(ABCMeta):
 class Service(metaclass=_CapabilityMeta):
     """A configured service. It may be reached over HTTP (`testlab_tools.http.service`), or be a folder of files.
 
-    `stands_in_as` are the capabilities that it offers in place of another service, without inheriting them.
+    `limits` says in a few words what it cannot do of what its capabilities promise. `stands_in_as` are the capabilities
+    that it offers in place of another service, without inheriting them.
     """
 
     kind: str
+    limits: str = ""
     stands_in_as: frozenset[type[Service]] = frozenset()
 
     def __init__(self, name: str) -> None:

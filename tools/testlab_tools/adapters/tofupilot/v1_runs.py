@@ -126,6 +126,8 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
     it (`Key`) where the server sends no id.
     """
 
+    limits = "API v1: lists runs only by unit"
+
     def owns_run(self, run_id: str) -> bool:
         serial, slash, key = run_id.partition("/")
         return bool(serial and slash and key)
