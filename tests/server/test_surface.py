@@ -13,6 +13,7 @@ import pytest
 from testlab_mcp.commands import tools as commands
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import BUDGETS, TOOL_LIMIT, Budget, count_tokens, describe_tool
+from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.results import find_untrusted_fields
 from testlab_tools.models.lab import FailedCases, NodeList
 from testlab_tools.models.results import RunDetail
@@ -48,7 +49,8 @@ async def test_every_tool_is_as_its_snapshot_says(sim: SimLab, connect: Connect)
 
 async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: SimLab, connect: Connect) -> None:
     tools = await listed(sim, connect)
-    assert [describe_tool(tool) for tool in all_tools()] == list(tools.values())
+    services = parse_config(sim.config_toml()).connect_services()
+    assert [describe_tool(tool, services) for tool in all_tools()] == list(tools.values())
 
 
 async def test_every_hint_that_means_something_is_said_for_every_tool(sim: SimLab, connect: Connect) -> None:
