@@ -82,7 +82,7 @@ def _lab() -> Iterator[World]:
     with listen() as listener:
         world = create_world()
         world.base_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        _plant(world)
+        plant(world)
         ready = threading.Event()
         server = LabServer(create_app(world), ready.set)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
@@ -96,7 +96,7 @@ def _lab() -> Iterator[World]:
             thread.join()
 
 
-def _plant(world: World) -> None:
+def plant(world: World) -> None:
     """What the lab has besides its history: a reservation without an end, and a look at the node where a job runs."""
     portal, now = world.portal, world.clock.now()
     portal.reservations.make([portal.named(ENDLESS).node_id], COLLEAGUE.login, ENDLESS_REASON, now - 7200, None)

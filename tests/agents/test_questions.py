@@ -13,13 +13,19 @@ from typing import Any
 
 import pytest
 
+from testlab_sim.clock import Clock
+from testlab_sim.production.history import History
+from testlab_sim.stbtester.portal import Portal
+from testlab_sim.world import World
 from tests.agents.call import LIST, Entry, call, read_log, show_tools
 from tests.agents.questions import Question, all_questions
 from tests.agents.score import is_right, report
-from tests.agents.serve import ROOT, Trial, opened, write_folder
+from tests.agents.serve import ROOT, Trial, opened, plant, write_folder
 from tests.agents.solutions import SOLUTIONS
+from tests.agents.truth import answers
 
 QUESTIONS = all_questions()
+SEED = 7
 EACH = pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
 
 
@@ -59,23 +65,24 @@ async def test_a_scripted_solution_is_right_with_as_many_calls_as_are_noted(
     assert 0.7 < spent / question.tokens < 1.4, f"{spent} tokens: write the new count into questions.toml"
 
 
-@EACH
-def test_an_answer_without_one_of_the_facts_is_wrong(question: Question, trial: Trial) -> None:
-    facts = trial.truth[question.name].facts
-    told = [wordings[0].rstrip("*") for wordings in facts]
-    assert is_right(", ".join(told), facts)
-    for lacking in range(len(told)):
-        assert not is_right(", ".join(told[:lacking] + told[lacking + 1 :]), facts), told[lacking]
+@pytest.mark.parametrize("days", [0.0, 3.4, 13.6, 200.1])
+def test_an_answer_that_lacks_a_fact_or_has_another_number_is_wrong_on_any_day(days: float) -> None:
+    for name, answer in answers(_world_in(days), (0.0,)).items():
+        told = [wordings[0].rstrip("*") for wordings in answer.facts]
+        assert is_right(", ".join(told), answer.facts), name
+        for place, fact in enumerate(told):
+            before, after = told[:place], told[place + 1 :]
+            assert not is_right(", ".join([*before, *after]), answer.facts), f"{name} without {fact}"
+            changed = re.sub(r"\d(?=\D*$)", lambda digit: str((int(digit[0]) + 5) % 10), fact)
+            wrong = changed != fact and is_right(", ".join([*before, changed, *after]), answer.facts)
+            assert not wrong, f"{name} with {changed} for {fact}"
 
 
-@EACH
-def test_an_answer_with_another_number_is_wrong(question: Question, trial: Trial) -> None:
-    facts = trial.truth[question.name].facts
-    told = [wordings[0].rstrip("*") for wordings in facts]
-    for place, fact in enumerate(told):
-        changed = re.sub(r"\d(?=\D*$)", lambda digit: str((int(digit[0]) + 5) % 10), fact)
-        if changed != fact:
-            assert not is_right(", ".join([*told[:place], changed, *told[place + 1 :]]), facts), changed
+def _world_in(days: float) -> World:
+    clock = Clock(ahead=days * 86400)
+    world = World(Portal.seeded(SEED, clock), History.seeded(SEED, clock.now()), clock, SEED)
+    plant(world)
+    return world
 
 
 def test_an_answer_is_right_however_it_is_dressed() -> None:

@@ -222,8 +222,7 @@ def _failing_step(world: World) -> Answer:
 def _is_one_sided(run: Run) -> bool:
     """Whether the run failed at an upper limit alone, and its unit failed there that once."""
     failed = [other for other in run.unit.runs if other.outcome != "PASS" and other.procedure is run.procedure]
-    causes = ("emission_average", "standby_power")
-    return run.story is not None and run.story[0] in causes and run.outcome == "FAIL" and failed == [run]
+    return run.story is not None and run.story[0] == "emission_average" and run.outcome == "FAIL" and failed == [run]
 
 
 def _last_match(world: World) -> Answer:
