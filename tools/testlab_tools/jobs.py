@@ -1,4 +1,5 @@
-"""Waiting on jobs: bounded, with progress, and one upstream long poll per job however many wait."""
+"""Waiting on jobs: bounded, with progress, and one upstream long poll per job however many wait. Stopping jobs, and
+seeing them stopped, no harder on the portal than that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pages: of the runs of several archives, merged into one list, and of a list that is known whole."""
+"""Pages: of the runs of several archives, merged into one list, and of a list that is known whole.
+
+A cursor says where a list goes on. It is tied to what it was made for, and holds no readable text of it.
+"""
 
 from __future__ import annotations
 

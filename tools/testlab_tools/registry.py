@@ -1,4 +1,5 @@
-"""What a tool is: a handler over capabilities, with its name, toolset, access level and the four MCP hints."""
+"""What a tool is: a handler over capabilities, with its name, toolset, access level and the four MCP hints. Next steps
+name tools; a sentence that names one which cannot be used is left out."""
 
 from __future__ import annotations
 

@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import csv
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 _ROOT = "testsuites"
 
 
-class JunitMerger:
+class Merger(ABC):
+    """Makes one document of several, in constant memory; `runs` counts the runs in it.
+
+    Raises:
+        ValueError: a page is of another format, breaks off, or differs from the page before. The text quotes nothing.
+    """
+
+    runs = 0
+
+    @abstractmethod
+    def feed(self, chunk: bytes) -> bytes:
+        """Take in more of a page; returns what can be written."""
+
+    @abstractmethod
+    def end_page(self) -> bytes:
+        """End a page; returns what is left of it to be written."""
+
+    def end(self) -> bytes:
+        """End the document; returns what is left of it to be written."""
+        return b""
+
+
+class JunitMerger(Merger):
     """Merges JUnit documents element by element. Comments and processing instructions are left out."""
 
     def __init__(self) -> None:
-        self.runs = 0
         self._out: list[str] = ['<?xml version="1.0" encoding="utf-8"?>\n', f"<{_ROOT}>\n"]
         self._parser = self._new_parser()
         self._open: list[str] = []
 
     def feed(self, chunk: bytes) -> bytes:
-        """As Merger.feed; returns the elements that are complete."""
         return self._parse(chunk, False)
 
     def end_page(self) -> bytes:
-        """As Merger.end_page; the document must be complete."""
         written = self._parse(b"", True)
         self._parser = self._new_parser()
         return written
 
     def end(self) -> bytes:
-        """Close the root."""
         self._out.append(f"</{_ROOT}>\n")
         return self._take_output()
 
@@ -92,11 +111,10 @@ ColumnFilter = Mapping[str, Callable[[str], bool]]
 EVERYTHING: ColumnFilter = MappingProxyType({})
 
 
-class CsvMerger:
+class CsvMerger(Merger):
     """Merges CSV pages, each of which begins with the same header."""
 
     def __init__(self, kept: ColumnFilter = EVERYTHING) -> None:
-        self.runs = 0
         self._kept = kept
         self._columns: list[tuple[int, Callable[[str], bool]]] = []
         self._header: bytes | None = None
@@ -106,7 +124,6 @@ class CsvMerger:
         self._quoted = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """As Merger.feed; returns the records that are complete. A line break within quotation marks ends none."""
         written: list[bytes] = []
         for line in _split_lines(chunk):
             self._record.append(line)
@@ -119,8 +136,7 @@ class CsvMerger:
         return b"".join(written)
 
     def end_page(self) -> bytes:
-        """As Merger.end_page; the last record may lack its line break, but not its closing quotation mark."""
-        if self._quoted:
+        if self._quoted:  # the last record may lack its line break, but not its closing quotation mark
             raise ValueError("It breaks off within a record")
         if self._record:
             self._record.append(b"\r\n")
@@ -129,10 +145,6 @@ class CsvMerger:
             raise ValueError("It has no header")
         self._at_header = True
         return last
-
-    def end(self) -> bytes:
-        """As Merger.end; nothing follows the last record."""
-        return b""
 
     def _take_record(self) -> bytes:
         record = b"".join(self._record)
@@ -171,28 +183,6 @@ def _parse_cells(record: bytes) -> list[str]:
 def _split_lines(chunk: bytes) -> list[bytes]:
     *lines, rest = chunk.split(b"\n")
     return [*(line + b"\n" for line in lines), *([rest] if rest else [])]
-
-
-class Merger(Protocol):
-    """Makes one document of several, in constant memory; `runs` counts the runs in it.
-
-    Raises:
-        ValueError: a page is of another format, breaks off, or differs from the page before. The text quotes nothing.
-    """
-
-    runs: int
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Take in more of a page; returns what can be written."""
-        ...
-
-    def end_page(self) -> bytes:
-        """End a page; returns what is left of it to be written."""
-        ...
-
-    def end(self) -> bytes:
-        """End the document; returns what is left of it to be written."""
-        ...
 
 
 def make_merger(form: Literal["csv", "junit"], kept: ColumnFilter = EVERYTHING) -> Merger:

@@ -1,4 +1,5 @@
-"""Where workflows are stored. Whether any waits is found out without DBOS: a server without work never imports it."""
+"""Where workflows are stored, and the lock of the one process that runs them. Whether any waits is found out without
+DBOS: a server without work never imports it."""
 
 from __future__ import annotations
 

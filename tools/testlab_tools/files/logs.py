@@ -1,4 +1,5 @@
-"""Reads a log of any size once, from front to back, and keeps only the lines to show.
+"""Reads a log of any size once, from front to back, and keeps only the lines to show: the last ones, those around
+matches, or those around the reason of a failure.
 
 A search is for plain text in any case, not for a pattern, so its time depends on the log's length alone.
 """

@@ -1,4 +1,5 @@
-"""Saves files, in the background where one call is too short for a large file; the next call then waits for it."""
+"""Saves files, in the background where one call is too short for a large file; the next call then waits for it.
+What one caller writes is bounded: files at once, and bytes in all its folders together."""
 
 from __future__ import annotations
 

@@ -9,6 +9,10 @@ from typing import Any, Literal
 
 from testlab_tools.errors import Unsupported
 
+RunOutcome = Literal["pass", "fail", "error", "stopped"]
+PhaseOutcome = Literal["pass", "fail", "error", "skip"]
+MeasurementOutcome = Literal["pass", "fail", "unset"]
+
 
 @dataclass(frozen=True)
 class RunQuery:
@@ -89,7 +93,7 @@ class NewMeasurement:
     """A measurement to record; `value` is a number, text, true/false or a list of points."""
 
     name: str
-    outcome: Literal["pass", "fail", "unset"]
+    outcome: MeasurementOutcome
     value: Any = None
     units: str = ""
     lower: float | None = None
@@ -102,7 +106,7 @@ class NewPhase:
     """A phase to record; a phase retried within the run stands here once per attempt, in order."""
 
     name: str
-    outcome: Literal["pass", "fail", "error", "skip"]
+    outcome: PhaseOutcome
     started_at: datetime
     ended_at: datetime
     measurements: tuple[NewMeasurement, ...] = ()
@@ -118,7 +122,7 @@ class NewRun:
 
     procedure_id: str
     serial_number: str
-    outcome: Literal["pass", "fail", "error", "stopped"]
+    outcome: RunOutcome
     started_at: datetime
     ended_at: datetime
     ref: str

@@ -1,4 +1,4 @@
-"""What a run leaves behind, as tools report it: its details, its log, its files, a report of many runs."""
+"""What tools report of a run: its details, log and files, a report of many; and of what production goes by."""
 
 from __future__ import annotations
 

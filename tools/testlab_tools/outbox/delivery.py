@@ -1,5 +1,5 @@
 """Delivers one run with its files, or one report: tries, pauses and tries again until the service has it or refuses it
-for good."""
+for good. Each delivery is a workflow of the engine, with one step."""
 
 from __future__ import annotations
 

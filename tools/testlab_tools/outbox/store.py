@@ -2,6 +2,9 @@
 
 The workflow of a delivery is `<delivery id>.<generation>`. A workflow's inputs never change, so a delivery that is
 corrected and released, or given again, goes on as its next generation.
+
+Beside them are the contents of files, until they have arrived, and the calls that deliveries were for: clients that
+start a process for each call, or give up after some seconds and try again, would otherwise record a run twice.
 """
 
 from __future__ import annotations

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator
 
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
-from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
 from testlab_tools.reports.report import (
+    EPOCH,
     Framework,
     Report,
     Seconds,
@@ -47,14 +48,14 @@ class Measured(Shape):
     upper_limit: Limit = None
 
 
-_RANGES: dict[str, Callable[[Any, Any], str]] = {
-    "gtlt": lambda low, high: f"{low} < x < {high}",
-    "gelt": lambda low, high: f"{low} <= x < {high}",
-    "gtle": lambda low, high: f"{low} < x <= {high}",
-    "ltgt": lambda low, high: f"x < {low} or x > {high}",
-    "lege": lambda low, high: f"x <= {low} or x >= {high}",
-    "legt": lambda low, high: f"x <= {low} or x > {high}",
-    "ltge": lambda low, high: f"x < {low} or x >= {high}",
+_RANGES = {
+    "gtlt": "{} < x < {}",
+    "gelt": "{} <= x < {}",
+    "gtle": "{} < x <= {}",
+    "ltgt": "x < {} or x > {}",
+    "lege": "x <= {} or x >= {}",
+    "legt": "x <= {} or x > {}",
+    "ltge": "x < {} or x >= {}",
 }
 _SIGNS = {"ne": "!=", "gt": ">", "lt": "<"}
 
@@ -82,12 +83,12 @@ def _to_limits(m: Measured) -> Limits:
         case operation if operation in _SIGNS:
             return Limits(expected=f"x {_SIGNS[operation]} {wanted}")
         case operation if operation in _RANGES:
-            return Limits(expected=_RANGES[operation](m.lower_limit, m.upper_limit))
+            return Limits(expected=_RANGES[operation].format(m.lower_limit, m.upper_limit))
         case _:
             return Limits(m.lower_limit, m.upper_limit)
 
 
-def _to_outcome(m: Measured, limits: Limits) -> Literal["pass", "fail", "unset"]:
+def _to_outcome(m: Measured, limits: Limits) -> MeasurementOutcome:
     if m.result is not None:
         return "pass" if m.result else "fail"
     if m.value is None:
@@ -99,15 +100,9 @@ def _to_outcome(m: Measured, limits: Limits) -> Literal["pass", "fail", "unset"]
 
 
 _BY = Framework("a HardPy", "HardPy 0.25", "HardPy's JSON storage or CouchDB loader")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_RUN: dict[str, Literal["pass", "fail", "error", "stopped"]] = {
-    "passed": "pass",
-    "failed": "fail",
-    "error": "error",
-    "stopped": "stopped",
-}
-_CASE: dict[str, Literal["pass", "fail", "error", "skip"]] = {
+_RUN: dict[str, RunOutcome] = {"passed": "pass", "failed": "fail", "error": "error", "stopped": "stopped"}
+_CASE: dict[str, PhaseOutcome] = {
     "passed": "pass",
     "failed": "fail",
     "error": "error",
@@ -261,9 +256,7 @@ def _collect_notes(report: _Report, cases: list[tuple[str, _Case]]) -> Iterator[
 
 
 def _list_dropped(cases: list[_Case]) -> Iterator[str]:
-    yield from format_count(
-        sum((case.attempt or 1) - 1 for case in cases if (case.attempt or 1) > 1), "earlier attempt"
-    )
+    yield from format_count(sum(max((case.attempt or 1) - 1, 0) for case in cases), "earlier attempt")
     yield from format_count(sum(len(case.msg or ()) for case in cases), "message")
     yield from format_count(sum(bool(case.chart) for case in cases), "chart")
     yield from format_count(sum(bool(case.artifact) for case in cases), "artifact")
@@ -280,7 +273,7 @@ def _collect_variables(report: _Report) -> Iterator[tuple[str, str]]:
 
 
 def _to_datetime(seconds: float) -> datetime:
-    return _EPOCH + timedelta(seconds=seconds)
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def _to_text(value: object) -> str:

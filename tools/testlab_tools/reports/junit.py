@@ -6,20 +6,19 @@ import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from junitparser import Attr, Error, Failure, JUnitXml, JUnitXmlError, Skipped
 from junitparser.xunit2 import FlakyError, FlakyFailure, RerunError, RerunFailure, TestCase, TestSuite
 
 from testlab_tools.errors import BadInput
-from testlab_tools.models.requests import NewPhase, NewRun
+from testlab_tools.models.requests import NewPhase, NewRun, PhaseOutcome
 from testlab_tools.reports.formats import read_root
 from testlab_tools.reports.report import Report, format_count, make_ref
 from testlab_tools.times import utc
 from testlab_tools.untrusted import sanitize, shorten
 
-Outcome = Literal["pass", "fail", "error", "skip"]
-_INTERIM: dict[type, tuple[Outcome, bool]] = {
+_INTERIM: dict[type, tuple[PhaseOutcome, bool]] = {
     FlakyFailure: ("fail", True),
     FlakyError: ("error", True),
     RerunFailure: ("fail", False),
@@ -40,8 +39,8 @@ class _Case(NamedTuple):
 
     name: str
     seconds: float
-    outcome: Outcome
-    attempts: tuple[Outcome, ...]
+    outcome: PhaseOutcome
+    attempts: tuple[PhaseOutcome, ...]
     said: tuple[str, ...]
     tracebacks: int
     outputs: int
@@ -51,7 +50,7 @@ class _Suite(NamedTuple):
     """A test suite without those inside it; `outcome` is by its own counts."""
 
     begun: datetime | None
-    outcome: Outcome
+    outcome: PhaseOutcome
     cases: tuple[_Case, ...]
 
 
@@ -121,7 +120,7 @@ def _walk(document: JUnitXml) -> Iterator[TestSuite]:
 def _read_suite(suite: Any) -> _Suite:
     """JUnit's schema has no zone in a timestamp; some writers give one."""
     stamp = str(suite.timestamp or "").strip()
-    outcome: Outcome = "fail" if int(suite.failures or 0) else "error" if int(suite.errors or 0) else "pass"
+    outcome: PhaseOutcome = "fail" if int(suite.failures or 0) else "error" if int(suite.errors or 0) else "pass"
     cases = tuple(_read_case(case) for case in suite.iterchildren(TestCase))
     return _Suite(utc(datetime.fromisoformat(stamp)) if stamp else None, outcome, cases)
 
@@ -145,15 +144,15 @@ def _read_case(case: Any) -> _Case:
     )
 
 
-def _judge(results: Iterable[object]) -> Outcome:
+def _judge(results: Iterable[object]) -> PhaseOutcome:
     kinds = {type(result) for result in results}
     return "fail" if Failure in kinds else "error" if Error in kinds else "skip" if Skipped in kinds else "pass"
 
 
-def _list_attempts(others: list[object], outcome: Outcome) -> list[Outcome]:
+def _list_attempts(others: list[object], outcome: PhaseOutcome) -> list[PhaseOutcome]:
     kinds = [_INTERIM[type(other)] for other in others if type(other) in _INTERIM]
-    before: list[Outcome] = [kind for kind, first in kinds if first]
-    after: list[Outcome] = [kind for kind, first in kinds if not first]
+    before: list[PhaseOutcome] = [kind for kind, first in kinds if first]
+    after: list[PhaseOutcome] = [kind for kind, first in kinds if not first]
     return [*before, outcome, *after]
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import Field
 
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
-from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
 from testlab_tools.reports.report import (
+    EPOCH,
     Attachment,
     Framework,
     Millis,
@@ -27,23 +28,17 @@ from testlab_tools.reports.report import (
 from testlab_tools.untrusted import sanitize, shorten
 
 _BY = Framework("an OpenHTF", "OpenHTF 1.6", "OpenHTF's OutputToJSON")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIGGER = "trigger_phase"
 
-_RUN: dict[str, Literal["pass", "fail", "error", "stopped"]] = {
+_RUN: dict[str, RunOutcome] = {
     "PASS": "pass",
     "FAIL": "fail",
     "ERROR": "error",
     "TIMEOUT": "error",
     "ABORTED": "stopped",
 }
-_PHASE: dict[str, Literal["pass", "fail", "error", "skip"]] = {
-    "PASS": "pass",
-    "FAIL": "fail",
-    "ERROR": "error",
-    "SKIP": "skip",
-}
-_MEASUREMENT: dict[str, Literal["pass", "fail", "unset"]] = {
+_PHASE: dict[str, PhaseOutcome] = {"PASS": "pass", "FAIL": "fail", "ERROR": "error", "SKIP": "skip"}
+_MEASUREMENT: dict[str, MeasurementOutcome] = {
     "PASS": "pass",
     "FAIL": "fail",
     "UNSET": "unset",
@@ -210,4 +205,4 @@ def _first_text(metadata: dict[str, Any], *keys: str) -> str:
 
 
 def _to_datetime(millis: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=millis)
+    return EPOCH + timedelta(milliseconds=millis)

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated, Any, NamedTuple, TypeVar, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -155,8 +156,7 @@ def _list_cases(phases: tuple[NewPhase, ...]) -> list[Case]:
 
 
 def _shorten(m: NewMeasurement) -> Measurement:
-    value: Any = m.value
-    value = cast("list[Any]", value)[:MAX_POINTS] if isinstance(value, list) else value
+    value: Any = cast("list[Any]", m.value)[:MAX_POINTS] if isinstance(m.value, list) else m.value
     return Measurement(
         name=m.name, outcome=m.outcome, value=value, units=m.units, lower=m.lower, upper=m.upper, expected=m.expected
     )
@@ -179,6 +179,7 @@ class Shape(BaseModel):
 
 
 S = TypeVar("S", bound=Shape)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Framework(NamedTuple):

@@ -13,7 +13,7 @@ from testlab_tools.capabilities import ProductionCatalog, ReportImporter, RunSin
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import CreatedRun
-from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
 from testlab_tools.models.results import DefinitionKind, Definitions
 from testlab_tools.paging import decode_cursor, encode_cursor
 from testlab_tools.recording.import_report import (
@@ -73,7 +73,7 @@ class PhaseIn(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     name: Annotated[str, Field(min_length=1)]
-    outcome: Literal["pass", "fail", "error", "skip"]
+    outcome: PhaseOutcome
     started_at: str = ""
     duration_s: Annotated[float, Field(ge=0)] = 0
     measurements: list[MeasurementIn] = []
@@ -84,7 +84,7 @@ async def create_run(
     call: Call,
     procedure_id: Annotated[str, Field(min_length=1, description="Id or name")],
     serial_number: Annotated[str, Field(min_length=1)],
-    outcome: Literal["pass", "fail", "error", "stopped"],
+    outcome: RunOutcome,
     phases: Annotated[list[PhaseIn], Field(description="Retried: once per attempt")] = [],
     started_at: str = "",
     ended_at: str = "",
@@ -180,7 +180,7 @@ def _measurement(given: MeasurementIn) -> NewMeasurement:
     return NewMeasurement(given.name, outcome, value, given.units, limits.lower, limits.upper, limits.expected)
 
 
-def _judge(value: object, limits: Limits, kept: bool | None) -> Literal["pass", "fail", "unset"]:
+def _judge(value: object, limits: Limits, kept: bool | None) -> MeasurementOutcome:
     """TofuPilot's rule: fail when a limit is broken, unset without a value, pass for a value without limits."""
     if value is None:
         return "unset"
