@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from testlab_tools.outbox.store import Store
 
 
+WORKFLOW = "deliver"
+PROGRESS = "progress"
+MAX_AT_ONCE = 4
+
 logger = logging.getLogger("testlab_tools")
 
 
@@ -56,7 +60,7 @@ async def send_report(
     async def importing() -> None:
         nonlocal begun
         begun = True
-        await on_progress(now.model_copy(update={"state": "sending", "next_try_at": None}))
+        await on_progress(now.sending())
 
     data = await contents(0)
     try:
@@ -112,7 +116,7 @@ async def _find_or_create(sink: RunSink, payload: RunPayload, now: Progress, on_
         now.sent, now.doubtful = list(payload.sent), list(payload.doubtful)
         return payload.earlier
     now.attempts += 1
-    await on_progress(now.model_copy(update={"state": "sending", "next_try_at": None}))
+    await on_progress(now.sending())
     try:
         return await sink.create_run(run)
     except REFUSALS:
@@ -137,7 +141,7 @@ async def _send_files(
 
         async def keeping(number: int = number) -> None:
             now.doubtful = sorted({*now.doubtful, number})
-            await on_progress(now.model_copy(update={"state": "sending", "next_try_at": None}))
+            await on_progress(now.sending())
 
         try:
             if number not in now.doubtful or not await _has_file(sink, run_id, payload, now, number):
@@ -187,12 +191,12 @@ class RetrySchedule:
 
 
 class Deliverer:
-    """Sends to the services of one config, `at_once` deliveries to each at a time."""
+    """Sends to the services of one config, MAX_AT_ONCE deliveries to each at a time."""
 
-    def __init__(self, services: Mapping[str, Service], schedule: RetrySchedule, at_once: int = 4) -> None:
+    def __init__(self, services: Mapping[str, Service], schedule: RetrySchedule) -> None:
         self._services = services
         self._schedule = schedule
-        self._slots = {name: asyncio.Semaphore(at_once) for name in services}
+        self._slots = {name: asyncio.Semaphore(MAX_AT_ONCE) for name in services}
 
     async def deliver(
         self, service: str, payload: Payload, contents: Contents, before: Progress, on_progress: OnProgress
@@ -211,9 +215,8 @@ class Deliverer:
                 now = self._note_failure(error, now)
             except Exception:
                 logger.exception("a delivery to %s failed in a way nobody foresaw", service)
-                now = self._note_failure(
-                    LabError("Something went wrong inside this server", "", "Its log has it."), now
-                )
+                error = LabError("Something went wrong inside this server", "", "Its log has it.")
+                now = self._note_failure(error, now)
             if now.state == "parked":
                 return now
             await on_progress(now)
@@ -223,22 +226,18 @@ class Deliverer:
     async def _send(
         self, name: str, payload: Payload, contents: Contents, now: Progress, on_progress: OnProgress
     ) -> None:
-        service = self._find_service(name)
-        async with self._slots[name]:
-            if isinstance(payload, RunPayload):
-                await send_run(service, payload, contents, now, on_progress)
-            else:
-                await send_report(service, payload, contents, now, on_progress)
-
-    def _find_service(self, name: str) -> Service:
-        found = self._services.get(name)
-        if found is None:
+        service = self._services.get(name)
+        if service is None:
             raise ConfigError(
                 f"No service {name} is configured",
                 "It was renamed or taken out of the config since the delivery was given",
                 f"A table [services.{name}] in the config takes it up again.",
             )
-        return found
+        async with self._slots[name]:
+            if isinstance(payload, RunPayload):
+                await send_run(service, payload, contents, now, on_progress)
+            else:
+                await send_report(service, payload, contents, now, on_progress)
 
     def _note_failure(self, error: LabError, now: Progress) -> Progress:
         """The progress after an error: queued for another try, or parked."""
@@ -252,10 +251,6 @@ class Deliverer:
             "next_try_at": datetime.now(UTC) + pause if waits else None,
         }
         return now.model_copy(update=changes)
-
-
-WORKFLOW = "deliver"
-PROGRESS = "progress"
 
 
 class Parked(WorkflowFailed):

@@ -13,21 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, TypeAdapter
 
 from testlab_tools import errors
-from testlab_tools.errors import (
-    AnswerLost,
-    AuthError,
-    BadInput,
-    BadReply,
-    ConfigError,
-    Conflict,
-    LabError,
-    NotFound,
-    RateLimited,
-    Refused,
-    ServiceDown,
-    ServiceError,
-    Unsupported,
-)
+from testlab_tools.errors import BadInput, Conflict, LabError, ServiceError
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import NewRun
 from testlab_tools.times import Moment
@@ -83,8 +69,7 @@ Payload = RunPayload | ReportPayload
 
 def encode(payload: Payload) -> list[Any]:
     """The payload as a workflow's inputs: a run without files alone, else an empty object and the payload."""
-    bare = isinstance(payload, RunPayload) and not (payload.files or payload.unkept or payload.earlier)
-    if isinstance(payload, RunPayload) and bare:
+    if isinstance(payload, RunPayload) and not (payload.files or payload.unkept or payload.earlier):
         return [payload.run]
     return [{}, payload.model_dump(mode="json")]
 
@@ -108,12 +93,12 @@ def _payload_adapter() -> TypeAdapter[Payload]:
 
 State = Literal["queued", "sending", "delivered", "parked"]
 
-PASSING = (ServiceDown, RateLimited, AnswerLost, BadReply)
+PASSING = (errors.ServiceDown, errors.RateLimited, errors.AnswerLost, errors.BadReply)
 """Errors that pass with time."""
-OPERATOR = (AuthError, ConfigError)
+OPERATOR = (errors.AuthError, errors.ConfigError)
 """Errors that the operator mends in the config, such as a wrong token; tried again at long pauses."""
 PASSING_OR_OPERATOR = PASSING + OPERATOR
-REFUSALS = (BadInput, Refused, Unsupported, NotFound, Conflict, AuthError, ConfigError)
+REFUSALS = (BadInput, Conflict, errors.Refused, errors.Unsupported, errors.NotFound, *OPERATOR)
 """Errors after which nothing was done at the service. After any other error, what was sent may have arrived."""
 
 
@@ -155,6 +140,10 @@ class Progress(BaseModel):
     sent: list[int] = []
     doubtful: list[int] = []
     run_ids: list[str] = []
+
+    def sending(self) -> Progress:
+        """The same, while a request is under way that may arrive."""
+        return self.model_copy(update={"state": "sending", "next_try_at": None})
 
 
 class DeliveryRecord(BaseModel):
@@ -209,9 +198,14 @@ def correct(record: DeliveryRecord, service: str, changes: Mapping[str, str]) ->
             f"The delivery is {progress.state}, not parked", "", "Only what is parked can be changed and released."
         )
     if isinstance(record.payload, ReportPayload):
-        return _correct_report(record.payload, changes).model_copy(
-            update={"earlier": record.payload.earlier if service == record.service else []}
-        )
+        if changes.keys() - {"serial_number"}:
+            raise BadInput(
+                "A report is sent as it is: none of its fields can be changed",
+                "",
+                "Leave them out; serial_number and service can be given.",
+            )
+        earlier = record.payload.earlier if service == record.service else []
+        return record.payload.model_copy(update={"checked": True, "earlier": earlier, **changes})
     other = bool(changes) or service != record.service
     if progress.created is None:
         earlier = None if other else record.payload.earlier
@@ -223,13 +217,3 @@ def correct(record: DeliveryRecord, service: str, changes: Mapping[str, str]) ->
             "Release the delivery without any change, and they are sent again.",
         )
     return record.payload.model_copy(update={"earlier": progress.created, "sent": progress.sent})
-
-
-def _correct_report(payload: ReportPayload, changes: Mapping[str, str]) -> ReportPayload:
-    if changes.keys() - {"serial_number"}:
-        raise BadInput(
-            "A report is sent as it is: none of its fields can be changed",
-            "",
-            "Leave them out; serial_number and service can be given.",
-        )
-    return payload.model_copy(update={"checked": True, **changes})
