@@ -94,11 +94,11 @@ class _Watch:
 
     async def follow(self, until: float, progress: Progress) -> Job:
         """What one caller waits for; `until` by the loop's clock."""
-        told = -1
+        reported = -1
         while True:
             news, job = self._news, self._job
-            if job is not None and job.done > told:  # MCP: "The progress value MUST increase with each notification"
-                told = job.done
+            if job is not None and job.done > reported:  # MCP: a progress value "MUST increase" with each notification
+                reported = job.done
                 await progress(job.done, job.total, f"{job.done} of {job.total} tests done, {job.failed} failed")
             if self.over or (job is not None and _now() >= until):
                 return self._answer()

@@ -47,8 +47,8 @@ class LogReading:
     certain: bool = True
 
 
-async def read_log(chunks: AsyncIterator[bytes], lens: LineSelector, seconds: float) -> LogReading:
-    """Pass every line to `lens`, for so many seconds.
+async def read_log(chunks: AsyncIterator[bytes], selector: LineSelector, seconds: float) -> LogReading:
+    """Pass every line to `selector`, for so many seconds.
 
     Bytes that are not UTF-8 become U+FFFD; the last line may lack its line break.
     """
@@ -57,18 +57,18 @@ async def read_log(chunks: AsyncIterator[bytes], lens: LineSelector, seconds: fl
         async with asyncio.timeout(seconds):
             async for chunk in chunks:
                 reading.bytes += len(chunk)
-                _show(split.feed(chunk), lens, reading)
+                _show(split.feed(chunk), selector, reading)
                 await asyncio.sleep(0)
     except TimeoutError:
         reading.whole = False
     else:
-        _show(split.end(), lens, reading)
+        _show(split.end(), selector, reading)
     return reading
 
 
-def _show(lines: list[str], lens: LineSelector, reading: LogReading) -> None:
+def _show(lines: list[str], selector: LineSelector, reading: LogReading) -> None:
     reading.lines += len(lines)
-    lens.see(lines)
+    selector.see(lines)
 
 
 class Splitter:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from testlab_tools.errors import AuthError, ConfigError, ServiceDown
 from testlab_tools.files.io import replace_file
 from testlab_tools.files.lock import FileLock
-from testlab_tools.http.credentials import Keychain, keychain
+from testlab_tools.http.credentials import keychain
 from testlab_tools.signin.protocol import Provider, Tokens, request_tokens
 
 
@@ -166,28 +166,24 @@ class TokenStore:
 
     def load(self) -> Tokens | None:
         """The tokens; None when nobody has signed in. Raises ConfigError when others could have read the file."""
-        ring = keychain()
-        found = (_read_keyring(ring, self._provider.key) if ring else None, self._read_file())
+        found = (_read_keyring(self._provider.key), self._read_file())
         return max((tokens for tokens in found if tokens), key=lambda tokens: tokens.expires_at, default=None)
 
     def save(self, tokens: Tokens) -> str:
         """Store tokens in place of the old ones, and return where. The old ones stay until the new ones are written."""
-        ring = keychain()
-        if ring and _write_keyring(ring, self._provider.key, tokens):
+        if _write_keyring(self._provider.key, tokens):
             self.path.unlink(missing_ok=True)
             return "the keyring of this system"
         private_folder(self.folder)
         replace_file(self.path, tokens.to_json())
-        if ring:
-            _delete_from_keyring(ring, self._provider.key)
+        _delete_from_keyring(self._provider.key)
         return str(self.path)
 
     def delete(self) -> bool:
         """Delete the tokens wherever they are; returns False when there were none."""
-        ring = keychain()
         kept = self.path.exists()
         self.path.unlink(missing_ok=True)
-        return bool(ring and _delete_from_keyring(ring, self._provider.key)) or kept
+        return _delete_from_keyring(self._provider.key) or kept
 
     def _read_file(self) -> Tokens | None:
         try:
@@ -218,23 +214,26 @@ def private_folder(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _read_keyring(ring: Keychain, key: str) -> Tokens | None:
+def _read_keyring(key: str) -> Tokens | None:
     """None also where the keyring is locked or gone."""
     with suppress(Exception):
-        return Tokens.from_json(ring.get_password(KEYCHAIN_SERVICE, key) or "")
+        if ring := keychain():
+            return Tokens.from_json(ring.get_password(KEYCHAIN_SERVICE, key) or "")
     return None
 
 
-def _write_keyring(ring: Keychain, key: str, tokens: Tokens) -> bool:
+def _write_keyring(key: str, tokens: Tokens) -> bool:
     """False when the keyring did not keep the tokens: it is locked, or takes only shorter ones (Windows: 1280)."""
     with suppress(Exception):
-        ring.set_password(KEYCHAIN_SERVICE, key, tokens.to_json())
-        return ring.get_password(KEYCHAIN_SERVICE, key) == tokens.to_json()
+        if ring := keychain():
+            ring.set_password(KEYCHAIN_SERVICE, key, tokens.to_json())
+            return ring.get_password(KEYCHAIN_SERVICE, key) == tokens.to_json()
     return False
 
 
-def _delete_from_keyring(ring: Keychain, key: str) -> bool:
+def _delete_from_keyring(key: str) -> bool:
     with suppress(Exception):
-        ring.delete_password(KEYCHAIN_SERVICE, key)
-        return True
+        if ring := keychain():
+            ring.delete_password(KEYCHAIN_SERVICE, key)
+            return True
     return False

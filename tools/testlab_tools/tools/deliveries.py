@@ -89,15 +89,15 @@ async def _ask_before_discarding(call: Call, delivery_id: str, discard: bool, **
         raise Conflict(
             f"The delivery is {record.progress.state}, not parked", "", "Only what is parked can be discarded."
         )
-    told = _delivery(record)
-    there = f" Its run is there as {told.run_id}, and stays." if told.run_id else " It is nowhere else."
-    if record.progress.unsure and not told.run_id:
+    shown = _delivery(record)
+    there = f" Its run is there as {shown.run_id}, and stays." if shown.run_id else " It is nowhere else."
+    if record.progress.unsure and not shown.run_id:
         there = f" It may have reached {record.service} nevertheless."
-    files = f" with {told.files} files" if told.files else ""
+    files = f" with {shown.files} files" if shown.files else ""
     return Question(
-        f"Discard the parked {told.kind}{files} for {record.service}, for good?{there}",
+        f"Discard the parked {shown.kind}{files} for {record.service}, for good?{there}",
         target=delivery_id,
-        quoted=f"\nUnit: {quote(told.unit)}\nTest: {quote(told.procedure)}\nFile: {quote(told.file)}",
+        quoted=f"\nUnit: {quote(shown.unit)}\nTest: {quote(shown.procedure)}\nFile: {quote(shown.file)}",
     )
 
 

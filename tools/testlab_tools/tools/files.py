@@ -43,13 +43,13 @@ async def read_log(
     Says what it cut. get_artifact saves whole logs.
     """
     keeper, native = call.lab.run_owner(run_id, LogKeeper)
-    lens = Matches(search, context) if search else Tail(tail)
+    selector = Matches(search, context) if search else Tail(tail)
     async with keeper.open_log(native, check_zone(tz, "tz")) as log:
         seconds = call.deadline.long_step()
-        reading = await read(log.chunks, lens, seconds)
+        reading = await read(log.chunks, selector, seconds)
         reading.certain = log.says_its_end
-    matches = lens.count if isinstance(lens, Matches) else None
-    lines = lens.shown()
+    matches = selector.count if isinstance(selector, Matches) else None
+    lines = selector.shown()
     return LogExcerpt(
         run_id=keeper.handle(native),
         total_lines=reading.lines,

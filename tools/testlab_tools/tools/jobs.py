@@ -47,10 +47,10 @@ def check_names(asked: Collection[str], known: Collection[str]) -> None:
     if not unknown:
         return
     each = _SHOWN if len(unknown) == 1 else 1
-    told = [_describe_unknown(name, known, each) for name in unknown[:_SHOWN]]
+    described = [_describe_unknown(name, known, each) for name in unknown[:_SHOWN]]
     more = [f"and {len(unknown) - _SHOWN} more"] if len(unknown) > _SHOWN else []
     raise BadInput(
-        f"The test pack has no such test case at this revision: {'; '.join(told + more)}",
+        f"The test pack has no such test case at this revision: {'; '.join(described + more)}",
         "Nothing was started",
         "list_test_cases(revision=…, search=…) finds names.",
     )

@@ -61,14 +61,13 @@ async def grab_screenshot(
     if node_id:
         farm, native = await call.lab.node_owner(node_id, Screenshots)
         image = await farm.grab_screenshot(native, thumbnail=size == "thumbnail")
-        await call.files.make_room(target, len(image.data))
-        return await asyncio.to_thread(prepare_picture, image, f"Screen of {farm.handle(native)!r} now", size, target)
-    farm, native = call.lab.run_owner(run_id, RunScreenshots)
-    image = await farm.get_run_screenshot(native, thumbnail=size == "thumbnail")
+        what = f"Screen of {farm.handle(native)!r} now"
+    else:
+        keeper, native = call.lab.run_owner(run_id, RunScreenshots)
+        image = await keeper.get_run_screenshot(native, thumbnail=size == "thumbnail")
+        what = f"Screen at the end of {keeper.handle(native)!r}"
     await call.files.make_room(target, len(image.data))
-    return await asyncio.to_thread(
-        prepare_picture, image, f"Screen at the end of {farm.handle(native)!r}", size, target
-    )
+    return await asyncio.to_thread(prepare_picture, image, what, size, target)
 
 
 async def _get_nodes(call: Call, node_ids: list[str], detail: bool) -> list[Node]:

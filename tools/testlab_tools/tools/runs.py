@@ -85,8 +85,8 @@ async def get_failed_cases(
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:
         return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job has failed so far.")
-    told = summarise_failures(failed, DETAILED_FAILURES)
-    return told.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})
+    summary = summarise_failures(failed, DETAILED_FAILURES)
+    return summary.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})
 
 
 async def _ask_before_deleting(call: Call, run_id: str, confirm: str) -> Question:

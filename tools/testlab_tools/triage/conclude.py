@@ -98,20 +98,20 @@ def _by_station(data: ClassificationInput) -> Verdict | None:
 def _by_sequence(data: ClassificationInput) -> Verdict | None:
     """Flaky: passes and failures go to and fro where nothing changed in between, more than they stay failing."""
     sequences = _sequences(data)
-    swaying = [one for one in sequences if one.switches > 1]
+    switching = [one for one in sequences if one.switches > 1]
     steady = sum(one.failed for one in sequences if one.switches == 0 and len(one.outcomes) > 1)
-    failed = sum(one.failed for one in swaying)
+    failed = sum(one.failed for one in switching)
     if failed <= steady:
         return None
-    passed = sum(sum(one.outcomes) for one in swaying)
-    every = sum(len(one.outcomes) for one in swaying)
-    switches = sum(one.switches for one in swaying)
+    passed = sum(sum(one.outcomes) for one in switching)
+    every = sum(len(one.outcomes) for one in switching)
+    switches = sum(one.switches for one in switching)
     where = "unit" if data.failures[0].run.unit else "station"
     known = " and revision" if _revision(data.failures[0]) else ""
     return Verdict(
         "flaky",
         f"{tally(passed, 'pass', 'passes')} and {tally(every - passed, 'failure')} to and fro ({switches} changes) "
-        f"on the same {where}{known}, at {tally(len(swaying), where)}: {failed} of the {len(data.failures)} here.",
+        f"on the same {where}{known}, at {tally(len(switching), where)}: {failed} of the {len(data.failures)} here.",
     )
 
 
