@@ -156,7 +156,8 @@ def _list_cases(phases: tuple[NewPhase, ...]) -> list[Case]:
 
 
 def _shorten(m: NewMeasurement) -> Measurement:
-    value: Any = cast("list[Any]", m.value)[:MAX_POINTS] if isinstance(m.value, list) else m.value
+    value: Any = m.value
+    value = cast("list[Any]", value)[:MAX_POINTS] if isinstance(value, list) else value
     return Measurement(
         name=m.name, outcome=m.outcome, value=value, units=m.units, lower=m.lower, upper=m.upper, expected=m.expected
     )
