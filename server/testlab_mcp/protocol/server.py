@@ -43,7 +43,7 @@ class LabServer(MCPServer[None]):
     def __init__(self, name: str, **options: Any) -> None:
         # subscriptions: nothing that is listed here ever changes, and what does not happen is not declared.
         super().__init__(name, subscriptions=False, **options)
-        self.completion()(Completer(current_availability))
+        self.completion()(Completer())
 
     async def run_stdio_async(self) -> None:
         """Serve over standard input and output until either ends."""
