@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -36,14 +36,14 @@ from testlab_tools.services import Kind, ServiceSettings
 class Config:
     """A config as read: `services` by name, in the file's order. Nothing is opened before it is used."""
 
+    path: Path | None
     server: ServerSettings
     files: FileSettings
     services: Mapping[str, tuple[Kind, ServiceSettings]]
-    path: Path | None = None
-    durable: DurableSettings = field(default_factory=DurableSettings)
-    http: HttpSettings = field(default_factory=HttpSettings)
-    callers: Mapping[str, CallerSettings] = field(default_factory=dict[str, CallerSettings])
-    audit: AuditSettings = field(default_factory=AuditSettings)
+    durable: DurableSettings
+    http: HttpSettings
+    callers: Mapping[str, CallerSettings]
+    audit: AuditSettings
 
     def lab(self) -> Lab:
         """The lab of all services.

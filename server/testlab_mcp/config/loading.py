@@ -68,13 +68,17 @@ def parse_config(text: str, path: Path | None = None) -> Config:
     def named_tables(name: str) -> dict[str, Any]:
         return _as_mapping(tables.get(name, {}), f"{where}, [{name}]")
 
-    server, files = read(ServerSettings, "server"), read(FileSettings, "files")
-    services = {name: _read_service(name, table, where) for name, table in named_tables("services").items()}
-    durable = read(DurableSettings, "durable")
-    http = _read_http(tables.get("http", {}), where)
-    callers = {name: _read_caller(name, table, where) for name, table in named_tables("callers").items()}
-    _check_callers(callers, http, list(services), where)
-    config = Config(server, files, services, path, durable, http, callers, read(AuditSettings, "audit"))
+    config = Config(
+        path=path,
+        server=read(ServerSettings, "server"),
+        files=read(FileSettings, "files"),
+        services={name: _read_service(name, table, where) for name, table in named_tables("services").items()},
+        durable=read(DurableSettings, "durable"),
+        http=_read_http(tables.get("http", {}), where),
+        callers={name: _read_caller(name, table, where) for name, table in named_tables("callers").items()},
+        audit=read(AuditSettings, "audit"),
+    )
+    _check_callers(config, where)
     _check_headers(config.callers_own, where)
     return config
 
@@ -117,14 +121,12 @@ def _read_service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSetti
     return kind, _read_table(kind.Settings, table, place)
 
 
-def _check_callers(
-    callers: Mapping[str, CallerSettings], http: HttpSettings, services: Collection[str], where: str
-) -> None:
+def _check_callers(config: Config, where: str) -> None:
     """Raises ConfigError for a name, token or subject of two callers, and for a service that does not exist."""
     seen: dict[tuple[str, str], str] = {}
-    for name, caller in callers.items():
+    for name, caller in config.callers.items():
         place = f"{where}, [callers.{name}]"
-        if caller.subject and http.oauth is None:
+        if caller.subject and config.http.oauth is None:
             what = f"{place} has a subject, and there is no [http.oauth]"
             raise ConfigError(what, "", "Say there who issues tokens.")
         ids = (("name", name.casefold()), ("token_sha256", caller.token_sha256), ("subject", caller.subject))
@@ -134,8 +136,8 @@ def _check_callers(
                 raise ConfigError(what, "", "Each caller has its own.")
             seen[kind, value] = name
         for service in caller.services or ():
-            if service not in services:
-                hint = did_you_mean(service, services, f"Configured: {', '.join(services) or 'none'}.")
+            if service not in config.services:
+                hint = did_you_mean(service, config.services, f"Configured: {', '.join(config.services) or 'none'}.")
                 raise ConfigError(f"{place}: there is no service {service!r}", "", hint)
 
 

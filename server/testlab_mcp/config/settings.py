@@ -1,4 +1,5 @@
-"""The tables of the config file, a class for each. A service's own table is in `testlab_tools.services`."""
+"""The tables of the config file, a class for each, whose fields are their keys. A service's own table is in
+`testlab_tools.services`."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import re
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from testlab_tools.registry import Access, Toolset
 
@@ -27,18 +28,8 @@ def _secure(url: str) -> str:
     return url
 
 
-class Table(BaseModel):
-    """A table that has the keys of its class only."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class ServerSettings(Table):
-    """The `[server]` table. `allow` and `deny` name tools, and `deny` wins. Without `release_on_exit`, reservations
-    outlive the process. `unasked` is what happens where a person has to confirm and the client cannot ask.
-
-    No call waits longer than `longest_wait_seconds`; its other requests add a tenth at most.
-    """
+class ServerSettings(BaseModel):
+    """The `[server]` table: which tools there are, and how long they wait. `deny` wins over `allow`."""
 
     access: Access = Field(
         default="operate",
@@ -61,8 +52,8 @@ class ServerSettings(Table):
     )
 
 
-class FileSettings(Table):
-    """The `[files]` table: folders that tools may write to and read from. Bare names go to the first of `save_to`."""
+class FileSettings(BaseModel):
+    """The `[files]` table: folders that tools may write to and read from."""
 
     save_to: list[str] = Field(
         default=[],
@@ -73,12 +64,8 @@ class FileSettings(Table):
     )
 
 
-class DurableSettings(Table):
-    """The `[durable]` table: where runs and reports are stored before they are sent.
-
-    `path` is a SQLite file; `database_url` is a PostgreSQL database instead. Retries are at most
-    `longest_pause_seconds` apart. A delivery that takes longer than `answer_within_seconds` is answered as queued.
-    """
+class DurableSettings(BaseModel):
+    """The `[durable]` table: where runs and reports are stored before they are sent."""
 
     enabled: bool = Field(default=True, description="whether runs and reports are written down before they are sent")
     path: str = Field(
@@ -101,11 +88,8 @@ class DurableSettings(Table):
         return url
 
 
-class OAuthSettings(Table):
-    """The `[http.oauth]` table: the issuer of accepted tokens (JWTs), and the claims with the caller and its access.
-
-    `audience` defaults to the server's public_url, `jwks_url` to the URL in the issuer's metadata.
-    """
+class OAuthSettings(BaseModel):
+    """The `[http.oauth]` table: the issuer of accepted tokens (JWTs), and the claims with the caller and its access."""
 
     issuer: str = Field(description="whose tokens (JWTs) are accepted")
     audience: str = Field(default="", description="the audience a token must name; left out, `public_url`")
@@ -123,8 +107,8 @@ class OAuthSettings(Table):
         return _secure(url) if url else url
 
 
-class HttpSettings(Table):
-    """The `[http]` table. `state_key_env` or `state_key_file` holds the keys that replicas share, the newest first."""
+class HttpSettings(BaseModel):
+    """The `[http]` table: where callers reach the server, and what each may use of it."""
 
     public_url: str = Field(
         default="", description="the URL that clients use; needed on any address but this machine's"
@@ -164,11 +148,8 @@ class HttpSettings(Table):
         return self
 
 
-class CallerSettings(Table):
-    """A `[callers.NAME]` table. Without `toolsets`, `nodes` and `services`, it does not narrow what `[server]` allows.
-
-    Without `access`, a static token has observe, and an OAuth subject what the token's claim grants.
-    """
+class CallerSettings(BaseModel):
+    """A `[callers.NAME]` table: how a caller signs in, and how it narrows what `[server]` allows."""
 
     token_sha256: str = Field(
         default="", repr=False, description="the hash of the caller's token, as `testlab-mcp token new NAME` prints it"
@@ -197,12 +178,8 @@ class CallerSettings(Table):
         return self
 
 
-class AuditSettings(Table):
-    """The `[audit]` table: where calls that change something, and refusals, are recorded.
-
-    With `stderr` they go to standard error, and to a file only if it is named. A file of `max_megabytes` is renamed
-    and a new one begun; no file is deleted.
-    """
+class AuditSettings(BaseModel):
+    """The `[audit]` table: where calls that change something, and refusals, are recorded."""
 
     enabled: bool = Field(
         default=True, description="whether calls that change something, and refusals, are written down"
