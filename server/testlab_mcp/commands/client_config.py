@@ -1,4 +1,4 @@
-"""`testlab-mcp client-config`: what to paste into an MCP client, with absolute paths and that client's own keys."""
+"""`testlab-mcp client-config`: the entry of this server for an MCP client's config file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from testlab_mcp.config.loading import find_config
 
-_WHERE = {
+FILES = {
     "claude-code": "a project's .mcp.json, or run the command below once",
     "claude-desktop": "claude_desktop_config.json (Settings, Developer, Edit Config)",
     "vscode": ".vscode/mcp.json",
@@ -20,9 +20,9 @@ _WHERE = {
 
 
 def client_config(client: str, config_file: str, demo: bool) -> int:
-    """Print the snippet on standard output, where it goes on standard error."""
-    command, args = _server(config_file, demo)
-    print(f"For {_WHERE[client]}:", file=sys.stderr)
+    """Print the entry on standard output, and the file that it belongs in on standard error."""
+    command, args = _server_command(config_file, demo)
+    print(f"For {FILES[client]}:", file=sys.stderr)
     print(json.dumps(snippet(client, command, args), indent=2))
     if client == "claude-code":
         print(f"\nclaude mcp add testlab -- {shlex.join([command, *args])}", file=sys.stderr)
@@ -30,15 +30,16 @@ def client_config(client: str, config_file: str, demo: bool) -> int:
 
 
 def snippet(client: str, command: str, args: list[str]) -> dict[str, Any]:
-    """VS Code reads `servers`, the others `mcpServers`; Claude Desktop takes no `type`."""
+    """The entry with a client's own keys: VS Code reads `servers`, the others `mcpServers`; Claude Desktop takes no
+    `type`."""
     entry: dict[str, Any] = {"command": command, "args": args}
     if client != "claude-desktop":
         entry = {"type": "stdio", **entry}
     return {"servers" if client == "vscode" else "mcpServers": {"testlab": entry}}
 
 
-def _server(config_file: str, demo: bool) -> tuple[str, list[str]]:
-    """Absolute paths: clients start servers from folders, and with a PATH, of their own."""
+def _server_command(config_file: str, demo: bool) -> tuple[str, list[str]]:
+    """The command that starts the server, with absolute paths: a client has a working folder and a PATH of its own."""
     script = Path(sys.argv[0]).resolve()
     found = str(script) if script.name.startswith("testlab-mcp") and script.is_file() else shutil.which("testlab-mcp")
     command, start = (found, []) if found else (sys.executable, ["-m", "testlab_mcp"])

@@ -1,4 +1,4 @@
-"""`testlab-mcp login SERVICE` and `logout SERVICE`: sign in to a service without a key, and forget it again."""
+"""`testlab-mcp login SERVICE` and `logout SERVICE`: sign in to a service without a key, and sign out again."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from testlab_tools.signin.session import TokenStore
 
 
 def login(service: str, config_file: str) -> int:
-    """Show the page and its code, wait until the user has confirmed, and keep the tokens. Raises LabError otherwise."""
+    """Print the sign-in page and its code, wait until the user has confirmed it, and store the tokens.
+
+    Raises:
+        LabError: the user did not confirm it in time, or the service cannot be signed in to.
+    """
     set_up_logging()
-    provider = _provider(service, config_file)
+    provider = _find_provider(service, config_file)
     provider.check()
     asyncio.run(_sign_in(provider))
     return 0
 
 
 def logout(service: str, config_file: str) -> int:
-    """Forget the tokens."""
-    provider = _provider(service, config_file)
+    """Delete the stored tokens."""
+    provider = _find_provider(service, config_file)
     try:
-        known = TokenStore(provider).delete()
+        deleted = TokenStore(provider).delete()
     except OSError as error:
         raise ConfigError(f"the sign-in cannot be deleted ({type(error).__name__})", "", "Delete it by hand.") from None
-    print(f"Signed out of {service}." if known else f"You were not signed in to {service}.")
-    if known:
+    print(f"Signed out of {service}." if deleted else f"You were not signed in to {service}.")
+    if deleted:
         print("A server that is running has an access token until it expires: restart it to be rid of it now.")
     return 0
 
@@ -41,22 +45,22 @@ async def _sign_in(provider: Provider) -> None:
     minutes = max(1, round(waiting.expires_in / 60))
     print(f"Open this page in a browser and sign in:\n\n  {paint(waiting.page, 'bold')}\n")
     print(f"It must show the code {paint(waiting.user_code, 'bold')}. Waiting, at most {minutes} min …", flush=True)
-    where = await _kept(provider, await wait_for_confirmation(provider, waiting))
+    where = await _store_tokens(provider, await wait_for_confirmation(provider, waiting))
     print(f"Signed in to {provider.service}. The tokens are in {where}.")
 
 
-async def _kept(provider: Provider, tokens: Tokens) -> str:
-    """Keep the tokens, after any renewal of older ones that is under way."""
+async def _store_tokens(provider: Provider, tokens: Tokens) -> str:
+    """Store the tokens, once no other process is renewing older tokens, and return where they are."""
     store = TokenStore(provider)
     try:
         async with store.lock():
             return await asyncio.to_thread(store.save, tokens)
     except OSError as error:
-        name = type(error).__name__
-        raise ConfigError(f"the sign-in cannot be kept ({name})", "", f"Make {store.folder} writable.") from None
+        what = f"the sign-in cannot be kept ({type(error).__name__})"
+        raise ConfigError(what, "", f"Make {store.folder} writable.") from None
 
 
-def _provider(service: str, config_file: str) -> Provider:
+def _find_provider(service: str, config_file: str) -> Provider:
     config = load_config(find_config(config_file))
     if service not in config.services:
         hint = did_you_mean(service, config.services, f"Configured: {', '.join(config.services) or 'none'}.")

@@ -1,4 +1,4 @@
-"""The simulated lab as a process of our own: it ends when we do, however we end."""
+"""The simulated lab as a child process, which ends when this process does, however that ends."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ START_SECONDS = 20.0
 
 
 class SimLab:
-    """Starts `python -m testlab_sim`; closing its standard input ends it.
+    """Starts `python -m testlab_sim`, which ends when its standard input closes.
 
-    An `early` one says where it is before it answers: who asks it meanwhile waits.
+    An `early` lab states its URLs before it answers; a request sent meanwhile waits.
 
     >>> with SimLab() as sim:
     ...     config = sim.config_toml()
@@ -44,10 +44,10 @@ class SimLab:
         self.close()
 
     def services(self) -> dict[str, dict[str, Any]]:
-        """URL and token of each service, once they answer, or are about to.
+        """URL and token of each service, by kind; waits until the lab has stated them.
 
         Raises:
-            ConfigError: the lab does not come up.
+            ConfigError: the lab did not start.
         """
         deadline = time.monotonic() + START_SECONDS
         while not self._ready.exists():
@@ -57,21 +57,18 @@ class SimLab:
         return json.loads(self._ready.read_text(encoding="utf-8"))["services"]
 
     def config_toml(self, save_to: str = "", answer_within_seconds: float = 4.0) -> str:
-        """A config file for its services; what is to be delivered to them ends with the lab. Nothing is
-        audited: nothing there is anybody's."""
+        """A config file for its services, without an audit. Its deliveries are deleted with the lab."""
+        files = f"[files]\nsave_to = [{json.dumps(save_to)}]\n" if save_to else ""
+        database = json.dumps(str(self._ready.with_name("deliveries.sqlite")))
+        durable = f"[durable]\npath = {database}\nanswer_within_seconds = {answer_within_seconds:g}\n"
         tables = [
-            f'[services.{SERVICES[kind]}]\nkind = "{kind}"\nurl = "{one["url"]}"\ntoken = "{one["token"]}"'
-            for kind, one in self.services().items()
+            f'[services.{SERVICES[kind]}]\nkind = "{kind}"\nurl = "{service["url"]}"\ntoken = "{service["token"]}"\n'
+            for kind, service in self.services().items()
         ]
-        files = f"[files]\nsave_to = [{json.dumps(save_to)}]\n\n" if save_to else ""
-        place = json.dumps(str(self._ready.with_name("deliveries.sqlite")))
-        patience = f"answer_within_seconds = {answer_within_seconds:g}\n" if answer_within_seconds != 4 else ""
-        durable = f"[durable]\npath = {place}\n{patience}\n"
-        audit = "[audit]\nenabled = false\n\n"
-        return f"{files}{durable}{audit}{chr(10).join(tables)}\n"
+        return "\n".join([files, durable, "[audit]\nenabled = false\n", *tables])
 
     def close(self) -> None:
-        """End the process and take away its folder. It keeps nothing, so it need not be asked."""
+        """Kill the process and delete its folder."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stderr):
