@@ -11,14 +11,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic.fields import FieldInfo
 
 from testlab_mcp.protocol.results import find_untrusted_fields
 from testlab_tools.errors import BadInput, nearest
 from testlab_tools.registry import ToolSpec
 
 NOISE = ("title", "minLength", "maxLength", "minimum", "additionalProperties")
-MAX_DEPTH = 20
 _ABSENT = object()
 
 
@@ -155,80 +153,45 @@ def repair_arguments(given: Mapping[str, Any], model: type[BaseModel]) -> dict[s
     what is wrong with the rest.
 
     Some clients send every optional argument, with a null or an empty text for those that the model left out, and some
-    send a list as its JSON text. A null is an absent argument, and so is an empty text where no text can be meant; the
-    JSON text of a list or an object is that list or object, where one is wanted.
+    send a list as its JSON text. A null is an absent argument, and so is an empty text where no text can be meant, or
+    where the default is another text. The JSON text of a list or an object is that list or object, where one is wanted.
     """
-    return _repair_members(given, model, 0)
+    repaired: dict[str, Any] = {}
+    for name, value in given.items():
+        field = model.model_fields.get(name)
+        if field is None:
+            repaired[name] = value
+        elif value != "" or not isinstance(field.default, str) or not field.default:
+            repaired[name] = _repair(value, field.annotation)
+    return {name: value for name, value in repaired.items() if value is not _ABSENT}
 
 
-def _repair_members(given: Mapping[str, Any], model: type[BaseModel], depth: int) -> dict[str, Any]:
-    """Unknown members are kept: validation says what is wrong with them."""
-    fields = model.model_fields
-    read = {
-        name: _repair_field(value, fields[name], depth) if name in fields else value for name, value in given.items()
-    }
-    return {name: value for name, value in read.items() if value is not _ABSENT}
-
-
-def _repair_field(value: Any, field: FieldInfo, depth: int) -> Any:
-    """An empty text is absent, too, where the default is another text."""
-    left_out = value == "" and isinstance(field.default, str) and field.default
-    return _ABSENT if left_out else _repair_value(value, field.annotation, depth)
-
-
-def _repair_value(value: Any, annotation: Any, depth: int) -> Any:
-    kinds = _list_alternatives(annotation)
-    if value is None:
-        return None if NoneType in kinds or Any in kinds else _ABSENT
-    if value == "" and not _is_text(annotation):
+def _repair(value: Any, annotation: Any) -> Any:
+    """A value as it was meant, or _ABSENT; arguments have no unions, except with None."""
+    if get_origin(annotation) is Annotated:
+        return _repair(value, get_args(annotation)[0])
+    if value is None or (value == "" and annotation is not str and "" not in get_args(annotation)):
         return _ABSENT
-    if isinstance(value, str):
-        value = _parse_if_wanted(value, kinds)
-    if depth >= MAX_DEPTH:
-        return value
-    for kind in kinds:
-        if isinstance(value, list) and get_origin(kind) is list:
-            (inner,) = get_args(kind)
-            return [_repair_item(item, inner, depth + 1) for item in cast(list[Any], value)]
-        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
-            return _repair_members(cast(dict[str, Any], value), kind, depth + 1)
+    origin: Any = get_origin(annotation)
+    model: type[BaseModel] | None = None
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        model, origin = annotation, dict
+    if isinstance(value, str) and origin in (list, dict):
+        value = _parse(value, origin)
+    if isinstance(value, dict) and model is not None:
+        return repair_arguments(cast(dict[str, Any], value), model)
+    if isinstance(value, list) and origin is list:
+        items = [(item, _repair(item, get_args(annotation)[0])) for item in cast(list[Any], value)]
+        return [item if repaired is _ABSENT else repaired for item, repaired in items]
     return cast(Any, value)
 
 
-def _repair_item(value: Any, annotation: Any, depth: int) -> Any:
-    """An item of a list is there, whatever it is."""
-    read = _repair_value(value, annotation, depth)
-    return value if read is _ABSENT else read
-
-
-def _parse_if_wanted(text: str, kinds: list[Any]) -> Any:
-    """The list or object that a JSON text is, if one is wanted and a text is not."""
-    if str in kinds or Any in kinds or text.lstrip()[:1] not in ("[", "{"):
+def _parse(text: str, wanted: type[Any]) -> Any:
+    """The list or object that a text is as JSON, or the text."""
+    if text.lstrip()[:1] not in ("[", "{"):
         return text
     try:
-        found: Any = json.loads(text)
+        parsed: object = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    wanted = list if isinstance(found, list) else dict
-    return cast(Any, found) if any(_accepts(kind, wanted) for kind in kinds) else text
-
-
-def _accepts(kind: Any, wanted: type[Any]) -> bool:
-    if wanted is list:
-        return get_origin(kind) is list
-    return get_origin(kind) is dict or (isinstance(kind, type) and issubclass(kind, BaseModel))
-
-
-def _is_text(annotation: Any) -> bool:
-    """Whether an empty text is a value: it is where any text is, and in an enum that has it."""
-    return any(kind in (str, Any) or "" in get_args(kind) for kind in _list_alternatives(annotation))
-
-
-def _list_alternatives(annotation: Any) -> list[Any]:
-    """The alternatives of an annotation."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _list_alternatives(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return [kind for option in get_args(annotation) for kind in _list_alternatives(option)]
-    return [annotation]
+    return parsed if isinstance(parsed, wanted) else text
