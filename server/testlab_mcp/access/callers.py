@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -27,7 +26,6 @@ from testlab_tools.services import token_header
 PREFIX = "tlm_"
 MAX_TOKEN_CHARS = 8192
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@|-]{0,79}")
-_SALT = os.urandom(32)
 
 
 def make_token() -> str:
@@ -62,7 +60,7 @@ class Caller:
     def folder(self) -> str:
         """The name of the caller's own folder for files; no other caller has it."""
         plain = self.name.replace("-", "").replace("_", "").isalnum()
-        return self.name if plain else f"oauth.{hashlib.sha256(self.name.encode()).hexdigest()[:24]}"
+        return self.name if plain else f"oauth.{_hash(self.name)}"
 
 
 LOCAL = Caller("local")
@@ -144,11 +142,3 @@ def caller_tokens(request: Any, services: Iterable[str]) -> dict[str, SecretStr]
         if len(values) == 1 and 0 < len(values[0].strip()) <= MAX_TOKEN_CHARS:
             found[service] = SecretStr(values[0].strip())
     return found
-
-
-def fingerprint_tokens(tokens: Mapping[str, SecretStr]) -> tuple[tuple[str, bytes], ...]:
-    """A key that tells sets of tokens apart, and is of no use outside this process."""
-    return tuple(
-        (service, hmac.digest(_SALT, token.get_secret_value().encode("utf-8", "surrogateescape"), hashlib.sha256))
-        for service, token in sorted(tokens.items())
-    )

@@ -4,20 +4,19 @@ another node."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from testlab_mcp.access.service_scope import MethodCall, ServiceScope
 from testlab_tools.capabilities import Export, Failures, NodeInventory, Runs
 from testlab_tools.errors import BadInput, BadReply, Refused
 from testlab_tools.fanout import gather_all
-from testlab_tools.models.lab import Run
 from testlab_tools.models.requests import RunQuery
 
+T = TypeVar("T")
 MAX_NODES = 40
 """Nodes asked for one call."""
 MAX_CONCURRENT = 4
@@ -114,16 +113,10 @@ def _allowed_runs(scope: ServiceScope, found: Runs) -> Runs:
 
 
 def _merge_runs(lists: Sequence[Runs], limit: int, oldest_first: bool) -> Runs:
-    """The first `limit` runs of all lists, up to the end of each incomplete list: its later runs are missing."""
-
-    def place(run: Run) -> tuple[datetime, str]:
-        return run.started_at, run.run_id
-
-    merged = list(merge(*(found.runs for found in lists), key=place, reverse=not oldest_first))
-    for found in lists:
-        if found.more and found.runs:
-            end = place(found.runs[-1])
-            merged = [run for run in merged if (place(run) <= end if oldest_first else place(run) >= end)]
+    """The first `limit` runs of all lists."""
+    merged = _merge(
+        [(found.runs, found.more) for found in lists], lambda run: (run.started_at, run.run_id), oldest_first
+    )
     totals = [found.total for found in lists]
     total = None if None in totals else sum(known for known in totals if known is not None)
     given = sum(len(found.runs) for found in lists)
@@ -132,13 +125,17 @@ def _merge_runs(lists: Sequence[Runs], limit: int, oldest_first: bool) -> Runs:
 
 
 def _merge_failures(lists: Sequence[Failures], limit: int) -> Failures:
-    """The failures of the newest `limit` runs of all lists, which end in the same way."""
-    merged = list(merge(*(found.failures for found in lists), key=lambda f: f.run.started_at, reverse=True))
-    for found in lists:
-        if found.more and found.failures:
-            end = found.failures[-1].run.started_at
-            merged = [failure for failure in merged if failure.run.started_at >= end]
+    """The failures of the newest `limit` runs of all lists."""
+    merged = _merge([(found.failures, found.more) for found in lists], lambda failure: failure.run.started_at)
     newest = set(islice(dict.fromkeys(failure.run.run_id for failure in merged), limit))
     kept = [failure for failure in merged if failure.run.run_id in newest]
     more = len(kept) < sum(len(found.failures) for found in lists) or any(found.more for found in lists)
     return Failures(kept, len(newest), more, min(sum(found.unread for found in lists), len(newest)))
+
+
+def _merge(lists: Sequence[tuple[Sequence[T], bool]], place: Callable[[T], Any], oldest_first: bool = False) -> list[T]:
+    """The items of all lists in order, up to the end of each incomplete list (True): its later items are missing."""
+    merged = list(merge(*(items for items, _ in lists), key=place, reverse=not oldest_first))
+    for end in [place(items[-1]) for items, more in lists if more and items]:
+        merged = [item for item in merged if (place(item) <= end if oldest_first else place(item) >= end)]
+    return merged

@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 from pydantic import SecretStr
 
-from testlab_mcp.access.callers import LOCAL, Caller, fingerprint_tokens
+from testlab_mcp.access.callers import LOCAL, Caller
 from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import LabError
@@ -112,7 +112,7 @@ class ScopeCache:
             return self._local
         await self.restore_ownership()
         within = caller.policy.services if caller.policy else None
-        key = (caller.name, within, caller.nodes, fingerprint_tokens(tokens))
+        key = (caller.name, within, caller.nodes, frozenset(tokens.items()))
         scope = self._scopes.get(key)
         if scope is None:
             scope = self._scopes[key] = self._build(caller, tokens)
