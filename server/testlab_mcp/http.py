@@ -36,13 +36,13 @@ from testlab_tools.lab import Lab
 
 def check_address(host: str, http: HttpSettings, sign_in: bool) -> None:
     """Raises ConfigError for an address that other machines can reach without sign-in or a public name."""
-    if http.public_url and not sign_in and host in LOOPBACK:
-        raise ConfigError(
-            "[http] public_url is set, and nobody would have to sign in",
-            "Whoever reaches that address could do all that this server may",
-            "Add [callers.…] (testlab-mcp token new NAME) or [http.oauth], or take public_url out.",
-        )
     if host in LOOPBACK:
+        if http.public_url and not sign_in:
+            raise ConfigError(
+                "[http] public_url is set, and nobody would have to sign in",
+                "Whoever reaches that address could do all that this server may",
+                "Add [callers.…] (testlab-mcp token new NAME) or [http.oauth], or take public_url out.",
+            )
         return
     if not sign_in:
         why, todo = "There is no sign-in in the config", "add [callers.…] (testlab-mcp token new NAME) or [http.oauth]"

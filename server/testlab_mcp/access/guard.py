@@ -70,19 +70,19 @@ class RequestGuard:
         scopes: ScopeCache,
         policy: Policy,
         tools: Sequence[ToolSpec],
-        rate_limiter: RateLimiter | None = None,
-        max_concurrent: int = 0,
+        rate_limiter: RateLimiter,
+        max_concurrent: int,
     ) -> None:
         self._max_concurrent = max_concurrent
         self._in_flight: Counter[str] = Counter()
         self._scopes = scopes
-        self._policy = policy
+        self.policy = policy
         self._tools = {tool.name: tool for tool in tools}
-        self._rate_limiter = rate_limiter or RateLimiter(0)
+        self._rate_limiter = rate_limiter
 
     def listed_tools(self, caller: Caller) -> list[str]:
         """Names of the tools that the caller may see and call."""
-        found = exposed_tools(self._tools.values(), self._scopes.services, self._policy, caller.policy)
+        found = exposed_tools(self._tools.values(), self._scopes.services, self.policy, caller.policy)
         return [tool.name for tool in found]
 
     def visible_services(self, caller: Caller) -> list[Service]:
@@ -129,13 +129,13 @@ class RequestGuard:
 
     def refusal(self, caller: Caller, tool: str) -> str:
         """Why a caller does not have a tool; empty when it does. Nothing is counted."""
-        return refusal(self._tools[tool], self._scopes.services, self._policy, caller.policy)
+        return refusal(self._tools[tool], self._scopes.services, self.policy, caller.policy)
 
     @asynccontextmanager
     async def enter(self, request: Any, progress: Progress) -> AsyncGenerator[Call]:
         """The call that handlers get, for an HTTP request or None."""
         caller = caller_of(request)
-        access, raising = effective_access(self._policy, caller.policy)
+        access, raising = effective_access(self.policy, caller.policy)
         whose = "" if caller == LOCAL else caller.name
         async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
             others = self._tools.keys() - set(self.listed_tools(caller))

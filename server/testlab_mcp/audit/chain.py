@@ -68,9 +68,9 @@ class Line:
     record: Mapping[str, Any]
 
 
-def encode_record(record: Mapping[str, object], after: ChainPosition, now: datetime) -> tuple[bytes, ChainPosition]:
-    """The line of a record that follows `after`, with its line break, and its position."""
-    time = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def encode_record(record: Record, after: ChainPosition) -> tuple[bytes, ChainPosition]:
+    """The line of a record that follows `after`, with the time and its line break, and its position."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = {"time": time, "seq": after.seq + 1, **record, "prev": after.hash}
     text = json.dumps(body, separators=(",", ":"), allow_nan=False).encode("ascii")
     digest = hashlib.sha256(text).hexdigest()
@@ -115,7 +115,7 @@ class StderrSink(AuditSink):
 
     def append(self, record: Record) -> None:
         with self._lock:
-            line, self._last = encode_record(record, self._last, datetime.now(UTC))
+            line, self._last = encode_record(record, self._last)
             _echo(line)
 
 
@@ -135,7 +135,7 @@ class FileSink(AuditSink):
             with _open_file(self.path) as file:
                 end, fragment = _read_end(file, last)
                 torn = {"after_torn": hashlib.sha256(fragment).hexdigest()} if fragment else {}
-                line, position = encode_record({**record, **torn}, end or last or START, datetime.now(UTC))
+                line, position = encode_record({**record, **torn}, end or last or START)
                 size = _append(file, (b"\n" if fragment else b"") + line)
             _write_head(head, position)
             if size >= self._max_bytes:

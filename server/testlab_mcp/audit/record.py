@@ -101,9 +101,9 @@ def handles_in(answer: Mapping[str, Any]) -> list[str]:
     return [_short(handle) for handle in dict.fromkeys(found)][:MAX_MEMBERS]
 
 
-def shorten(text: str, most: int = 80) -> str:
-    """A client's text about itself, made plain and cut."""
-    return sanitize(text[: 4 * most])[:most]
+def shorten(text: str) -> str:
+    """A client's text about itself, made plain and cut to 80 characters."""
+    return sanitize(text[:320])[:80]
 
 
 def _redact_value(name: str, value: object, depth: int) -> Any:

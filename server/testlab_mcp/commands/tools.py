@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from testlab_mcp.access.policy import Policy, exposed_tools, refusal
@@ -32,7 +33,7 @@ class Budget(NamedTuple):
         """The tokens and the tools of the list that costs most."""
         lists = [(services, exposed_tools(all_tools(), services, self.policy)) for services in self.labs()]
         priced = [(count_tokens([describe_tool(tool, lab) for tool in tools]), tools) for lab, tools in lists]
-        return max(priced, key=_tokens)
+        return max(priced, key=itemgetter(0))
 
     def excess(self) -> str:
         """By how much the limit is exceeded, which tools cost most, and what to do; empty within the limit."""
@@ -73,7 +74,7 @@ def list_tools(config_file: str, tokens: bool) -> int:
 def describe_tool(tool: ToolSpec, services: Iterable[Service] = ()) -> dict[str, Any]:
     """One tool as `tools/list` sends it for these services."""
     able = [service.name for service in services if isinstance(service, tool.needs)]
-    made = LabTool.unbound(tool)
+    made = LabTool.of(tool)
     entry: dict[str, Any] = {
         "name": made.name,
         "description": made.description,
@@ -116,7 +117,3 @@ def _print_costs() -> int:
     for line in over:
         print(f"\n{paint('over budget', 'fail')}: {line}")
     return 1 if over else 0
-
-
-def _tokens(priced: tuple[int, list[ToolSpec]]) -> int:
-    return priced[0]

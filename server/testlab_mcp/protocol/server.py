@@ -104,9 +104,7 @@ def build_server(
         title="Test lab",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[
-            LabTool.of(tool, guard, audit, policy.unasked) for tool in exposed_tools(tools, scopes.services, policy)
-        ],
+        tools=[LabTool.of(tool, guard, audit) for tool in exposed_tools(tools, scopes.services, policy)],
         lifespan=lifespan,
         middleware=[Admission(guard, audit, tools)],
         log_level="WARNING",

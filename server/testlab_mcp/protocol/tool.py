@@ -20,7 +20,6 @@ from pydantic_core import to_json
 
 from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.audit.log import AuditedCall, AuditLogger
-from testlab_mcp.config.settings import Unasked
 from testlab_mcp.protocol.confirmation import ANSWERED, can_ask, confirm_with_person
 from testlab_mcp.protocol.results import limit_error, limit_result, to_error_result, to_result
 from testlab_mcp.protocol.schema import Arguments, build_output_schema, read_arguments
@@ -42,18 +41,10 @@ class LabTool(Tool):
     _guard: RequestGuard | None = PrivateAttr()
     _audit: AuditLogger = PrivateAttr()
     _arguments: Arguments = PrivateAttr()
-    _unasked: Unasked = PrivateAttr()
 
     @classmethod
-    def unbound(cls, spec: ToolSpec) -> LabTool:
-        """The tool as it is listed; it cannot be called."""
-        return cls.of(spec, None, AuditLogger())
-
-    @classmethod
-    def of(
-        cls, spec: ToolSpec, guard: RequestGuard | None, audit: AuditLogger, unasked: Unasked = "confirm"
-    ) -> LabTool:
-        """The tool, bound to a lab by its guard. `unasked` as in a policy."""
+    def of(cls, spec: ToolSpec, guard: RequestGuard | None = None, audit: AuditLogger | None = None) -> LabTool:
+        """The tool, bound to a lab by its guard; without a guard it can be listed, and not be called."""
         arguments = read_arguments(spec)
         made = cls(
             fn=spec.handler,
@@ -72,7 +63,7 @@ class LabTool(Tool):
                 open_world_hint=spec.hints.open_world,
             ),
         )
-        made._spec, made._guard, made._audit, made._arguments, made._unasked = spec, guard, audit, arguments, unasked
+        made._spec, made._guard, made._audit, made._arguments = spec, guard, audit or AuditLogger(), arguments
         return made
 
     @cached_property
@@ -141,7 +132,7 @@ class LabTool(Tool):
             if question is None or question == before:
                 return question
             audited.stage = "person" if can_ask(context) else "confirm"
-            confirm = str(valid["confirm"]) if self._unasked == "confirm" else None
+            confirm = str(valid["confirm"]) if self._guard and self._guard.policy.unasked == "confirm" else None
             if (pending := await confirm_with_person(question, confirm, context)) is not None:
                 return pending
             if not can_ask(context):
