@@ -136,13 +136,11 @@ class RequestGuard:
         """The call that handlers get, for an HTTP request or None."""
         caller = caller_of(request)
         access, raising = effective_access(self.policy, caller.policy)
-        whose = "" if caller == LOCAL else caller.name
         async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
-            others = self._tools.keys() - set(self.listed_tools(caller))
-            with asking_for(whose):
+            others = frozenset(self._tools.keys() - set(self.listed_tools(caller)))
+            with asking_for("" if caller == LOCAL else caller.name):
                 deadline = Deadline(scope.lab.longest_wait_s)
-                named = caller.name, deadline
-                yield Call(scope.lab, scope.files, progress, access, raising, *named, unavailable=frozenset(others))
+                yield Call(scope.lab, scope.files, progress, access, raising, caller.name, deadline, unavailable=others)
 
     async def aclose(self) -> None:
         """Close the scopes."""

@@ -120,7 +120,7 @@ def unscoped(call: MethodCall) -> Any:
 
 
 async def _reserve(call: MethodCall) -> list[Reservation]:
-    """With the caller's name in the message: it shows whose a reservation is whose answer was lost."""
+    """With the caller's name in the message: it identifies a reservation whose answer was lost."""
     return await call.forward(message=f"{call['message']} ({call.scope.caller.folder})")
 
 

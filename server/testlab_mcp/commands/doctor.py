@@ -55,12 +55,12 @@ def doctor(config_file: str) -> int:
         until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
         what = f"{held.node_id} {until} (reservation {held.reservation_id})"
         print(f"\n{paint('you hold', 'bold')} {what}: {held.message}")
-    ill = [finding for finding in findings if finding.remedy]
-    for finding in ill:
+    unwell = [finding for finding in findings if finding.remedy]
+    for finding in unwell:
         print(f"\n{paint(finding.service, 'bold')}: {finding.remedy}")
     if not services:
         print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
-    return 1 if ill or not services else 0
+    return 1 if unwell or not services else 0
 
 
 async def examine(services: Sequence[Service]) -> list[Finding]:
@@ -97,10 +97,10 @@ def _finding(service: Service, answer: tuple[Health, Sequence[Reservation]] | La
     return Finding(service.name, service.kind, "yes", "ok", clock, account, remedy, held)
 
 
-async def _held(farm: NodeInventory) -> Sequence[Reservation]:
+async def _held(inventory: NodeInventory) -> Sequence[Reservation]:
     """The reservations of the token's user, whoever made them: a forgotten one blocks a colleague."""
     try:
-        nodes = await farm.list_nodes()
+        nodes = await inventory.list_nodes()
     except LabError:
         return ()
     return [node.reservation for node in nodes if node.reservation and node.reservation.yours]

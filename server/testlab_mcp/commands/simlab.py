@@ -56,16 +56,16 @@ class SimLab:
             time.sleep(0.01)
         return json.loads(self._ready.read_text(encoding="utf-8"))["services"]
 
-    def config_toml(self, save_to: str = "", answer_within_seconds: float = 4.0) -> str:
+    def config_toml(self, save_to: str = "", answer_within_seconds: float = 0) -> str:
         """A config file for its services, without an audit. Its deliveries are deleted with the lab."""
         files = f"[files]\nsave_to = [{json.dumps(save_to)}]\n" if save_to else ""
         database = json.dumps(str(self._ready.with_name("deliveries.sqlite")))
-        durable = f"[durable]\npath = {database}\nanswer_within_seconds = {answer_within_seconds:g}\n"
+        wait = f"answer_within_seconds = {answer_within_seconds:g}\n" if answer_within_seconds else ""
         tables = [
             f'[services.{SERVICES[kind]}]\nkind = "{kind}"\nurl = "{service["url"]}"\ntoken = "{service["token"]}"\n'
             for kind, service in self.services().items()
         ]
-        return "\n".join([files, durable, "[audit]\nenabled = false\n", *tables])
+        return "\n".join([files, f"[durable]\npath = {database}\n{wait}", "[audit]\nenabled = false\n", *tables])
 
     def close(self) -> None:
         """Kill the process and delete its folder."""

@@ -2,7 +2,7 @@
 
 Ids and names stand percent-encoded in a URI, as RFC 6570 expands `{…}`: a handle holds `:` and `/`. What was not
 written by this server is marked: JSON lists its fields under `untrusted`, as tools do; a log, an artifact and a screen
-carry `testlab/untrusted` in `_meta` and words of ours, a log in its first line, the others in a second content, so that
+carry `testlab/untrusted` in `_meta` and a warning, a log in its first line, the others in a second content, so that
 an artifact stays what it is.
 """
 
@@ -99,10 +99,10 @@ def read_services(available: Availability) -> Contents:
     return [ReadResourceContents(json.dumps({"services": rows}, separators=(",", ":")), JSON)]
 
 
-def _to_json(noun: ResultModel) -> Contents:
+def _to_json(value: ResultModel) -> Contents:
     """As the tool's answer has it, `untrusted` included."""
-    text = to_result(noun).content[0]
-    assert isinstance(text, TextContent), "a noun's answer is text"
+    text = to_result(value).content[0]
+    assert isinstance(text, TextContent), "a result without a picture is text"
     return [ReadResourceContents(text.text, JSON)]
 
 
@@ -117,7 +117,7 @@ async def read_log(available: Availability, given: Mapping[str, str]) -> Content
 
 
 async def read_artifact(available: Availability, given: Mapping[str, str]) -> Contents:
-    """An artifact, then words of ours about it: its size, and what is missing of it.
+    """An artifact, then a text about it: its size, and what is missing of it.
 
     Raises:
         NotFound: the run kept no such file.

@@ -88,10 +88,10 @@ def to_error_result(tool: str, error: LabError) -> CallToolResult:
     """A failure. Some clients show the model only its text, others only its structure: both have what, why and the
     next step. What somebody wrote about it, a holder's message say, is in the structure alone, marked as untrusted."""
     details = error.details if isinstance(error, Conflict) else None
-    told = {"what": error.what, "why": error.why, "next": error.next_step}
+    texts = {"what": error.what, "why": error.why, "next": error.next_step}
     structure = _to_data(details) if isinstance(details, ResultModel) else {}
     return _to_failure(
-        f"{tool} failed: {error}", structure | {"error": {name: text for name, text in told.items() if text}}
+        f"{tool} failed: {error}", structure | {"error": {name: text for name, text in texts.items() if text}}
     )
 
 
@@ -107,8 +107,8 @@ def _to_failure(text: str, structure: dict[str, Any]) -> CallToolResult:
 
 def _mask(data: dict[str, Any], text: str) -> tuple[dict[str, Any], str]:
     """An answer and its text without the tokens of this server's config, which the lab's own texts may hold."""
-    discreet = masked(text)
-    return (data, text) if discreet == text else (json.loads(discreet), discreet)
+    hidden = masked(text)
+    return (data, text) if hidden == text else (json.loads(hidden), hidden)
 
 
 @cache
@@ -160,11 +160,11 @@ def limit_error(error: LabError, call: Call, arguments: Mapping[str, Any]) -> La
     return error
 
 
-def _limit_next(noun: ResultModel, call: Call, arguments: Mapping[str, Any]) -> ResultModel:
-    said = getattr(noun, "next", "")
-    if not said:
-        return noun
-    return noun.model_copy(update={"next": drop_mentions(said, _unusable(call, arguments, noun))})
+def _limit_next(value: ResultModel, call: Call, arguments: Mapping[str, Any]) -> ResultModel:
+    step = getattr(value, "next", "")
+    if not step:
+        return value
+    return value.model_copy(update={"next": drop_mentions(step, _unusable(call, arguments, value))})
 
 
 def _unusable(call: Call, arguments: Mapping[str, Any], returned: ResultModel | None = None) -> frozenset[str]:

@@ -89,11 +89,11 @@ def build_server(
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
         if lab.outbox is not None:
             lab.outbox.resume()
-        taking_up = asyncio.ensure_future(scopes.restore_ownership())
+        restoring = asyncio.ensure_future(scopes.restore_ownership())
         try:
             yield
         finally:
-            taking_up.cancel()
+            restoring.cancel()
             await audit.aclose()
             await guard.aclose()
             await lab.aclose()
