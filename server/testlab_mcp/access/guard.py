@@ -98,13 +98,6 @@ class RequestGuard:
             for name in self.listed_tools(caller)
         }
 
-    def refusal_for(self, caller: Caller, tool: str) -> str:
-        """Why a call of a tool is refused; empty when it may go ahead, and is counted then."""
-        if text := self.rate_refusal(caller):
-            return text
-        why = self.refusal(caller, tool)
-        return f"Not allowed: {why}" if why else ""
-
     def rate_refusal(self, caller: Caller, apart: str = "") -> str:
         """Why a request has to wait; empty when it may go ahead, and is counted then. Requests of a sort named by
         `apart` have a rate of their own."""

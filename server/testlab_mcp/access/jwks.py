@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -42,14 +41,8 @@ class Key(NamedTuple):
 class JwksCache:
     """The keys of one issuer, by `kid`."""
 
-    def __init__(
-        self,
-        settings: OAuthSettings,
-        clock: Callable[[], float] = time.monotonic,
-        transport: httpx2.AsyncBaseTransport | None = None,
-    ) -> None:
+    def __init__(self, settings: OAuthSettings, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._settings = settings
-        self._clock = clock
         self._transport = transport
         self._keys: dict[str, Key] = {}
         self._read_at = self._asked_at = float("-inf")
@@ -58,9 +51,9 @@ class JwksCache:
     async def find_key(self, kid: str) -> Key | None:
         """The key with this id, or the only key for an empty id. None when it does not exist, or the issuer has not
         answered for STALE_S."""
-        if self._clock() - self._read_at > FRESH_S or self._lookup(kid) is None:
+        if time.monotonic() - self._read_at > FRESH_S or self._lookup(kid) is None:
             await self._refresh(kid)
-        return self._lookup(kid) if self._clock() - self._read_at <= STALE_S else None
+        return self._lookup(kid) if time.monotonic() - self._read_at <= STALE_S else None
 
     def _lookup(self, kid: str) -> Key | None:
         if kid:
@@ -69,12 +62,12 @@ class JwksCache:
 
     async def _refresh(self, kid: str) -> None:
         async with self._lock:
-            if self._clock() - self._asked_at < MIN_REFRESH_S:
+            if time.monotonic() - self._asked_at < MIN_REFRESH_S:
                 return
-            self._asked_at = self._clock()
+            self._asked_at = time.monotonic()
             try:
                 self._keys = _parse_keys(await self._fetch())
-                self._read_at = self._clock()
+                self._read_at = time.monotonic()
             except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError, RecursionError) as error:
                 logger.warning("the keys of [http.oauth] issuer cannot be read (%s)", type(error).__name__)
 

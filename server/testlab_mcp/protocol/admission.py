@@ -61,9 +61,11 @@ class Admission:
 
     def _refuse_call(self, caller: Caller, name: str) -> str:
         """Why a call goes no further; empty when it does. Raises MCPError where there is no such tool."""
+        text = self._guard.rate_refusal(caller)
         if name in self._tools:
-            return self._guard.refusal_for(caller, name)
-        if text := self._guard.rate_refusal(caller):
+            why = self._guard.refusal(caller, name)
+            return text or (f"Not allowed: {why}" if why else "")
+        if text:
             raise MCPError(INVALID_REQUEST, text)
         raise MCPError(INVALID_PARAMS, self._guard.unknown_tool(caller, name))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import Any, cast
 
@@ -38,8 +37,7 @@ class Agreement(BaseModel):
 class AnsweredQuestions:
     """The marks of questions that have been answered."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
     def mark(self, state: str) -> str:
@@ -50,7 +48,7 @@ class AnsweredQuestions:
         """Spend the mark of the state that a client brings back. Raises Conflict when it was spent before."""
         if not state:
             return
-        now = self._now()
+        now = time.monotonic()
         while self._until and (oldest := next(iter(self._until))) and self._until[oldest] <= now:
             del self._until[oldest]
         mark = _parse(state).get(_MARK)

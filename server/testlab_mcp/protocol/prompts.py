@@ -23,23 +23,23 @@ from testlab_tools.untrusted import sanitize
 MAX_CHARS = 200
 
 
-def check_arguments(prompt: str, takes: tuple[PromptArgument, ...], given: Mapping[str, str]) -> dict[str, str]:
-    """The arguments a prompt takes, "" for those left out.
+def check_arguments(prompt: PromptSpec, given: Mapping[str, str]) -> dict[str, str]:
+    """The arguments of a prompt, "" for those left out.
 
     Raises:
         BadInput: one is missing, not known, or not one line of visible text; never repeats it.
     """
-    names = [argument.name for argument in takes]
+    names = [argument.name for argument in prompt.takes]
     if any(name not in names for name in given):
-        raise BadInput(f"{prompt} has no argument of that name", "", f"It takes: {', '.join(names)}.")
-    values = {argument.name: given.get(argument.name, "").strip() for argument in takes}
-    for argument in takes:
+        raise BadInput(f"{prompt.name} has no argument of that name", "", f"It takes: {', '.join(names)}.")
+    values = {argument.name: given.get(argument.name, "").strip() for argument in prompt.takes}
+    for argument in prompt.takes:
         value = values[argument.name]
         if argument.required and not value:
-            raise BadInput(f"{prompt}: {argument.name} is missing", "", f"It is: {argument.description}.")
+            raise BadInput(f"{prompt.name}: {argument.name} is missing", "", f"It is: {argument.description}.")
         if len(value) > MAX_CHARS or not value.isprintable() or sanitize(value) != value:
             raise BadInput(
-                f"{prompt}: {argument.name} must be one line of visible text",
+                f"{prompt.name}: {argument.name} must be one line of visible text",
                 "",
                 f"Give at most {MAX_CHARS} characters, without line breaks or control characters.",
             )
@@ -193,7 +193,7 @@ async def write_prompt(available: Availability, name: str, given: Arguments) -> 
     """A prompt's messages. Raises MCPError when it is not allowed or an argument is wrong."""
     prompt = find_prompt(available, name)
     async with as_mcp_errors({"prompt": name}):
-        texts = prompt.write(available, check_arguments(prompt.name, prompt.takes, given))
+        texts = prompt.write(available, check_arguments(prompt, given))
     messages = [PromptMessage(role="user", content=TextContent(type="text", text=text)) for text in texts]
     return GetPromptResult(description=prompt.description, messages=messages)
 
