@@ -18,7 +18,7 @@ class Settings(HttpServiceSettings):
 
 
 class KindName(KindNameRuns, KindNameNodes):
-    """An archive of runs, and a farm of nodes that can be reserved."""
+    """An archive of runs, and nodes that can be reserved."""
 
 
 def connect(name: str, settings: Settings) -> KindName:

@@ -1,4 +1,4 @@
-"""KindName as a farm of nodes, and its reservations: a capability that changes something.
+"""KindName as an inventory of nodes, and its reservations: a capability that changes something.
 
 A change whose answer was lost is looked up in the list of nodes, and never sent again blindly.
 """
@@ -6,7 +6,7 @@ A change whose answer was lost is looked up in the list of nodes, and never sent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from testlab_tools.adapters.kind_name.client import KindNameApi
 from testlab_tools.adapters.kind_name.models import NodeRow, ReservationRow
@@ -63,7 +63,7 @@ class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
             reply = await self.change("PATCH", f"/api/reservations/{before.id}", {"seconds": seconds})
         except AnswerLost as lost:
             after = await self._find_reservation(reservation_id)
-            if after.expires == _moved(before.expires, seconds):
+            if after.expires == before.expires + timedelta(seconds=seconds):
                 return self._reservation(after)
             shown = "list_nodes shows its end: look before you extend it again."
             raise AnswerLost(self.name, "The reservation's end has not moved", lost.why, shown) from None
@@ -149,7 +149,3 @@ def _state(row: NodeRow) -> NodeState:
     if row.reservation is None:
         return "free"
     return "reserved by you" if row.reservation.mine else "reserved"
-
-
-def _moved(expires: datetime, seconds: int) -> datetime:
-    return expires + timedelta(seconds=seconds)
