@@ -14,7 +14,7 @@ from testlab_tools.triage.causes import normalise
 MAX_HANDLES = 3
 
 _Signature = tuple[str, str]
-_UNTOLD: _Signature = ("", "")
+_EMPTY: _Signature = ("", "")
 
 
 class Comparison(NamedTuple):
@@ -35,8 +35,7 @@ def compare(evidence: Evidence) -> Comparison:
 
 def place_in_history(runs: Sequence[Run], run: Run, more: bool) -> RunHistory:
     """A run's place among runs, newest first; the run itself is among them if they reach back so far."""
-    service = run.run_id.partition(":")[0]
-    same = [one for one in runs if one.test.casefold() == run.test.casefold() and one.run_id.startswith(f"{service}:")]
+    same = [one for one in runs if (one.service, one.test.casefold()) == (run.service, run.test.casefold())]
     before = sum(one.started_at < run.started_at for one in same)
     return RunHistory(
         of="unit" if run.unit else "station",
@@ -51,7 +50,7 @@ def place_in_history(runs: Sequence[Run], run: Run, more: bool) -> RunHistory:
 def count_similar(failures: Sequence[Failure], run: Run, cases: Sequence[Case], more: bool = False) -> SimilarFailures:
     """The failures that are like the run's own. What the list itself says of the run is preferred to `cases`, since
     one service may word a failure differently in its list and in a run."""
-    listed = {_signature(f.case, f.reason) for f in failures if f.run.run_id == run.run_id} - {_UNTOLD}
+    listed = {_signature(f.case, f.reason) for f in failures if f.run.run_id == run.run_id} - {_EMPTY}
     own = listed or {_signature(case.case, case.reason or run.reason) for case in cases} or {_signature("", run.reason)}
     others = [f for f in failures if f.run.run_id != run.run_id]
     alike = [f for f in others if _is_alike(_signature(f.case, f.reason), own)]
@@ -81,15 +80,15 @@ def _signature(case: str, reason: str) -> _Signature:
 
 def _is_alike(signature: _Signature, own: Collection[_Signature]) -> bool:
     """Where one of two does not say its step, or its message, the other of both decides."""
-    return signature != _UNTOLD and any(
+    return signature != _EMPTY and any(
         all(a == b or not (a and b) for a, b in zip(signature, one, strict=True)) for one in own
     )
 
 
 def _note(others: Sequence[Failure], more: bool) -> str:
     notes = [f"Of the newest {MAX_FAILED_RUNS} of them: there are more."] if more else []
-    if untold := sum(_signature(f.case, f.reason) == _UNTOLD for f in others):
-        notes.append(f"What failed in {untold} of them is not told, or was not read.")
+    if empty := sum(_signature(f.case, f.reason) == _EMPTY for f in others):
+        notes.append(f"What failed in {empty} of them is not told, or was not read.")
     return " ".join(notes)
 
 

@@ -46,6 +46,11 @@ class Run(ResultModel):
     position: str = Field(default="", exclude=True)
     revision: str = Field(default="", exclude=True)
 
+    @property
+    def service(self) -> str:
+        """The service in its handle."""
+        return self.run_id.partition(":")[0]
+
 
 class Measurement(ResultModel):
     """A measured value beside its limits; `expected` states a limit that is not a range of numbers."""

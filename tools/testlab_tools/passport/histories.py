@@ -110,16 +110,11 @@ class PassportInput:
         return "" if unit is self.unit else unit.serial
 
 
-def service_of(run: Run) -> str:
-    """The service in a run's handle."""
-    return run.run_id.partition(":")[0]
-
-
 def group_by_procedure(runs: Iterable[Run]) -> Procedures:
     """A unit's runs, oldest first, per procedure."""
     found: Procedures = {}
     for run in runs:
-        found.setdefault(ProcedureKey(service_of(run), run.test.casefold()), []).append(run)
+        found.setdefault(ProcedureKey(run.service, run.test.casefold()), []).append(run)
     return found
 
 
@@ -130,7 +125,7 @@ def deduplicate(runs: Iterable[Run], services: Sequence[str]) -> list[Run]:
     """
     by_service: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_service[service_of(run)].append(run)
+        by_service[run.service].append(run)
     kept: dict[str, list[Run]] = defaultdict(list)
     for service in services:
         before = {unit: list(found) for unit, found in kept.items()}

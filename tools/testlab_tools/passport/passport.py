@@ -9,7 +9,7 @@ from testlab_tools.deadline import Deadline
 from testlab_tools.models.lab import Run, ServiceShare
 from testlab_tools.passport.collect import collect
 from testlab_tools.passport.compare import Verdict, compare, conclude
-from testlab_tools.passport.histories import PassportInput, PeerUnits, service_of
+from testlab_tools.passport.histories import PassportInput, PeerUnits
 from testlab_tools.passport.models import Finding, Passport, Procedure
 from testlab_tools.times import iso
 
@@ -53,7 +53,7 @@ def summarise(runs: Sequence[Run], unit: str) -> Procedure:
     """The runs of one procedure, oldest first, in a row."""
     first, last = runs[0], runs[-1]
     return Procedure(
-        service=service_of(last),
+        service=last.service,
         test=last.test,
         unit=unit,
         first=first.outcome,
@@ -69,8 +69,8 @@ def _share(name: str, runs: Sequence[Run], shown: Sequence[Run], data: PassportI
     error = data.failed.get(name)
     return ServiceShare(
         service=name,
-        shown=sum(service_of(run) == name for run in shown),
-        total=None if error else sum(service_of(run) == name for run in runs),
+        shown=sum(run.service == name for run in shown),
+        total=None if error else sum(run.service == name for run in runs),
         at_least=any(name in unit.cut for unit in data.units),
         error=str(error or ""),
     )
