@@ -7,16 +7,15 @@ from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, LogKeeper, RunArchive, RunScreenshots
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError, ServiceDown
-from testlab_tools.explain.models import Missing, Part
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.artifacts import prepare_picture
 from testlab_tools.files.logs import ReasonLines, read_log, search_texts
-from testlab_tools.models.lab import Case, FailedRun, Run, RunPage
+from testlab_tools.models.lab import Case, FailedRun, ResultModel, Run, RunPage
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import KnownRun, RunDetail
 from testlab_tools.paging import list_merged
@@ -35,6 +34,16 @@ AROUND = timedelta(days=14)
 MAX_FAILED_RUNS = 200
 MAX_READ_RUNS = 12
 """How many runs are read one by one, where a service lists them without saying what failed."""
+
+
+Part = Literal["cases", "log", "history", "elsewhere", "screenshot"]
+
+
+class Missing(ResultModel):
+    """A part that could not be had, and why, in our words."""
+
+    part: Part
+    why: str
 
 
 class CollectedLog(NamedTuple):

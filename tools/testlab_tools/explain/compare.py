@@ -7,14 +7,43 @@ from typing import NamedTuple
 
 from testlab_tools.capabilities import Failure
 from testlab_tools.explain.collect import MAX_FAILED_RUNS, Evidence
-from testlab_tools.explain.models import RunHistory, SimilarFailures
-from testlab_tools.models.lab import Case, Run
+from testlab_tools.models.lab import Case, ResultModel, Run
+from testlab_tools.times import Moment
 from testlab_tools.triage.causes import normalise
 
 MAX_HANDLES = 3
 
 _Signature = tuple[str, str]
 _EMPTY: _Signature = ("", "")
+
+
+class RunHistory(ResultModel):
+    """The newest runs of the same unit over all services, or, without a unit, of the same test at the same station.
+
+    `attempt` says which of `attempts` runs of the same test this one is; `passed_later` whether a later one passed.
+    """
+
+    of: str
+    runs: list[Run]
+    attempt: int = 0
+    attempts: int = 0
+    passed_later: bool = False
+    note: str = ""
+
+
+class SimilarFailures(ResultModel):
+    """Of `failed` other runs of the test that did not pass, within two weeks, those `alike`: the same step, and the
+    same message but for its numbers. `units`, `stations` and `revisions` count where; `run_ids` are the newest."""
+
+    failed: int
+    alike: int
+    units: int = 0
+    stations: int = 0
+    revisions: int = 0
+    first_at: Moment | None = None
+    last_at: Moment | None = None
+    run_ids: list[str] = []
+    note: str = ""
 
 
 class Comparison(NamedTuple):

@@ -7,19 +7,39 @@ from typing import Any, cast
 
 from testlab_tools.capabilities import Image, RunArchive
 from testlab_tools.deadline import Deadline
-from testlab_tools.explain.collect import Evidence, collect
-from testlab_tools.explain.compare import Comparison, compare
-from testlab_tools.explain.models import ExplainedRun, Explanation, RunHistory
-from testlab_tools.models.lab import Case, Measurement, Run
-from testlab_tools.models.results import RunDetail
+from testlab_tools.explain.collect import Evidence, Missing, collect
+from testlab_tools.explain.compare import Comparison, RunHistory, SimilarFailures, compare
+from testlab_tools.models.lab import Case, Measurement, ResultModel, Run
+from testlab_tools.models.results import Excerpt, RunDetail
 from testlab_tools.token_estimate import estimate_tokens
-from testlab_tools.untrusted import sanitize, shorten
+from testlab_tools.untrusted import Untrusted, sanitize, shorten
 
 MAX_TOKENS = 2_350
 """By our own count; the answer's bound is 2,500 of o200k's, the names of its untrusted fields included."""
 
 SCALES = (1.0, 0.7, 0.45, 0.3, 0.18, 0.1, 0.05)
 _TEXTS = ("test", "station", "unit", "part", "sample")
+
+
+class ExplainedRun(Run):
+    """A run with the steps that made it fail, the lines of its log around that, and what else became of its unit;
+    `revision` of the test pack or procedure."""
+
+    revision: Untrusted = ""
+    cases: list[Case] = []
+    log: Excerpt = ""
+    artifacts: list[Untrusted] = []
+    history: RunHistory | None = None
+
+
+class Explanation(ResultModel):
+    """Why a run failed; `elsewhere` is the same failure in other runs, `missing` what could not be had."""
+
+    run: ExplainedRun
+    elsewhere: SimilarFailures | None = None
+    missing: list[Missing] = []
+    note: str = ""
+    next: str = ""
 
 
 async def explain_run(

@@ -4,17 +4,37 @@ to ship it. The reasons are in our words: the names of procedures and units stan
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from testlab_tools.errors import ServiceError
+from testlab_tools.models.lab import ResultModel
 from testlab_tools.passport.histories import MIN_PEERS, PassportInput, PeerUnits, ProcedureKey, Procedures, UnitHistory
-from testlab_tools.passport.models import Finding
+from testlab_tools.untrusted import Untrusted
 
 MIN_PASSED = 0.8
 """Share of the peers that passed a procedure, from which on the part needs it."""
 
 MIN_BEGAN_FIRST = 0.9
 """Share of the peers that began one procedure before another, from which on that is the order."""
+
+
+Kind = Literal["gap", "out of order", "open failure"]
+
+
+class Finding(ResultModel):
+    """What speaks against the unit, or a sub-unit (`unit`), with its `evidence` in our words.
+
+    A gap is a procedure that others of the part passed and this one never saw; out of order, `test` began before
+    `before`, which others begin first; an open failure is a procedure whose last outcome is not pass.
+    """
+
+    kind: Kind
+    service: str
+    test: Untrusted
+    before: Untrusted = ""
+    unit: Untrusted = ""
+    evidence: str
+    run_id: str = ""
 
 
 def compare(data: PassportInput) -> list[Finding]:

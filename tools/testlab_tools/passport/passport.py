@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from testlab_tools.capabilities import UnitArchive
 from testlab_tools.deadline import Deadline
-from testlab_tools.models.lab import Run, ServiceShare
+from testlab_tools.models.lab import Outcome, ResultModel, Run, ServiceShare, Unit
 from testlab_tools.passport.collect import collect
-from testlab_tools.passport.compare import Verdict, compare, conclude
+from testlab_tools.passport.compare import Finding, Verdict, compare, conclude
 from testlab_tools.passport.histories import PassportInput, PeerUnits
-from testlab_tools.passport.models import Finding, Passport, Procedure
-from testlab_tools.times import iso
+from testlab_tools.times import Moment, iso
+from testlab_tools.untrusted import Untrusted
+
+
+class Procedure(ResultModel):
+    """One procedure of a unit in one service: how it went first and last, in how many runs. `unit` is left out for the
+    unit itself, and names a sub-unit."""
+
+    service: str
+    test: Untrusted
+    unit: Untrusted = ""
+    first: Outcome
+    last: Outcome
+    attempts: int
+    first_at: Moment
+    last_at: Moment
+    last_run: str
+
+
+class Passport(ResultModel):
+    """Whether to ship a unit, and why: `findings` is what speaks against it, `units` what each registry knows of it and
+    of its sub-units, `runs` their runs over all services, oldest first."""
+
+    ship: Literal["ship", "do not ship"]
+    reasons: list[str]
+    findings: list[Finding] = []
+    procedures: list[Procedure] = []
+    units: list[Unit] = []
+    runs: list[Run] = []
+    services: list[ServiceShare] = []
+    note: str = ""
 
 
 async def make_passport(

@@ -9,16 +9,14 @@ from pydantic import Field
 
 from testlab_tools.capabilities import FailureArchive, JobRunner, RunArchive, UnitArchive
 from testlab_tools.errors import BadInput, NotFound
-from testlab_tools.explain.explanation import explain_run
-from testlab_tools.explain.models import ExplainedRun, Explanation
+from testlab_tools.explain.explanation import ExplainedRun, Explanation, explain_run
 from testlab_tools.models.lab import Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import RunId
-from testlab_tools.triage.models import Triage
-from testlab_tools.triage.triage import triage_failures
+from testlab_tools.triage.triage import Triage, triage_failures
 
 
 @tool(toolset="insight", access="observe", needs=FailureArchive, hints=LOOK)

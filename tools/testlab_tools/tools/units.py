@@ -12,8 +12,7 @@ from testlab_tools.capabilities import UnitArchive, UnitRegistry
 from testlab_tools.errors import BadInput, Conflict
 from testlab_tools.models.lab import Deleted, Unit
 from testlab_tools.models.requests import UnitChange
-from testlab_tools.passport.models import Passport
-from testlab_tools.passport.passport import make_passport
+from testlab_tools.passport.passport import Passport, make_passport
 from testlab_tools.registry import DESTROY, END, LOOK, Call, Question, tool
 from testlab_tools.untrusted import quote
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from testlab_tools.capabilities import Failure
 from testlab_tools.models.lab import Run
 from testlab_tools.times import iso
 from testlab_tools.triage.causes import fault_of
 from testlab_tools.triage.compare import ClassificationInput
-from testlab_tools.triage.models import CauseClass
 
 MAX_CHANCE = 0.01
 """Failures are one station's own if so many there and none elsewhere is less likely than this by chance."""
 
 MIN_RUNS = 3
 """Fewer failures at one station, or passes at others, prove nothing."""
+
+
+CauseClass = Literal["product", "infrastructure", "flaky"]
 
 
 class Verdict(NamedTuple):

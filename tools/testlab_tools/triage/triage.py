@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import ConfigDict, Field
+
 from testlab_tools.capabilities import FailureArchive, Failures, RunArchive
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError
+from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.paging import short_error
-from testlab_tools.times import iso
+from testlab_tools.times import Minute, Moment, iso
 from testlab_tools.token_estimate import estimate_result
 from testlab_tools.triage.causes import Cause
 from testlab_tools.triage.collect import MAX_PASSED_RUNS, Collected, Window, collect_failures, collect_passes
 from testlab_tools.triage.compare import TriageData, choose_causes, compare
-from testlab_tools.triage.conclude import Verdict, classify, tally
-from testlab_tools.triage.models import CauseGroup, Triage, TriageShare, TriageTotals
-from testlab_tools.untrusted import shorten
+from testlab_tools.triage.conclude import CauseClass, Verdict, classify, tally
+from testlab_tools.untrusted import Untrusted, shorten
 
 MAX_NAMES = 3
 """Units and stations are named up to so many, and counted beyond."""
@@ -27,6 +29,72 @@ REASON_CHARS = 140
 
 MAX_TOKENS = 3_900
 """By our own count; the answer's bound is 4,000 of o200k's, the names of its untrusted fields included."""
+
+
+class CauseGroup(ResultModel):
+    """Failures of one cause: the same case of the same test, with the same message but for its numbers and names.
+
+    `case` is left out where it is the test itself, or the service does not say it. `failures` are of `runs` runs;
+    `unit_names` and `station_names` are given where they are few. `new`: not seen in the window before. `run_id` is
+    the newest of its runs, `reason` what that one says, shortened.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    service: str
+    test: Untrusted
+    case: Untrusted = ""
+    reason: Untrusted = ""
+    class_: CauseClass = Field(serialization_alias="class")
+    evidence: str
+    failures: int
+    runs: int
+    units: int = 0
+    unit_names: list[Untrusted] = []
+    stations: int = 0
+    station_names: list[Untrusted] = []
+    first_seen: Minute
+    last_seen: Minute
+    new: bool = False
+    run_id: str
+
+
+class TriageShare(ResultModel):
+    """What one service gave: failures of `runs` runs that did not pass, `unread` of them without their cases;
+    `at_least` where there are more than were read. `error` says why it gave nothing."""
+
+    service: str
+    failures: int = 0
+    runs: int = 0
+    at_least: bool = False
+    unread: int = 0
+    error: str = ""
+
+
+class TriageTotals(ResultModel):
+    """All that was read from `since` to `until`: `failures` of `runs` runs have `causes` causes, `new` of them not seen
+    in the window before. `samples` counts failures of golden, failing and ignored units, `stopped`
+    runs that somebody stopped; neither is in the other counts.
+    """
+
+    since: Moment
+    until: Moment
+    failures: int
+    runs: int
+    causes: int
+    new: int
+    samples: int = 0
+    stopped: int = 0
+
+
+class Triage(ResultModel):
+    """Failures by cause, newest last seen first; `note` begins with what is not shown."""
+
+    totals: TriageTotals
+    groups: list[CauseGroup]
+    services: list[TriageShare]
+    note: str = ""
+    next: str = ""
 
 
 async def triage_failures(

@@ -11,10 +11,9 @@ from mcp_types import TextContent
 
 from testlab_mcp.commands.tools import count_tokens
 from testlab_mcp.protocol.results import to_result
-from testlab_tools.explain.collect import CollectedLog, Evidence
-from testlab_tools.explain.compare import Comparison, place_in_history
+from testlab_tools.explain.collect import CollectedLog, Evidence, Missing
+from testlab_tools.explain.compare import Comparison, RunHistory, place_in_history
 from testlab_tools.explain.explanation import render
-from testlab_tools.explain.models import Missing, RunHistory
 from testlab_tools.files.logs import ReasonLines
 from testlab_tools.models.lab import Case, Measurement, Run
 from testlab_tools.models.results import KnownRun

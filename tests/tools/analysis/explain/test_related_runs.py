@@ -9,8 +9,7 @@ import pytest
 
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, Health, RunArchive, Runs
 from testlab_tools.explain.collect import MAX_READ_RUNS, collect_similar
-from testlab_tools.explain.compare import count_similar, normalise_first_line
-from testlab_tools.explain.models import SimilarFailures
+from testlab_tools.explain.compare import SimilarFailures, count_similar, normalise_first_line
 from testlab_tools.models.lab import Case, FailedRun, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
