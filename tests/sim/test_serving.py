@@ -75,15 +75,6 @@ def test_the_ready_file_names_each_service_with_a_token_that_opens_it(launch):
     assert get(colleague, "/api/v2/user").json()["login"] == "colleague"
 
 
-def test_the_front_page_lists_the_operations_of_every_service(launch):
-    _, lab, _ = launch()
-    page = httpx2.get(lab["url"] + "/")
-    assert page.headers["content-type"].startswith("text/html")
-    for prefix, path in (("stbtester", "/nodes"), ("tofupilot", "/runs"), ("standcloud", "/tested_dut")):
-        assert f"<code>/{prefix}</code>" in page.text
-        assert path in page.text
-
-
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_promptly_even_while_somebody_waits(launch, signum):
     process, lab, _ = launch()

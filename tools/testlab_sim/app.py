@@ -7,22 +7,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
 
 from testlab_sim.clock import Clock
 from testlab_sim.control import Control
 from testlab_sim.faults import Faults, Interference
 from testlab_sim.production.history import History
-from testlab_sim.routing import front_page
-from testlab_sim.standcloud.api import api as standcloud
-from testlab_sim.stbtester.api import api as stbtester
+from testlab_sim.routing import Refusal, answer_refusal
+from testlab_sim.standcloud import api as standcloud
+from testlab_sim.stbtester import api as stbtester
 from testlab_sim.stbtester.portal import Portal
-from testlab_sim.stbtester.refusal import Refusal, answer_refusal
 from testlab_sim.tofupilot import api as tofupilot
 from testlab_sim.traffic import Traffic
 from testlab_sim.world import World
-
-SERVICES = (stbtester, tofupilot, standcloud)
 
 
 def create_world(seed: int = 7, speed: float = 20.0) -> World:
@@ -32,11 +28,11 @@ def create_world(seed: int = 7, speed: float = 20.0) -> World:
 
 
 def create_app(world: World) -> Starlette:
-    """Bind the three services to `world`, each under its prefix, with a front page at `/`."""
+    """Bind the three services to `world`, each under its prefix."""
     faults, traffic = Faults(), Traffic()
-    routes: list[BaseRoute] = [front_page(SERVICES), *Control(world, faults, traffic).routes()]
-    for api in SERVICES:
-        routes.extend(api.mount(world))
+    routes = Control(world, faults, traffic).routes()
+    for api in (stbtester, tofupilot, standcloud):
+        routes += api.mount(world)
     return Starlette(
         routes=routes,
         middleware=[Middleware(Interference, faults=faults, traffic=traffic)],

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from testlab_sim.fault_actions import Fault
 from testlab_sim.faults import ACTION_NAMES, CONTROL, Faults
 from testlab_sim.stbtester.portal import Holds
-from testlab_sim.stbtester.refusal import Refusal
+from testlab_sim.stbtester.service import Refusal
 from testlab_sim.traffic import Traffic
 from testlab_sim.world import World
 

@@ -13,7 +13,7 @@ from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import count_tokens
 from testlab_sim.production.effects import BAD_STATION
 from testlab_sim.stbtester.nodes import LOOSE_HDMI
-from testlab_sim.stbtester.test_cases import BROKEN, FLAKY_EPG
+from testlab_sim.stbtester.test_pack import BROKEN, FLAKY_EPG
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.lab_processes import LabProcess
 

@@ -56,11 +56,10 @@ def test_a_node_never_plugged_in_has_nulls_where_documented(lab):
     assert (node["online"], node["config"]) == (False, {})
 
 
-def test_a_reservation_shows_markdown_as_html_and_whose_it_is(lab):
+def test_a_reservation_shows_whose_it_is(lab):
     path = f"/nodes/{lab.node('Rack 2, Node 3')}"
     mine, theirs = lab.colleague.get(path).json()["reservation"], lab.you.get(path).json()["reservation"]
-    assert "<strong>DVR soak</strong>" in theirs["message_html"]
-    assert theirs["message_html"].count("<p>") == 2
+    assert "**DVR soak**" in theirs["message"]
     assert (mine["reserved_by_you"], theirs["reserved_by_you"]) == (True, False)
 
 

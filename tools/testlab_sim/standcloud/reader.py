@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from testlab_sim.production.ids import is_uuid
 from testlab_sim.production.stands import Stands, TestRow
-from testlab_sim.standcloud.service import Refusal, operation, prefix_of
+from testlab_sim.standcloud.service import Refusal, operation
 from testlab_sim.standcloud.shapes import device_row, failed_cases, run_detail, run_row, stamp
 from testlab_sim.world import World
 
@@ -40,26 +40,26 @@ _PAGING = ("limit", "offset")
 _CHUNK = 400
 
 
-@operation("GET", "/test_run")
+@operation("/test_run")
 async def list_test_runs(request: Request, world: World) -> Response:
     """Test runs, newest first. Any key of `dut.info` is a filter too; `limit` and `offset` page."""
     rows = filter_rows(request, reversed(world.production.stands.rows))
     return _stream_array(request, rows, run_row)
 
 
-@operation("GET", "/test_run/{test_run_id}")
+@operation("/test_run/{test_run_id}")
 async def get_test_run(request: Request, world: World) -> Response:
     """One test run."""
-    return JSONResponse(run_detail(_find(request, world), prefix_of(request)))
+    return JSONResponse(run_detail(_find(request, world), hardpy="/hardpy/" in request.url.path))
 
 
-@operation("GET", "/test_run/{test_run_id}/failed_case")
+@operation("/test_run/{test_run_id}/failed_case")
 async def get_failed_cases(request: Request, world: World) -> Response:
     """The failed cases of a test run."""
     return JSONResponse(failed_cases(world.production.stands, _find(request, world)))
 
 
-@operation("GET", "/tested_dut")
+@operation("/tested_dut")
 async def list_tested_duts(request: Request, world: World) -> Response:
     """The last test run of each device on each test plan, newest first; `attempt_count` is how often it was started."""
     last, counts = _last_runs(world.production.stands)

@@ -2,68 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from testlab_sim.routing import Api, Handler
+from testlab_sim import routing
 from testlab_sim.world import World
 
 PREFIXES = ("/hardpy/api/v1", "/integration/api/v1")
 
 
-class Refusal(Exception):
+class Refusal(routing.Refusal):
     """An operation refused; the body is `{"detail": …}`."""
 
-    def __init__(self, status: int, detail: object) -> None:
-        super().__init__(detail)
-        self.status = status
+    def __init__(self, status: int, detail: object, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, detail)
         self.detail = detail
+        self.headers = headers
+
+    def response(self, request: Request) -> Response:
+        return JSONResponse({"detail": self.detail}, self.status, self.headers)
 
 
-def _token(request: Request) -> str:
-    """The key, from `X-API-KEY` (the public API's document) or `Authorization: Bearer` (hardpy, the vendor's SDK)."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return request.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")
+def _check_key(request: Request, world: World) -> None:
+    """The key is in `X-API-KEY` (the public API's document) or `Authorization: Bearer` (hardpy, the vendor's SDK)."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    key = request.headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else "")
+    signed_in = world.production.stands.tokens.get(key, 0.0) > world.clock.now()
+    if not signed_in and world.person(key) is None:
+        raise Refusal(401, "Could not validate credentials", {"WWW-Authenticate": "Bearer"})
 
 
-def _guard(request: Request, world: World) -> Response | None:
-    token = _token(request)
-    signed_in = world.production.stands.tokens.get(token, 0.0) > world.clock.now()
-    if token and (signed_in or world.person(token) is not None):
-        return None
-    return JSONResponse({"detail": "Could not validate credentials"}, 401, headers={"WWW-Authenticate": "Bearer"})
+api = routing.Api("standcloud", _check_key)
 
 
-api: Api[World] = Api("standcloud", "StandCloud", guard=_guard)
+def operation(path: str) -> Callable[[routing.Handler], routing.Handler]:
+    """Declare a reading operation under each of `PREFIXES`."""
 
-
-def operation(
-    method: str,
-    path: str,
-    *,
-    prefixes: tuple[str, ...] = PREFIXES,
-    guarded: bool = True,
-) -> Callable[[Handler[World]], Handler[World]]:
-    """Declare an operation under each of `prefixes`."""
-
-    def declare(handler: Handler[World]) -> Handler[World]:
-        @wraps(handler)
-        async def answer(request: Request, world: World) -> Response:
-            try:
-                return await handler(request, world)
-            except Refusal as refusal:
-                return JSONResponse({"detail": refusal.detail}, refusal.status)
-
-        for prefix in prefixes:
-            api.route(method, prefix + path, guarded=guarded)(answer)
+    def declare(handler: routing.Handler) -> routing.Handler:
+        for prefix in PREFIXES:
+            api.route("GET", prefix + path)(handler)
         return handler
 
     return declare
-
-
-def prefix_of(request: Request) -> str:
-    """`hardpy` or `integration`."""
-    return "integration" if "/integration/api/v1" in request.url.path else "hardpy"

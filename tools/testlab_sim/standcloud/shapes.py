@@ -44,14 +44,14 @@ def run_row(row: TestRow) -> dict[str, Any]:
     }
 
 
-def run_detail(row: TestRow, prefix: str) -> dict[str, Any]:
+def run_detail(row: TestRow, *, hardpy: bool) -> dict[str, Any]:
     """`GET /test_run/{id}`."""
     shown = run_row(row)
     seconds = round(row.finished - row.started)
     shown["status"] = row.status.upper()
     shown["duration"] = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
     shown["stop_time"] = shown["finish_time"]
-    if prefix == "hardpy":
+    if hardpy:
         del shown["finish_time"]
     return shown
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from testlab_sim.standcloud.service import operation
+from testlab_sim.standcloud.service import api
 from testlab_sim.world import World
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Grant:
     allowed: bool = False
 
 
-@operation("POST", "/device-authorization", prefixes=(_OIDC,), guarded=False)
+@api.route("POST", _OIDC + "/device-authorization", guarded=False)
 async def authorize_device(request: Request, world: World) -> Response:
     """Begin a sign-in."""
     form = await _read_form(request)
@@ -57,7 +57,7 @@ async def authorize_device(request: Request, world: World) -> Response:
     )
 
 
-@operation("GET", "/device-authorization", prefixes=("/auth/consent/openid",), guarded=False)
+@api.route("GET", "/auth/consent/openid/device-authorization", guarded=False)
 async def allow_device(request: Request, world: World) -> Response:
     """The page a user opens: opening it with a known code allows the sign-in."""
     code = request.query_params.get("user_code", "")
@@ -69,7 +69,7 @@ async def allow_device(request: Request, world: World) -> Response:
     return HTMLResponse("<h1>Signed in</h1><p>You can close this page.</p>")
 
 
-@operation("POST", "/token", prefixes=(_OIDC,), guarded=False)
+@api.route("POST", _OIDC + "/token", guarded=False)
 async def issue_token(request: Request, world: World) -> Response:
     """Tokens for a device code, or for a refresh token."""
     form, stands, now = await _read_form(request), world.production.stands, world.clock.now()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from datetime import UTC
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.jobs import Run
-from testlab_sim.stbtester.large import large_file
 from testlab_sim.stbtester.logs import log_lines, log_of, traceback_of
 from testlab_sim.stbtester.screens import Screen, jpeg, png, screen_of
 
 _KEPT = 64
+_CHUNK = 1 << 18
 
 
 class Artifacts:
@@ -65,7 +65,7 @@ class Artifacts:
     def chunks(self, run: Run, name: str) -> Iterable[bytes]:
         """A file's content, a piece at a time."""
         size = self.large(run, name)
-        return [self.content(run, name)] if size is None else large_file(size)
+        return [self.content(run, name)] if size is None else _large_file(size)
 
 
 def final_screen(run: Run) -> Screen:
@@ -130,3 +130,25 @@ _MAKERS: dict[str, Callable[[Run], bytes]] = {
     "zap-times.csv": _zap_times,
     "diagnostics/network during the test/ping.log": _network,
 }
+
+
+def _large_file(size: int) -> Iterator[bytes]:
+    """`size` bytes that do not compress to nothing at once: every chunk begins with its number."""
+    pattern = bytes(range(256)) * (_CHUNK // 256)
+    for number, start in enumerate(range(0, size, _CHUNK)):
+        yield (number.to_bytes(8, "big") + pattern[8:])[: size - start]
+
+
+def large_log(size: int, start: float, timezone: tzinfo) -> Iterator[bytes]:
+    """About `size` bytes of log lines, whole lines, a millisecond apart."""
+    moment, number, written = datetime.fromtimestamp(start, timezone), 0, 0
+    while written < size:
+        lines: list[str] = []
+        for _ in range(2000):
+            number += 1
+            moment += timedelta(milliseconds=1)
+            stamp = moment.isoformat(timespec="microseconds")
+            lines.append(f"{stamp} frame {number}: motion={number * 7919 % 1000 / 1000:.3f} black=false\n")
+        chunk = "".join(lines).encode()
+        written += len(chunk)
+        yield chunk

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.jobs import Job
 from testlab_sim.stbtester.nodes import BUSY, OFFLINE, UNLICENSED, UPDATING, Node
-from testlab_sim.stbtester.test_cases import OVERNIGHT, SLOW
-from testlab_sim.stbtester.test_pack import CURRENT, RELEASED, Revision
+from testlab_sim.stbtester.test_pack import CURRENT, OVERNIGHT, RELEASED, SLOW, Revision
 
 DAYS = 70
 _DAY = 86400.0
@@ -89,10 +88,9 @@ def _job(
     category: str,
     tags: dict[str, str],
 ) -> Job:
-    node.jobs_started += 1
     node.used(username, start)
     return Job(
-        uid=f"/{node.node_id}/{node.epoch}/{node.jobs_started}",
+        uid=node.next_job_uid(),
         node_id=node.node_id,
         username=username,
         revision=revision,

@@ -1,4 +1,5 @@
-"""Jobs and the test runs in them: who started what on which node, and how far it is, as a function of the clock."""
+"""Jobs and the test runs in them: who started what on which node, how far it is, as a function of the clock, and how a
+run ends, as one of revision, test case, node and run."""
 
 from __future__ import annotations
 
@@ -9,12 +10,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from testlab_sim.seeded_random import between, chance
-from testlab_sim.stbtester.outcomes import Outcome, outcome_of
-from testlab_sim.stbtester.test_pack import Revision
+from testlab_sim.stbtester.test_pack import NO_VIDEO, Failure, Revision
 
 _STARTING_SECONDS = 2.0
 _BETWEEN_RUNS_SECONDS = 1.5
 _DELETED_SHARE = 1 / 900
+_NO_PICTURE = 0.85
+"""Share of runs that see no video at all on a node whose HDMI capture has come loose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`seconds` is the nominal length of the run; `failure` is None when it passed."""
+
+    seconds: float
+    failure: Failure | None
+
+    @property
+    def result(self) -> str:
+        return self.failure.result if self.failure else "pass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +132,7 @@ class Job:
             start = self._planned[-1].end + _BETWEEN_RUNS_SECONDS * self.pace
         else:
             start = self.start + _STARTING_SECONDS * self.pace
-        outcome = outcome_of(self.revision, name, start < self.picture_until, (self.seed, self.uid, index))
+        outcome = _outcome_of(self.revision, name, start < self.picture_until, (self.seed, self.uid, index))
         stamp = time.strftime("%Y-%m-%d_%H.%M.%S", time.gmtime(start))
         if index and self._planned[-1].stamp[:19] == stamp:
             stamp = f"{stamp}-{index}"
@@ -135,3 +149,26 @@ class Job:
         """The vendor's "run forever in random order" runs the faster test cases more often."""
         case = self.revision.cases.get(name)
         return case.seconds if case else 1.0
+
+
+def _outcome_of(revision: Revision, name: str, picture: bool, key: tuple[object, ...]) -> Outcome:
+    """`picture` is whether the node's video capture works; `key` names the run and decides its luck."""
+    case = revision.cases.get(name)
+    if case is None:
+        return Outcome(1.0, _not_found(revision, name))
+    if not picture and chance(*key, "video") < _NO_PICTURE:
+        return Outcome(10.5, NO_VIDEO)
+    seconds = case.seconds * between(0.85, 1.2, *key, "length")
+    if revision.age >= case.broken_since or chance(*key, "flaky") < case.flaky:
+        return Outcome(seconds + 4, case.failure)
+    return Outcome(seconds, None)
+
+
+def _not_found(revision: Revision, name: str) -> Failure:
+    file, _, function = name.partition("::")
+    module = file.removesuffix(".py").replace("/", ".")
+    if any(case.file == file for case in revision.cases.values()):
+        message = f"module '{module}' has no attribute '{function}'"
+        return Failure("AttributeError", message, f"function = getattr(module, {function!r})")
+    message = f"[Errno 2] No such file or directory: '{file}'"
+    return Failure("FileNotFoundError", message, f"module = import_by_filename({file!r})")

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from testlab_sim.seeded_random import chance
 from testlab_sim.stbtester.jobs import Run
-from testlab_sim.stbtester.refusal import Refusal
+from testlab_sim.stbtester.service import Refusal
 
 _OPENING_KEY = {
     "home": "KEY_HOME",

@@ -13,6 +13,7 @@ from testlab_sim.stbtester.jobs import Job, Run
 from testlab_sim.stbtester.nodes import COLLEAGUES, YOURS, Node, seeded_nodes
 from testlab_sim.stbtester.reservations import Reservation, Reservations
 from testlab_sim.stbtester.screens import Screen, screen_of, screen_of_remote
+from testlab_sim.stbtester.service import Refusal
 
 
 @dataclass
@@ -57,6 +58,12 @@ class Portal:
         yours.used("you", now - 900)
         colleagues.used("colleague", now - 3600)
 
+    def node(self, node_id: str) -> Node:
+        node = self.nodes.get(node_id)
+        if node is None:
+            raise Refusal(404, f"Unknown node_id {node_id!r}")
+        return node
+
     def named(self, friendly_name: str) -> Node:
         return next(node for node in self.nodes.values() if node.friendly_name == friendly_name)
 
@@ -89,10 +96,6 @@ class Portal:
     def start(self, job: Job) -> Job:
         self.jobs[job.uid] = self._latest[job.node_id] = job
         return job
-
-    def next_uid(self, node: Node) -> str:
-        node.jobs_started += 1
-        return f"/{node.node_id}/{node.epoch}/{node.jobs_started}"
 
     def stop(self, job: Job) -> None:
         """Ask a job to stop; asking again changes nothing."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from testlab_sim.clock import iso
+from testlab_sim.stbtester.service import Refusal, api, body, user
+from testlab_sim.world import Person, World
 
 
 @dataclass
@@ -17,8 +23,6 @@ class Reservation:
     start: float
     expires: float | None
     ended: bool = False
-    interrupted_by: str = ""
-    interruption: str = ""
 
     def active(self, now: float) -> bool:
         return not self.ended and (self.expires is None or now < self.expires)
@@ -51,24 +55,88 @@ class Reservations:
         return made
 
 
-_INLINE = (
-    (re.compile(r"`([^`]+)`"), r"<code>\1</code>"),
-    (re.compile(r"\*\*([^*]+)\*\*"), r"<strong>\1</strong>"),
-    (re.compile(r"(?<!\*)\*([^*]+)\*(?!\*)"), r"<em>\1</em>"),
-    (re.compile(r"\[([^\]]+)\]\((https?://[^\s)]+)\)"), r'<a href="\2">\1</a>'),
-)
+def reservation_json(reservation: Reservation, reader: Person) -> dict[str, Any]:
+    """Times without fractions of a second, as the vendor's page shows them."""
+    expires = reservation.expires
+    return {
+        "reservation_id": reservation.reservation_id,
+        "node_id": reservation.node_id,
+        "username": reservation.username,
+        "start_time": _seconds(reservation.start),
+        "expires": None if expires is None else _seconds(expires),
+        "message": reservation.message,
+        "reserved_by_you": reservation.username == reader.login,
+    }
 
 
-def markdown_html(message: str) -> str:
-    """The Markdown a reservation message uses, as HTML: paragraphs, bullets, emphasis, code and links."""
-    return "\n".join(_block(part) for part in re.split(r"\n{2,}", message.strip()))
+def _seconds(moment: float) -> str:
+    return iso(moment, "")[:19] + "+00:00"
 
 
-def _block(text: str) -> str:
-    escaped = html.escape(text, quote=False)
-    for pattern, replacement in _INLINE:
-        escaped = pattern.sub(replacement, escaped)
-    lines = escaped.split("\n")
-    if all(line.startswith(("- ", "* ")) for line in lines):
-        return "<ul>\n" + "\n".join(f"<li>{line[2:]}</li>" for line in lines) + "\n</ul>"
-    return f"<p>{escaped}</p>"
+@api.route("POST", "/api/v2/reservations")
+async def reserve_nodes(request: Request, world: World) -> Response:
+    """Reserve nodes for exclusive use: all of them or none."""
+    from testlab_sim.stbtester.bodies import ReservationBody, parse
+
+    portal, who, now = world.portal, user(request, world), world.clock.now()
+    given = parse(ReservationBody, await body(request))
+    if len(set(given.node_ids)) != len(given.node_ids):
+        raise Refusal(400, '"node_ids" names a node twice')
+    nodes = [portal.node(node_id) for node_id in given.node_ids]
+    if reasons := [reason for node in nodes if (reason := portal.unavailable(node))]:
+        raise Refusal(409, "; ".join(reasons))
+    made = portal.reservations.make(given.node_ids, who.login, given.message, now, given.duration_secs)
+    for node in nodes:
+        node.used(who.login, now)
+    return JSONResponse({"reservations": [reservation_json(r, who) for r in made]})
+
+
+def _find_reservation(request: Request, world: World) -> Reservation:
+    given = request.path_params["reservation_id"]
+    if not given.isdecimal():
+        raise Refusal(400, f"Invalid reservation_id {given!r}")
+    reservation = world.portal.reservations.get(int(given))
+    if reservation is None:
+        raise Refusal(404, f"Reservation {given} doesn't exist")
+    return reservation
+
+
+@api.route("POST", "/api/v2/reservations/{reservation_id}/extend")
+async def extend_reservation(request: Request, world: World) -> Response:
+    """Extend your reservation: `duration_secs` is added to its current expiry."""
+    from testlab_sim.stbtester.bodies import ExtensionBody, parse
+
+    reservation = _find_reservation(request, world)
+    given = parse(ExtensionBody, await body(request))
+    _require_owner(reservation, user(request, world))
+    if not reservation.active(world.clock.now()):
+        raise Refusal(400, f"Reservation {reservation.reservation_id} already ended")
+    if reservation.expires is not None:
+        reservation.expires += given.duration_secs
+    return Response(status_code=204)
+
+
+@api.route("DELETE", "/api/v2/reservations/{reservation_id}")
+async def end_reservation(request: Request, world: World) -> Response:
+    """End your reservation."""
+    reservation = _find_reservation(request, world)
+    _require_owner(reservation, user(request, world))
+    reservation.ended = True
+    return Response(status_code=204)
+
+
+def _require_owner(reservation: Reservation, who: Person) -> None:
+    if reservation.username != who.login:
+        message = f"Reservation {reservation.reservation_id} was not created by you but by @{reservation.username}"
+        raise Refusal(403, message)
+
+
+@api.route("POST", "/api/v2/reservations/{reservation_id}/interrupt")
+async def interrupt_reservation(request: Request, world: World) -> Response:
+    """Interrupt anybody's reservation; the message is for its owner."""
+    from testlab_sim.stbtester.bodies import InterruptionBody, parse
+
+    reservation = _find_reservation(request, world)
+    parse(InterruptionBody, await body(request))
+    reservation.ended = True
+    return Response(status_code=204)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 
 from testlab_sim.stbtester.jobs import Run
-from testlab_sim.stbtester.refusal import Refusal
+from testlab_sim.stbtester.service import Refusal
 
 Predicate = Callable[[Run], bool]
 

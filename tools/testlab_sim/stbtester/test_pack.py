@@ -1,4 +1,5 @@
-"""The test pack in git: its revisions, the names that lead to them, and the test cases each one holds."""
+"""The simulated test pack in git: its revisions, the names that lead to them, and its test cases: what each one looks
+at, how long it takes and how it goes wrong."""
 
 from __future__ import annotations
 
@@ -6,10 +7,143 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
 
-from testlab_sim.stbtester.test_cases import CASES, TestCase
 
-REMOTE_CONTROLS = ("stb4k", "roku", "firetv", "appletv", "Sony_RM-ED022")
-"""Files in `config/remote-control/`; the first is `test_pack.default_remote_control`."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a test case goes wrong: the exception it ends with and the line of the script that raised it."""
+
+    exception: str
+    message: str
+    line: str
+
+    @property
+    def result(self) -> str:
+        """Stb-tester's own rule: `AssertionError` and `stbt.UITestFailure` are failures, anything else an error."""
+        return "fail" if self.exception in _FAILURES else "error"
+
+
+_FAILURES = ("AssertionError", "stbt_core.MatchTimeout", "stbt_core.MotionTimeout", "stbt_core.PreconditionError")
+
+
+def asserts(message: str, line: str) -> Failure:
+    return Failure("AssertionError", message, line)
+
+
+def no_match(image: str) -> Failure:
+    message = f"Didn't find match for 'images/{image}.png' within 10 seconds."
+    return Failure("stbt_core.MatchTimeout", message, f'stbt.wait_for_match("images/{image}.png")')
+
+
+NO_VIDEO = Failure("stbt_core.NoVideo", "No video", "frame = stbt.get_frame()")
+NO_MOTION = Failure(
+    "stbt_core.MotionTimeout", "Didn't find motion within 10 seconds.", "stbt.wait_for_motion(timeout_secs=10)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TestCase:
+    """`seconds` is the nominal length; `flaky` the share of runs that end in `failure`.
+
+    `since` is the first revision holding it; from revision `broken_since` on it always ends in `failure`.
+    """
+
+    name: str
+    screen: str
+    seconds: float
+    failure: Failure = NO_VIDEO
+    flaky: float = 0.0
+    since: int = 0
+    broken_since: int = 99
+
+    @property
+    def file(self) -> str:
+        return self.name.partition("::")[0]
+
+
+FLAKY_EPG = "tests/epg.py::test_that_epg_is_populated"
+BROKEN = "tests/settings.py::test_that_subtitle_language_can_be_changed"
+SLOW = "tests/soak.py::test_that_box_survives_ten_minutes_of_zapping"
+OVERNIGHT = "tests/soak.py::test_that_box_survives_a_night_of_live_tv"
+
+CASES = (
+    TestCase("tests/menu.py::test_that_menu_appears_when_menu_key_is_pressed", "settings", 6),
+    TestCase("tests/menu.py::test_that_close_button_closes_menu", "home", 8),
+    TestCase("tests/menu.py::test_that_home_key_returns_to_home", "home", 9),
+    TestCase("tests/menu.py::test_that_menu_wraps_around", "settings", 12),
+    TestCase(FLAKY_EPG, "epg", 18, asserts("EPG is empty", 'assert epg_is_populated(), "EPG is empty"'), 0.35),
+    TestCase("tests/epg.py::test_that_epg_opens_from_live_tv", "epg", 14, no_match("epg/header"), 0.03),
+    TestCase("tests/epg.py::test_that_epg_shows_the_current_programme", "epg", 16, no_match("epg/now-marker"), 0.04),
+    TestCase("tests/epg.py::test_that_epg_scrolls_seven_days", "epg", 44, no_match("epg/next-week"), 0.08),
+    TestCase("tests/epg.py::test_that_reminder_can_be_set", "epg", 25, no_match("epg/reminder"), 0.05),
+    TestCase(
+        "tests/epg.py::test_that_synopsis_is_not_empty", "epg", 15, asserts("Synopsis is blank", "assert text"), 0.04
+    ),
+    TestCase("tests/live_tv.py::test_that_pause_button_pauses_live_tv", "live", 20, NO_MOTION, 0.03),
+    TestCase("tests/live_tv.py::test_that_info_bar_appears", "live", 10, no_match("live/info-bar"), 0.02),
+    TestCase(
+        "tests/live_tv.py::test_that_channel_change_is_under_two_seconds",
+        "live",
+        30,
+        asserts("Channel change took 2.64 s (limit 2.00 s)", "assert duration < 2.0, describe(duration)"),
+        0.13,
+    ),
+    TestCase("tests/live_tv.py::test_that_channel_up_and_down_work", "live", 22, NO_MOTION, 0.03),
+    TestCase("tests/live_tv.py::test_that_number_keys_tune", "live", 24, no_match("live/channel-12"), 0.04),
+    TestCase(
+        "tests/live_tv.py::test_that_audio_is_present", "live", 17, asserts("No audio for 5 s", "assert audio"), 0.03
+    ),
+    TestCase("tests/live_tv.py::test_that_subtitles_appear", "live", 26, no_match("live/subtitles"), 0.05),
+    TestCase("tests/settings.py::test_that_settings_open", "settings", 9, no_match("settings/title"), 0.01),
+    TestCase(BROKEN, "settings", 28, no_match("settings/subtitles-french"), 0.02, broken_since=1),
+    TestCase("tests/settings.py::test_that_resolution_can_be_changed", "settings", 38, NO_MOTION, 0.05),
+    TestCase("tests/settings.py::test_that_parental_pin_is_asked_for", "settings", 21, no_match("settings/pin"), 0.03),
+    TestCase("tests/settings.py::test_that_network_status_is_shown", "settings", 13, no_match("settings/online"), 0.04),
+    TestCase("tests/settings.py::test_that_software_version_is_shown", "settings", 8),
+    TestCase("tests/player.py::test_that_vod_starts_within_five_seconds", "player", 24, NO_MOTION, 0.06),
+    TestCase(
+        "tests/player.py::test_that_seek_lands_within_two_seconds",
+        "player",
+        36,
+        asserts("Landed at 00:14:07, wanted 00:14:00", "assert abs(landed - wanted) <= 2, timecodes(landed, wanted)"),
+        0.15,
+    ),
+    TestCase(
+        "tests/player.py::test_that_resume_starts_where_it_stopped", "player", 40, no_match("player/resume"), 0.05
+    ),
+    TestCase("tests/player.py::test_that_progress_bar_moves", "player", 18, NO_MOTION, 0.02),
+    TestCase("tests/player.py::test_that_credits_offer_the_next_episode", "player", 33, no_match("player/next"), 0.06),
+    TestCase("tests/dvr.py::test_that_recording_can_be_scheduled", "epg", 27, no_match("dvr/red-dot"), 0.05),
+    TestCase("tests/dvr.py::test_that_recording_plays_back", "player", 46, NO_MOTION, 0.06),
+    TestCase("tests/dvr.py::test_that_recording_can_be_deleted", "home", 19, no_match("dvr/empty"), 0.03),
+    TestCase(
+        "tests/search.py::test_that_search_finds_a_programme",
+        "search",
+        23,
+        asserts("0 results", "assert results"),
+        0.04,
+    ),
+    TestCase(
+        "tests/search.py::test_that_keyboard_types_accents", "search", 31, asserts("Read 'cafe'", "assert typed"), 0.07
+    ),
+    TestCase(
+        "tests/apps.py::test_that_every_app_tile_has_a_name",
+        "home",
+        35,
+        asserts("Tile 7 is blank", "assert name"),
+        0.03,
+    ),
+    TestCase("tests/apps.py::test_that_video_app_launches", "home", 29, no_match("apps/splash"), 0.05),
+    TestCase("tests/power.py::test_that_box_wakes_from_standby", "standby", 34, NO_MOTION, 0.05),
+    TestCase("tests/power.py::test_that_box_boots_within_ninety_seconds", "standby", 95, NO_MOTION, 0.05),
+    TestCase(SLOW, "live", 600, NO_MOTION, 0.02),
+    TestCase(OVERNIGHT, "live", 8 * 3600, NO_MOTION),
+    TestCase(
+        "tests/search.py::test_that_voice_search_shows_what_was_heard", "search", 20, no_match("search/heard"), 0.08, 1
+    ),
+    TestCase("tests/epg.py::test_that_catch_up_marks_past_programmes", "epg", 22, no_match("epg/catch-up"), 0.05, 1),
+    TestCase("tests/epg.py::test_that_redesigned_grid_shows_pictures", "epg", 24, no_match("epg/picture"), 0.2, 2),
+    TestCase("tests/epg.py::test_that_redesigned_grid_keeps_its_place", "epg", 26, no_match("epg/cursor"), 0.1, 2),
+)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from testlab_sim.production.history import History
 from testlab_sim.production.ids import is_uuid
 from testlab_sim.production.records import Batch, Part, Procedure, Station, Unit
 from testlab_sim.tofupilot.query import Query, page
-from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, body_of, caller, identity, invalid, operation, text_in
+from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, api, body_of, caller, identity, invalid, text_in
 from testlab_sim.tofupilot.shapes import named, stamp
 from testlab_sim.world import YOU, Person, World
 
 _RECENT = 10
 
 
-@operation("GET", "/api/v2/procedures")
+@api.route("GET", "/api/v2/procedures")
 async def list_procedures(request: Request, world: World) -> Response:
     """List procedures, newest first."""
     query = Query(request)
@@ -31,14 +31,14 @@ def _procedure(procedure: Procedure) -> dict[str, Any]:
     return named(procedure) | {"created_at": stamp(procedure.created), "created_by_user": identity(YOU)}
 
 
-@operation("POST", "/api/v2/procedures")
+@api.route("POST", "/api/v2/procedures")
 async def create_procedure(request: Request, world: World) -> Response:
     """Create a procedure."""
     name = text_in(await body_of(request), "name")
     return JSONResponse({"id": world.production.procedure_named(name, "", world.clock.now()).id})
 
 
-@operation("GET", "/api/v2/procedures/{id}")
+@api.route("GET", "/api/v2/procedures/{id}")
 async def get_procedure(request: Request, world: World) -> Response:
     """Get a procedure with its latest runs and its stations."""
     history, uuid = world.production, request.path_params["id"]
@@ -57,7 +57,7 @@ async def get_procedure(request: Request, world: World) -> Response:
     return JSONResponse(_procedure(procedure) | about)
 
 
-@operation("GET", "/api/v2/parts")
+@api.route("GET", "/api/v2/parts")
 async def list_parts(request: Request, world: World) -> Response:
     """List parts with their revisions, newest first."""
     query = Query(request)
@@ -65,7 +65,7 @@ async def list_parts(request: Request, world: World) -> Response:
     return page(query, sorted(found, key=lambda p: p.created, reverse=True), _part)
 
 
-@operation("GET", "/api/v2/parts/{number}")
+@api.route("GET", "/api/v2/parts/{number}")
 async def get_part(request: Request, world: World) -> Response:
     """Get a part."""
     number = request.path_params["number"]
@@ -85,7 +85,7 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
-@operation("GET", "/api/v2/batches")
+@api.route("GET", "/api/v2/batches")
 async def list_batches(request: Request, world: World) -> Response:
     """List batches with how many units each has, newest first."""
     query, units = Query(request), _units_by_batch(world.production)
@@ -94,7 +94,7 @@ async def list_batches(request: Request, world: World) -> Response:
     return page(query, found, lambda b: _batch(b) | {"unit_count": len(units.get(b, []))})
 
 
-@operation("GET", "/api/v2/batches/{number}")
+@api.route("GET", "/api/v2/batches/{number}")
 async def get_batch(request: Request, world: World) -> Response:
     """Get a batch with its units."""
     number = request.path_params["number"]
@@ -117,14 +117,14 @@ def _units_by_batch(history: History) -> dict[Batch, list[Unit]]:
     return units
 
 
-@operation("GET", "/api/v2/stations")
+@api.route("GET", "/api/v2/stations")
 async def list_stations(request: Request, world: World) -> Response:
     """List stations."""
     query = Query(request)
     return page(query, [s for s in world.production.stations.values() if query.finds(s.name)], _station)
 
 
-@operation("GET", "/api/v2/stations/{id}")
+@api.route("GET", "/api/v2/stations/{id}")
 async def get_station(request: Request, world: World) -> Response:
     """Get a station, with its API key in the body."""
     uuid = request.path_params["id"]
@@ -138,7 +138,7 @@ def _station(station: Station) -> dict[str, Any]:
     return named(station) | {"procedures": [named(p) for p in station.procedures]}
 
 
-@operation("GET", "/api/v2/whoami")
+@api.route("GET", "/api/v2/whoami")
 async def whoami(request: Request, world: World) -> Response:
     """Tell whose key is calling: a user's or a station's."""
     who = caller(request, world)

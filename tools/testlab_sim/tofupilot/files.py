@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.detail import run_number_of_file
 from testlab_sim.production.records import Attachment, Run
-from testlab_sim.tofupilot.service import Refusal, body_of, operation, text_in
+from testlab_sim.tofupilot.service import Refusal, api, body_of, text_in
 from testlab_sim.world import World
 
 _STORAGE = "/storage/{id}"
@@ -40,20 +40,20 @@ def received(world: World, uuid: str) -> Attachment:
     return upload.file
 
 
-@operation("POST", "/api/v2/attachments")
+@api.route("POST", "/api/v2/attachments")
 async def initialize_attachment(request: Request, world: World) -> Response:
     """Announce a file; answers with the URL to PUT it to."""
     return announce(world, text_in(await body_of(request), "name"))
 
 
-@operation("POST", "/api/v2/attachments/{id}/finalize")
+@api.route("POST", "/api/v2/attachments/{id}/finalize")
 async def finalize_attachment(request: Request, world: World) -> Response:
     """Tell that the file has been PUT; answers with a URL to read it."""
     file = received(world, request.path_params["id"])
     return JSONResponse({"url": link(world, "GET", file.id)})
 
 
-@operation("PUT", _STORAGE, guarded=False)
+@api.route("PUT", _STORAGE, guarded=False)
 async def put_file(request: Request, world: World) -> Response:
     """Storage: receive a file."""
     if refusal := _refusal(request, world, "PUT"):
@@ -72,7 +72,7 @@ async def put_file(request: Request, world: World) -> Response:
     return Response(status_code=200)
 
 
-@operation("GET", _STORAGE, guarded=False)
+@api.route("GET", _STORAGE, guarded=False)
 async def get_file(request: Request, world: World) -> Response:
     """Storage: send a file."""
     if refusal := _refusal(request, world, "GET"):

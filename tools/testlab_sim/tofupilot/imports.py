@@ -14,7 +14,7 @@ from testlab_sim.production.history import History
 from testlab_sim.production.records import Run, Station
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import Unreadable, record
-from testlab_sim.tofupilot.service import Refusal, body_of, caller, operation
+from testlab_sim.tofupilot.service import Refusal, api, body_of, caller
 from testlab_sim.world import Person, World
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Reader = Callable[[History, bytes, float], "list[Draft]"]
 
 
-@operation("POST", "/api/v2/imports/structured")
+@api.route("POST", "/api/v2/imports/structured")
 async def import_structured(request: Request, world: World) -> Response:
     """Import uploaded reports; each item tells its own success or error."""
     from testlab_sim.tofupilot.run_body import ImportBody, parse

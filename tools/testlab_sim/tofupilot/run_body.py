@@ -1,19 +1,21 @@
-"""Bodies of v2's writes as pydantic models, and from one to the draft of a run. Imported when the first write comes:
-pydantic is slow to load."""
+"""Bodies of writes as pydantic models, v2's and v1's, and from one to the draft of a run. Imported when the first write
+comes: pydantic is slow to load."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, StrictBool, StringConstraints, ValidationError
 
 from testlab_sim.production.history import History
 from testlab_sim.production.ids import is_uuid
-from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Validator
-from testlab_sim.tofupilot.intake import Draft, judge
+from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Procedure, Validator
+from testlab_sim.tofupilot.intake import Draft, judge, limits_to_validators
+from testlab_sim.tofupilot.query import parse_duration, parse_instant
 from testlab_sim.tofupilot.service import Refusal, invalid
 
 Judgement = Literal["PASS", "FAIL", "UNSET"]
+PhaseOutcome = Literal["PASS", "FAIL", "SKIP", "ERROR"]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.:+-]+$", min_length=1, max_length=60)]
 
@@ -34,7 +36,7 @@ class MeasurementBody(BaseModel):
 
 class PhaseBody(BaseModel):
     name: Text
-    outcome: Literal["PASS", "FAIL", "SKIP", "ERROR"]
+    outcome: PhaseOutcome
     started_at: AwareDatetime
     ended_at: AwareDatetime
     measurements: list[MeasurementBody] | None = None
@@ -83,6 +85,59 @@ class ImportItem(BaseModel):
 class ImportBody(BaseModel):
     items: Annotated[list[ImportItem], Field(min_length=1, max_length=100)]
     allow_duplicate: bool | None = None
+
+
+class UnitV1(BaseModel):
+    serial_number: Text
+    part_number: str | None = None
+    part_name: str | None = None
+    revision: str | None = None
+    batch_number: str | None = None
+
+
+class MeasurementV1(BaseModel):
+    name: Text
+    outcome: Judgement
+    measured_value: Any = None
+    units: str | None = None
+    lower_limit: float | None = None
+    upper_limit: float | None = None
+    docstring: str | None = None
+
+
+class PhaseV1(BaseModel):
+    name: Text
+    outcome: PhaseOutcome
+    start_time_millis: float | None = None
+    end_time_millis: float | None = None
+    measurements: list[MeasurementV1] | None = None
+    docstring: str | None = None
+
+
+class SubUnitV1(BaseModel):
+    serial_number: Text
+
+
+class SubUnitsV1(BaseModel):
+    """Of a run, or to add to a unit."""
+
+    sub_units: list[SubUnitV1] | None = None
+
+    @property
+    def serials(self) -> list[str]:
+        return [unit.serial_number for unit in self.sub_units or ()]
+
+
+class RunV1(SubUnitsV1):
+    procedure_id: str | None = None
+    procedure_name: str | None = None
+    unit_under_test: UnitV1
+    run_passed: StrictBool
+    started_at: str | None = None
+    duration: str | None = None
+    procedure_version: str | None = None
+    phases: list[PhaseV1] | None = None
+    report_variables: dict[str, Any] | None = None
 
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
@@ -147,3 +202,43 @@ def _validator(body: ValidatorBody, item: Measurement) -> Validator:
     # The service keeps the outcome it is sent; one left out is taken from the numbers where there are any.
     outcome = body.outcome or (judge(body.operator, expected, item) if number else "UNSET")
     return Validator(body.operator, expected, f"x {body.operator} {expected}", outcome)
+
+
+def draft_of_v1(run: RunV1, procedure: Procedure, now: float) -> Draft:
+    """The draft of a run of v1; without `started_at` it began its `duration` before now."""
+    unit = run.unit_under_test
+    seconds = parse_duration(run.duration, "duration") if run.duration else 0.0
+    started = parse_instant(run.started_at, "started_at") if run.started_at else now - seconds
+    phases: list[Phase] = []
+    attempts: dict[str, int] = {}
+    for body in run.phases or ():
+        attempts[body.name] = attempts.get(body.name, -1) + 1
+        phases.append(_phase_v1(body, started, attempts[body.name]))
+    if not seconds and phases:
+        seconds = max(0.0, max(phase.ended for phase in phases) - started)
+    return Draft(
+        procedure,
+        unit.serial_number,
+        "PASS" if run.run_passed else "FAIL",
+        started,
+        started + seconds,
+        unit.part_number or "",
+        unit.part_name or "",
+        unit.revision or "",
+        unit.batch_number or "",
+        run.procedure_version or "",
+        sub_units=run.serials,
+        metadata={key: str(value) for key, value in (run.report_variables or {}).items()},
+        detail=Detail(phases),
+    )
+
+
+def _phase_v1(body: PhaseV1, started: float, retry: int) -> Phase:
+    begun = (body.start_time_millis or started * 1000) / 1000
+    ended = (body.end_time_millis or begun * 1000) / 1000
+    phase = Phase(body.name, body.outcome, begun, ended, retry, docstring=body.docstring)
+    for m in body.measurements or ():
+        item = Measurement(m.name, m.outcome, m.measured_value, m.units, docstring=m.docstring)
+        limits_to_validators(item, m.lower_limit, m.upper_limit)
+        phase.measurements.append(item)
+    return phase

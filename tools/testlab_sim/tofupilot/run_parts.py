@@ -13,7 +13,7 @@ from testlab_sim.production.ids import is_uuid
 from testlab_sim.production.records import LogLine, Measurement, Phase, Run
 from testlab_sim.tofupilot.query import Query, nested_page
 from testlab_sim.tofupilot.runs import filter_runs
-from testlab_sim.tofupilot.service import invalid, operation
+from testlab_sim.tofupilot.service import api, invalid
 from testlab_sim.tofupilot.shapes import (
     final_attempts,
     log_id,
@@ -33,7 +33,7 @@ MEASUREMENT_OUTCOMES = ("PASS", "FAIL", "UNSET")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-@operation("GET", "/api/v2/phases")
+@api.route("GET", "/api/v2/phases")
 async def list_phases(request: Request, world: World) -> Response:
     """List the phases of one procedure's runs; `exclude_retries` keeps only last attempts."""
     query, history = Query(request), world.production
@@ -47,7 +47,7 @@ async def list_phases(request: Request, world: World) -> Response:
     return _list_parts(query, _runs_of_procedure(history, query, "run_outcomes"), "started_at", rows)
 
 
-@operation("GET", "/api/v2/measurements")
+@api.route("GET", "/api/v2/measurements")
 async def list_measurements(request: Request, world: World) -> Response:
     """List the measurements of one procedure's runs; `exclude_retries` keeps only those of last attempts."""
     query, history = Query(request), world.production
@@ -62,7 +62,7 @@ async def list_measurements(request: Request, world: World) -> Response:
     return _list_parts(query, _runs_of_procedure(history, query, "outcomes"), "started_at", rows)
 
 
-@operation("GET", "/api/v2/logs")
+@api.route("GET", "/api/v2/logs")
 async def list_logs(request: Request, world: World) -> Response:
     """List log entries across runs."""
     query, history = Query(request), world.production

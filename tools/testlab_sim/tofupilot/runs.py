@@ -13,7 +13,7 @@ from testlab_sim.production.records import Run, Station
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.query import Query, page
-from testlab_sim.tofupilot.service import Refusal, body_of, caller, invalid, operation, text_in
+from testlab_sim.tofupilot.service import Refusal, api, body_of, caller, invalid, text_in
 from testlab_sim.tofupilot.shapes import run_head, run_whole
 from testlab_sim.world import World
 
@@ -22,7 +22,7 @@ Test = Callable[[Run], bool]
 RUN_OUTCOMES = ("PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED")
 
 
-@operation("POST", "/api/v2/runs")
+@api.route("POST", "/api/v2/runs")
 async def create_run(request: Request, world: World) -> Response:
     """Create a run. The same `client_run_ref` again answers with the run it made."""
     from testlab_sim.tofupilot.run_body import draft_of
@@ -42,7 +42,7 @@ async def create_run(request: Request, world: World) -> Response:
     return JSONResponse({"id": run.id})
 
 
-@operation("GET", "/api/v2/runs")
+@api.route("GET", "/api/v2/runs")
 async def list_runs(request: Request, world: World) -> Response:
     """List and filter runs."""
     query = Query(request)
@@ -87,7 +87,7 @@ def _shared_tests(query: Query, outcomes_key: str) -> list[Test]:
     return tests
 
 
-@operation("DELETE", "/api/v2/runs")
+@api.route("DELETE", "/api/v2/runs")
 async def delete_runs(request: Request, world: World) -> Response:
     """Delete runs with their phases, measurements and attachments, for good."""
     history = world.production
@@ -100,7 +100,7 @@ async def delete_runs(request: Request, world: World) -> Response:
     return JSONResponse({"id": [run.id for run in runs]})
 
 
-@operation("GET", "/api/v2/runs/{id}")
+@api.route("GET", "/api/v2/runs/{id}")
 async def get_run(request: Request, world: World) -> Response:
     """Get a run with its phases, measurements, attachments and logs."""
     uuid = request.path_params["id"]
@@ -110,7 +110,7 @@ async def get_run(request: Request, world: World) -> Response:
     return JSONResponse(run_whole(world.production, run, lambda file_id: files.link(world, "GET", file_id)))
 
 
-@operation("POST", "/api/v2/runs/{id}/attachments")
+@api.route("POST", "/api/v2/runs/{id}/attachments")
 async def create_run_attachment(request: Request, world: World) -> Response:
     """Announce a file for a run; answers with the URL to PUT it to."""
     run = find_run(world.production, request.path_params["id"])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from testlab_sim import routing
 from testlab_sim.production.records import Station
-from testlab_sim.routing import Api, Handler
 from testlab_sim.world import Person, World
 
 _CODES = {
@@ -29,14 +28,17 @@ _CODES = {
 ORGANIZATION = {"id": "6f1d3c1e-52a4-4c3b-9f0e-0b1a7c5d0001", "slug": "sim-lab", "name": "Simulated Lab"}
 
 
-class Refusal(Exception):
+class Refusal(routing.Refusal):
     """An operation refused: HTTP status, message, and v2's `issues`."""
 
     def __init__(self, status: int, message: str, issues: Sequence[Mapping[str, Any]] = ()) -> None:
-        super().__init__(message)
-        self.status = status
+        super().__init__(status, message)
         self.message = message
         self.issues = issues
+
+    def response(self, request: Request) -> Response:
+        """v1's clients read it only under a `Content-Type` of exactly `application/json` (tofupilot 1.12.1)."""
+        return JSONResponse(error_body(request.url.path, self.status, self.message, self.issues), self.status)
 
 
 def error_body(path: str, status: int, message: str, issues: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
@@ -47,50 +49,16 @@ def error_body(path: str, status: int, message: str, issues: Sequence[Mapping[st
     return {"message": message, "code": code, "issues": list(issues) or [{"message": message}]}
 
 
-def _refused(request: Request, refusal: Refusal) -> Response:
-    """v1's clients read the message only under a `Content-Type` of exactly `application/json` (tofupilot 1.12.1)."""
-    body = error_body(request.url.path, refusal.status, refusal.message, refusal.issues)
-    return JSONResponse(body, refusal.status)
-
-
-def _identify(request: Request, world: World) -> Person | Station | None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    return world.person(token.strip()) or world.production.station_of(token.strip())
-
-
 def caller(request: Request, world: World) -> Person | Station:
-    """Who the bearer token of a guarded operation belongs to: a person or a station."""
-    who = _identify(request, world)
-    assert who is not None
+    """Who the bearer token belongs to: a person or a station."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    who = world.person(token.strip()) or world.production.station_of(token.strip())
+    if scheme.lower() != "bearer" or who is None:
+        raise Refusal(401, "Invalid or missing API key")
     return who
 
 
-def _guard(request: Request, world: World) -> Response | None:
-    if _identify(request, world) is not None:
-        return None
-    return _refused(request, Refusal(401, "Invalid or missing API key"))
-
-
-api: Api[World] = Api("tofupilot", "TofuPilot", guard=_guard)
-
-
-def operation(methods: str, path: str, *, guarded: bool = True) -> Callable[[Handler[World]], Handler[World]]:
-    """Declare an operation that answers 200, or raises `Refusal`."""
-
-    def declare(handler: Handler[World]) -> Handler[World]:
-        @wraps(handler)
-        async def answer(request: Request, world: World) -> Response:
-            try:
-                return await handler(request, world)
-            except Refusal as refusal:
-                return _refused(request, refusal)
-
-        api.route(methods, path, guarded=guarded)(answer)
-        return handler
-
-    return declare
+api = routing.Api("tofupilot", caller)
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -115,14 +83,6 @@ def text_in(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise invalid(key, "expected a non-empty string")
     return value
-
-
-def objects_in(body: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """An optional list of objects of the body."""
-    items: Any = body.get(key) or []
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in cast("list[Any]", items)):
-        raise invalid(key, "expected a list of objects")
-    return cast("list[dict[str, Any]]", items)
 
 
 def invalid(key: str, message: str) -> Refusal:

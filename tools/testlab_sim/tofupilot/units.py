@@ -8,14 +8,14 @@ from starlette.responses import JSONResponse, Response
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Unit
 from testlab_sim.tofupilot.query import Query, page
-from testlab_sim.tofupilot.service import Refusal, body_of, invalid, operation, text_in
+from testlab_sim.tofupilot.service import Refusal, api, body_of, invalid, text_in
 from testlab_sim.tofupilot.shapes import unit_row, unit_whole
 from testlab_sim.world import World
 
 _UNIT = "/api/v2/units/{serial_number}"
 
 
-@operation("GET", "/api/v2/units")
+@api.route("GET", "/api/v2/units")
 async def list_units(request: Request, world: World) -> Response:
     """List units, newest first."""
     query = Query(request)
@@ -25,7 +25,7 @@ async def list_units(request: Request, world: World) -> Response:
     return page(query, units, unit_row)
 
 
-@operation("DELETE", "/api/v2/units")
+@api.route("DELETE", "/api/v2/units")
 async def delete_units(request: Request, world: World) -> Response:
     """Delete units with all their runs, for good."""
     serials = request.query_params.getlist("serial_numbers")
@@ -37,13 +37,13 @@ async def delete_units(request: Request, world: World) -> Response:
     return JSONResponse({"id": [unit.id for unit in units]})
 
 
-@operation("GET", _UNIT)
+@api.route("GET", _UNIT)
 async def get_unit(request: Request, world: World) -> Response:
     """Get a unit with its parent and sub-units."""
     return JSONResponse(unit_whole(_find_by_path(request, world)))
 
 
-@operation("PATCH", _UNIT)
+@api.route("PATCH", _UNIT)
 async def update_unit(request: Request, world: World) -> Response:
     """Change what the body names, and nothing else; a null batch or sample is taken away."""
     from testlab_sim.tofupilot.run_body import UnitChange, parse
@@ -57,7 +57,7 @@ async def update_unit(request: Request, world: World) -> Response:
     return JSONResponse({"id": unit.id})
 
 
-@operation("PUT", _UNIT + "/children")
+@api.route("PUT", _UNIT + "/children")
 async def add_child(request: Request, world: World) -> Response:
     """Make a unit a sub-unit of this one."""
     unit = _find_by_path(request, world)
@@ -73,7 +73,7 @@ async def add_child(request: Request, world: World) -> Response:
     return JSONResponse({"id": unit.id})
 
 
-@operation("DELETE", _UNIT + "/children")
+@api.route("DELETE", _UNIT + "/children")
 async def remove_child(request: Request, world: World) -> Response:
     """Take a sub-unit out of this unit."""
     unit = _find_by_path(request, world)

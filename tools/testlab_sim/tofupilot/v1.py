@@ -8,28 +8,38 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Procedure, Run
+from testlab_sim.production.records import Measurement, Procedure, Run
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.imports import import_report
 from testlab_sim.tofupilot.intake import record
+from testlab_sim.tofupilot.query import duration
 from testlab_sim.tofupilot.runs import find_run
-from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, body_of, caller, objects_in, operation, text_in
+from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, api, body_of, caller, text_in
+from testlab_sim.tofupilot.shapes import final_attempts, log_line, phase_whole, run_head, stamp, validator
 from testlab_sim.tofupilot.units import find_unit
-from testlab_sim.tofupilot.v1_shapes import documented, draft_of, typed
 from testlab_sim.world import World
 
+_STATUS = {
+    "PASS": ("Pass", "Successful"),
+    "FAIL": ("Fail", "Failed"),
+    "ERROR": ("Error", "Failed"),
+    "TIMEOUT": ("Timeout", "Failed"),
+    "ABORTED": ("Aborted", "Failed"),
+}
 
-@operation("POST", "/api/v1/runs")
+
+@api.route("POST", "/api/v1/runs")
 async def create_run_v1(request: Request, world: World) -> Response:
     """Create a run (v1). A procedure is found by its short identifier, its id, or its name."""
-    history, who, now = world.production, caller(request, world), world.clock.now()
-    body = await body_of(request)
-    draft = draft_of(body, _procedure(history, body, now), now)
-    return _created(world, record(history, draft, who, now))
+    from testlab_sim.tofupilot.run_body import RunV1, draft_of_v1, parse
+
+    history, now = world.production, world.clock.now()
+    body = parse(RunV1, await body_of(request))
+    draft = draft_of_v1(body, _procedure(history, body.procedure_id or "", body.procedure_name or "", now), now)
+    return _created(world, record(history, draft, caller(request, world), now))
 
 
-def _procedure(history: History, body: dict[str, Any], now: float) -> Procedure:
-    key, name = str(body.get("procedure_id") or ""), str(body.get("procedure_name") or "")
+def _procedure(history: History, key: str, name: str, now: float) -> Procedure:
     if not key and not name:
         raise Refusal(400, "Either procedure_id or procedure_name is required")
     known = history.find_procedure(key) if key else history.find_procedure(name)
@@ -38,7 +48,7 @@ def _procedure(history: History, body: dict[str, Any], now: float) -> Procedure:
     return known or history.procedure_named(name, key, now)
 
 
-@operation("GET", "/api/v1/runs")
+@api.route("GET", "/api/v1/runs")
 async def get_runs_v1(request: Request, world: World) -> Response:
     """Get the runs of a unit by its serial number (v1), all of them, newest first, as v1's document shows them (`data`)
     and as tofupilot 1.12.1 reads them (`result`)."""
@@ -50,13 +60,13 @@ async def get_runs_v1(request: Request, world: World) -> Response:
     return JSONResponse(
         {
             "message": "Runs fetched successfuly.",
-            "data": [documented(history, run) for run in runs],
-            "result": [typed(history, run) for run in runs],
+            "data": [_shown(history, run) for run in runs],
+            "result": [_typed(history, run) for run in runs],
         }
     )
 
 
-@operation("DELETE", "/api/v1/runs/{id}")
+@api.route("DELETE", "/api/v1/runs/{id}")
 async def delete_run_v1(request: Request, world: World) -> Response:
     """Delete a run (v1)."""
     uuid = request.path_params["id"]
@@ -64,13 +74,15 @@ async def delete_run_v1(request: Request, world: World) -> Response:
     return JSONResponse({"message": f"Run {uuid} deleted successfully."})
 
 
-@operation("PATCH", "/api/v1/units/{serial_number}")
+@api.route("PATCH", "/api/v1/units/{serial_number}")
 async def update_unit_v1(request: Request, world: World) -> Response:
     """Add sub-units to a unit (v1)."""
+    from testlab_sim.tofupilot.run_body import SubUnitsV1, parse
+
     history = world.production
     unit = find_unit(history, request.path_params["serial_number"])
-    wanted = objects_in(await body_of(request), "sub_units")
-    for child in [find_unit(history, text_in(item, "serial_number")) for item in wanted]:
+    body = parse(SubUnitsV1, await body_of(request))
+    for child in [find_unit(history, serial) for serial in body.serials]:
         if child is unit:
             raise Refusal(400, "A unit cannot be its own sub-unit")
         if child.parent not in (None, unit):
@@ -79,7 +91,7 @@ async def update_unit_v1(request: Request, world: World) -> Response:
     return JSONResponse({"message": f"Unit {unit.serial} updated successfully."})
 
 
-@operation("DELETE", "/api/v1/units/{serial_number}")
+@api.route("DELETE", "/api/v1/units/{serial_number}")
 async def delete_unit_v1(request: Request, world: World) -> Response:
     """Delete a unit with its runs (v1)."""
     unit = find_unit(world.production, request.path_params["serial_number"])
@@ -87,7 +99,7 @@ async def delete_unit_v1(request: Request, world: World) -> Response:
     return JSONResponse({"message": f"Unit {unit.serial} deleted successfully."})
 
 
-@operation("POST", "/api/v1/uploads/initialize")
+@api.route("POST", "/api/v1/uploads/initialize")
 async def initialize_upload_v1(request: Request, world: World) -> Response:
     """Announce a file (v1); `sizeBytes` (tofupilot 2.26.1) binds the URL to exactly that size."""
     body = await body_of(request)
@@ -99,7 +111,7 @@ async def initialize_upload_v1(request: Request, world: World) -> Response:
     return JSONResponse({"id": upload.file.id, "uploadUrl": files.link(world, "PUT", upload.file.id)})
 
 
-@operation("POST", "/api/v1/uploads/sync")
+@api.route("POST", "/api/v1/uploads/sync")
 async def sync_upload_v1(request: Request, world: World) -> Response:
     """Attach an uploaded file to a run (v1)."""
     body = await body_of(request)
@@ -108,7 +120,7 @@ async def sync_upload_v1(request: Request, world: World) -> Response:
     return JSONResponse({"message": "Upload synced successfully."})
 
 
-@operation("POST", "/api/v1/import")
+@api.route("POST", "/api/v1/import")
 async def import_v1(request: Request, world: World) -> Response:
     """Create a run from an uploaded report (v1); `importer` is OPENHTF unless told otherwise."""
     body = await body_of(request)
@@ -123,3 +135,76 @@ async def import_v1(request: Request, world: World) -> Response:
 def _created(world: World, run: Run) -> Response:
     url = f"{world.base_url}/tofupilot/{ORGANIZATION['slug']}/runs/{run.id}"
     return JSONResponse({"id": run.id, "message": f"Run created successfully: {url}", "url": url})
+
+
+def _shown(history: History, run: Run) -> dict[str, Any]:
+    """A run as v1's document shows it; `id` and `procedure` are told too, as deleting and finding a run need them."""
+    name, category = _STATUS[run.outcome]
+    phases = history.detail(run).phases
+    return {
+        "id": run.id,
+        "duration": duration(run.ended - run.started),
+        "createdAt": stamp(run.created),
+        "startedAt": stamp(run.started),
+        "createdBy": {"email": run.operator or None},
+        "status": {"name": name, "category": category},
+        "procedure": {"id": run.procedure.id, "identifier": run.procedure.short, "name": run.procedure.name},
+        "phases": [
+            {
+                "name": phase.name,
+                "startedAt": stamp(phase.started),
+                "duration": duration(phase.ended - phase.started),
+                "outcome": phase.outcome,
+                "measurements": [_measurement(m) for m in phase.measurements],
+            }
+            for phase in phases
+        ],
+    }
+
+
+def _measurement(item: Measurement) -> dict[str, Any]:
+    limits = {v.operator: v.expected for v in item.validators if v.decisive}
+    return {
+        "name": item.name,
+        "measured_value": item.value,
+        "outcome": item.outcome,
+        "units": item.units,
+        "lowerLimit": limits.get(">="),
+        "upperLimit": limits.get("<="),
+    }
+
+
+def _typed(history: History, run: Run) -> dict[str, Any]:
+    """A run as tofupilot 1.12.1 types it (`v1/responses/responses.py`, `Run`)."""
+    head, detail, unit = run_head(run), history.detail(run), run.unit
+    final = final_attempts(detail.phases)
+    component = {"id": unit.part.id, "part_number": unit.part.part_number, "name": unit.part.name}
+    return {key: head[key] for key in ("id", "created_at", "started_at", "ended_at", "duration", "outcome")} | {
+        "created_by_user": head["created_by_user"],
+        "created_by_station": head["created_by_station"],
+        "procedure": {"id": run.procedure.id, "identifier": run.procedure.short, "name": run.procedure.name},
+        "procedure_version": {"id": run.version.id, "value": run.version.tag} if run.version else None,
+        "unit": {
+            "id": unit.id,
+            "serial_number": unit.serial,
+            "batch": head["unit"]["batch"],
+            "revision": {"id": unit.revision.id, "identifier": unit.revision.name, "component": component},
+        },
+        "phases": [
+            phase_whole(run, nth, phase)
+            | {"is_final_attempt": nth in final, "measurements": [_typed_measurement(m) for m in phase.measurements]}
+            for nth, phase in enumerate(detail.phases)
+        ],
+        "attachments": [
+            {"id": a.id, "filename": a.name, "content_type": a.content_type, "size": len(a.data)}
+            for a in history.attachments(run)
+        ],
+        "file_import": None,
+        "logs": [log_line(line) for line in detail.logs],
+    }
+
+
+def _typed_measurement(item: Measurement) -> dict[str, Any]:
+    shown = _measurement(item)
+    shown["lower_limit"], shown["upper_limit"] = shown.pop("lowerLimit"), shown.pop("upperLimit")
+    return shown | {"validators": [validator(v) for v in item.validators]}

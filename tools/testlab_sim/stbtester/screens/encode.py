@@ -1,29 +1,48 @@
-"""Pictures as files: PNG at full size, JPEG as a thumbnail, the last few kept."""
+"""A screen as a file: drawn, then PNG at full size or JPEG as a thumbnail; the last few are kept."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import lru_cache
 
-from testlab_sim.stbtester.screens.draw import draw
+from PIL import Image
+
+from testlab_sim.stbtester.screens.canvas import Canvas
+from testlab_sim.stbtester.screens.menus import epg, home, settings
 from testlab_sim.stbtester.screens.screen import Screen
+from testlab_sim.stbtester.screens.watching import live, no_signal, player, standby
 
 _SHRINK = 4
+_SCREENS: dict[str, Callable[[Screen], Canvas]] = {
+    "home": home,
+    "settings": settings,
+    "search": home,
+    "epg": epg,
+    "live": live,
+    "player": player,
+    "standby": standby,
+    "no_signal": no_signal,
+}
 
 
-_drawn = lru_cache(maxsize=4)(draw)
-"""A run saves its last screen twice, as screenshot and as thumbnail."""
+@lru_cache(maxsize=4)
+def _draw(screen: Screen) -> Image.Image:
+    """The 1280x720 picture; a run saves its last screen twice, as screenshot and as thumbnail."""
+    return _SCREENS[screen.kind](screen).image
 
 
 @lru_cache(maxsize=48)
 def encode_png(screen: Screen) -> bytes:
+    """The screenshot."""
     out = io.BytesIO()
-    _drawn(screen).save(out, "PNG", compress_level=1)
+    _draw(screen).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
 @lru_cache(maxsize=48)
 def encode_jpeg(screen: Screen) -> bytes:
+    """The thumbnail."""
     out = io.BytesIO()
-    _drawn(screen).reduce(_SHRINK).save(out, "JPEG", quality=85)
+    _draw(screen).reduce(_SHRINK).save(out, "JPEG", quality=85)
     return out.getvalue()

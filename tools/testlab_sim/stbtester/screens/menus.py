@@ -1,12 +1,25 @@
-"""The screens one moves about in: home, settings and search."""
+"""The screens one moves about in: home, settings and the programme guide."""
 
 from __future__ import annotations
 
-from testlab_sim.stbtester.screens.canvas import ACCENT, CORAL, FAINT, MIST, NIGHT, SLATE, WHITE, Canvas, text_width
-from testlab_sim.stbtester.screens.catalogue import CHANNELS, FILMS, half_hour_of, programme
+from testlab_sim.stbtester.screens.canvas import (
+    ACCENT,
+    CORAL,
+    FAINT,
+    MIST,
+    NIGHT,
+    SLATE,
+    WHITE,
+    Canvas,
+    dialog,
+    keys,
+    plain,
+    status_line,
+    text_width,
+)
+from testlab_sim.stbtester.screens.catalogue import CHANNELS, FILMS, Channel, clock_of, half_hour_of, programme
 from testlab_sim.stbtester.screens.scenes import poster, scene
 from testlab_sim.stbtester.screens.screen import Screen
-from testlab_sim.stbtester.screens.widgets import dialog, keys, plain, status_line
 
 _TABS = ("Home", "Guide", "On demand", "Recordings", "Apps")
 
@@ -105,35 +118,70 @@ def _setting(canvas: Canvas, screen: Screen, name: str, value: str) -> None:
     canvas.text(720, 600, "Changes take effect at once.", 16, FAINT)
 
 
-_RESULTS = (("Salt and Harbour", "ocean"), ("Harbour Lives", "ocean"), ("Drift", "ocean"))
-_ROWS = ("abcdefg", "hijklmn", "opqrstu", "vwxyz'-", "0123456")
+_LEFT, _TOP, _SLOT, _ROW, _SLOTS = 248, 282, 242, 62, 4
 
 
-def search(screen: Screen) -> Canvas:
-    """A keyboard on the screen and what has been found so far."""
+def epg(screen: Screen) -> Canvas:
+    """Channels down, two hours across, the present marked."""
     canvas = plain()
-    status_line(canvas, screen, "Search")
-    typed = "harbour"[: 2 + screen.selection]
-    canvas.panel((64, 118, 604, 174), SLATE, 12)
-    canvas.text(88, 146, typed + "|", 26, WHITE, "lm")
-    for row, letters in enumerate(_ROWS):
-        for column, letter in enumerate(letters):
-            left, top = 64 + 78 * column, 200 + 78 * row
-            lit = letter == typed[-1]
-            canvas.panel((left, top, left + 70, top + 70), ACCENT if lit else SLATE, 10, 1 if lit else 0.7)
-            canvas.text(left + 35, top + 35, letter, 26, WHITE, "mm")
-    _found(canvas, () if screen.trouble else _RESULTS)
-    keys(canvas, ("OK", "Type"), ("PLAY", "Watch"), ("BACK", "Home"))
+    status_line(canvas, screen, "TV guide")
+    first = half_hour_of(screen.clock)
+    chosen = screen.selection % len(CHANNELS)
+    _summary(canvas, screen, CHANNELS[chosen], first)
+    for slot in range(_SLOTS):
+        canvas.text(_LEFT + _SLOT * slot + 4, _TOP - 14, clock_of(first + slot), 17, MIST, "lm")
+    if screen.trouble != "empty":
+        _now_line(canvas, screen, first)
+    for row, channel in enumerate(CHANNELS):
+        _channel_row(canvas, row, channel, first, row == chosen, empty=screen.trouble == "empty")
+    if screen.trouble == "empty":
+        canvas.text(732, 440, "No programme information", 30, FAINT, "mm")
+        canvas.text(732, 478, "The guide will be updated as soon as it arrives.", 18, FAINT, "mm")
+    keys(canvas, ("OK", "Watch"), ("RED", "Record"), ("BLUE", "Next day"), ("BACK", "Close"))
+    if screen.trouble == "missing":
+        dialog(canvas, "Please wait", "The guide is taking longer than usual\nto load this page.", "Cancel")
     return canvas
 
 
-def _found(canvas: Canvas, results: tuple[tuple[str, str], ...]) -> None:
-    canvas.text(680, 146, f"{len(results)} results", 20, MIST if results else CORAL, "lm")
-    for i, (title, picture) in enumerate(results):
-        top = 200 + 134 * i
-        canvas.panel((680, top, 1216, top + 118), SLATE, 12, 0.7)
-        canvas.picture(poster(picture, 176, 99, i * 3), 690, top + 9, 8)
-        canvas.text(890, top + 26, title, 24, WHITE, "la", 300)
-        canvas.text(890, top + 66, ("Film, 2026", "Series, 3 seasons", "Film, 2024")[i], 16, MIST)
-    if not results:
-        canvas.text(948, 380, "Nothing matches", 26, FAINT, "mm")
+def _summary(canvas: Canvas, screen: Screen, channel: Channel, first: int) -> None:
+    empty = screen.trouble == "empty"
+    title, start, length = programme(channel.number, first)
+    if empty:
+        canvas.panel((64, 108, 288, 234), SLATE, 10)
+    else:
+        canvas.picture(poster(channel.scene, 224, 126, 2), 64, 108, 10)
+    canvas.text(312, 112, "No information" if empty else title, 34, FAINT if empty else WHITE)
+    canvas.text(
+        312, 160, f"{channel.number}  {channel.name}   {clock_of(start)} to {clock_of(start + length)}", 18, MIST
+    )
+    if not empty:
+        canvas.text(312, 192, "A look at the week, with guests in the studio and reports from the road.", 18, MIST)
+
+
+def _channel_row(canvas: Canvas, row: int, channel: Channel, first: int, chosen: bool, *, empty: bool) -> None:
+    top = _TOP + _ROW * row
+    bottom = top + _ROW - 6
+    canvas.panel((64, top, _LEFT - 6, bottom), SLATE, 8, 0.55)
+    canvas.panel((72, top + 8, 112, bottom - 8), channel.hue, 7)
+    canvas.text(92, (top + bottom) // 2, str(channel.number), 20, WHITE, "mm")
+    canvas.text(124, (top + bottom) // 2, channel.name, 18, WHITE, "lm", 110)
+    if empty:
+        canvas.panel((_LEFT, top, 1216, bottom), SLATE, 8, 0.25)
+        return
+    slot = first
+    while slot < first + _SLOTS:
+        title, start, length = programme(channel.number, slot)
+        end = min(start + length, first + _SLOTS)
+        left, right = _LEFT + _SLOT * (slot - first), _LEFT + _SLOT * (end - first) - 6
+        lit = chosen and slot == first
+        canvas.panel((left, top, right, bottom), ACCENT if lit else SLATE, 8, 1.0 if lit or slot == first else 0.6)
+        canvas.text(left + 16, (top + bottom) // 2, title, 18, WHITE, "lm", right - left - 28)
+        slot = end
+
+
+def _now_line(canvas: Canvas, screen: Screen, first: int) -> None:
+    minutes = int(screen.clock[3:]) % 30
+    x = _LEFT + _SLOT * minutes // 30
+    bottom = _TOP + _ROW * len(CHANNELS) - 6
+    canvas.line(x, _TOP - 4, x, bottom, CORAL, 2)
+    canvas.disc(x, _TOP - 6, 5, CORAL)

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from testlab_sim.seeded_random import chance
-from testlab_sim.stbtester.remote import CHANNELS, Remote
-from testlab_sim.stbtester.test_cases import Failure
+from testlab_sim.stbtester.nodes import CHANNELS, Remote
+from testlab_sim.stbtester.test_pack import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from PIL import Image
 
-from testlab_sim.stbtester.screens.canvas import ACCENT, CORAL, FAINT, MIST, NIGHT, SIZE, SLATE, WHITE, Canvas
+from testlab_sim.stbtester.screens.canvas import (
+    ACCENT,
+    CORAL,
+    FAINT,
+    MIST,
+    NIGHT,
+    SIZE,
+    SLATE,
+    WHITE,
+    Canvas,
+    buffering,
+    status_line,
+)
 from testlab_sim.stbtester.screens.catalogue import FILMS, channel, clock_of, half_hour_of, programme
 from testlab_sim.stbtester.screens.scenes import scene
 from testlab_sim.stbtester.screens.screen import Screen
-from testlab_sim.stbtester.screens.widgets import buffering, status_line
 
 
 def live(screen: Screen) -> Canvas:

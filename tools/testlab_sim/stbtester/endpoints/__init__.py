@@ -1,1 +1,0 @@
-"""The portal's operations, a module per chapter of the vendor's REST API v2 page."""
