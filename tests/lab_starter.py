@@ -13,12 +13,11 @@ import time
 
 from testlab_sim.__main__ import describe_lab
 from testlab_sim.app import create_app
-from testlab_sim.clock import Clock
 from testlab_sim.listening import HOST, listen
 from testlab_sim.production.history import History
 from testlab_sim.serving import serve
 from testlab_sim.stbtester.portal import Portal
-from testlab_sim.world import World
+from testlab_sim.world import Clock, World
 
 SEED = 7
 LASTS_S = 60.0

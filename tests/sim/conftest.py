@@ -15,13 +15,12 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from testlab_sim.app import create_app, create_world
-from testlab_sim.clock import Clock
 from testlab_sim.listening import listen
 from testlab_sim.production import effects
 from testlab_sim.production.history import History
 from testlab_sim.serving import LabServer
 from testlab_sim.stbtester.portal import Portal
-from testlab_sim.world import COLLEAGUE, YOU, Person, World
+from testlab_sim.world import COLLEAGUE, YOU, Clock, Person, World
 
 FEW_UNITS = 260
 SPEED = 200.0

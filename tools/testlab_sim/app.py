@@ -8,17 +8,15 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from testlab_sim.clock import Clock
 from testlab_sim.control import Control
-from testlab_sim.faults import Faults, Interference
+from testlab_sim.faults import Faults, Interference, Traffic
 from testlab_sim.production.history import History
 from testlab_sim.routing import Refusal, answer_refusal
 from testlab_sim.standcloud import api as standcloud
 from testlab_sim.stbtester import api as stbtester
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.tofupilot import api as tofupilot
-from testlab_sim.traffic import Traffic
-from testlab_sim.world import World
+from testlab_sim.world import Clock, World
 
 
 def create_world(seed: int = 7, speed: float = 20.0) -> World:

@@ -11,10 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from testlab_sim.fault_actions import Fault
-from testlab_sim.faults import ACTION_NAMES, CONTROL, Faults
+from testlab_sim.faults import ACTION_NAMES, CONTROL, Faults, Traffic
 from testlab_sim.stbtester.portal import Holds
 from testlab_sim.stbtester.service import Refusal
-from testlab_sim.traffic import Traffic
 from testlab_sim.world import World
 
 

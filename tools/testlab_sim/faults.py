@@ -1,4 +1,4 @@
-"""Trouble on demand: what a service does instead of, or besides, answering a request.
+"""Trouble on demand: what a service does instead of, or besides, answering a request; and who asked it for what.
 
 A fault matches by service, method and the path after the service's prefix, and strikes `times` times (0: until it is
 cleared); with `spreads`, it strikes all else of its lane as well once it has struck. `action` is one of:
@@ -27,14 +27,14 @@ tests of different faults can share one lab.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from dataclasses import asdict
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from testlab_sim.fault_actions import ACTIONS, Fault, add_date
-from testlab_sim.traffic import Traffic
 
 CONTROL = "/_sim/"
 LANE = "/_lane/"
@@ -72,6 +72,60 @@ class Faults:
 
     def json(self) -> list[dict[str, Any]]:
         return [asdict(fault) for fault in self._faults]
+
+
+@dataclass
+class Count:
+    """`handled` are those that no fault kept from the service; `peak_open` is the most that were ever being answered
+    at the same time."""
+
+    service: str
+    method: str
+    path: str
+    count: int = 0
+    handled: int = 0
+    open: int = 0
+    peak_open: int = 0
+
+    def begin(self) -> None:
+        self.count += 1
+        self.open += 1
+        self.peak_open = max(self.peak_open, self.open)
+
+    def end(self) -> None:
+        self.open -= 1
+
+
+class Traffic:
+    """Counts since the start or the last `clear`. A request still open when cleared is not counted again."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._total = Count("", "", "")
+        self._counts: dict[tuple[str, str, str], Count] = {}
+
+    @contextmanager
+    def counted(self, service: str, method: str, path: str) -> Generator[tuple[Count, ...]]:
+        counts = (self._total, self._counts.setdefault((service, method, path), Count(service, method, path)))
+        for count in counts:
+            count.begin()
+        try:
+            yield counts
+        finally:
+            for count in counts:
+                count.end()
+
+    def json(self) -> dict[str, Any]:
+        """`{"count", "open", "peak_open", "requests": […]}`, a request as `Count` has it."""
+        total = self._total
+        return {
+            "count": total.count,
+            "open": total.open,
+            "peak_open": total.peak_open,
+            "requests": [asdict(count) for count in self._counts.values()],
+        }
 
 
 class Interference:

@@ -10,7 +10,7 @@ import pytest
 
 from testlab_sim.production import effects as fx
 from testlab_sim.production.history import History
-from testlab_sim.production.ids import mint, number_of
+from testlab_sim.production.records import mint, number_of
 
 DAY = 86400.0
 NOW = 1795240000.0

@@ -10,11 +10,10 @@ from typing import Any, Protocol
 import httpx2
 import pytest
 
-from testlab_sim.clock import Clock
 from testlab_sim.production.history import History
 from testlab_sim.production.stands import Stands
 from testlab_sim.stbtester.portal import Portal
-from testlab_sim.world import YOU, World
+from testlab_sim.world import YOU, Clock, World
 
 
 class Server(Protocol):

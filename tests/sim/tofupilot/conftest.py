@@ -10,10 +10,9 @@ from typing import Any, Protocol
 import httpx2
 import pytest
 
-from testlab_sim.clock import Clock
 from testlab_sim.production.history import History
 from testlab_sim.stbtester.portal import Portal
-from testlab_sim.world import YOU, World
+from testlab_sim.world import YOU, Clock, World
 
 FVT1 = "6f1d3c1e-52a4-4c3b-9f0e-0b1a7c5d1001"
 

@@ -6,7 +6,6 @@ from functools import lru_cache
 from random import Random
 
 from testlab_sim.production.effects import FLASH_ATTEMPTS
-from testlab_sim.production.ids import mint, number_of
 from testlab_sim.production.plant import Gauge, Plan, Step, limits
 from testlab_sim.production.records import (
     Attachment,
@@ -17,6 +16,8 @@ from testlab_sim.production.records import (
     Run,
     Series,
     Validator,
+    mint,
+    number_of,
 )
 
 _FILES = 1 << 44

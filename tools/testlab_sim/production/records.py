@@ -1,27 +1,68 @@
-"""The nouns of the production history. Times are seconds since the epoch."""
+"""The nouns of the production history, and UUIDs that carry a number: nothing is looked up, so twenty thousand ids cost
+nothing until they are shown. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-
-from testlab_sim.production.ids import mint
 
 if TYPE_CHECKING:
     from testlab_sim.production.plant import Plan
 
 
+_BITS = 48
+_MASK = (1 << _BITS) - 1
+_SPREAD = 0x9E3779B97F4B
+_GATHER = pow(_SPREAD, -1, 1 << _BITS)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether `text` has the form of a UUID."""
+    return _UUID.fullmatch(text.lower()) is not None
+
+
+def mint(kind: str, number: int) -> str:
+    """The UUID of the `number`-th thing of `kind`; `number` is below 2**48."""
+    head = (number * _SPREAD + _salt(kind)) & _MASK
+    tail = blake2b(f"{kind}{head}".encode(), digest_size=8).hexdigest()
+    front = f"{head:012x}"
+    return f"{front[:8]}-{front[8:]}-4{tail[:3]}-8{tail[3:6]}-{tail[6:]}{front[:2]}"
+
+
+def number_of(kind: str, uuid: str) -> int | None:
+    """The number inside `uuid`, or None if it is not the UUID of any `kind`."""
+    lowered = uuid.lower()
+    if not is_uuid(lowered):
+        return None
+    head = int(lowered[:8] + lowered[9:13], 16)
+    number = ((head - _salt(kind)) * _GATHER) & _MASK
+    return number if mint(kind, number) == lowered else None
+
+
+def _salt(kind: str) -> int:
+    return int.from_bytes(kind.encode(), "big") & _MASK
+
+
 @dataclass(slots=True, eq=False)
-class Version:
-    """A procedure version, by its tag."""
+class Record:
+    """Something with a number of its own, which is in its id."""
 
     number: int
-    tag: str
-    created: float
 
     @property
     def id(self) -> str:
-        return mint("version", self.number)
+        return mint(type(self).__name__.lower(), self.number)
+
+
+@dataclass(slots=True, eq=False)
+class Version(Record):
+    """A procedure version, by its tag."""
+
+    tag: str
+    created: float
 
 
 @dataclass(slots=True, eq=False)
@@ -37,61 +78,40 @@ class Procedure:
 
 
 @dataclass(slots=True, eq=False)
-class Revision:
-    number: int
+class Revision(Record):
     name: str
     created: float
 
-    @property
-    def id(self) -> str:
-        return mint("revision", self.number)
-
 
 @dataclass(slots=True, eq=False)
-class Part:
+class Part(Record):
     """A part number with its revisions by upper-case name."""
 
-    number: int
     part_number: str
     name: str
     created: float
     revisions: dict[str, Revision] = field(default_factory=dict[str, Revision])
 
-    @property
-    def id(self) -> str:
-        return mint("part", self.number)
-
 
 @dataclass(slots=True, eq=False)
-class Batch:
-    number: int
+class Batch(Record):
     name: str
     created: float
 
-    @property
-    def id(self) -> str:
-        return mint("batch", self.number)
-
 
 @dataclass(slots=True, eq=False)
-class Station:
+class Station(Record):
     """A test station; `api_key` opens TofuPilot as that station and is in the body of its own page."""
 
-    number: int
     name: str
     api_key: str
     procedures: list[Procedure]
 
-    @property
-    def id(self) -> str:
-        return mint("station", self.number)
-
 
 @dataclass(slots=True, eq=False)
-class Unit:
+class Unit(Record):
     """One thing tested. `sample` is golden, failing, ignored, or None in production."""
 
-    number: int
     serial: str
     part: Part
     revision: Revision
@@ -102,20 +122,15 @@ class Unit:
     children: list[Unit] | None = None
     runs: list[Run] = field(default_factory=list["Run"])
 
-    @property
-    def id(self) -> str:
-        return mint("unit", self.number)
-
 
 @dataclass(slots=True, eq=False)
-class Run:
+class Run(Record):
     """One execution of a procedure on a unit.
 
     A run of the seeded history keeps only its `story` (cause of trouble, failed attempts of the retried phase, value
     of the tracked measurement); its phases and logs are derived. A run made through the service holds its `detail`.
     """
 
-    number: int
     procedure: Procedure
     version: Version | None
     unit: Unit
@@ -129,10 +144,6 @@ class Run:
     detail: Detail | None = None
     metadata: dict[str, Any] | None = None
     attachments: list[Attachment] | None = None
-
-    @property
-    def id(self) -> str:
-        return mint("run", self.number)
 
     def attach(self, file: Attachment) -> None:
         """Keep a file with the run, in place of the same one."""

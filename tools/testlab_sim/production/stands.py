@@ -8,9 +8,8 @@ from random import Random
 from typing import Any
 
 from testlab_sim.production import effects as fx
-from testlab_sim.production.ids import mint, number_of
 from testlab_sim.production.plant import BURN_IN, PSU_FCT, Stand, TestPlan
-from testlab_sim.production.records import Unit
+from testlab_sim.production.records import Unit, mint, number_of
 
 
 @dataclass(slots=True, eq=False)

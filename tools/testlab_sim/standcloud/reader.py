@@ -1,4 +1,11 @@
-"""Reading: test runs, their failed cases, tested devices. Nothing is paged unless `limit` or `offset` asks for it."""
+"""Reading: test runs, their failed cases, tested devices. Nothing is paged unless `limit` or `offset` asks for it.
+
+The endpoints do not agree with each other, and neither do their shapes:
+
+- Lists give `finish_time`, an ISO 8601 duration (`PT50S`) and a lower-case status; a single run under `/hardpy` gives
+  `stop_time`, `00:12:34` and an upper-case status (HardPy docs, "StandCloud reader"), under `/integration` both times.
+- `failed_case` has no documented shape: these are HardPy's case records with where they stand.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +17,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from testlab_sim.production.ids import is_uuid
+from testlab_sim.production.records import is_uuid
 from testlab_sim.production.stands import Stands, TestRow
 from testlab_sim.standcloud.service import Refusal, operation
-from testlab_sim.standcloud.shapes import device_row, failed_cases, run_detail, run_row, stamp
-from testlab_sim.world import World
+from testlab_sim.world import World, iso
 
 Value = Callable[[TestRow], object]
 Shape = Callable[[TestRow], dict[str, Any]]
@@ -24,9 +30,9 @@ _FIELDS: dict[str, Value] = {
     "test_plan_name": lambda row: row.plan,
     "number_of_attempt": lambda row: row.attempt,
     "status": lambda row: row.status,
-    "start_time": lambda row: stamp(row.started),
-    "finish_time": lambda row: stamp(row.finished),
-    "stop_time": lambda row: stamp(row.finished),
+    "start_time": lambda row: _stamp(row.started),
+    "finish_time": lambda row: _stamp(row.finished),
+    "stop_time": lambda row: _stamp(row.finished),
     "duration": lambda row: f"PT{round(row.finished - row.started)}S",
     "serial_number": lambda row: row.serial,
     "part_number": lambda row: row.part,
@@ -36,6 +42,7 @@ _FIELDS: dict[str, Value] = {
     "test_stand_number": lambda row: row.stand.number,
     "test_stand_location": lambda row: row.stand.location,
 }
+_ICONS = {"pass": "✅", "fail": "❌", "skip": "⏭️", "stop": "🛑"}
 _PAGING = ("limit", "offset")
 _CHUNK = 400
 
@@ -43,20 +50,20 @@ _CHUNK = 400
 @operation("/test_run")
 async def list_test_runs(request: Request, world: World) -> Response:
     """Test runs, newest first. Any key of `dut.info` is a filter too; `limit` and `offset` page."""
-    rows = filter_rows(request, reversed(world.production.stands.rows))
-    return _stream_array(request, rows, run_row)
+    rows = _filter_rows(request, reversed(world.production.stands.rows))
+    return _stream_array(request, rows, _run_row)
 
 
 @operation("/test_run/{test_run_id}")
 async def get_test_run(request: Request, world: World) -> Response:
     """One test run."""
-    return JSONResponse(run_detail(_find(request, world), hardpy="/hardpy/" in request.url.path))
+    return JSONResponse(_run_detail(_find(request, world), hardpy="/hardpy/" in request.url.path))
 
 
 @operation("/test_run/{test_run_id}/failed_case")
 async def get_failed_cases(request: Request, world: World) -> Response:
     """The failed cases of a test run."""
-    return JSONResponse(failed_cases(world.production.stands, _find(request, world)))
+    return JSONResponse(_failed_cases(world.production.stands, _find(request, world)))
 
 
 @operation("/tested_dut")
@@ -64,10 +71,10 @@ async def list_tested_duts(request: Request, world: World) -> Response:
     """The last test run of each device on each test plan, newest first; `attempt_count` is how often it was started."""
     last, counts = _last_runs(world.production.stands)
     wanted = _read_integer(request, "attempt_count")
-    rows = filter_rows(request, reversed(last), ("attempt_count",))
+    rows = _filter_rows(request, reversed(last), ("attempt_count",))
     if wanted is not None:
         rows = [row for row in rows if counts[row.plan, row.serial] == wanted]
-    return _stream_array(request, rows, lambda row: device_row(row, counts[row.plan, row.serial]))
+    return _stream_array(request, rows, lambda row: _device_row(row, counts[row.plan, row.serial]))
 
 
 def _last_runs(stands: Stands) -> tuple[list[TestRow], dict[tuple[str, str | None], int]]:
@@ -81,7 +88,7 @@ def _last_runs(stands: Stands) -> tuple[list[TestRow], dict[tuple[str, str | Non
     return list(last.values()), counts
 
 
-def filter_rows(request: Request, rows: Iterable[TestRow], beside: tuple[str, ...] = ()) -> list[TestRow]:
+def _filter_rows(request: Request, rows: Iterable[TestRow], beside: tuple[str, ...] = ()) -> list[TestRow]:
     """The rows whose fields, or `dut.info`, equal the query's values, in any case."""
     for key, text in request.query_params.multi_items():
         if key not in _PAGING and key not in beside:
@@ -132,3 +139,79 @@ async def _encode_chunks(rows: Sequence[TestRow], shape: Shape) -> AsyncIterator
         yield ("," if start else "") + part[1:-1]
         await asyncio.sleep(0)
     yield "]"
+
+
+def _stamp(seconds: float) -> str:
+    """ISO 8601 UTC, `Z`, whole seconds."""
+    return iso(seconds, "")[:19] + "Z"
+
+
+def _run_row(row: TestRow) -> dict[str, Any]:
+    """A row of `GET /test_run`: the vendor's `TestRun` (standcloud-integration 0.1.0)."""
+    return {
+        "test_run_id": row.id,
+        "test_plan_name": row.plan,
+        "number_of_attempt": row.attempt,
+        "status": row.status,
+        "status_icon": _ICONS[row.status],
+        "test_run_artifact": {},
+        "start_time": _stamp(row.started),
+        "finish_time": _stamp(row.finished),
+        "duration": f"PT{round(row.finished - row.started)}S",
+        "serial_number": row.serial,
+        "part_number": row.part,
+        "batch_number": row.batch,
+        "dut_info": row.info,
+        "test_stand_hw_id": row.stand.hw_id,
+        "test_stand_name": row.stand.name,
+        "test_stand_number": row.stand.number,
+        "test_stand_location": row.stand.location,
+        "test_stand_info": row.stand.info,
+    }
+
+
+def _run_detail(row: TestRow, *, hardpy: bool) -> dict[str, Any]:
+    """`GET /test_run/{id}`."""
+    shown = _run_row(row)
+    seconds = round(row.finished - row.started)
+    shown["status"] = row.status.upper()
+    shown["duration"] = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    shown["stop_time"] = shown["finish_time"]
+    if hardpy:
+        del shown["finish_time"]
+    return shown
+
+
+def _device_row(row: TestRow, attempts: int) -> dict[str, Any]:
+    """A row of `GET /tested_dut`: the last run of a device on a test plan, and how often it was started."""
+    shown = _run_row(row)
+    for key in ("test_run_id", "number_of_attempt"):
+        del shown[key]
+    return shown | {"attempt_count": attempts}
+
+
+def _failed_cases(stands: Stands, row: TestRow) -> list[dict[str, Any]]:
+    """The failed cases of a run, derived from its cause."""
+    found = stands.failed_case(row)
+    if row.status != "fail" or found is None:
+        return []
+    module, case, title, measurement = found
+    low, high = measurement["lower_limit"], measurement["upper_limit"]
+    text = f"{measurement['name']} {measurement['value']} {measurement['unit']}"
+    return [
+        {
+            "module_id": module,
+            "case_id": case,
+            "status": "Fail",
+            "start_time": int(row.started),
+            "stop_time": int(row.finished),
+            "name": title,
+            "assertion_msg": f"AssertionError: {text} out of {low}..{high}",
+            "msg": {"0": text},
+            "measurements": [measurement],
+            "chart": None,
+            "attempt": 1,
+            "group": "main",
+            "artifact": {},
+        }
+    ]

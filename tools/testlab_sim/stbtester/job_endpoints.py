@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from testlab_sim.clock import iso
 from testlab_sim.stbtester.jobs import Job
 from testlab_sim.stbtester.nodes import Node
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.stbtester.service import Refusal, api, base, body, user, wait_while_connected
 from testlab_sim.stbtester.test_pack import Revision, resolve
-from testlab_sim.world import Person, World
+from testlab_sim.world import Person, World, iso
 
 if TYPE_CHECKING:
     from testlab_sim.stbtester.bodies import JobBody

@@ -10,13 +10,12 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from testlab_sim.clock import iso
 from testlab_sim.stbtester.job_endpoints import find_revision, job_json
 from testlab_sim.stbtester.nodes import KEYS, Node
 from testlab_sim.stbtester.reservations import reservation_json
 from testlab_sim.stbtester.screens import Screen, jpeg, png
 from testlab_sim.stbtester.service import Refusal, api, base, body, user
-from testlab_sim.world import World
+from testlab_sim.world import World, iso
 
 
 @api.route("GET", "/api/v2/nodes")

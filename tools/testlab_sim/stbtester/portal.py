@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from testlab_sim.clock import Clock
 from testlab_sim.stbtester.artifacts import Artifacts
 from testlab_sim.stbtester.history import seeded_jobs
 from testlab_sim.stbtester.jobs import Job, Run
@@ -14,6 +13,7 @@ from testlab_sim.stbtester.nodes import COLLEAGUES, YOURS, Node, seeded_nodes
 from testlab_sim.stbtester.reservations import Reservation, Reservations
 from testlab_sim.stbtester.screens import Screen, screen_of, screen_of_remote
 from testlab_sim.stbtester.service import Refusal
+from testlab_sim.world import Clock
 
 
 @dataclass

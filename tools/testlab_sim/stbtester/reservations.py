@@ -9,9 +9,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from testlab_sim.clock import iso
 from testlab_sim.stbtester.service import Refusal, api, body, user
-from testlab_sim.world import Person, World
+from testlab_sim.world import Person, World, iso
 
 
 @dataclass

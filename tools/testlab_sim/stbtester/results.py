@@ -13,13 +13,11 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from testlab_sim.clock import iso
-from testlab_sim.stbtester.artifacts import large_log
+from testlab_sim.stbtester.artifacts import large_log, log_of, traceback_of, zone
 from testlab_sim.stbtester.jobs import Run
-from testlab_sim.stbtester.logs import log_of, traceback_of, zone
 from testlab_sim.stbtester.search import matcher
 from testlab_sim.stbtester.service import Refusal, api, base
-from testlab_sim.world import World
+from testlab_sim.world import World, iso
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLUMNS: tuple[str, ...] = (

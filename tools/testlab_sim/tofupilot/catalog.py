@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.ids import is_uuid
-from testlab_sim.production.records import Batch, Part, Procedure, Station, Unit
+from testlab_sim.production.records import Batch, Part, Procedure, Station, Unit, is_uuid
 from testlab_sim.tofupilot.query import Query, page
 from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, api, body_of, caller, identity, invalid, text_in
 from testlab_sim.tofupilot.shapes import named, stamp

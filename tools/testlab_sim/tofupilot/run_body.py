@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, StrictBool, StringConstraints, ValidationError
 
 from testlab_sim.production.history import History
-from testlab_sim.production.ids import is_uuid
-from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Procedure, Validator
+from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Procedure, Validator, is_uuid
 from testlab_sim.tofupilot.intake import Draft, judge, limits_to_validators
 from testlab_sim.tofupilot.query import parse_duration, parse_instant
 from testlab_sim.tofupilot.service import Refusal, invalid

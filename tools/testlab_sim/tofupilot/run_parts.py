@@ -9,8 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.ids import is_uuid
-from testlab_sim.production.records import LogLine, Measurement, Phase, Run
+from testlab_sim.production.records import LogLine, Measurement, Phase, Run, is_uuid
 from testlab_sim.tofupilot.query import Query, nested_page
 from testlab_sim.tofupilot.runs import filter_runs
 from testlab_sim.tofupilot.service import api, invalid

@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.ids import is_uuid
-from testlab_sim.production.records import Run, Station
+from testlab_sim.production.records import Run, Station, is_uuid
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.query import Query, page

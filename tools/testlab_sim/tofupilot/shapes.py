@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from testlab_sim.clock import iso
 from testlab_sim.production.history import History
-from testlab_sim.production.ids import mint
 from testlab_sim.production.records import (
     Attachment,
     LogLine,
@@ -19,10 +17,11 @@ from testlab_sim.production.records import (
     Station,
     Unit,
     Validator,
+    mint,
 )
 from testlab_sim.tofupilot.query import duration
 from testlab_sim.tofupilot.service import email, identity
-from testlab_sim.world import PEOPLE
+from testlab_sim.world import PEOPLE, iso
 
 _BY_EMAIL = {email(person): identity(person) for person in PEOPLE}
 _SHIFT = 12

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from testlab_sim.stbtester.screens.screen import Screen
+from testlab_sim.stbtester.screens import Screen
 
 SIZE = (1280, 720)
 

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from PIL import Image
 
+from testlab_sim.stbtester.screens import Screen
 from testlab_sim.stbtester.screens.canvas import Canvas
 from testlab_sim.stbtester.screens.menus import epg, home, settings
-from testlab_sim.stbtester.screens.screen import Screen
 from testlab_sim.stbtester.screens.watching import live, no_signal, player, standby
 
 _SHRINK = 4

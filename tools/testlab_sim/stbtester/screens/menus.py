@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from testlab_sim.stbtester.screens import Screen
 from testlab_sim.stbtester.screens.canvas import (
     ACCENT,
     CORAL,
@@ -19,7 +20,6 @@ from testlab_sim.stbtester.screens.canvas import (
 )
 from testlab_sim.stbtester.screens.catalogue import CHANNELS, FILMS, Channel, clock_of, half_hour_of, programme
 from testlab_sim.stbtester.screens.scenes import poster, scene
-from testlab_sim.stbtester.screens.screen import Screen
 
 _TABS = ("Home", "Guide", "On demand", "Recordings", "Apps")
 

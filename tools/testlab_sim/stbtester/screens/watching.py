@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
+from testlab_sim.stbtester.screens import Screen
 from testlab_sim.stbtester.screens.canvas import (
     ACCENT,
     CORAL,
@@ -19,7 +20,6 @@ from testlab_sim.stbtester.screens.canvas import (
 )
 from testlab_sim.stbtester.screens.catalogue import FILMS, channel, clock_of, half_hour_of, programme
 from testlab_sim.stbtester.screens.scenes import scene
-from testlab_sim.stbtester.screens.screen import Screen
 
 
 def live(screen: Screen) -> Canvas:
