@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
         world = create_world(args.seed, args.speed)
         world.base_url = url
-        ready = _do_nothing if args.early else partial(_announce, lab, args.ready_file)
+        ready = (lambda: None) if args.early else partial(_announce, lab, args.ready_file)
         serve(create_app(world), listener, ready, with_stdin=args.exit_with_stdin)
     return 0
 
@@ -51,10 +51,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
     return parser
-
-
-def _do_nothing() -> None:
-    """It has been announced."""
 
 
 def describe_lab(url: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from testlab_sim.production.records import (
     Run,
     Series,
     Validator,
+    limits_of,
     mint,
     number_of,
 )
@@ -98,18 +99,19 @@ class _Telling:
     def _measure(self, gauge: Gauge, missed: bool) -> Measurement:
         failing = gauge.name == self._cause
         if gauge.text:
-            return _text(gauge, "1.4.1" if missed else gauge.text)
+            return _equal(gauge, "1.4.1" if missed else gauge.text, gauge.text, f'x == "{gauge.text}"')
         if gauge.flag:
-            value = not failing
-            outcome = "PASS" if value else "FAIL"
-            return Measurement(gauge.name, outcome, value, None, [Validator("==", True, "x == True", outcome)])
+            return _equal(gauge, not failing, True, "x == True")
         low, high = limits(gauge, self._tag)
         drawn = self._rng.gauss(gauge.mean, gauge.sigma)
         if gauge.name == self._plan.tracked:
             drawn = self._tracked
         elif failing:
             drawn = self._beyond(gauge, low, high)
-        return numeric(gauge.name, round(drawn, 4), gauge.units, low, high)
+        value = round(drawn, 4)
+        validators = limits_of(low, high, value)
+        failed = any(v.outcome == "FAIL" for v in validators)
+        return Measurement(gauge.name, "FAIL" if failed else "PASS", value, gauge.units, validators)
 
     def _beyond(self, gauge: Gauge, low: float | None, high: float | None) -> float:
         excess = (0.3 + self._rng.random() * 2.5) * gauge.sigma
@@ -131,20 +133,9 @@ class _Telling:
         self._detail.logs.append(LogLine(level, self._now, message, source, line))
 
 
-def numeric(name: str, value: float, units: str | None, low: float | None, high: float | None) -> Measurement:
-    """A number judged against its limits, one validator a side."""
-    validators: list[Validator] = []
-    if low is not None:
-        validators.append(Validator(">=", low, f"x >= {low:g}", "PASS" if value >= low else "FAIL"))
-    if high is not None:
-        validators.append(Validator("<=", high, f"x <= {high:g}", "PASS" if value <= high else "FAIL"))
-    failed = any(v.outcome == "FAIL" for v in validators)
-    return Measurement(name, "FAIL" if failed else "PASS", value, units, validators)
-
-
-def _text(gauge: Gauge, value: str) -> Measurement:
-    outcome = "PASS" if value == gauge.text else "FAIL"
-    return Measurement(gauge.name, outcome, value, None, [Validator("==", gauge.text, f'x == "{gauge.text}"', outcome)])
+def _equal(gauge: Gauge, value: object, expected: object, expression: str) -> Measurement:
+    outcome = "PASS" if value == expected else "FAIL"
+    return Measurement(gauge.name, outcome, value, None, [Validator("==", expected, expression, outcome)])
 
 
 def conditions(seed: int, run: Run) -> dict[str, str | float | bool]:

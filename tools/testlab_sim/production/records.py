@@ -6,12 +6,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from operator import eq, ge, gt, le, lt, ne
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from testlab_sim.production.plant import Plan
 
 
+_COMPARISONS = {">=": ge, "<=": le, ">": gt, "<": lt, "!=": ne, "==": eq}
 _BITS = 48
 _MASK = (1 << _BITS) - 1
 _SPREAD = 0x9E3779B97F4B
@@ -159,6 +161,21 @@ class Validator:
     expression: str
     outcome: str
     decisive: bool = True
+
+
+def limit_of(operator: str, limit: float, value: Any, *, decisive: bool = True) -> Validator:
+    """A limit, judged for a number, or for a list of numbers all together; UNSET where there is none."""
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    outcome = "UNSET"
+    if values and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        outcome = "PASS" if all(_COMPARISONS[operator](v, limit) for v in values) else "FAIL"
+    return Validator(operator, limit, f"x {operator} {limit:g}", outcome, decisive)
+
+
+def limits_of(low: float | None, high: float | None, value: Any) -> list[Validator]:
+    """One limit a side, of those that there are."""
+    sides = ((">=", low), ("<=", high))
+    return [limit_of(operator, limit, value) for operator, limit in sides if limit is not None]
 
 
 @dataclass(slots=True)

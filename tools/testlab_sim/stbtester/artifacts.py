@@ -79,7 +79,7 @@ class Artifacts:
         return [self.content(run, name)] if size is None else _large_file(size)
 
 
-def final_screen(run: Run) -> Screen:
+def _final_screen(run: Run) -> Screen:
     """What the device showed when the run ended."""
     case = run.job.revision.cases.get(run.test_case)
     return screen_of(case.screen if case else "home", run.result_id, run.end, 1.0, run.outcome.failure)
@@ -88,18 +88,6 @@ def final_screen(run: Run) -> Screen:
 def _is_live(run: Run) -> bool:
     case = run.job.revision.cases.get(run.test_case)
     return case is not None and case.screen == "live"
-
-
-def _screenshot(run: Run) -> bytes:
-    return png(final_screen(run))
-
-
-def _thumbnail(run: Run) -> bytes:
-    return jpeg(final_screen(run))
-
-
-def _combined(run: Run) -> bytes:
-    return log_of(run, UTC).encode()
 
 
 def _stderr(run: Run) -> bytes:
@@ -132,11 +120,11 @@ def _network(run: Run) -> bytes:
 
 
 _MAKERS: dict[str, Callable[[Run], bytes]] = {
-    "combined.log": _combined,
-    "screenshot.png": _screenshot,
+    "combined.log": lambda run: log_of(run, UTC).encode(),
+    "screenshot.png": lambda run: png(_final_screen(run)),
     "stderr.log": _stderr,
     "stdout.log": _stdout,
-    "thumbnail.jpg": _thumbnail,
+    "thumbnail.jpg": lambda run: jpeg(_final_screen(run)),
     "video.mp4": _video,
     "zap-times.csv": _zap_times,
     "diagnostics/network during the test/ping.log": _network,

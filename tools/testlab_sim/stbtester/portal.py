@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from testlab_sim.stbtester.artifacts import Artifacts
@@ -126,11 +125,10 @@ class Portal:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def runs(self, jobs: Sequence[Job] | None = None) -> list[Run]:
+    def runs(self) -> list[Run]:
         """Finished runs that nobody deleted, in no particular order."""
         now = self.clock.now()
-        chosen = self.jobs.values() if jobs is None else jobs
-        return [run for job in chosen for run in job.runs(now) if not run.deleted]
+        return [run for job in self.jobs.values() for run in job.runs(now) if not run.deleted]
 
     def run(self, result_id: str) -> Run | None:
         """The finished run with this id, deleted or not."""

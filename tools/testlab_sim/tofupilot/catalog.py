@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Batch, Part, Procedure, Station, Unit, is_uuid
 from testlab_sim.tofupilot.query import Query, page
-from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, api, body_of, caller, identity, invalid, text_in
+from testlab_sim.tofupilot.service import ORGANIZATION, api, body_of, caller, found, identity, invalid, text_in
 from testlab_sim.tofupilot.shapes import named, stamp
 from testlab_sim.world import YOU, Person, World
 
@@ -21,9 +21,9 @@ _RECENT = 10
 async def list_procedures(request: Request, world: World) -> Response:
     """List procedures, newest first."""
     query = Query(request)
-    found = [p for p in world.production.procedures.values() if query.finds(p.name)]
-    found.sort(key=lambda p: p.created, reverse=True)
-    return page(query, found, lambda p: _procedure(p) | {"linkedRepository": None})
+    rows = [p for p in world.production.procedures.values() if query.finds(p.name)]
+    rows.sort(key=lambda p: p.created, reverse=True)
+    return page(query, rows, lambda p: _procedure(p) | {"linkedRepository": None})
 
 
 def _procedure(procedure: Procedure) -> dict[str, Any]:
@@ -43,9 +43,7 @@ async def get_procedure(request: Request, world: World) -> Response:
     history, uuid = world.production, request.path_params["id"]
     if not is_uuid(uuid):
         raise invalid("id", "Invalid uuid")
-    procedure = history.procedures.get(uuid.lower())
-    if procedure is None:
-        raise Refusal(404, f"Procedure with ID {uuid} not found")
+    procedure = found(history.procedures.get(uuid.lower()), f"Procedure with ID {uuid}")
     runs = [run for run in reversed(history.runs) if run.procedure is procedure]
     recent = [
         {"id": r.id, "started_at": stamp(r.started), "outcome": r.outcome, "unit": {"serial_number": r.unit.serial}}
@@ -60,18 +58,15 @@ async def get_procedure(request: Request, world: World) -> Response:
 async def list_parts(request: Request, world: World) -> Response:
     """List parts with their revisions, newest first."""
     query = Query(request)
-    found = [p for p in world.production.parts.values() if query.finds(p.name, p.part_number)]
-    return page(query, sorted(found, key=lambda p: p.created, reverse=True), _part)
+    rows = [p for p in world.production.parts.values() if query.finds(p.name, p.part_number)]
+    return page(query, sorted(rows, key=lambda p: p.created, reverse=True), _part)
 
 
 @api.route("GET", "/api/v2/parts/{number}")
 async def get_part(request: Request, world: World) -> Response:
     """Get a part."""
     number = request.path_params["number"]
-    part = world.production.parts.get(number.upper())
-    if part is None:
-        raise Refusal(404, f"Part {number} not found")
-    return JSONResponse(_part(part))
+    return JSONResponse(_part(found(world.production.parts.get(number.upper()), f"Part {number}")))
 
 
 def _part(part: Part) -> dict[str, Any]:
@@ -88,18 +83,16 @@ def _part(part: Part) -> dict[str, Any]:
 async def list_batches(request: Request, world: World) -> Response:
     """List batches with how many units each has, newest first."""
     query, units = Query(request), _units_by_batch(world.production)
-    found = [b for b in world.production.batches.values() if query.finds(b.name)]
-    found.sort(key=lambda b: (b.created, b.name), reverse=True)
-    return page(query, found, lambda b: _batch(b) | {"unit_count": len(units.get(b, []))})
+    rows = [b for b in world.production.batches.values() if query.finds(b.name)]
+    rows.sort(key=lambda b: (b.created, b.name), reverse=True)
+    return page(query, rows, lambda b: _batch(b) | {"unit_count": len(units.get(b, []))})
 
 
 @api.route("GET", "/api/v2/batches/{number}")
 async def get_batch(request: Request, world: World) -> Response:
     """Get a batch with its units."""
     number = request.path_params["number"]
-    batch = world.production.batches.get(number.upper())
-    if batch is None:
-        raise Refusal(404, f"Batch {number} not found")
+    batch = found(world.production.batches.get(number.upper()), f"Batch {number}")
     units = _units_by_batch(world.production).get(batch, [])
     return JSONResponse(_batch(batch) | {"units": [{"id": u.id, "serial_number": u.serial} for u in units]})
 
@@ -127,9 +120,7 @@ async def list_stations(request: Request, world: World) -> Response:
 async def get_station(request: Request, world: World) -> Response:
     """Get a station, with its API key in the body."""
     uuid = request.path_params["id"]
-    station = world.production.stations.get(uuid.lower())
-    if station is None:
-        raise Refusal(404, f"Station with ID {uuid} not found")
+    station = found(world.production.stations.get(uuid.lower()), f"Station with ID {uuid}")
     return JSONResponse(_station(station) | {"api_key": station.api_key})
 
 

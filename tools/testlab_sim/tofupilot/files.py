@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.detail import run_number_of_file
 from testlab_sim.production.records import Attachment, Run
-from testlab_sim.tofupilot.service import Refusal, api, body_of, text_in
+from testlab_sim.tofupilot.service import Refusal, api, body_of, found, text_in
 from testlab_sim.world import World
 
 _STORAGE = "/storage/{id}"
@@ -32,9 +32,7 @@ def link(world: World, verb: str, file_id: str) -> str:
 
 def received(world: World, uuid: str) -> Attachment:
     """The uploaded file; 404 while nothing was PUT."""
-    upload = world.production.uploads.by_id.get(uuid.lower())
-    if upload is None:
-        raise Refusal(404, f"Upload with ID {uuid} not found")
+    upload = found(world.production.uploads.by_id.get(uuid.lower()), f"Upload with ID {uuid}")
     if not upload.received:
         raise Refusal(404, f"Upload with ID {uuid} has no content")
     return upload.file

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from operator import eq, ge, gt, le, lt, ne
-from typing import Any, cast
+from typing import Any
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Detail, Measurement, Procedure, Run, Station, Unit, Validator
-from testlab_sim.tofupilot.service import Refusal, email, invalid
+from testlab_sim.production.records import Detail, Procedure, Run, Station, Unit
+from testlab_sim.tofupilot.service import Refusal, email, found, invalid
 from testlab_sim.world import Person
 
-_COMPARISONS = {">=": ge, "<=": le, ">": gt, "<": lt, "!=": ne}
 _IDENTIFIER = re.compile(r"[a-zA-Z0-9_.:+-]{1,60}")
 # The organisation's serial number patterns: they give the part number where a client sends none.
 _SERIALS = ((re.compile(r"STB4K-\d{6}", re.I), "STB-4K"), (re.compile(r"PSU12-\d{6}", re.I), "PSU-12"))
@@ -82,9 +80,7 @@ def _check(draft: Draft) -> None:
 
 
 def _find_sub_unit(history: History, serial: str, parent: str) -> Unit:
-    child = history.find_unit(serial)
-    if child is None:
-        raise Refusal(404, f"Sub-unit with serial number {serial} not found")
+    child = found(history.find_unit(serial), f"Sub-unit with serial number {serial}")
     if child.serial.upper() == parent.upper():
         raise Refusal(400, "A unit cannot be its own sub-unit")
     if child.parent is not None and child.parent.serial.upper() != parent.upper():
@@ -121,20 +117,3 @@ def _make_unit(history: History, draft: Draft, part_number: str, now: float) -> 
 def part_number_in(serial: str) -> str:
     """The part number the organisation's patterns read out of a serial number, or an empty string."""
     return next((part for pattern, part in _SERIALS if pattern.fullmatch(serial)), "")
-
-
-def limits_to_validators(item: Measurement, low: float | None, high: float | None) -> None:
-    """Turn `lower_limit` and `upper_limit` into validators, judged where the value is a number."""
-    for operator, limit in ((">=", low), ("<=", high)):
-        if limit is not None:
-            item.validators.append(Validator(operator, limit, f"x {operator} {limit:g}", judge(operator, limit, item)))
-
-
-def judge(operator: str, limit: float, item: Measurement) -> str:
-    """PASS or FAIL for a number, or for a list of numbers all together; UNSET where there is none."""
-    value: Any = item.value
-    values = cast("list[Any]", value) if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        return "UNSET"
-    test = _COMPARISONS.get(operator, eq)
-    return "PASS" if all(test(value, limit) for value in values) else "FAIL"

@@ -18,19 +18,16 @@ from testlab_sim.production.records import (
     Procedure,
     Series,
     Validator,
+    limit_of,
 )
-from testlab_sim.tofupilot.intake import Draft, Unreadable, judge, part_number_in
+from testlab_sim.tofupilot.intake import Draft, Unreadable, part_number_in
 
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 _OUTCOMES = ("PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _BOUND = re.compile(rf"(Marginal:)?({_NUMBER})")
 _RANGE = re.compile(rf"(?:(?:Marginal:)?{_NUMBER} <= )*x(?: <= (?:Marginal:)?{_NUMBER})*")
-_EXACT = re.compile(rf"x == ({_NUMBER})")
-_FLAG = re.compile(r"x == (True|False)")
-_EQUAL = re.compile(r"'?x'? is equal to '(.*)'", re.S)
 _MATCH = re.compile(r"'?x'? matches /(.*)/", re.S)
-_WITHIN = re.compile(rf"'?x'? is within ({_NUMBER})% of ({_NUMBER})\.?(?: Marginal: ({_NUMBER})% of ({_NUMBER}))?")
 _NEEDED = ("dut_id", "start_time_millis", "end_time_millis", "outcome", "phases", "metadata")
 
 
@@ -155,18 +152,9 @@ def _inline(history: History, phases: list[dict[str, Any]]) -> list[Attachment]:
 
 
 def _validators(text: str, item: Measurement) -> list[Validator]:
-    """A text that is none of the known forms is kept as an expression alone."""
+    """A text that is no range and no pattern is kept as an expression alone."""
     if text != "x" and _RANGE.fullmatch(text):
         return _range(text, item)
-    if found := _FLAG.fullmatch(text):
-        return [Validator("==", found[1] == "True", text, item.outcome)]
-    if found := _EXACT.fullmatch(text):
-        expected = float(found[1])
-        return [Validator("==", expected, text, judge("==", expected, item))]
-    if found := _WITHIN.fullmatch(text):
-        return _within(found, item)
-    if found := _EQUAL.fullmatch(text):
-        return [Validator("==", found[1], text, item.outcome)]
     if found := _MATCH.fullmatch(text):
         return [Validator("matches", found[1], text, item.outcome)]
     return [Validator(None, None, text, item.outcome)]
@@ -174,29 +162,9 @@ def _validators(text: str, item: Measurement) -> list[Validator]:
 
 def _range(text: str, item: Measurement) -> list[Validator]:
     """`4.85 <= Marginal:4.9 <= x <= Marginal:5.1 <= 5.15`: marginal bounds warn, the others decide."""
-    terms = text.split(" <= ")
-    middle = terms.index("x")
-    found: list[Validator] = []
-    for place, term in enumerate(terms):
-        if place == middle:
-            continue
-        bound = _BOUND.fullmatch(term)
-        assert bound is not None
-        operator = ">=" if place < middle else "<="
-        found.append(_bound(operator, float(bound[2]), item, decisive=bound[1] is None))
-    return found
-
-
-def _within(found: re.Match[str], item: Measurement) -> list[Validator]:
-    made: list[Validator] = []
-    for percent, centre, decisive in ((found[1], found[2], True), (found[3], found[4], False)):
-        if percent is None:
-            continue
-        spread = abs(float(centre)) * float(percent) / 100
-        made.append(_bound(">=", float(centre) - spread, item, decisive=decisive))
-        made.append(_bound("<=", float(centre) + spread, item, decisive=decisive))
-    return made
-
-
-def _bound(operator: str, limit: float, item: Measurement, *, decisive: bool) -> Validator:
-    return Validator(operator, limit, f"x {operator} {limit:g}", judge(operator, limit, item), decisive)
+    lower, _, upper = text.partition("x")
+    return [
+        limit_of(operator, float(number), item.value, decisive=not marginal)
+        for operator, bounds in ((">=", lower), ("<=", upper))
+        for marginal, number in _BOUND.findall(bounds)
+    ]

@@ -8,10 +8,20 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, StrictBool, StringConstraints, ValidationError
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Detail, LogLine, Measurement, Phase, Procedure, Validator, is_uuid
-from testlab_sim.tofupilot.intake import Draft, judge, limits_to_validators
+from testlab_sim.production.records import (
+    Detail,
+    LogLine,
+    Measurement,
+    Phase,
+    Procedure,
+    Validator,
+    is_uuid,
+    limit_of,
+    limits_of,
+)
+from testlab_sim.tofupilot.intake import Draft
 from testlab_sim.tofupilot.query import parse_duration, parse_instant
-from testlab_sim.tofupilot.service import Refusal, invalid
+from testlab_sim.tofupilot.service import Refusal, found, invalid
 
 Judgement = Literal["PASS", "FAIL", "UNSET"]
 PhaseOutcome = Literal["PASS", "FAIL", "SKIP", "ERROR"]
@@ -20,7 +30,7 @@ Identifier = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.:+-]+$", mi
 
 
 class ValidatorBody(BaseModel):
-    operator: str
+    operator: Literal[">=", "<=", ">", "<", "==", "!=", "matches"]
     expected_value: Any = None
     outcome: Judgement | None = None
 
@@ -158,9 +168,7 @@ def draft_of(history: History, body: dict[str, Any]) -> Draft:
     run = parse(RunBody, body)
     if not is_uuid(run.procedure_id):
         raise invalid("procedure_id", "Invalid uuid")
-    procedure = history.procedures.get(run.procedure_id.lower())
-    if procedure is None:
-        raise Refusal(404, f"Procedure with ID {run.procedure_id} not found")
+    procedure = found(history.procedures.get(run.procedure_id.lower()), f"Procedure with ID {run.procedure_id}")
     logs = [
         LogLine(line.level, line.timestamp.timestamp(), line.message, line.source_file, line.line_number)
         for line in run.logs or ()
@@ -190,16 +198,15 @@ def _phase(body: PhaseBody) -> Phase:
 
 
 def _measurement(body: MeasurementBody) -> Measurement:
-    item = Measurement(body.name, body.outcome, body.measured_value, body.units)
-    item.validators = [_validator(v, item) for v in body.validators or ()]
-    return item
+    validators = [_validator(v, body.measured_value) for v in body.validators or ()]
+    return Measurement(body.name, body.outcome, body.measured_value, body.units, validators)
 
 
-def _validator(body: ValidatorBody, item: Measurement) -> Validator:
-    expected = body.expected_value
-    number = isinstance(expected, int | float) and not isinstance(expected, bool)
-    # The service keeps the outcome it is sent; one left out is taken from the numbers where there are any.
-    outcome = body.outcome or (judge(body.operator, expected, item) if number else "UNSET")
+def _validator(body: ValidatorBody, value: Any) -> Validator:
+    """The service keeps the outcome it is sent; one left out is taken from the numbers where there are any."""
+    expected, outcome = body.expected_value, body.outcome or "UNSET"
+    if body.outcome is None and isinstance(expected, int | float) and not isinstance(expected, bool):
+        outcome = limit_of(body.operator, expected, value).outcome
     return Validator(body.operator, expected, f"x {body.operator} {expected}", outcome)
 
 
@@ -238,6 +245,6 @@ def _phase_v1(body: PhaseV1, started: float, retry: int) -> Phase:
     phase = Phase(body.name, body.outcome, begun, ended, retry, docstring=body.docstring)
     for m in body.measurements or ():
         item = Measurement(m.name, m.outcome, m.measured_value, m.units, docstring=m.docstring)
-        limits_to_validators(item, m.lower_limit, m.upper_limit)
+        item.validators = limits_of(m.lower_limit, m.upper_limit, m.measured_value)
         phase.measurements.append(item)
     return phase

@@ -12,7 +12,7 @@ from testlab_sim.production.records import Run, Station, is_uuid
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.query import Query, page
-from testlab_sim.tofupilot.service import Refusal, api, body_of, caller, invalid, text_in
+from testlab_sim.tofupilot.service import Refusal, api, body_of, caller, found, invalid, text_in
 from testlab_sim.tofupilot.shapes import run_head, run_whole
 from testlab_sim.world import World
 
@@ -117,7 +117,4 @@ async def create_run_attachment(request: Request, world: World) -> Response:
 
 
 def find_run(history: History, uuid: str) -> Run:
-    run = history.find_run(uuid)
-    if run is None:
-        raise Refusal(404, f"Run with ID {uuid} not found")
-    return run
+    return found(history.find_run(uuid), f"Run with ID {uuid}")

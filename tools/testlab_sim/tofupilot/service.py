@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from testlab_sim import routing
 from testlab_sim.production.records import Station
 from testlab_sim.world import Person, World
+
+T = TypeVar("T")
 
 _CODES = {
     400: "BAD_REQUEST",
@@ -83,6 +85,13 @@ def text_in(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value:
         raise invalid(key, "expected a non-empty string")
     return value
+
+
+def found(thing: T | None, what: str) -> T:
+    """The thing, or a 404 if there is none."""
+    if thing is None:
+        raise Refusal(404, f"{what} not found")
+    return thing
 
 
 def invalid(key: str, message: str) -> Refusal:

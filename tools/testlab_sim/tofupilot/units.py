@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Unit
 from testlab_sim.tofupilot.query import Query, page
-from testlab_sim.tofupilot.service import Refusal, api, body_of, invalid, text_in
+from testlab_sim.tofupilot.service import Refusal, api, body_of, found, invalid, text_in
 from testlab_sim.tofupilot.shapes import unit_row, unit_whole
 from testlab_sim.world import World
 
@@ -88,10 +88,7 @@ async def remove_child(request: Request, world: World) -> Response:
 
 
 def find_unit(history: History, serial: str) -> Unit:
-    unit = history.find_unit(serial)
-    if unit is None:
-        raise Refusal(404, f"Unit with serial number {serial} not found")
-    return unit
+    return found(history.find_unit(serial), f"Unit with serial number {serial}")
 
 
 def _find_by_path(request: Request, world: World) -> Unit:
