@@ -28,9 +28,9 @@ _PROGRAMMES = (
 CHANNELS = (
     Channel(1, "One", "hills", (230, 82, 76), _PROGRAMMES[0]),
     Channel(2, "Two", "ocean", (64, 156, 255), _PROGRAMMES[1]),
-    Channel(3, "Sport 1", "pitch", (54, 190, 120), _PROGRAMMES[2]),
+    Channel(3, "Sport 1", "hills", (54, 190, 120), _PROGRAMMES[2]),
     Channel(4, "Metro", "city", (168, 110, 240), _PROGRAMMES[3]),
-    Channel(5, "News 24", "studio", (240, 170, 60), _PROGRAMMES[4]),
+    Channel(5, "News 24", "city", (240, 170, 60), _PROGRAMMES[4]),
     Channel(6, "Orbit", "space", (70, 200, 210), _PROGRAMMES[5]),
 )
 
@@ -39,8 +39,8 @@ FILMS = (
     ("Below Zero", "space"),
     ("Salt and Harbour", "ocean"),
     ("Last Tram Home", "city"),
-    ("Ninety Minutes", "pitch"),
-    ("Breaking Point", "studio"),
+    ("Ninety Minutes", "hills"),
+    ("Breaking Point", "space"),
     ("Northern Line", "city"),
     ("Drift", "ocean"),
 )

@@ -25,7 +25,7 @@ _TABS = ("Home", "Guide", "On demand", "Recordings", "Apps")
 
 
 def home(screen: Screen) -> Canvas:
-    """A featured film, what is on now, and films to watch."""
+    """A featured film, and films to watch."""
     chosen = screen.selection % 5
     title, picture = FILMS[chosen]
     canvas = Canvas(scene(picture).copy())
@@ -42,10 +42,7 @@ def home(screen: Screen) -> Canvas:
     canvas.panel((64, 302, 218, 348), WHITE, 23)
     canvas.polygon([(92, 314), (92, 336), (110, 325)], NIGHT)
     canvas.text(122, 325, "Watch", 21, NIGHT, "lm")
-    canvas.panel((234, 302, 378, 348), SLATE, 23, 0.9)
-    canvas.text(306, 325, "Details", 21, WHITE, "mm")
     _films(canvas, chosen, blank=screen.trouble == "missing")
-    _on_now(canvas, screen)
     return canvas
 
 
@@ -63,18 +60,6 @@ def _films(canvas: Canvas, chosen: int, *, blank: bool) -> None:
             canvas.outline(box, WHITE, 10)
 
 
-def _on_now(canvas: Canvas, screen: Screen) -> None:
-    canvas.text(64, 590, "On now", 20, WHITE)
-    for i, channel in enumerate(CHANNELS[:5]):
-        left = 64 + 234 * i
-        canvas.panel((left, 622, left + 216, 690), SLATE, 10, 0.85)
-        canvas.panel((left + 10, 634, left + 54, 678), channel.hue, 8)
-        canvas.text(left + 32, 656, str(channel.number), 22, WHITE, "mm")
-        canvas.text(left + 66, 634, channel.name, 14, MIST, "la")
-        title = programme(channel.number, half_hour_of(screen.clock))[0]
-        canvas.text(left + 66, 654, title, 16, WHITE, "la", 142)
-
-
 _SETTINGS = (
     ("Network", "Ethernet, connected"),
     ("Picture", "2160p, 50 Hz, HDR"),
@@ -88,34 +73,20 @@ _SETTINGS = (
 
 
 def settings(screen: Screen) -> Canvas:
-    """A list on the left, what the chosen row holds on the right."""
+    """Each setting and its value."""
     canvas = plain()
     status_line(canvas, screen, "Settings")
     chosen = screen.selection % len(_SETTINGS)
     for i, (name, value) in enumerate(_SETTINGS):
         top = 124 + 66 * i
         if i == chosen:
-            canvas.panel((56, top, 640, top + 58), ACCENT, 12)
+            canvas.panel((56, top, 1224, top + 58), ACCENT, 12)
         canvas.text(84, top + 29, name, 22, WHITE, "lm")
-        canvas.text(616, top + 29, value, 16, WHITE if i == chosen else FAINT, "rm", 310)
-    _setting(canvas, screen, *_SETTINGS[chosen])
+        canvas.text(1196, top + 29, value, 16, WHITE if i == chosen else FAINT, "rm", 310)
     keys(canvas, ("OK", "Change"), ("BACK", "Home"))
     if screen.trouble == "missing":
         dialog(canvas, "Setting not available", "This option is not offered\nby the current software.", "Close")
     return canvas
-
-
-def _setting(canvas: Canvas, screen: Screen, name: str, value: str) -> None:
-    canvas.panel((680, 124, 1216, 644), SLATE, 18, 0.6)
-    canvas.text(720, 160, name, 32, WHITE)
-    canvas.text(720, 208, value, 18, MIST)
-    canvas.line(720, 246, 1176, 246, FAINT)
-    for i, option in enumerate(("Automatic", "Manual", "Restore default")):
-        top = 268 + 70 * i
-        canvas.disc(736, top + 26, 11, WHITE if i == 0 else FAINT)
-        canvas.disc(736, top + 26, 9 if i else 5, SLATE if i else ACCENT)
-        canvas.text(764, top + 26, option, 21, WHITE if i == 0 else MIST, "lm")
-    canvas.text(720, 600, "Changes take effect at once.", 16, FAINT)
 
 
 _LEFT, _TOP, _SLOT, _ROW, _SLOTS = 248, 282, 242, 62, 4

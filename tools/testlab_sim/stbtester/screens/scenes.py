@@ -71,40 +71,6 @@ def _ocean() -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(1))
 
 
-def _pitch() -> Image.Image:
-    image = gradient(SIZE, (12, 22, 44), (32, 48, 72))
-    pen = ImageDraw.Draw(image)
-    for i in range(2600):
-        shade = int(between(50, 190, "fan", i))
-        x, y = between(0, _WIDE, "fx", i), between(110, 285, "fy", i)
-        pen.ellipse((x, y, x + 4, y + 5), (shade, int(shade * 0.8), shade if i % 4 else 70))
-    pen.rectangle((0, 288, _WIDE, 322), (18, 84, 180))
-    for i in range(10):
-        colour = (44, 138, 66) if i % 2 else (52, 152, 74)
-        left, right = 640 + (i - 5) * 150, 640 + (i - 4) * 150
-        pen.polygon([(left, 322), (right, 322), (640 + (i - 4) * 330, _HIGH), (640 + (i - 5) * 330, _HIGH)], colour)
-    white = (230, 240, 232)
-    pen.line((0, 348, _WIDE, 348), white, 3)
-    pen.line((640, 322, 640, _HIGH), white, 4)
-    pen.ellipse((420, 420, 860, 600), outline=white, width=4)
-    for i in range(9):
-        _player(pen, int(between(120, 1160, "px", i)), int(between(380, 640, "py", i)), i)
-    for x in (180, 1100):
-        _glow(image, x, 60, 260, (225, 235, 255))
-    return image.filter(ImageFilter.GaussianBlur(1))
-
-
-def _player(pen: ImageDraw.ImageDraw, x: int, y: int, index: int) -> None:
-    scale = (y - 250) / 300
-    shirt = (222, 60, 58) if index % 2 else (242, 242, 246)
-    w, h = int(14 * scale), int(46 * scale)
-    pen.ellipse((x - 2 * w, y + h, x + 2 * w, y + h + 6), (30, 96, 48))
-    pen.rectangle((x - w // 2, y, x - 1, y + h), (34, 34, 44))
-    pen.rectangle((x + 2, y, x + w // 2 + 2, y + h), (34, 34, 44))
-    pen.rounded_rectangle((x - w, y - h, x + w, y + 4), w // 2 + 1, shirt)
-    pen.ellipse((x - w // 2 - 1, y - h - w - 3, x + w // 2 + 2, y - h + 2), (190, 146, 116))
-
-
 def _city() -> Image.Image:
     image = gradient(SIZE, (16, 14, 44), (128, 66, 128))
     _glow(image, 980, 200, 320, (236, 206, 226))
@@ -130,29 +96,6 @@ def _windows(pen: ImageDraw.ImageDraw, x: int, top: int, width: int, layer: int)
                 pen.rectangle((column, row, column + 8, row + 11), (int(255 * warm), int(208 * warm), int(124 * warm)))
 
 
-def _studio() -> Image.Image:
-    image = gradient(SIZE, (10, 28, 70), (22, 68, 130))
-    pen = ImageDraw.Draw(image)
-    for i in range(7):
-        pen.polygon([(i * 220 - 60, 0), (i * 220 + 30, 0), (i * 220 - 150, 540), (i * 220 - 240, 540)], (18, 52, 112))
-    pen.rounded_rectangle((720, 90, 1180, 380), 14, (232, 242, 252))
-    pen.rounded_rectangle((732, 102, 1168, 368), 8, (20, 84, 158))
-    for i in range(9):
-        height = int(between(40, 220, "bar", i))
-        pen.rectangle((764 + i * 44, 350 - height, 792 + i * 44, 350), (120, 200, 255) if i != 6 else (255, 180, 70))
-    pen.ellipse((330, 150, 450, 300), (206, 160, 130))
-    pen.pieslice((316, 126, 464, 290), 180, 360, (52, 36, 32))
-    for x in (368, 412):
-        pen.ellipse((x - 6, 222, x + 6, 232), (48, 34, 32))
-    pen.arc((366, 236, 414, 272), 20, 160, (150, 92, 82), 5)
-    pen.rounded_rectangle((250, 296, 530, 640), 90, (30, 34, 50))
-    pen.polygon([(360, 298), (420, 298), (390, 410)], (240, 244, 250))
-    pen.polygon([(382, 310), (398, 310), (402, 400), (390, 420), (378, 400)], (196, 44, 52))
-    pen.rounded_rectangle((60, 500, 1220, 760), 60, (226, 234, 244))
-    pen.rectangle((60, 540, 1220, 720), (14, 44, 96))
-    return image.filter(ImageFilter.GaussianBlur(1.2))
-
-
 def _space() -> Image.Image:
     image = gradient(SIZE, (4, 6, 18), (18, 24, 54))
     _glow(image, 420, 300, 560, (70, 60, 150))
@@ -175,8 +118,6 @@ def _space() -> Image.Image:
 _SCENES: dict[str, Callable[[], Image.Image]] = {
     "hills": _hills,
     "ocean": _ocean,
-    "pitch": _pitch,
     "city": _city,
-    "studio": _studio,
     "space": _space,
 }

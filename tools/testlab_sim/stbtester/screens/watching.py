@@ -10,7 +10,6 @@ from testlab_sim.stbtester.screens.canvas import (
     CORAL,
     FAINT,
     MIST,
-    NIGHT,
     SIZE,
     SLATE,
     WHITE,
@@ -18,7 +17,7 @@ from testlab_sim.stbtester.screens.canvas import (
     buffering,
     status_line,
 )
-from testlab_sim.stbtester.screens.catalogue import FILMS, channel, clock_of, half_hour_of, programme
+from testlab_sim.stbtester.screens.catalogue import FILMS, Channel, channel, clock_of, half_hour_of, programme
 from testlab_sim.stbtester.screens.scenes import scene
 
 
@@ -30,14 +29,13 @@ def live(screen: Screen) -> Canvas:
     canvas.text(1156, 58, shown.name, 19, WHITE, "mm", 110)
     if screen.trouble == "frozen":
         buffering(canvas)
-    if screen.trouble == "missing":
-        return canvas
-    _info_bar(canvas, screen)
+    if screen.trouble != "missing":
+        _info_bar(canvas, screen, shown)
     return canvas
 
 
-def _info_bar(canvas: Canvas, screen: Screen) -> None:
-    shown, now = channel(screen.channel), half_hour_of(screen.clock)
+def _info_bar(canvas: Canvas, screen: Screen, shown: Channel) -> None:
+    now = half_hour_of(screen.clock)
     title, start, length = programme(shown.number, now)
     following = programme(shown.number, start + length)[0]
     canvas.shade(340, 530, 0.9)
@@ -50,14 +48,10 @@ def _info_bar(canvas: Canvas, screen: Screen) -> None:
     canvas.panel((204, 608, 204 + max(8, 700 * minutes // (length * 30)), 616), ACCENT, 4)
     canvas.text(204, 632, f"Next   {following}", 19, MIST)
     canvas.text(1216, 546, screen.clock, 40, WHITE, "rm")
-    for i, badge in enumerate(("HD", "5.1", "SUB", "AD")):
-        left = 976 + 62 * i
-        canvas.panel((left, 596, left + 54, 624), SLATE, 6)
-        canvas.text(left + 27, 610, badge, 15, WHITE, "mm")
 
 
 def player(screen: Screen) -> Canvas:
-    """A film with its transport bar."""
+    """A film with its progress bar."""
     title, picture = FILMS[screen.selection % len(FILMS)]
     canvas = Canvas(scene(picture).copy())
     canvas.shade(200, 0, 0.8)
@@ -70,27 +64,12 @@ def player(screen: Screen) -> Canvas:
     canvas.disc(64 + 1152 * screen.percent // 100, 609, 13, WHITE)
     canvas.text(64, 640, _timecode(at), 20, WHITE)
     canvas.text(1216, 640, f"-{_timecode(total - at)}", 20, MIST, "ra")
-    _transport(canvas, paused=screen.trouble == "frozen")
     if screen.trouble == "frozen":
         buffering(canvas)
     if screen.trouble == "missing":
         canvas.panel((832, 96, 1216, 150), CORAL, 12, 0.92)
         canvas.text(1024, 123, "Playback problem (PLR-2104)", 19, WHITE, "mm")
     return canvas
-
-
-def _transport(canvas: Canvas, *, paused: bool) -> None:
-    y = 556
-    canvas.disc(640, y, 30, WHITE)
-    if paused:
-        canvas.polygon([(631, y - 15), (631, y + 15), (655, y)], NIGHT)
-    else:
-        canvas.panel((629, y - 13, 637, y + 13), NIGHT, 2)
-        canvas.panel((643, y - 13, 651, y + 13), NIGHT, 2)
-    for side in (-1, 1):
-        for step in (0, 16):
-            x = 640 + side * (76 + step)
-            canvas.polygon([(x, y - 12), (x, y + 12), (x + side * 16, y)], WHITE)
 
 
 def _timecode(seconds: int) -> str:
