@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from testlab_sim.clock import Clock
 from testlab_sim.production.history import History
 from testlab_sim.stbtester.portal import Portal
-from testlab_sim.world import World
+from testlab_sim.world import Clock, World
 from tests.agents.call import LIST, Entry, call, read_log, show_tools
 from tests.agents.questions import Question, all_questions
 from tests.agents.score import is_right, report

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from testlab_sim.production.records import Measurement, Run
+from testlab_sim.stbtester.artifacts import log_lines
 from testlab_sim.stbtester.jobs import Run as PortalRun
-from testlab_sim.stbtester.logs import log_lines
 from testlab_sim.stbtester.nodes import BUSY, UNLICENSED
-from testlab_sim.stbtester.test_cases import BROKEN, FLAKY_EPG, NO_VIDEO
-from testlab_sim.stbtester.test_pack import CURRENT, REDESIGN, RELEASED
+from testlab_sim.stbtester.test_pack import BROKEN, CURRENT, FLAKY_EPG, NO_VIDEO, REDESIGN, RELEASED
 from testlab_sim.world import World
 
 DAY = 86400.0

@@ -91,7 +91,7 @@ def _is_live(run: Run) -> bool:
 
 
 def _stderr(run: Run) -> bytes:
-    return "".join(f"{message}\n" for _, message in _log_lines(run)).encode()
+    return "".join(f"{message}\n" for _, message in log_lines(run)).encode()
 
 
 def _stdout(run: Run) -> bytes:
@@ -182,13 +182,13 @@ def traceback_of(run: Run) -> str | None:
 def log_of(run: Run, timezone: tzinfo) -> str:
     """The lines of `stbt.log`: an ISO 8601 time in `timezone`, a space, the message."""
     stamped: list[str] = []
-    for moment, message in _log_lines(run):
+    for moment, message in log_lines(run):
         stamp = datetime.fromtimestamp(moment, timezone).isoformat(timespec="microseconds")
         stamped.append(f"{stamp} {message}\n")
     return "".join(stamped)
 
 
-def _log_lines(run: Run) -> list[tuple[float, str]]:
+def log_lines(run: Run) -> list[tuple[float, str]]:
     """(seconds since the epoch, message), spread over the run in order."""
     opening, steps, closing = _opening(run), _steps(run), _closing(run)
     span = max(run.end - run.start, 0.01)
