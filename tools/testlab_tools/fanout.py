@@ -1,4 +1,5 @@
-"""Questions asked at once: of every service, keeping each answer or error; or several that must all succeed."""
+"""Questions asked at once: of every service, keeping each answer or error; or several that must all succeed. And tasks
+that nobody may await."""
 
 from __future__ import annotations
 
@@ -84,3 +85,9 @@ async def gather_all(*questions: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         tasks.clear()  # an error's traceback holds this frame, and a task its error: a circle, with what was answered
+
+
+def ignore_error(task: asyncio.Future[Any]) -> None:
+    """Mark the error of a task that has ended as seen: asyncio would log it where nobody awaits the task."""
+    if not task.cancelled():
+        task.exception()

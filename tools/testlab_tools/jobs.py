@@ -10,6 +10,7 @@ from contextlib import suppress
 from testlab_tools.capabilities import JobRunner
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import AnswerLost, AuthError, BadReply, LabError, RateLimited, Refused, ServiceDown
+from testlab_tools.fanout import ignore_error
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.models.lab import Job, StoppedJob
 
@@ -122,7 +123,7 @@ class _Watch:
         if job is None:
             job = self._record(await self._runner.get_job(self._uid))
         poll = asyncio.create_task(self._until_let_go())
-        poll.add_done_callback(_ignore_error)
+        poll.add_done_callback(ignore_error)  # the counts are read meanwhile, and meet the same or go on
         pause, troubles = POLL_INTERVAL_S, 0
         try:
             while not job.finished:
@@ -170,12 +171,6 @@ class _Watch:
     def _notify(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-
-
-def _ignore_error(poll: asyncio.Task[None]) -> None:
-    """An error of the long poll is nobody's: the counts are read meanwhile, and meet the same or go on."""
-    if not poll.cancelled():
-        poll.exception()
 
 
 def _now() -> float:

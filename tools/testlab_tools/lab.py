@@ -96,7 +96,9 @@ class Lab:
 
     async def reservation_owner(self, reservation_id: str) -> tuple[NodeReservations, str]:
         """Return the service of a reservation and its native id, as `node_owner` does of a node."""
-        return await self._find_owner(reservation_id, NodeReservations, _look_up_reservation)
+        return await self._find_owner(
+            reservation_id, NodeReservations, lambda farm, native: farm.get_reservation(native)
+        )
 
     async def _find_owner(
         self, handle: str, capability: type[C], look_up: Callable[[C, str], Awaitable[object]]
@@ -173,10 +175,6 @@ class Lab:
 async def _look_up_node(service: Service, node_id: str) -> None:
     if isinstance(service, NodeInventory):
         await service.get_node(node_id)
-
-
-async def _look_up_reservation(service: NodeReservations, reservation_id: str) -> None:
-    await service.get_reservation(reservation_id)
 
 
 def _put_in_front(services: Iterable[Service]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from testlab_tools.errors import AnswerLost, Conflict, LabError, NotFound
+from testlab_tools.fanout import ignore_error
 
 T = TypeVar("T")
 
@@ -65,9 +66,7 @@ class Orders:
         order.waiting += 1
         try:
             value = cast(T, await asyncio.shield(order.task))
-        except asyncio.CancelledError:
-            raise
-        except AnswerLost:
+        except (asyncio.CancelledError, AnswerLost):
             raise
         except BaseException:
             self._forget(key, order)
@@ -122,8 +121,7 @@ class _Order:
 
     def _note_end(self, task: asyncio.Future[Any]) -> None:
         self._ended_at = time.monotonic()
-        if not task.cancelled():
-            task.exception()
+        ignore_error(task)
 
 
 async def _run_and_keep(work: Callable[[], Awaitable[T]], kept: Callable[[T], None]) -> T:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from testlab_tools.errors import Conflict, Refused
+from testlab_tools.fanout import ignore_error
 from testlab_tools.files.io import Writer
 
 MEGA = 10**6
@@ -123,7 +124,7 @@ class Transfers:
             self.quota.start()
             transfer = _Transfer(key, writer, asyncio.ensure_future(self._fill(writer, work)))
             transfer.task.add_done_callback(lambda _: self.quota.finish())
-            transfer.task.add_done_callback(_take_error)
+            transfer.task.add_done_callback(ignore_error)
             self._under_way[path] = transfer
         elif transfer.key != key:
             raise Conflict("Another file is being written there", "", "Give another save_to, or wait for it.")
@@ -160,9 +161,3 @@ async def _wait(transfer: _Transfer, watch: Callable[[int], Awaitable[None]], se
         if done:
             return
         await watch(transfer.writer.size)
-
-
-def _take_error(task: asyncio.Task[Any]) -> None:
-    """Mark an error as seen, so that asyncio does not log it: nothing was saved."""
-    if not task.cancelled():
-        task.exception()

@@ -16,7 +16,8 @@ def describe_waiting(record: DeliveryRecord) -> str:
     """That a delivery is written down, and why it waits."""
     why = str(record.progress.failure) if record.progress.failure else "The service has not answered yet."
     files = len(record.payload.files) if isinstance(record.payload, RunPayload) else 0
-    more = f" {_files(files)} with it." if files else ""
+    kept = "1 attachment is" if files == 1 else f"{files} attachments are"
+    more = f" {kept} kept and sent with it." if files else ""
     return f"Written down, and sent until {record.service} has it once.{more} {why}"
 
 
@@ -62,7 +63,3 @@ def is_correctable(record: DeliveryRecord) -> bool:
         return False
     named = bool(failure.why) or "HTTP" not in failure.what
     return failure.kind == "NotFound" or (failure.kind == "BadInput" and named)
-
-
-def _files(number: int) -> str:
-    return "1 attachment is kept and sent" if number == 1 else f"{number} attachments are kept and sent"

@@ -91,13 +91,10 @@ def _note_cuts(reading: LogReading, seconds: float, lines: str, tail: int | None
         notes.append("The service did not say where the log ends: that it is whole is not certain.")
     if tail is not None and count < min(tail, reading.lines):
         notes.append(f"Only the last {count} lines fit.")
-    if matches is not None and (fit := _count_matches(lines)) < matches:
+    fit = sum(line.lstrip("0123456789").startswith(":") for line in lines.split("\n"))
+    if matches is not None and fit < matches:
         notes.append(f"{fit} of {matches} matches fit, the first and the last: search for more text.")
     return " ".join(notes)
-
-
-def _count_matches(lines: str) -> int:
-    return sum(line.lstrip("0123456789").startswith(":") for line in lines.split("\n"))
 
 
 def _list_artifacts(run_id: str, files: list[KeptFile]) -> RunFile:

@@ -175,7 +175,7 @@ def _pass_history(data: ClassificationInput) -> str:
     later = {run.unit for run in data.passes or () if run.unit in last and run.started_at > last[run.unit]}
     if later:
         said += f" {len(later)} of {tally(len(units), 'unit')} passed later; whether reworked first is not recorded."
-    elif not units and passed and _one_change(data):
+    elif not units and passed and any(one.switches == 1 and one.outcomes[0] for one in _sequences(data)):
         said += " It passed before and fails since: a change that is not recorded, or too few runs to tell flaky."
     return said
 
@@ -184,10 +184,6 @@ def _comparable_passes(data: ClassificationInput) -> list[Run]:
     """Passes on the revisions that failed."""
     revisions = {_revision(f) for f in data.failures}
     return [run for run in data.passes or () if run.revision in revisions or "" in (*revisions, run.revision)]
-
-
-def _one_change(data: ClassificationInput) -> bool:
-    return any(one.switches == 1 and one.outcomes[0] for one in _sequences(data))
 
 
 def _places(data: ClassificationInput) -> str:
