@@ -25,7 +25,7 @@ def read_all(text):
     for size in (len(text), limits.MAX_CHARS):
         limits.Limits.parse(text[:size])
     causes.normalise(text)
-    causes.fault_in(text, True)
+    causes.read_fault(text, True)
     tokens.estimate_tokens(text)
     V1Created(message=text).key
     redact({"argument": text})

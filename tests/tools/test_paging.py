@@ -81,15 +81,15 @@ def shelves() -> list[Shelf]:
     ]
 
 
-async def page_of(shelves: list[Shelf], query: RunQuery, limit: int, cursor: str = "", question: str = "q") -> RunPage:
+async def paginate(shelves: list[Shelf], query: RunQuery, limit: int, cursor: str = "", question: str = "q") -> RunPage:
     return await list_merged(shelves, query, limit, cursor, question)
 
 
 async def pages_of(shelves: list[Shelf], query: RunQuery, limit: int) -> list[RunPage]:
-    pages = [await page_of(shelves, query, limit)]
+    pages = [await paginate(shelves, query, limit)]
     while pages[-1].cursor:
         assert len(pages) < 100, "the pages have no end"
-        pages.append(await page_of(shelves, query, limit, pages[-1].cursor))
+        pages.append(await paginate(shelves, query, limit, pages[-1].cursor))
     return pages
 
 
@@ -124,7 +124,7 @@ async def test_oldest_first_is_the_same_the_other_way_round(limit: int, shelves:
 async def test_a_page_says_what_each_service_gave_and_has(shelves: list[Shelf]) -> None:
     shelves[1].total = None
     shelves[0].at_least = True
-    page = await page_of(shelves, RunQuery(), 10)
+    page = await paginate(shelves, RunQuery(), 10)
 
     assert [(s.service, s.shown, s.total, s.at_least) for s in page.services] == [
         ("portal", 8, 20, True),
@@ -137,10 +137,10 @@ async def test_a_page_says_what_each_service_gave_and_has(shelves: list[Shelf]) 
 
 
 async def test_the_totals_stay_those_of_the_first_page(shelves: list[Shelf]) -> None:
-    first = await page_of(shelves, RunQuery(), 10)
+    first = await paginate(shelves, RunQuery(), 10)
     for shelf in shelves:
         shelf.total = 1
-    second = await page_of(shelves, RunQuery(), 10, first.cursor)
+    second = await paginate(shelves, RunQuery(), 10, first.cursor)
 
     assert [share.total for share in second.services] == [20, 17, 3]
 
@@ -162,20 +162,20 @@ async def test_totals_that_were_bounds_or_unsaid_are_exact_once_all_is_read(limi
 
 async def test_a_bound_is_never_below_what_was_given(shelves: list[Shelf]) -> None:
     shelves[0].total, shelves[0].at_least = 2, True
-    first = await page_of(shelves[:1], RunQuery(), 5)
-    second = await page_of(shelves[:1], RunQuery(), 5, first.cursor)
+    first = await paginate(shelves[:1], RunQuery(), 5)
+    second = await paginate(shelves[:1], RunQuery(), 5, first.cursor)
 
     assert [(page.services[0].total, page.services[0].at_least) for page in (first, second)] == [(5, True), (10, True)]
 
 
 async def test_the_last_page_has_no_cursor_and_no_note(shelves: list[Shelf]) -> None:
-    page = await page_of(shelves, RunQuery(), 200)
+    page = await paginate(shelves, RunQuery(), 200)
 
     assert (page.cursor, page.note) == ("", "")
 
 
 async def test_nothing_found_is_an_empty_page_with_every_service() -> None:
-    page = await page_of([Shelf("portal", []), Shelf("cloud", [])], RunQuery(), 20)
+    page = await paginate([Shelf("portal", []), Shelf("cloud", [])], RunQuery(), 20)
 
     assert (page.runs, page.cursor) == ([], "")
     assert [(s.service, s.shown, s.total) for s in page.services] == [("portal", 0, 0), ("cloud", 0, 0)]
@@ -186,7 +186,7 @@ async def test_an_outage_is_told_even_where_another_service_cannot_do_it(shelves
     shelves[1].down = shelves[2].down = True
 
     with pytest.raises(ServiceDown, match="factory cannot be reached"):
-        await page_of(shelves, RunQuery(unit="SN-1"), 10)
+        await paginate(shelves, RunQuery(unit="SN-1"), 10)
 
 
 async def test_a_service_that_was_read_to_its_end_is_not_asked_again(shelves: list[Shelf]) -> None:
@@ -205,14 +205,14 @@ async def test_all_services_are_asked_at_once() -> None:
                 await everybody.wait()
             return Runs([], more=False, total=0)
 
-    page = await page_of([Meeting(name, []) for name in ("a", "b", "c")], RunQuery(), 20)
+    page = await paginate([Meeting(name, []) for name in ("a", "b", "c")], RunQuery(), 20)
 
     assert len(page.services) == 3
 
 
 async def test_a_service_that_fails_is_told_and_the_others_are_listed(shelves: list[Shelf]) -> None:
     shelves[1].down = True
-    page = await page_of(shelves, RunQuery(), 10)
+    page = await paginate(shelves, RunQuery(), 10)
 
     assert {run.run_id.partition(":")[0] for run in page.runs} == {"portal", "cloud"}
     assert [(s.service, s.error) for s in page.services if s.error] == [
@@ -233,42 +233,42 @@ async def test_with_one_service_failing_pages_visit_all_runs_of_the_others_and_e
 @pytest.mark.parametrize("back_after", [1, 2, 3])
 async def test_a_service_that_comes_back_gives_all_its_runs(back_after: int, shelves: list[Shelf]) -> None:
     shelves[1].down = True
-    pages = [await page_of(shelves, RunQuery(), 5)]
+    pages = [await paginate(shelves, RunQuery(), 5)]
     while pages[-1].cursor:
         shelves[1].down = len(pages) < back_after
-        pages.append(await page_of(shelves, RunQuery(), 5, pages[-1].cursor))
+        pages.append(await paginate(shelves, RunQuery(), 5, pages[-1].cursor))
 
     assert sorted(ids(pages)) == all_ids(shelves)
 
 
 async def test_a_service_that_fails_in_between_goes_on_where_it_was(shelves: list[Shelf]) -> None:
-    pages = [await page_of(shelves, RunQuery(), 5)]
+    pages = [await paginate(shelves, RunQuery(), 5)]
     while pages[-1].cursor:
         shelves[0].down = len(pages) == 2
-        pages.append(await page_of(shelves, RunQuery(), 5, pages[-1].cursor))
+        pages.append(await paginate(shelves, RunQuery(), 5, pages[-1].cursor))
 
     assert sorted(ids(pages)) == all_ids(shelves)
     assert [bool(page.services[0].error) for page in pages].count(True) == 1
 
 
 async def test_when_all_fail_it_is_an_error_and_no_empty_list(shelves: list[Shelf]) -> None:
-    first = await page_of(shelves, RunQuery(), 5)
+    first = await paginate(shelves, RunQuery(), 5)
     for shelf in shelves:
         shelf.down = True
 
     with pytest.raises(ServiceDown, match="Service portal cannot be reached"):
-        await page_of(shelves, RunQuery(), 5)
+        await paginate(shelves, RunQuery(), 5)
     with pytest.raises(ServiceDown):
-        await page_of(shelves, RunQuery(), 5, first.cursor)
+        await paginate(shelves, RunQuery(), 5, first.cursor)
 
 
 async def test_when_the_only_ones_left_fail_it_is_an_error(shelves: list[Shelf]) -> None:
-    pages = [await page_of(shelves, RunQuery(), 39)]
+    pages = [await paginate(shelves, RunQuery(), 39)]
     for shelf in shelves:
         shelf.down = True
 
     with pytest.raises(ServiceDown, match="portal"):
-        await page_of(shelves, RunQuery(), 39, pages[-1].cursor)
+        await paginate(shelves, RunQuery(), 39, pages[-1].cursor)
 
 
 async def test_the_kind_of_error_is_kept() -> None:
@@ -277,7 +277,7 @@ async def test_the_kind_of_error_is_kept() -> None:
             raise RateLimited(self.name, "Service portal is limiting requests", retry_after=30)
 
     with pytest.raises(RateLimited) as error:
-        await page_of([Limited("portal", [])], RunQuery(), 5)
+        await paginate([Limited("portal", [])], RunQuery(), 5)
     assert error.value.retry_after == 30
 
 
@@ -293,22 +293,22 @@ async def test_a_service_that_orders_its_runs_oddly_loses_none_of_them(seed: int
 
 async def test_a_span_back_from_now_stays_the_same_on_every_page(shelves: list[Shelf]) -> None:
     since, until = START, START + timedelta(days=1)
-    first = await page_of(shelves, RunQuery(since=since, until=until), 5)
+    first = await paginate(shelves, RunQuery(since=since, until=until), 5)
     later = replace(RunQuery(), since=since + timedelta(minutes=9), until=None)
-    await page_of(shelves, later, 5, first.cursor)
+    await paginate(shelves, later, 5, first.cursor)
 
     assert [(query.since, query.until) for query in shelves[0].queries] == [(since, until)] * 2
 
 
 async def test_a_cursor_belongs_to_its_arguments(shelves: list[Shelf]) -> None:
-    cursor = (await page_of(shelves, RunQuery(), 5, question="outcome=fail")).cursor
+    cursor = (await paginate(shelves, RunQuery(), 5, question="outcome=fail")).cursor
 
     with pytest.raises(BadInput, match=r"The cursor belongs to other arguments\. Repeat them"):
-        await page_of(shelves, RunQuery(), 5, cursor, question="outcome=pass")
+        await paginate(shelves, RunQuery(), 5, cursor, question="outcome=pass")
 
 
 async def test_a_cursor_shows_nothing_of_the_arguments(shelves: list[Shelf]) -> None:
-    cursor = (await page_of(shelves, RunQuery(), 5, question="serial=SN-SECRET")).cursor
+    cursor = (await paginate(shelves, RunQuery(), 5, question="serial=SN-SECRET")).cursor
 
     assert b"SN-SECRET" not in base64.urlsafe_b64decode(cursor + "==")
 
@@ -316,18 +316,18 @@ async def test_a_cursor_shows_nothing_of_the_arguments(shelves: list[Shelf]) -> 
 @pytest.mark.parametrize("cursor", ["x", "abc", "ü", "null", "e30", "W10", "bnVsbA", "=" * 8, "A" * 100_000, "🎉"])
 async def test_what_is_no_cursor_is_refused(cursor: str, shelves: list[Shelf]) -> None:
     with pytest.raises(BadInput, match=r"The cursor is not one this tool gave\. Leave it out"):
-        await page_of(shelves, RunQuery(), 5, cursor)
+        await paginate(shelves, RunQuery(), 5, cursor)
     assert shelves[0].queries == []
 
 
 async def test_a_cursor_that_was_cut_or_altered_is_refused(shelves: list[Shelf]) -> None:
-    cursor = (await page_of(shelves, RunQuery(), 5)).cursor
+    cursor = (await paginate(shelves, RunQuery(), 5)).cursor
     altered = [cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :] for at in range(len(cursor) - 1)]
     cut = [cursor[:-n] for n in (1, 2, 5, 50)]
 
     for wrong in altered + cut:
         with pytest.raises(BadInput):
-            await page_of(shelves, RunQuery(), 5, wrong)
+            await paginate(shelves, RunQuery(), 5, wrong)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def remember(service: str, token: str) -> None:
         _tokens[service] = token
 
 
-def masked(text: str) -> str:
+def mask(text: str) -> str:
     """The text without any of these tokens."""
     for token in tuple(_tokens.values()):
         if token in text:

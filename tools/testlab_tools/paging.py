@@ -41,15 +41,15 @@ def decode_cursor(cursor: str, made_for: str, stale: str = "The cursor belongs t
         packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         digest, position = json.loads(_unpack(packed))
     except (ValueError, TypeError, RecursionError, zlib.error):
-        raise not_a_cursor() from None
+        raise cursor_error() from None
     if cursor != _pack([digest, position]):  # bits that zlib ignores were altered
-        raise not_a_cursor()
+        raise cursor_error()
     if digest != _digest(made_for):
         raise BadInput(stale, "", "Repeat them, or leave the cursor out.")
     return position
 
 
-def not_a_cursor() -> BadInput:
+def cursor_error() -> BadInput:
     """The error for a cursor, or a position in it, that nobody here has written."""
     return BadInput("The cursor is not one this tool gave", "", "Leave it out to start again.")
 
@@ -105,7 +105,7 @@ class RunCursor:
             since, until, services = position
             return cls(_moment(since), _moment(until), {str(n): _progress(*kept) for n, kept in services.items()})
         except (ValueError, TypeError, AttributeError):
-            raise not_a_cursor() from None
+            raise cursor_error() from None
 
     def progress(self, service: str) -> Progress:
         """How far a service has been read."""
@@ -138,7 +138,7 @@ async def list_merged(
     try:
         answers = await ask_all([a for a in archives if not start.progress(a.name).ended], ask)
     except _StrangePosition:
-        raise not_a_cursor() from None
+        raise cursor_error() from None
     answers.require_any()
     page = _merge(answers.given, limit, query.oldest_first)
     services = {a.name: _advance(start.progress(a.name), a.name, answers.given.get(a.name), page) for a in archives}
@@ -246,7 +246,7 @@ class Page(NamedTuple):
     cursor: str
 
 
-def page_of(items: Collection[str], limit: int, cursor: str) -> Page:
+def paginate(items: Collection[str], limit: int, cursor: str) -> Page:
     """Up to `limit` of the items, from where `cursor` says, or from the first.
 
     Raises:
@@ -256,6 +256,6 @@ def page_of(items: Collection[str], limit: int, cursor: str) -> Page:
     stale = "The cursor belongs to other arguments, or the list has changed since"
     start = decode_cursor(cursor, made_for, stale) if cursor else 0
     if not isinstance(start, int) or start < 0:
-        raise not_a_cursor()
+        raise cursor_error()
     end = start + limit
     return Page(listed[start:end], encode_cursor(made_for, end) if end < len(listed) else "")

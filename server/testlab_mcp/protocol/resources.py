@@ -32,7 +32,7 @@ from testlab_tools.files.artifacts import (
     read_head,
     read_picture,
 )
-from testlab_tools.known_secrets import masked
+from testlab_tools.known_secrets import mask
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.results import LogExcerpt, RunDetail
 from testlab_tools.registry import Picture
@@ -112,7 +112,7 @@ async def read_log(available: Availability, given: Mapping[str, str]) -> Content
     count = excerpt.lines.count("\n") + 1 if excerpt.lines else 0
     size = f"of {excerpt.total_lines} lines, {excerpt.total_bytes} bytes"
     said = [f"# The last {count} {size}." if count < excerpt.total_lines else f"# The whole log: {count} {size}."]
-    text = "\n".join((" ".join([*said, excerpt.note, WARNING]).replace("  ", " "), masked(excerpt.lines)))
+    text = "\n".join((" ".join([*said, excerpt.note, WARNING]).replace("  ", " "), mask(excerpt.lines)))
     return [ReadResourceContents(text, "text/plain", {**UNTRUSTED, "testlab/bytes": excerpt.total_bytes})]
 
 
@@ -148,7 +148,7 @@ def _find_file(files: list[KeptFile], name: str) -> KeptFile:
 
 
 def _text_content(file: KeptFile, text: str, read: int) -> tuple[ReadResourceContents, str]:
-    cleaned = masked(sanitize(text))
+    cleaned = mask(sanitize(text))
     notes = ["Characters that hide or act on a terminal are left out."] if cleaned != text else []
     if len(cleaned) > TEXT_CHARS or read != (read if file.size is None else file.size):
         notes.append(f"These are its first {min(len(cleaned), TEXT_CHARS)} characters: get_artifact saves all.")

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from testlab_tools.capabilities import Handle, Image
 from testlab_tools.errors import Conflict, LabError
-from testlab_tools.known_secrets import masked
+from testlab_tools.known_secrets import mask
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.registry import Call, Illustrated, Picture, drop_mentions
 from testlab_tools.tools import all_tools
@@ -102,12 +102,12 @@ def to_refusal_result(text: str) -> CallToolResult:
 
 def _to_failure(text: str, structure: dict[str, Any]) -> CallToolResult:
     data, _ = _mask(structure, _to_json(structure))
-    return CallToolResult(content=[TextContent(type="text", text=masked(text))], structured_content=data, is_error=True)
+    return CallToolResult(content=[TextContent(type="text", text=mask(text))], structured_content=data, is_error=True)
 
 
 def _mask(data: dict[str, Any], text: str) -> tuple[dict[str, Any], str]:
     """An answer and its text without the tokens of this server's config, which the lab's own texts may hold."""
-    hidden = masked(text)
+    hidden = mask(text)
     return (data, text) if hidden == text else (json.loads(hidden), hidden)
 
 

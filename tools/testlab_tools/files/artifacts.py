@@ -10,7 +10,7 @@ from pathlib import Path
 
 from testlab_tools.capabilities import ArtifactKeeper, Image, KeptFile
 from testlab_tools.errors import BadInput, BadReply, NotFound
-from testlab_tools.files.folders import safe_path
+from testlab_tools.files.folders import sanitize_path
 from testlab_tools.files.io import Writer, write_file
 from testlab_tools.registry import Picture
 from testlab_tools.untrusted import sanitize
@@ -100,7 +100,7 @@ def find_artifact(files: Sequence[KeptFile], name: str) -> KeptFile:
 
 def choose_path(save_to: str, name: str) -> str:
     """`save_to`, or, when that ends with a slash, the artifact's own path below it, made safe."""
-    return save_to + safe_path(name) if save_to.endswith(("/", "\\")) else save_to
+    return save_to + sanitize_path(name) if save_to.endswith(("/", "\\")) else save_to
 
 
 async def save_artifact(keeper: ArtifactKeeper, run_id: str, file: KeptFile, out: Writer) -> None:

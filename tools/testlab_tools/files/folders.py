@@ -101,7 +101,7 @@ def _resolve(folder: Path, path: str) -> Path:
     return resolved
 
 
-def safe_path(name: str) -> str:
+def sanitize_path(name: str) -> str:
     """A relative path made of a name that a device or a person chose: letters, digits, `_`, `-`, and spaces and dots
     inside, each part at most 100 of them; nothing that a shell, a desktop or Windows takes for something else.
 

@@ -270,7 +270,7 @@ class DeliveryWorker:
         service, *content = inputs
         progress = await workflow.step("send", self._send, workflow, service, content)
         if len(content) > 1:  # it may have files
-            await asyncio.to_thread(self._store.delete_files, delivery_id_of(workflow.workflow_id))
+            await asyncio.to_thread(self._store.delete_files, parse_delivery_id(workflow.workflow_id))
         return progress
 
     async def aclose(self) -> None:
@@ -278,7 +278,7 @@ class DeliveryWorker:
             await service.aclose()
 
     async def _send(self, workflow: WorkflowRun, service: str, content: Sequence[Any]) -> dict[str, Any]:
-        delivery_id = delivery_id_of(workflow.workflow_id)
+        delivery_id = parse_delivery_id(workflow.workflow_id)
 
         async def read_file(number: int) -> bytes:
             return await asyncio.to_thread(self._store.blobs.read, delivery_id, number)
@@ -294,6 +294,6 @@ class DeliveryWorker:
         return done.model_dump(mode="json")
 
 
-def delivery_id_of(workflow_id: str) -> str:
+def parse_delivery_id(workflow_id: str) -> str:
     """The delivery that a workflow is a generation of."""
     return workflow_id.rpartition(".")[0]

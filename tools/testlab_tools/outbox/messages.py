@@ -34,7 +34,7 @@ def describe_unsent_files(record: DeliveryRecord) -> str:
     return f"{left.format('are still to be')}: delivery {record.delivery_id} goes on with them."
 
 
-def refusal_of(record: DeliveryRecord) -> LabError:
+def build_refusal(record: DeliveryRecord) -> LabError:
     """The error for a parked delivery of which nothing has arrived: why, and how to go on."""
     failure = record.progress.failure
     assert failure is not None

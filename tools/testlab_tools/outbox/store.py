@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from testlab_tools.durable.database import STATUSES, Status
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.errors import LabError
-from testlab_tools.outbox.delivery import PROGRESS, WORKFLOW, delivery_id_of
+from testlab_tools.outbox.delivery import PROGRESS, WORKFLOW, parse_delivery_id
 from testlab_tools.outbox.payload import DeliveryRecord, Failure, Payload, Progress, decode, encode
 
 
@@ -196,7 +196,7 @@ class Store:
         """All deliveries by how far they are, as at one moment: none is listed twice."""
         latest: dict[str, WorkflowStatus] = {}
         for row in self._workflows.list(WORKFLOW):
-            delivery_id = delivery_id_of(row.workflow_id)
+            delivery_id = parse_delivery_id(row.workflow_id)
             known = latest.get(delivery_id)
             if known is None or _generation(known) < _generation(row):
                 latest[delivery_id] = row
@@ -232,7 +232,7 @@ class Store:
         self._workflows.delete(*(row.workflow_id for row in old))
         stored = self.blobs.delivery_ids()  # asked first: a delivery and its files are written at once
         needed = self._workflows.list(WORKFLOW, "waiting", "failed")
-        self.blobs.delete(stored - {delivery_id_of(row.workflow_id) for row in needed})
+        self.blobs.delete(stored - {parse_delivery_id(row.workflow_id) for row in needed})
 
     def delete_files(self, delivery_id: str) -> None:
         """Delete the contents of a delivery's files. What cannot be deleted now, `tidy` deletes."""
@@ -260,7 +260,7 @@ class Store:
         assert row.input is not None
         service, *content = row.input["args"]
         return DeliveryRecord(
-            delivery_id=delivery_id_of(row.workflow_id),
+            delivery_id=parse_delivery_id(row.workflow_id),
             generation=_generation(row),
             service=service,
             payload=decode(content),

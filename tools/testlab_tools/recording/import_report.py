@@ -21,7 +21,7 @@ from testlab_tools.files.folders import Folders
 from testlab_tools.files.io import read_file, too_large_error
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.requests import NewRun
-from testlab_tools.outbox.messages import AT_ONCE, QUEUED, describe_waiting, refusal_of
+from testlab_tools.outbox.messages import AT_ONCE, QUEUED, build_refusal, describe_waiting
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import ReportPayload
 from testlab_tools.recording.record import record_run
@@ -248,7 +248,7 @@ async def _deliver(
     if record.progress.state == "delivered":
         return _describe_imported(service, form, [service.native(handle) for handle in record.progress.run_ids])
     if record.progress.state == "parked":
-        raise refusal_of(record)
+        raise build_refusal(record)
     return ImportedReport(format=form, queued=record.delivery_id, note=describe_waiting(record), next=QUEUED)
 
 

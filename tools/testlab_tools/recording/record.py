@@ -17,10 +17,10 @@ from testlab_tools.outbox.messages import (
     AT_ONCE,
     BOUNDS,
     QUEUED,
+    build_refusal,
     describe_unsent_files,
     describe_waiting,
     is_correctable,
-    refusal_of,
 )
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, DeliveryRecord, FileFacts, RunPayload, run_adapter
@@ -157,7 +157,7 @@ def _to_created_run(call: Call, record: DeliveryRecord) -> CreatedRun:
         note = f"{progress.created.note} {drop_mentions(describe_unsent_files(record), call.unavailable)}".strip()
         return progress.created.model_copy(update={"note": note})
     if progress.state == "parked":
-        raise refusal_of(record)
+        raise build_refusal(record)
     assert isinstance(record.payload, RunPayload)
     procedure = str(record.payload.run["procedure_id"])
     return CreatedRun(procedure=procedure, queued=record.delivery_id, note=describe_waiting(record), next=QUEUED)

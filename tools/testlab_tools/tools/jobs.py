@@ -14,7 +14,7 @@ from testlab_tools.errors import BadInput, nearest
 from testlab_tools.jobs import check_owner, describe_stopped, stop_and_watch
 from testlab_tools.models.lab import Job, StoppedJob, TestCases
 from testlab_tools.models.requests import TestOrder
-from testlab_tools.paging import page_of
+from testlab_tools.paging import paginate
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso
 from testlab_tools.tools.arguments import Cursor, Limit, NodeId, Wait
@@ -85,7 +85,7 @@ async def list_test_cases(
     """
     pack = call.lab.one(TestPack, service)
     found = match_names(await pack.list_test_cases(revision), search)
-    page = page_of(found, limit, cursor)
+    page = paginate(found, limit, cursor)
     more = "More follow: pass cursor, with the same arguments. " if page.cursor else ""
     runs = "run_tests runs them; test_pack_revision is this revision." if found else "Search with fewer words."
     return TestCases(test_cases=page.items, total=len(found), cursor=page.cursor, next=more + runs)

@@ -64,7 +64,7 @@ def normalise(message: str) -> str:
     return _PATTERN.sub(_stand_in, text).casefold()
 
 
-def cause_of(service: str, failure: Failure) -> Cause:
+def find_cause(service: str, failure: Failure) -> Cause:
     """The cause that a failure counts for."""
     return Cause(service, failure.run.test, failure.case, normalise(failure.reason))
 
@@ -74,7 +74,7 @@ def group_by_cause(failures: Mapping[str, Iterable[Failure]]) -> dict[Cause, lis
     found: dict[Cause, list[Failure]] = {}
     for service, every in failures.items():
         for failure in every:
-            found.setdefault(cause_of(service, failure), []).append(failure)
+            found.setdefault(find_cause(service, failure), []).append(failure)
     for same in found.values():
         same.sort(key=lambda failure: failure.run.started_at, reverse=True)
     return dict(sorted(found.items(), key=lambda item: item[1][0].run.started_at, reverse=True))
@@ -110,12 +110,12 @@ _CONNECTION = re.compile(
 _FAULTS = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in _TABLE]
 
 
-def fault_of(failure: Failure) -> str:
-    """As `fault_in`, of a failure's message."""
-    return fault_in(failure.reason, failure.run.outcome == "error")
+def find_fault(failure: Failure) -> str:
+    """As `read_fault`, of a failure's message."""
+    return read_fault(failure.reason, failure.run.outcome == "error")
 
 
-def fault_in(message: str, errored: bool) -> str:
+def read_fault(message: str, errored: bool) -> str:
     """What the message says is wrong with the equipment, in our words; empty when it says no such thing.
 
     A broken connection counts only where the run `errored`: a test that asserts on one judges the product.

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from testlab_tools.capabilities import Failure
 from testlab_tools.models.lab import Run
-from testlab_tools.triage.causes import Cause, fault_of, group_by_cause
+from testlab_tools.triage.causes import Cause, find_fault, group_by_cause
 from testlab_tools.triage.collect import Collected, Passes, Window
 
 
@@ -110,7 +110,7 @@ def choose_causes(causes: Mapping[Cause, Sequence[Failure]], limit: int) -> list
     struck: set[tuple[str, str, frozenset[str]]] = set()
     chosen: list[Cause] = []
     for cause, failures in causes.items():
-        fault = fault_of(failures[0])
+        fault = find_fault(failures[0])
         strike = (cause.service, fault, frozenset(f.run.station for f in failures))
         if not fault or strike not in struck:
             chosen.append(cause)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from testlab_tools.capabilities import Failure
 from testlab_tools.models.lab import Run
 from testlab_tools.times import iso
-from testlab_tools.triage.causes import fault_of
+from testlab_tools.triage.causes import find_fault
 from testlab_tools.triage.compare import ClassificationInput
 
 MAX_CHANCE = 0.01
@@ -65,7 +65,7 @@ def classify(data: ClassificationInput) -> Verdict:
 
 def _by_message(data: ClassificationInput) -> Verdict | None:
     """Infrastructure: the message itself names a fault of the equipment."""
-    fault = fault_of(data.failures[0])
+    fault = find_fault(data.failures[0])
     if not fault:
         return None
     said = f"The message tells of {fault}. {_places(data)}"

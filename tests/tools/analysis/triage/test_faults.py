@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testlab_tools.triage.causes import fault_in
+from testlab_tools.triage.causes import read_fault
 
 SILENT = "an instrument that does not answer"
 
@@ -26,13 +26,13 @@ SILENT = "an instrument that does not answer"
     ],
 )
 def test_a_fault_of_the_equipment_is_known_by_its_message(message: str, fault: str) -> None:
-    assert fault_in(message, errored=False) == fault
+    assert read_fault(message, errored=False) == fault
 
 
 @pytest.mark.parametrize("message", ["ConnectionResetError: [Errno 104]", "connection timed out", "Broken pipe"])
 def test_a_broken_connection_is_the_equipments_only_where_there_was_no_verdict(message: str) -> None:
-    assert fault_in(message, errored=True) == "a broken connection"
-    assert fault_in(message, errored=False) == ""
+    assert read_fault(message, errored=True) == "a broken connection"
+    assert read_fault(message, errored=False) == ""
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_a_broken_connection_is_the_equipments_only_where_there_was_no_verdict(m
     ],
 )
 def test_what_a_product_may_do_is_no_fault_of_the_equipment(message: str) -> None:
-    assert fault_in(message, errored=True) == ""
+    assert read_fault(message, errored=True) == ""
