@@ -129,7 +129,11 @@ async def _deliver(
     if known is not None:
         record = await outbox.follow(meant, call.deadline.spent_s)
     else:
-        record = await _send(call, outbox, sink, replace(run, ref=meant), files, unkept)
+        facts = [FileFacts(name=sanitize(file.name) or "file", size=len(file.data)) for file in files]
+        written = run_adapter().dump_python(replace(run, ref=meant), mode="json")
+        payload = RunPayload(run=written, files=facts, unkept=unkept)
+        contents = [file.data for file in files]
+        record = await outbox.send(meant, sink.name, payload, contents, call.deadline.spent_s)
     try:
         created = _to_created_run(call, record)
     except LabError:
@@ -140,14 +144,6 @@ async def _deliver(
         if digest:
             await outbox.note_answer(digest, meant, call.deadline.spent_s)
     return created if known is None else created.model_copy(update={"note": f"{SAME} {created.note}".strip()})
-
-
-async def _send(
-    call: Call, outbox: Outbox, sink: RunSink, run: NewRun, files: Sequence[Attachment], unkept: int
-) -> DeliveryRecord:
-    facts = [FileFacts(name=sanitize(file.name) or "file", size=len(file.data)) for file in files]
-    payload = RunPayload(run=run_adapter().dump_python(run, mode="json"), files=facts, unkept=unkept)
-    return await outbox.send(run.ref, sink.name, payload, [file.data for file in files], call.deadline.spent_s)
 
 
 def _to_created_run(call: Call, record: DeliveryRecord) -> CreatedRun:
