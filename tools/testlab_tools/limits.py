@@ -86,14 +86,11 @@ class Limits:
                     return cls(upper=value)
                 case "==":
                     return cls(value, value)
-                case _:
-                    return cls(expected=f"{operator} {expected}".strip())
-        match operator:
-            case "==" | "matches":
-                text = str(expected)
-                return cls(expected=text if operator == "==" else f"matches /{text}/")
-            case _:
-                return cls(expected=f"{operator} {expected}".strip())
+        elif operator == "==":
+            return cls(expected=str(expected))
+        elif operator == "matches":
+            return cls(expected=f"matches /{expected}/")
+        return cls(expected=f"{operator} {expected}".strip())
 
     def __str__(self) -> str:
         """The text that `parse` reads back as these limits; empty for none."""
