@@ -79,13 +79,12 @@ class Limits:
         """Read one TofuPilot v2 validator."""
         if isinstance(expected, int | float) and not isinstance(expected, bool) and abs(expected) <= _LARGEST:
             value = float(expected)
-            match operator:
-                case ">=" | ">":
-                    return cls(lower=value)
-                case "<=" | "<":
-                    return cls(upper=value)
-                case "==":
-                    return cls(value, value)
+            if operator in (">=", ">"):
+                return cls(lower=value)
+            if operator in ("<=", "<"):
+                return cls(upper=value)
+            if operator == "==":
+                return cls(value, value)
         elif operator == "==":
             return cls(expected=str(expected))
         elif operator == "matches":

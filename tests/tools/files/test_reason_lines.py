@@ -20,7 +20,7 @@ def test_the_lines_around_the_last_match_are_shown_whatever_the_chunks(at_once: 
     log = [*LOG]
     log[29] = "No Video"
     log[59] = "later: no video again"
-    shown = read(ReasonLines(["no video"]), log, at_once).shown().splitlines()
+    shown = read(ReasonLines(["no video"]), log, at_once).fit(4_000).splitlines()
     numbers = [int(line.split("-" if ":" not in line else ":")[0]) for line in shown]
     assert numbers == list(range(60 - BEFORE, 60 + AFTER + 1))
     assert [line for line in shown if line.startswith("60:")] == ["60:later: no video again"]
@@ -30,11 +30,11 @@ def test_the_lines_around_the_last_match_are_shown_whatever_the_chunks(at_once: 
 def test_the_first_text_that_is_there_counts_and_without_one_the_logs_end(at_once: int) -> None:
     clues = read(ReasonLines(["nowhere", "line 40", "line 80"]), LOG, at_once)
     assert clues.found
-    assert "40:line 40" in clues.shown().splitlines()
+    assert "40:line 40" in clues.fit(4_000).splitlines()
     none = read(ReasonLines(["nowhere"]), LOG, at_once)
     assert not none.found
-    assert none.shown().splitlines()[-1] == "100-line 100"
-    assert len(none.shown().splitlines()) == BEFORE + AFTER + 1
+    assert none.fit(4_000).splitlines()[-1] == "100-line 100"
+    assert len(none.fit(4_000).splitlines()) == BEFORE + AFTER + 1
 
 
 def test_what_does_not_fit_is_left_out_from_the_far_ends() -> None:

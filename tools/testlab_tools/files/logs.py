@@ -31,10 +31,6 @@ class LineSelector(Protocol):
     def see(self, lines: list[str]) -> None:
         """Take in the next lines."""
 
-    def shown(self) -> str:
-        """The selected lines, as `grep -n` prints them."""
-        ...
-
 
 @dataclass
 class LogReading:
@@ -107,6 +103,7 @@ class Tail:
         self._lines.extend(line[: 2 * LINE_CHARS] for line in lines[-self._count :])
 
     def shown(self) -> str:
+        """The lines, as `grep -n` prints them."""
         first = self._seen - len(self._lines) + 1
         ends, left = list[str](), SHOWN_CHARS
         for number, text in zip(range(self._seen, first - 1, -1), reversed(self._lines), strict=True):
@@ -143,6 +140,7 @@ class Matches:
         self._seen += len(lines)
 
     def shown(self) -> str:
+        """The lines, as `grep -n` prints them."""
         return self._shown.render()
 
     def _contains(self, text: str) -> bool:
@@ -227,9 +225,6 @@ class ReasonLines:
     def found(self) -> bool:
         """Whether one of the texts was there."""
         return any(window.at for window in self._windows)
-
-    def shown(self) -> str:
-        return self.fit(4_000)
 
     def fit(self, chars: int) -> str:
         """The lines in at most so many characters, as `grep -n` prints them; those nearest to the match stay."""
