@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 
 import anyio
 from anyio import from_thread
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from anyio.lowlevel import EventLoopToken, current_token
 from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp.server.lowlevel import Server
@@ -92,29 +93,20 @@ async def _only(probe: Frame, outlet: Outlet) -> AsyncGenerator[Frame]:
     await outlet.answered.wait()
 
 
-class _Frames:
+class _Frames(ObjectReceiveStream[Frame]):
     """Frames as the read stream of one of the SDK's loops."""
 
     def __init__(self, frames: AsyncGenerator[Frame]) -> None:
         self._frames = frames
 
     async def receive(self) -> Frame:
-        return await anext(self._frames)
-
-    def __aiter__(self) -> _Frames:
-        return self
-
-    async def __anext__(self) -> Frame:
-        return await anext(self._frames)
+        try:
+            return await anext(self._frames)
+        except StopAsyncIteration:
+            raise anyio.EndOfStream from None
 
     async def aclose(self) -> None:
         await self._frames.aclose()
-
-    async def __aenter__(self) -> _Frames:
-        return self
-
-    async def __aexit__(self, exc_type: object, exc_val: object, exc_tb: object) -> None:
-        await self.aclose()
 
 
 class Wire:
@@ -171,14 +163,14 @@ class Wire:
                 from_thread.run_sync(written, token=token)
 
 
-class Outlet:
+class Outlet(ObjectSendStream[SessionMessage]):
     """A wire's output as the SDK's write stream; `answered` is set by the first answer."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.answered = anyio.Event()
 
-    async def send(self, item: SessionMessage, /) -> None:
+    async def send(self, item: SessionMessage) -> None:
         """Write a message."""
         await self._wire.send(item)
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
@@ -186,12 +178,6 @@ class Outlet:
 
     async def aclose(self) -> None:
         """The wire outlives those who write to it."""
-
-    async def __aenter__(self) -> Outlet:
-        return self
-
-    async def __aexit__(self, exc_type: object, exc_val: object, exc_tb: object) -> None:
-        await self.aclose()
 
 
 @contextmanager

@@ -20,7 +20,6 @@ import re
 import stat
 import sys
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,15 +97,7 @@ class BrokenChain(Exception):
     """The file does not end at the position that its head states."""
 
 
-class AuditSink(ABC):
-    """Where lines are written."""
-
-    @abstractmethod
-    def append(self, record: Record) -> None:
-        """Write a line durably; blocks. Raises OSError or BrokenChain when nothing has been written."""
-
-
-class StderrSink(AuditSink):
+class StderrSink:
     """Writes this process's own chain to standard error, for collectors of a container's output."""
 
     def __init__(self) -> None:
@@ -114,12 +105,13 @@ class StderrSink(AuditSink):
         self._lock = threading.Lock()
 
     def append(self, record: Record) -> None:
+        """Write a line."""
         with self._lock:
             line, self._last = encode_record(record, self._last)
             _echo(line)
 
 
-class FileSink(AuditSink):
+class FileSink:
     """Writes lines to a file of about `max_bytes`, each synced before `append` returns; with `echo`, to standard error
     as well."""
 
@@ -130,6 +122,7 @@ class FileSink(AuditSink):
         self._lock = threading.Lock()
 
     def append(self, record: Record) -> None:
+        """Write a line durably; blocks. Raises OSError or BrokenChain when nothing has been written."""
         with self._lock, self._locked_head() as head:
             last = _read_head(head)
             with _open_file(self.path) as file:
@@ -153,6 +146,9 @@ class FileSink(AuditSink):
             yield lock.descriptor
         finally:
             lock.release()
+
+
+AuditSink = StderrSink | FileSink
 
 
 def _echo(line: bytes) -> None:

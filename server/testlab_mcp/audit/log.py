@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from types import TracebackType
 from typing import Any, Literal, cast
 from uuid import uuid4
@@ -214,9 +215,8 @@ class AuditLogger:
     change nothing."""
 
     def __init__(self, open_sink: Callable[[], AuditSink] | None = None, reads: bool = False) -> None:
-        self._open_sink = open_sink
+        self._open_sink = cache(open_sink) if open_sink else None
         self._reads = reads
-        self._sink: AuditSink | None = None
         self._floods = FloodLimit(self._write_count)
 
     def call(self, spec: ToolSpec, arguments: Mapping[str, Any], who: str, session: ServerSession) -> AuditedCall:
@@ -255,7 +255,5 @@ class AuditLogger:
                     raise
 
     def _append(self, record: Record) -> None:
-        if self._sink is None:
-            assert self._open_sink is not None, "nothing is written without an audit"
-            self._sink = self._open_sink()
-        self._sink.append(record)
+        assert self._open_sink is not None, "nothing is written without an audit"
+        self._open_sink().append(record)
