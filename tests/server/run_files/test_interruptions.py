@@ -74,20 +74,20 @@ async def test_a_log_that_may_have_been_cut_unseen_is_not_told_as_whole(
         assert "note" not in await ask(client, "read_log", run_id=run, tail=5)
 
 
-class Gate:
-    """Sends half of a body, then the rest when it is opened."""
+class PausedBody:
+    """Sends half of a body, and the rest once it is resumed."""
 
     def __init__(self) -> None:
-        self.opened = asyncio.Event()
-        self.begun = asyncio.Event()
+        self.resumed = asyncio.Event()
+        self.half_sent = asyncio.Event()
         self.sent = 0
 
     async def __call__(self, writer: asyncio.StreamWriter, body: bytes) -> None:
         self.sent += 1
         writer.write(f"Content-Length: {len(body)}\r\n\r\n".encode() + body[: len(body) // 2])
         await writer.drain()
-        self.begun.set()
-        await self.opened.wait()
+        self.half_sent.set()
+        await self.resumed.wait()
         writer.write(body[len(body) // 2 :])
 
 
@@ -101,12 +101,12 @@ async def test_a_file_that_takes_longer_than_a_call_goes_on_and_the_next_call_ge
     run: str,
 ) -> None:
     monkeypatch.setattr("testlab_tools.deadline.RESERVE", 0.995)
-    gate, body = Gate(), os.urandom(3 * MB)
-    async with hostile({"a.bin": body, "b.bin": body}, gate, save_to=tmp_path) as config, connect(config) as client:
+    transfer, body = PausedBody(), os.urandom(3 * MB)
+    async with hostile({"a.bin": body, "b.bin": body}, transfer, save_to=tmp_path) as config, connect(config) as client:
         first = await ask(client, "get_artifact", run_id=run, name="a.bin", save_to="x")
         other = await refused(client, "get_artifact", run_id=run, name="b.bin", save_to="x")
         assert not (tmp_path / "x").exists()
-        gate.opened.set()
+        transfer.resumed.set()
         monkeypatch.setattr("testlab_tools.deadline.RESERVE", 0.8)
         second = await ask(client, "get_artifact", run_id=run, name="a.bin", save_to="x")
     assert (first["finished"], first["next"]) == (False, "Call again with the same arguments.")
@@ -114,7 +114,7 @@ async def test_a_file_that_takes_longer_than_a_call_goes_on_and_the_next_call_ge
     assert "Another file is being written there" in other
     assert second["saved_to"] == str(tmp_path / "x")
     assert (tmp_path / "x").read_bytes() == body
-    assert gate.sent == 1
+    assert transfer.sent == 1
 
 
 async def test_a_cancelled_download_is_given_up_and_leaves_nothing(
@@ -124,14 +124,14 @@ async def test_a_cancelled_download_is_given_up_and_leaves_nothing(
     ask: ToolCaller,
     tmp_path: Path,
 ) -> None:
-    gate, folder = Gate(), tmp_path / "out"
+    transfer, folder = PausedBody(), tmp_path / "out"
     arguments = {"run_id": run, "name": "a.bin", "save_to": "x"}
-    async with hostile({"a.bin": b"x" * 3 * MB}, gate, save_to=folder) as config, connect(config) as client:
+    async with hostile({"a.bin": b"x" * 3 * MB}, transfer, save_to=folder) as config, connect(config) as client:
         call = asyncio.ensure_future(client.call_tool("get_artifact", arguments))
-        await gate.begun.wait()
+        await transfer.half_sent.wait()
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
-        gate.opened.set()
+        transfer.resumed.set()
         await ask(client, "get_artifact", **arguments)
-    assert gate.sent == 2
+    assert transfer.sent == 2
     assert [path.name for path in folder.iterdir()] == ["x"]
