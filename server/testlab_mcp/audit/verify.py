@@ -31,9 +31,9 @@ class Verdict:
 
     lines: int = 0
     last: ChainPosition = START
-    findings: list[Finding] = field(default_factory=lambda: list[Finding]())
-    notes: list[str] = field(default_factory=lambda: list[str]())
-    unfinished: dict[str, int] = field(default_factory=lambda: dict[str, int]())
+    findings: list[Finding] = field(default_factory=list[Finding])
+    notes: list[str] = field(default_factory=list[str])
+    unfinished: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class _RawLine(NamedTuple):

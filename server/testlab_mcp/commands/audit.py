@@ -11,7 +11,7 @@ from testlab_tools.errors import BadInput, ConfigError
 
 
 def audit_verify(file: str, config_file: str, anchor: str) -> int:
-    """Print what was found, a line each. 0 when all is whole, 1 when not.
+    """Print what was found, a line each. Returns 0 when the audit is whole, else 1.
 
     Raises:
         ConfigError: there is no such file, or the config keeps none.

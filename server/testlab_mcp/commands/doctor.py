@@ -1,4 +1,4 @@
-"""`testlab-mcp doctor`: is the config right, does every service answer, do they accept the token, agree the clocks?"""
+"""`testlab-mcp doctor`: checks the config, and of every service whether it answers, its token and its clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SKEW_SECONDS = 60
 
 
 class Finding(NamedTuple):
-    """What was found out about one service."""
+    """What was found for one service, as the table shows it."""
 
     service: str
     kind: str
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 def doctor(config_file: str) -> int:
-    """Print a table and the remedies. 0 when all is well, 1 when a service is not, 2 (raised) for a wrong config."""
+    """Print a table and the remedies. Returns 0 when all is well, else 1. Raises ConfigError for a wrong config."""
     set_up_logging()
     path = find_config(config_file)
     config = load_config(path)

@@ -28,7 +28,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
         raise ConfigError("--demo and --config exclude each other", "", "--demo brings its own lab.")
     host, port = _address(http) if http else ("", 0)
     with ExitStack() as stack:
-        read = _starting(stack) if demo else _reading(config_file)
+        read = _start_simlab(stack) if demo else _read_config(config_file)
         # The SDK takes half a second to import: the simulated lab starts meanwhile.
         from testlab_mcp.protocol.server import build_server
 
@@ -49,7 +49,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:
-    """uvicorn, once it has stopped, raises the signal anew; the default would end us before the simulated lab."""
+    """uvicorn raises the signal again once it has stopped; its default would end this process before the simulated lab."""
     sys.exit(0)
 
 
@@ -60,13 +60,13 @@ def policy_of(config: Config) -> Policy:
     return replace(policy, unasked=server.unasked)
 
 
-def _reading(config_file: str) -> Callable[[], Config]:
+def _read_config(config_file: str) -> Callable[[], Config]:
     config = load_config(find_config(config_file))
     return lambda: config
 
 
-def _starting(stack: ExitStack) -> Callable[[], Config]:
-    """Start the simulated lab; it need not answer before the config can be had."""
+def _start_simlab(stack: ExitStack) -> Callable[[], Config]:
+    """Start the simulated lab, and return what reads its config; the lab need not answer before that."""
     from testlab_mcp.commands.simlab import SimLab
 
     sim = stack.enter_context(SimLab(early=True))

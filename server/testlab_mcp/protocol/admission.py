@@ -38,7 +38,7 @@ class Admission:
         self._tools = {tool.name: tool for tool in tools}
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Answer a request, or refuse it. Raises MCPError for what is no call of a tool that there is."""
+        """Answer a request, or refuse it. Raises MCPError for an unknown tool, and for a refused read."""
         caller = caller_of(ctx.request)
         if ctx.method in GREETINGS:
             return _describe_services(await call_next(ctx), self._guard.visible_services(caller))
@@ -60,7 +60,7 @@ class Admission:
             return await call_next(ctx)
 
     def _refuse_call(self, caller: Caller, name: str) -> str:
-        """Why a call goes no further; empty when it does. Raises MCPError where there is no such tool."""
+        """Why a call is refused; empty when it goes ahead. Raises MCPError for an unknown tool."""
         text = self._guard.rate_refusal(caller)
         if name in self._tools:
             why = self._guard.refusal(caller, name)
@@ -91,7 +91,7 @@ class Admission:
 
 
 def _find_needed_tool(method: str, params: Mapping[str, Any]) -> str:
-    """The tool whose right a read needs first; empty where it needs none, or there is no such thing to read."""
+    """The tool whose right a read needs first; empty where it needs none, or what is to be read does not exist."""
     if method == "resources/read":
         return find_tool_behind(str(params.get("uri", "")))
     return next((prompt.needs[0] for prompt in PROMPTS if prompt.name == params.get("name")), "")

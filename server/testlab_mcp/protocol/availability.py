@@ -75,7 +75,7 @@ _CURRENT: ContextVar[Availability] = ContextVar("availability")
 
 
 def current_availability() -> Availability:
-    """That of the caller whose request is being answered."""
+    """The availability for the caller whose request is being answered."""
     return _CURRENT.get()
 
 

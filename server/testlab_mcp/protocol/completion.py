@@ -151,7 +151,7 @@ def _find_capability(ref: PromptReference | ResourceTemplateReference, argument:
 
 
 def _filter_by_prefix(values: Iterable[str], text: str) -> Iterable[str]:
-    """Those that begin so in any case, and can stand in one line."""
+    """The values that begin with `text`, ignoring case, and fit in one line."""
     wanted = text.casefold()
     shown = (sanitize(value) for value in values)
     one_line = (value for value in shown if len(value) <= MAX_CHARS and value.isprintable())

@@ -100,7 +100,7 @@ def read_services(available: Availability) -> Contents:
 
 
 def _to_json(value: ResultModel) -> Contents:
-    """As the tool's answer has it, `untrusted` included."""
+    """The JSON of a tool's answer, `untrusted` included."""
     text = to_result(value).content[0]
     assert isinstance(text, TextContent), "a result without a picture is text"
     return [ReadResourceContents(text.text, JSON)]
@@ -176,7 +176,7 @@ async def _read_binary(file: KeptFile, chunks: AsyncIterator[bytes], head: bytes
 
 
 def _guess_media_type(name: str, *, text: bool) -> str:
-    """By the name's ending, where that agrees with what is in the file."""
+    """The media type by the ending of the name, where that agrees with what is in the file."""
     import mimetypes
 
     guessed = mimetypes.MimeTypes().guess_type(name)[0] or ""
@@ -276,7 +276,7 @@ TEMPLATES = (
 
 
 def list_resources() -> list[Resource]:
-    """Those with a URI of their own."""
+    """The resources that have a URI of their own."""
     return [
         Resource(
             uri=SERVICES,

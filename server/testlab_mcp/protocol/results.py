@@ -10,7 +10,6 @@ from typing import Any, cast, get_args, get_origin
 
 from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from testlab_tools.capabilities import Handle, Image
 from testlab_tools.errors import Conflict, LabError
@@ -96,7 +95,7 @@ def to_error_result(tool: str, error: LabError) -> CallToolResult:
 
 
 def to_refusal_result(text: str) -> CallToolResult:
-    """A call that goes no further, in a sentence or two."""
+    """A refused call, in a sentence or two."""
     return _to_failure(text, {"error": {"what": text}})
 
 
@@ -114,24 +113,18 @@ def _mask(data: dict[str, Any], text: str) -> tuple[dict[str, Any], str]:
 @cache
 def find_untrusted_fields(model: type[BaseModel]) -> tuple[str, ...]:
     """Names of the fields, at any depth, whose text was written by devices, logs or people."""
-    found: dict[str, None] = {}
-    _collect(model, found, set())
-    return tuple(found)
+    return tuple(dict.fromkeys(_list_untrusted(model, set())))
 
 
-def _collect(model: type[BaseModel], found: dict[str, None], seen: set[type[BaseModel]]) -> None:
+def _list_untrusted(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
     if model in seen:
         return
     seen.add(model)
     for name, field in model.model_fields.items():
-        if _is_untrusted(field):
-            found[name] = None
+        if FROM_LAB in field.metadata or _has_mark(field.annotation):
+            yield name
         for inner in _find_models(field.annotation):
-            _collect(inner, found, seen)
-
-
-def _is_untrusted(field: FieldInfo) -> bool:
-    return FROM_LAB in field.metadata or _has_mark(field.annotation)
+            yield from _list_untrusted(inner, seen)
 
 
 def _has_mark(annotation: Any) -> bool:
