@@ -137,7 +137,3 @@ def _add(commands: Commands, name: str, does: str) -> argparse.ArgumentParser:
 
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", default="", help="default: $TESTLAB_MCP_CONFIG, else config.toml")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

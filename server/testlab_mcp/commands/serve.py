@@ -49,7 +49,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:
-    """uvicorn raises the signal again once it has stopped; its default would end this process before the simulated lab."""
+    """uvicorn raises the signal again once it has stopped; by default that would end this process before the lab."""
     sys.exit(0)
 
 
