@@ -219,8 +219,7 @@ def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: st
         up, caller = is_ready(states), caller_of(request)
         body: dict[str, Any] = {"status": "ready" if up else "not ready"}
         if caller not in (LOCAL, ANONYMOUS):
-            allowed = caller.policy.services if caller.policy else None
-            body["services"] = {name: state for name, state in states.items() if allowed is None or name in allowed}
+            body["services"] = {name: state for name, state in states.items() if caller.may_use(name)}
         return JSONResponse(body, 200 if up else 503)
 
     app = server.streamable_http_app(

@@ -57,6 +57,15 @@ class Caller:
     nodes: tuple[str, ...] | None = None
 
     @property
+    def services(self) -> frozenset[str] | None:
+        """Names of the services that the caller may use, None for all."""
+        return self.policy.services if self.policy else None
+
+    def may_use(self, service: str) -> bool:
+        """Whether the caller may use a service."""
+        return self.services is None or service in self.services
+
+    @property
     def folder(self) -> str:
         """The name of the caller's own folder for files; no other caller has it."""
         plain = self.name.replace("-", "").replace("_", "").isalnum()

@@ -87,8 +87,7 @@ class RequestGuard:
 
     def visible_services(self, caller: Caller) -> list[Service]:
         """The services that the caller may use, as they are configured."""
-        within = caller.policy.services if caller.policy else None
-        return [service for service in self._scopes.services if within is None or service.name in within]
+        return [service for service in self._scopes.services if caller.may_use(service.name)]
 
     def services_by_tool(self, caller: Caller) -> dict[str, list[str]]:
         """The tools that the caller may see and call, each with the names of the services that can do it."""

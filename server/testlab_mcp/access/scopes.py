@@ -111,8 +111,7 @@ class ScopeCache:
         if caller == LOCAL and not tokens:
             return self._local
         await self.restore_ownership()
-        within = caller.policy.services if caller.policy else None
-        key = (caller.name, within, caller.nodes, frozenset(tokens.items()))
+        key = (caller.name, caller.services, caller.nodes, frozenset(tokens.items()))
         scope = self._scopes.get(key)
         if scope is None:
             scope = self._scopes[key] = self._build(caller, tokens)
@@ -141,11 +140,10 @@ class ScopeCache:
     def _build(self, caller: Caller, tokens: Mapping[str, SecretStr]) -> CallerScope:
         from testlab_mcp.access.scoping import scope_service  # stdio has no use for it
 
-        within = caller.policy.services if caller.policy else None
         services: list[Service] = []
         own: list[Service] = []
         for service in self.services:
-            if within is not None and service.name not in within:
+            if not caller.may_use(service.name):
                 continue
             ownership = self._ownership[service.name]
             if service.name in self._connect:
@@ -156,7 +154,7 @@ class ScopeCache:
         files = self._local.files
         folders = files.save_to if caller == LOCAL else [folder / caller.folder for folder in files.save_to]
         transfers = Transfers(self._write_quota(caller, folders))
-        lab = self._local.lab.share(services, limited=within is not None)
+        lab = self._local.lab.share(services, limited=caller.services is not None)
         return CallerScope(caller, lab, replace(files, save_to=folders, transfers=transfers), own)
 
     def _write_quota(self, caller: Caller, folders: Sequence[Path]) -> WriteQuota:
