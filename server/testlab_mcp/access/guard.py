@@ -13,6 +13,7 @@ from typing import Any
 from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens
 from testlab_mcp.access.policy import Policy, effective_access, exposed_tools, refusal
 from testlab_mcp.access.scopes import ScopeCache
+from testlab_mcp.config.settings import HttpSettings
 from testlab_tools.capabilities import Service
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import nearest
@@ -65,20 +66,13 @@ class RateLimiter:
 class RequestGuard:
     """Decides for each request of a server whether it may go ahead, and gives it the caller's scope."""
 
-    def __init__(
-        self,
-        scopes: ScopeCache,
-        policy: Policy,
-        tools: Sequence[ToolSpec],
-        rate_limiter: RateLimiter,
-        max_concurrent: int,
-    ) -> None:
-        self._max_concurrent = max_concurrent
+    def __init__(self, scopes: ScopeCache, policy: Policy, tools: Sequence[ToolSpec], http: HttpSettings) -> None:
+        self._max_concurrent = http.calls_at_once
         self._in_flight: Counter[str] = Counter()
         self._scopes = scopes
         self.policy = policy
         self._tools = {tool.name: tool for tool in tools}
-        self._rate_limiter = rate_limiter
+        self._rate_limiter = RateLimiter(http.calls_per_minute)
 
     def listed_tools(self, caller: Caller) -> list[str]:
         """Names of the tools that the caller may see and call."""

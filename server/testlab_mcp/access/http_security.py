@@ -1,4 +1,4 @@
-"""What HTTP adds to a server: sign-in, rate limits, callers' own service tokens, and keys that replicas share."""
+"""What HTTP adds to a server: sign-in, limits, callers' own service tokens, and keys that replicas share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testlab_mcp.access.guard import RateLimiter
 from testlab_mcp.access.scopes import Connect
 from testlab_mcp.config.settings import HttpSettings
 from testlab_tools.errors import ConfigError, did_you_mean
@@ -31,7 +30,6 @@ class HttpSecurity:
 
     http: HttpSettings = field(default_factory=HttpSettings)
     token_verifier: CallerTokenVerifier | None = None
-    rate_limiter: RateLimiter = field(default_factory=lambda: RateLimiter(0))
     request_state: RequestStateSecurity | None = None
     connect: Mapping[str, Connect] = field(default_factory=dict[str, Connect])
 
@@ -43,9 +41,7 @@ class HttpSecurity:
         _check_tools(config)
         sign_in = CallerTokenVerifier(config.http, config.callers) if config.signs_in else None
         connect = {name: partial(config.connect_as, name) for name in config.callers_own}
-        return cls(
-            config.http, sign_in, RateLimiter(config.http.calls_per_minute), load_shared_keys(config.http), connect
-        )
+        return cls(config.http, sign_in, load_shared_keys(config.http), connect)
 
 
 def _check_tools(config: Config) -> None:

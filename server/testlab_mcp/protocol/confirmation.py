@@ -1,4 +1,4 @@
-"""A person's yes before a tool goes ahead, in both protocol eras, and without it where a client cannot ask.
+"""Has a person agree before a tool goes ahead, in both protocol eras, or the agent where a client cannot ask.
 
 What a person answers counts once. The client carries the mark of the question (2026-07-28, `requestState`), which is
 spent with the answer. The SDK seals the state and binds it to caller, tool and arguments for 600 s; it does not count

@@ -83,7 +83,7 @@ def build_server(
     tools = all_tools()
     http = security.http
     scopes = ScopeCache(lab, files, security.connect, http.transfers_per_caller, http.megabytes_per_caller * MEGA)
-    guard = RequestGuard(scopes, policy, tools, security.rate_limiter, http.calls_at_once)
+    guard = RequestGuard(scopes, policy, tools, http)
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
