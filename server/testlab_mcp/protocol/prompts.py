@@ -46,12 +46,6 @@ def check_arguments(prompt: PromptSpec, given: Mapping[str, str]) -> dict[str, s
     return values
 
 
-def quote_time(value: str, argument: str) -> str:
-    """A time or a span back from now, quoted. Raises BadInput when it is none."""
-    parse_time(value, argument)
-    return quote(value)
-
-
 def quote_repeatable_run(value: str, lab: Lab) -> str:
     """A run's handle, quoted; nobody is asked whether there is such a run.
 
@@ -96,8 +90,9 @@ class PromptSpec:
 
 
 def _write_triage(available: Availability, given: Arguments) -> list[str]:
-    since = quote_time(given["since"] or "24h", "since")
-    steps = [f"Call triage(since={since}): the failures of all services, grouped by cause."]
+    since = given["since"] or "24h"
+    parse_time(since, "since")
+    steps = [f"Call triage(since={quote(since)}): the failures of all services, grouped by cause."]
     if why := _find_explainer(available):
         steps.append(f"Call {why} with the exemplar of each group that is new or large, at most five of them.")
     if available.has("list_nodes"):
