@@ -201,15 +201,6 @@ class FloodLimit:
             await self._write(who, tool, span.left_out)
 
 
-def client_of(session: ServerSession) -> dict[str, str]:
-    """Name and version that the client states; empty when it does not."""
-    params = session.client_params
-    if params is None:
-        return {}
-    info = params.client_info
-    return {"name": shorten(info.name), "version": shorten(info.version)}
-
-
 class AuditLogger:
     """Writes an audit. `open_sink` is called at the first line, and None without an audit; `reads` includes calls that
     change nothing."""
@@ -223,7 +214,9 @@ class AuditLogger:
         """The context of a call by the caller `who`."""
         if self._open_sink is None:
             return AuditedCall(None, spec, arguments, "", {})
-        return AuditedCall(self._write, spec, arguments, who, client_of(session), self._reads)
+        info = session.client_params.client_info if session.client_params else None
+        client = {"name": shorten(info.name), "version": shorten(info.version)} if info else {}
+        return AuditedCall(self._write, spec, arguments, who, client, self._reads)
 
     async def write_refusal(self, spec: ToolSpec, arguments: object, who: str, session: ServerSession) -> None:
         """Write a call that the policy refused, or only count it; its arguments are as received."""
