@@ -100,6 +100,17 @@ def test_tools_says_why_a_tool_is_off(
     assert re.search(r'run_tests +jobs +operate +run_tests needs \[server\] access = "operate"', printed)
 
 
+def test_without_a_tokenizer_tokens_are_estimated_and_nothing_is_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "bpe_openai", None)
+    monkeypatch.setattr("testlab_mcp.commands.tools.TOOL_LIMIT", 1)
+    assert main(["tools", "--tokens"]) == 0
+    printed = capsys.readouterr().out
+    assert "estimates, rather too high" in printed
+    assert "over budget" not in printed
+
+
 def test_tools_tokens_prints_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tools", "--tokens"]) == 0
     printed = capsys.readouterr().out

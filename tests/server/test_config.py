@@ -20,7 +20,8 @@ PORTAL = '[services.portal]\nkind = "stbtester"\nurl = "http://127.0.0.1:1"\n'
         ("[sever]\naccess = 'observe'\n", "unknown key 'sever'. Did you mean 'server'?"),
         ("[server]\nacces = 'observe'\n", "[server]: unknown key 'acces'. Did you mean 'access'?"),
         ("[server]\naccess = 'root'\n", "access must be one of: observe, operate, admin"),
-        ("[server]\ntoolsets = 'all'\n", "toolsets must be a valid list"),
+        ("[server]\ntoolsets = ''\n", "toolsets must be a valid list"),
+        ("[server]\ntoolsets = 'al'\n", "toolsets must be one of: default, all, runs, units, "),
         ("[server]\ntoolsets = ['ruins']\n", "toolsets"),
         ("server = 3\n", "[server] must be a table"),
         ("[services.portal]\nurl = 'http://x'\n", "[services.portal] has no kind"),
@@ -106,3 +107,18 @@ def test_an_address_that_is_not_this_machines_is_refused(
     path.write_text(PORTAL, encoding="utf-8")
     assert main(["serve", "--config", str(path), "--http", address]) == 2
     assert "--http" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", ["toolsets", "allow", "deny"])
+def test_a_single_text_is_as_good_as_a_list_of_it(key: str) -> None:
+    word = "all" if key == "toolsets" else "list_runs"
+    one, listed = (parse_config(f"[server]\n{key} = {value}\n") for value in (f"'{word}'", f"['{word}']"))
+    assert getattr(one.server, key) == getattr(listed.server, key) == [word]
+
+
+def test_a_single_text_is_a_list_in_every_table() -> None:
+    caller = f"[callers.alice]\ntoken_sha256 = '{'a' * 64}'\nnodes = 'portal:rack-*'\nservices = 'portal'\n"
+    config = parse_config(f"[files]\nsave_to = '/tmp/x'\n{PORTAL}{caller}")
+    assert config.files.save_to == ["/tmp/x"]
+    assert config.callers["alice"].nodes == ["portal:rack-*"]
+    assert config.callers["alice"].services == ["portal"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -15,9 +15,9 @@ from testlab_mcp.protocol.service_names import name_services
 from testlab_mcp.protocol.tool import LabTool
 from testlab_sim import SERVICES
 from testlab_tools.capabilities import Service
-from testlab_tools.errors import ConfigError
 from testlab_tools.registry import ToolSpec
 from testlab_tools.services import known_kinds, load_kind
+from testlab_tools.token_estimate import estimate_tokens
 from testlab_tools.tools import all_tools
 
 
@@ -53,6 +53,7 @@ BUDGETS = (
     Budget("default, three services", 6_000, Policy(), lambda: [connect_kinds(SERVICES)]),
     Budget("one service, observe", 3_000, Policy("observe"), lambda: [[one] for one in connect_kinds(known_kinds())]),
 )
+ESTIMATED = "These are estimates, rather too high: pip install 'testlab-mcp[tokens]' counts exactly, and judges."
 RAISING = (
     "Every user pays for each token with every request, so shorten descriptions first. Is the new tool still worth it? "
     "Then raise the limit by 500 in BUDGETS (server/testlab_mcp/commands/tools.py), in the commit that adds the tool."
@@ -87,13 +88,19 @@ def describe_tool(tool: ToolSpec, services: Iterable[Service] = ()) -> dict[str,
 
 
 def count_tokens(value: object) -> int:
-    """Tokens (o200k) of a value as compact JSON. Raises ConfigError when the tokenizer is not installed."""
+    """Tokens (o200k) of a value as compact JSON; an estimate where the tokenizer is not installed."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    encode = _find_tokenizer()
+    return len(encode(text)) if encode else estimate_tokens(text)
+
+
+def _find_tokenizer() -> Callable[[str], Sized] | None:
+    """None where it is not installed."""
     try:
         import bpe_openai
     except ImportError:
-        raise ConfigError("counting tokens needs bpe-openai", "", "pip install 'testlab-mcp[tokens]'") from None
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return len(bpe_openai.get_encoding("o200k_base").encode(text))
+        return None
+    return bpe_openai.get_encoding("o200k_base").encode
 
 
 def connect_kinds(kinds: Iterable[str]) -> list[Service]:
@@ -112,6 +119,9 @@ def _print_costs() -> int:
     print(table(("tool", "toolset", "tokens", "limit"), rows))
     print()
     print(table(("tool list", "tokens", "budget"), [(b.name, b.dearest()[0], b.limit) for b in BUDGETS]))
+    if _find_tokenizer() is None:
+        print(f"\n{ESTIMATED}")
+        return 0
     over = [excess for budget in BUDGETS if (excess := budget.excess())]
     over += [f"{row[0]}: {row[2]} tokens, of at most {row[3]}" for row in rows if row[2] > row[3]]
     for line in over:

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -159,23 +159,36 @@ def _read_table(shape: type[_Settings], table: Any, place: str) -> _Settings:
     """Validate a table. Raises ConfigError: one line with `place`, the key and the remedy."""
     table = _as_mapping(table, place)
     _refuse_unknown(table, shape.model_fields, place)
+    listed = {key: [value] for key, value in table.items() if value and isinstance(value, str) and _is_list(shape, key)}
     try:
-        return shape.model_validate(table)
+        return shape.model_validate(table | listed)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ConfigError(f"{place}: {_explain(shape, key, first['type'], first['msg'])}") from None
 
 
+def _is_list(shape: type[BaseModel], key: str) -> bool:
+    """Whether a key takes a list, for which a single text stands as well."""
+    annotation = shape.model_fields[key].annotation
+    return any(get_origin(option) is list for option in (annotation, *get_args(annotation)))
+
+
 def _explain(shape: type[BaseModel], key: str, problem: str, message: str) -> str:
     if problem == "missing":
         return f"{key} is missing"
     if problem == "literal_error":
-        choices = get_args(shape.model_fields[key.split(".")[0]].annotation)
-        named = ", ".join(str(choice) for choice in choices if isinstance(choice, str))
-        return f"{key} must be one of: {named}" if named else f"{key}: {message}"
+        name = key.split(".")[0]
+        return f"{name} must be one of: {', '.join(_list_choices(shape.model_fields[name].annotation))}"
     words = message.removeprefix("Value error, ").replace("Input should be ", "must be ", 1)
     return f"{key} {words}" if key else words
+
+
+def _list_choices(annotation: Any) -> list[str]:
+    """The texts that an annotation of literals admits, however it holds them."""
+    if isinstance(annotation, str):
+        return [annotation]
+    return [choice for inner in get_args(annotation) for choice in _list_choices(inner)]
 
 
 def _refuse_unknown(table: Mapping[str, Any], keys: Iterable[str], place: str) -> None:
