@@ -9,10 +9,10 @@ import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from testlab_tools.durable.database import open_database
-from testlab_tools.durable.engine import Engine, WorkflowRun
+from testlab_tools.durable.engine import Engine
 from testlab_tools.errors import ServiceDown
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import NewRun
@@ -20,6 +20,9 @@ from testlab_tools.outbox import delivery
 from testlab_tools.outbox.delivery import RetrySchedule
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import RunPayload, run_adapter
+
+if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import WorkflowRun
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RUN = NewRun("FVT1", "SN-1", "fail", NOON, NOON, "ref-1")

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from testlab_tools.durable.database import Database
 
 if TYPE_CHECKING:
-    from testlab_tools.durable.workflows import Launch, Workflows
+    from testlab_tools.durable.workflows import Launch, WorkflowRun, Workflows
 
 
 STILL_S = 6.0
@@ -84,18 +84,6 @@ _dbos = threading.Lock()
 
 class WorkflowFailed(Exception):
     """Ends a workflow as failed. It is no error of the program, and is not logged."""
-
-
-class WorkflowRun(Protocol):
-    """A workflow that runs, as its worker sees it."""
-
-    workflow_id: str
-
-    async def step(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """Run a step and store its result; a later process gets the stored result, and does not run the step."""
-
-    async def set_event(self, key: str, value: object) -> None:
-        """Store how far the workflow has come, for `Workflows.read_event`."""
 
 
 class Worker(Protocol):

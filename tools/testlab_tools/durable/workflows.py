@@ -159,19 +159,22 @@ class Workflows:
         self._connections.dispose()
 
 
-class DbosRun:
+class WorkflowRun:
     """The workflow that runs now, for its worker."""
 
     def __init__(self, workflow_id: str) -> None:
         self.workflow_id = workflow_id
 
     async def step(self, name: str, function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Run a step and store its result; a later process gets the stored result, and does not run the step."""
+
         async def run() -> Any:
             return await function(*arguments)
 
         return await DBOS.run_step_async({"name": name}, run)
 
     async def set_event(self, key: str, value: object) -> None:
+        """Store how far the workflow has come, for `Workflows.read_event`."""
         await DBOS.set_event_async(key, value)
 
 
@@ -210,7 +213,7 @@ class Launch:
             assert workflow_id is not None
             self.liveness.note_start(workflow_id)
             try:
-                return await worker.run(DbosRun(workflow_id), *inputs)
+                return await worker.run(WorkflowRun(workflow_id), *inputs)
             finally:
                 self.liveness.note_end(workflow_id)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.capabilities import AttachmentSink, ReportImporter, RunSink, Service
-from testlab_tools.durable.engine import WorkflowFailed, WorkflowRun
+from testlab_tools.durable.engine import WorkflowFailed
 from testlab_tools.errors import AnswerLost, ConfigError, Conflict, LabError, Unsupported
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.models.lab import CreatedRun
@@ -31,6 +31,7 @@ from testlab_tools.outbox.payload import (
 )
 
 if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import WorkflowRun
     from testlab_tools.outbox.store import Store
 
 
