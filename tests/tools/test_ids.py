@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from testlab_tools.adapters.stbtester.adapter import StbTester
-from testlab_tools.adapters.stbtester.ids import JobUid, NodeId, ResultId, path_of
+from testlab_tools.adapters.stbtester.models import JobUid, NodeId, ResultId, path_of
 from testlab_tools.errors import BadReply, NotFound
 from testlab_tools.http.response import Id, Uuid
 from testlab_tools.models.requests import RunQuery

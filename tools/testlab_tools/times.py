@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from testlab_tools.errors import BadInput, nearest
 
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 _RELATIVE = re.compile(r"(\d{1,6})\s*(m|min|h|d|w)", re.IGNORECASE)
 _ZONE = re.compile(r"[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*")
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}

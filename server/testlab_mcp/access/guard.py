@@ -17,7 +17,7 @@ from testlab_mcp.config.settings import HttpSettings
 from testlab_tools.capabilities import Service
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import nearest
-from testlab_tools.http.fair_queue import asking_for
+from testlab_tools.http.policy import asking_for
 from testlab_tools.jobs import Progress
 from testlab_tools.registry import Call, ToolSpec
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testlab_tools.adapters.tofupilot.uploads import MAX_BYTES
+from testlab_tools.adapters.tofupilot.recorder import MAX_BYTES
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, RateLimited, Refused, ServiceDown
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import httpx2
 import pytest
 
-from testlab_tools.http.body import LARGE_BYTES, PIECE_BYTES, read_whole
+from testlab_tools.http.response import LARGE_BYTES, PIECE_BYTES, read_whole
 
 
 class Loop:

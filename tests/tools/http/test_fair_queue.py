@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from testlab_tools.http.fair_queue import FairQueue, asking_for
+from testlab_tools.http.policy import FairQueue, asking_for
 
 
 async def test_one_caller_leaves_places_to_others_and_who_has_the_fewest_goes_first() -> None:

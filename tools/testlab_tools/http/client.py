@@ -12,7 +12,6 @@ from typing import Any
 import httpx2
 
 from testlab_tools.errors import BadReply
-from testlab_tools.http.body import read_whole
 from testlab_tools.http.credentials import Credentials
 from testlab_tools.http.errors import (
     failure_of,
@@ -23,9 +22,8 @@ from testlab_tools.http.errors import (
     too_large,
     unsafe_place,
 )
-from testlab_tools.http.fair_queue import FairQueue
-from testlab_tools.http.policy import RETRIED, Endpoint, SingleFlight
-from testlab_tools.http.response import MAX_STREAM_BYTES, Reply, Stream
+from testlab_tools.http.policy import RETRIED, Endpoint, FairQueue, SingleFlight
+from testlab_tools.http.response import MAX_STREAM_BYTES, Reply, Stream, read_whole
 from testlab_tools.http.ssrf import UnsafeUrl, pin_url
 from testlab_tools.http.trace import record_answer
 
@@ -160,20 +158,20 @@ class ServiceClient:
 
     async def _open_stream(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
         """A stream; opened once more with another token where the first was refused."""
-        await self._credentials.prepare()
-        sent = self._credentials.headers
-        stream, opened = await self._try_stream(path, params, most_bytes)
+        sent = await self._credentials.prepare()
+        stream, opened = await self._try_stream(path, params, most_bytes, sent)
         if stream.status == 401:
             await opened.aclose()
             await self._credentials.renew(sent)
-            return await self._try_stream(path, params, most_bytes)
+            return await self._try_stream(path, params, most_bytes, await self._credentials.prepare())
         return stream, opened
 
-    async def _try_stream(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
+    async def _try_stream(
+        self, path: str, params: Params | None, most_bytes: int, token: Mapping[str, str]
+    ) -> tuple[Stream, AsyncExitStack]:
         """One try at a stream: open, its first chunk there, and what to close after it."""
         url, seconds = self.endpoint.at(path), self.endpoint.timeout_seconds
-        await self._credentials.prepare()
-        headers = {**self._credentials.headers, "Accept": "*/*"}
+        headers = {**token, "Accept": "*/*"}
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._slots.place())
             try:
@@ -196,16 +194,17 @@ class ServiceClient:
         self, method: str, path: str, params: Params | None, timeout_s: float, body: object = None
     ) -> Reply:
         """One request; sent once more with another token where 401 says that it was refused, and so nothing done."""
-        await self._credentials.prepare()
-        sent = self._credentials.headers
-        reply = await self._send_once(method, path, params, timeout_s, body)
+        sent = await self._credentials.prepare()
+        reply = await self._send_once(method, path, params, timeout_s, body, sent)
         if reply.status == 401 and await self._credentials.renew(sent):
-            return await self._send_once(method, path, params, timeout_s, body)
+            renewed = await self._credentials.prepare()
+            return await self._send_once(method, path, params, timeout_s, body, renewed)
         return reply
 
-    async def _send_once(self, method: str, path: str, params: Params | None, timeout_s: float, body: object) -> Reply:
-        await self._credentials.prepare()
-        headers = {**self._credentials.headers, "Accept": "application/json, */*;q=0.5"}
+    async def _send_once(
+        self, method: str, path: str, params: Params | None, timeout_s: float, body: object, token: Mapping[str, str]
+    ) -> Reply:
+        headers = {**token, "Accept": "application/json, */*;q=0.5"}
         content = None
         if body is not None:
             content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -218,20 +217,16 @@ class ServiceClient:
         try:
             async with deadline, self._client().stream(method, url, timeout=_timeout(timeout_s), **request) as response:
                 record_answer(self.service, method, response.status_code, response.headers)
-                body = await self._body(response)
+                refuse_packing(self.service, response.headers)
+                body = await read_whole(response, MAX_BODY_BYTES)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.InvalidURL) as error:
             raise failure_of(self.service, error) from None
         except (httpx2.TransportError, httpx2.DecodingError, TimeoutError) as error:
             raise (failure_of(self.service, error) if method == "GET" else lost(self.service, method, error)) from None
-        refuse_redirect(self.service, response.status_code)
-        return Reply(self.service, response.status_code, response.headers, body)
-
-    async def _body(self, response: httpx2.Response) -> bytes:
-        refuse_packing(self.service, response.headers)
-        body = await read_whole(response, MAX_BODY_BYTES)
         if body is None:
             raise too_large(self.service, MAX_BODY_BYTES)
-        return body
+        refuse_redirect(self.service, response.status_code)
+        return Reply(self.service, response.status_code, response.headers, body)
 
     def _client(self) -> httpx2.AsyncClient:
         if self._pool is None:

@@ -146,13 +146,14 @@ class Credentials:
     def _secret(self) -> SecretStr:
         return self._token.read(self._service)
 
-    async def prepare(self) -> None:
-        """Have the token at hand, read off the event loop. Raises ConfigError when there is none."""
+    async def prepare(self) -> Mapping[str, str]:
+        """The header to send, its token read off the event loop. Raises ConfigError when there is none."""
         if self._source is not None:
             self._secret = await self._source.secret()
             remember(self._service, self._secret.get_secret_value())
         elif "_secret" not in self.__dict__:
             self._secret = await asyncio.to_thread(self._token.read, self._service)
+        return self.headers
 
     async def renew(self, sent: Mapping[str, str]) -> bool:
         """Whether the headers that were `sent`, and refused, have been replaced by others."""

@@ -1,6 +1,5 @@
-"""How a service is asked: where it is, when it is asked again and after how long, and identical reads sent as one.
-
-A decision is about one reason to ask again; `first_of` composes them, and RetryPolicy follows them within its bounds.
+"""How a service is asked: where it is, when it is asked again and after how long, identical reads sent as one, and its
+places shared so that one caller never has all while others wait.
 """
 
 from __future__ import annotations
@@ -10,22 +9,22 @@ import math
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Generic, TypeVar
 
 from testlab_tools.errors import ConfigError, LabError, RateLimited, ServiceDown
+from testlab_tools.times import utc
 
 T = TypeVar("T")
 MAX_ASKED_S = 86_400.0
 """A service that asks for more than a day means nothing that can be waited for."""
 RETRIED = frozenset({429, 502, 503, 504})
-
-
-Decision = Callable[[Exception, int], float | None]
-"""From a failure and the number of tries so far: seconds until the next try; None: not for this reason."""
 
 
 class Again(Exception):
@@ -60,33 +59,6 @@ def asked_by(error: LabError) -> float:
     return error.retry_after if isinstance(error, RateLimited) else 0.0
 
 
-def as_asked(failure: Exception, tries: int) -> float | None:
-    """Wait as long as the service asks, where it does."""
-    return failure.asked if isinstance(failure, Again) else None
-
-
-def when_overloaded(pause: Callable[[int], float]) -> Decision:
-    """Wait when the service says that it may answer later, and not when."""
-    return lambda failure, tries: pause(tries) if isinstance(failure, Again) else None
-
-
-def when_down(pause: Callable[[int], float]) -> Decision:
-    """Wait when the service cannot be reached, or breaks off; not when it hangs."""
-    return lambda failure, tries: (
-        pause(tries) if isinstance(failure, ServiceDown) and not isinstance(failure, Hung) else None
-    )
-
-
-def first_of(*decisions: Decision) -> Decision:
-    """Follow the first decision that is about the failure."""
-
-    def decide(failure: Exception, tries: int) -> float | None:
-        made = (decision(failure, tries) for decision in decisions)
-        return next((wait for wait in made if wait is not None), None)
-
-    return decide
-
-
 @dataclass(frozen=True)
 class RetryPolicy:
     """At most `attempts` tries, none after `longest_wait_s`; jittered exponential backoff where the service does not
@@ -106,8 +78,8 @@ class RetryPolicy:
         return Backoff(self.first_wait_s, jitter=self.jitter).pause(attempt)
 
     async def run(self, attempt: Callable[[], Awaitable[T]], sleep: Callable[[float], Awaitable[None]]) -> T:
-        """Return the result of `attempt()`, tried again as the decisions say, within the bounds."""
-        decide = first_of(as_asked, when_overloaded(self.backoff), when_down(self.backoff))
+        """Return the result of `attempt()`, tried again within the bounds when the service says that it may answer
+        later, cannot be reached, or breaks off; not when it hangs."""
         spent, tries = 0.0, 0
         while True:
             begun = time.monotonic()
@@ -115,10 +87,10 @@ class RetryPolicy:
                 return await attempt()
             except (Again, ServiceDown) as error:
                 tries += 1
-                wait = decide(error, tries)
-                failure = error.failure if isinstance(error, Again) else error
+                failure, asked = (error.failure, error.asked) if isinstance(error, Again) else (error, None)
             spent += time.monotonic() - begun
-            if wait is None or tries >= self.attempts or spent + wait > self.longest_wait_s:
+            wait = self.backoff(tries) if asked is None else asked
+            if isinstance(failure, Hung) or tries >= self.attempts or spent + wait > self.longest_wait_s:
                 raise failure
             await sleep(wait)
             spent += wait
@@ -148,11 +120,9 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(value)
+        moment = utc(parsedate_to_datetime(value))
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return min(max(0.0, (moment - (now or datetime.now(UTC))).total_seconds()), MAX_ASKED_S)
 
 
@@ -218,3 +188,66 @@ class _Flight(Generic[T]):
     def __init__(self, task: asyncio.Future[T]) -> None:
         self.task = task
         self.waiting = 0
+
+
+_asking: ContextVar[str] = ContextVar("asking", default="")
+
+
+@contextmanager
+def asking_for(caller: str) -> Generator[None]:
+    """What is asked of services meanwhile, also by tasks begun meanwhile, is asked for this caller; empty where there
+    is only one."""
+    token = _asking.set(caller)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
+class FairQueue:
+    """Of `places`, one caller has at most `of_one`; of those who wait, who has the fewest goes first."""
+
+    def __init__(self, places: int, of_one: int) -> None:
+        self._free: int = places
+        self._of_one = max(1, of_one)
+        self._held: Counter[str] = Counter()
+        self._waiting: list[tuple[str, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None]:
+        """A place, once there is one for whoever asks."""
+        caller = _asking.get()
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = (caller, place)
+        self._waiting.append(waiting)
+        self._admit()
+        try:
+            await place
+            yield
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:
+                self._give_back(caller)
+
+    def _admit(self) -> None:
+        while self._free:
+            next_ = min(
+                (one for one in self._waiting if not one[0] or self._held[one[0]] < self._of_one),
+                key=lambda one: self._held[one[0]],
+                default=None,
+            )
+            if next_ is None:
+                return
+            self._waiting.remove(next_)
+            self._free -= 1
+            self._held[next_[0]] += 1
+            if not next_[1].done():
+                next_[1].set_result(None)
+
+    def _give_back(self, caller: str) -> None:
+        self._free += 1
+        self._held[caller] -= 1
+        if not self._held[caller]:
+            del self._held[caller]
+        self._admit()

@@ -130,7 +130,7 @@ def _port(parts: SplitResult) -> int:
     try:
         port = parts.port
     except ValueError:
-        raise UnsafeUrl("Its port is none") from None
+        port = 0
     if port == 0:
         raise UnsafeUrl("Its port is none")
     return port or _PORTS[parts.scheme]
@@ -158,7 +158,10 @@ async def pin_url(url: str, service_url: str) -> PinnedUrl:
     if place.trusted or _proxied(place):
         return PinnedUrl(url, {}, {})
     theirs = await _addresses(place.host, place.port)
-    check_addresses(theirs, () if _public(theirs) else await _addresses(urlsplit(service_url).hostname or "", 443))
+    try:
+        check_addresses(theirs, ())
+    except UnsafeUrl:
+        check_addresses(theirs, await _addresses(urlsplit(service_url).hostname or "", 443))
     address = f"[{theirs[0]}]" if ":" in theirs[0] else theirs[0]
     parts = urlsplit(url)
     return PinnedUrl(
@@ -166,14 +169,6 @@ async def pin_url(url: str, service_url: str) -> PinnedUrl:
         {"Host": parts.netloc},
         {"sni_hostname": place.host},
     )
-
-
-def _public(addresses: list[str]) -> bool:
-    try:
-        check_addresses(addresses, ())
-    except UnsafeUrl:
-        return False
-    return True
 
 
 async def _addresses(host: str, port: int) -> list[str]:

@@ -32,6 +32,10 @@ class RunQuery:
     until: datetime | None = None
     oldest_first: bool = False
 
+    def contains(self, moment: datetime) -> bool:
+        """Whether the span of time holds a moment: `since` is in it, `until` is not."""
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
 
 FILTERS: dict[str, str] = {
     "outcome": "outcome",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testlab_tools.adapters.stbtester.run_request import body_of, check_category, check_tags
+from testlab_tools.adapters.stbtester.test_pack import body_of, check_category, check_tags
 from testlab_tools.errors import BadInput
 from testlab_tools.models.requests import TestOrder
 

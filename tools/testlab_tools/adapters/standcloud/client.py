@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, cast
-from urllib.parse import quote
+from typing import Any, TypeVar, cast
 
-from testlab_tools.adapters.standcloud.paging import Body, Listing, PagingTraits
+from testlab_tools.adapters.standcloud.paging import Body, Listing, PagingTraits, Row
 from testlab_tools.capabilities import Health
 from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
@@ -16,6 +15,7 @@ from testlab_tools.http.errors import foreign, limited, unlisted
 from testlab_tools.http.response import decode_value
 from testlab_tools.services import HttpService
 
+T = TypeVar("T")
 LIST_SECONDS = 25.0
 _OF_A_ROW = frozenset({"test_run_id", "test_plan_name", "name", "case_name", "test_case_name"})
 """Each row of every list has one of these at least; an error's body, or a health page, has none."""
@@ -31,28 +31,28 @@ class StandCloudApi(HttpService):
         self._api = api
         self._root = f"/{api}/api/v1"
         self._remedy = remedy
-        self._manners = {"test_run": PagingTraits(), "tested_dut": PagingTraits()}
+        self._traits = {"test_run": PagingTraits(), "tested_dut": PagingTraits()}
 
     async def probe(self) -> Health:
         """No account endpoint is documented; a list that matches nothing needs the key as well."""
         nobody: dict[str, str | int] = {"serial_number": "testlab-mcp-doctor"}
+        what = "list of test runs"
         try:
-            reply = await self.get_checked("test_run", "list of test runs", {**nobody, "limit": 1})
+            reply = self.check(await self.get("test_run", {**nobody, "limit": 1}), what)
         except BadInput:
-            reply = await self.get_checked("test_run", "list of test runs", nobody)
+            reply = self.check(await self.get("test_run", nobody), what)
         self.read_list(reply)
         return Health("", clock_skew(reply.headers))
-
-    async def get_checked(self, path: str, what: str, params: Mapping[str, str | int] | None = None) -> Reply:
-        """The answer to a GET, which is 200. Raises what `what` being refused means."""
-        reply = await self.get(path, params)
-        if reply.status == 200:
-            return reply
-        raise self.failure(reply, what)
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Reply:
         """The answer to a GET, whatever it is."""
         return await self.client.get(f"{self._root}/{path}", params)
+
+    def check(self, reply: Reply, what: str) -> Reply:
+        """The answer, which is 200. Raises what `what` being refused means."""
+        if reply.status == 200:
+            return reply
+        raise self._failure(reply, what)
 
     def read_list(self, reply: Reply) -> list[Any]:
         """A list, or the single row that HardPy's document shows for a list of one. Raises BadReply for all else."""
@@ -65,37 +65,32 @@ class StandCloudApi(HttpService):
         reply.drop()
         raise self.foreign(reply)
 
+    def decode_row(self, row: Row, shape: type[T]) -> T:
+        """A row of a list that was read."""
+        return decode_value(Reply(self.name, 200, {}, b""), row.body, shape)
+
     def foreign(self, reply: Reply) -> BadReply:
         """What to say of an answer that StandCloud does not give."""
         return foreign(self.name, f"StandCloud under api = {self._api}", reply.status)
 
-    def run_path(self, run_id: str) -> str:
-        """Where a test run is."""
-        return f"test_run/{quote(run_id, safe='')}"
-
-    def listing(
+    async def read_rows(
         self,
         endpoint: str,
         params: Mapping[str, str],
         id_of: Callable[[Body], str],
         keep: Callable[[Body, datetime], bool],
-    ) -> Listing:
-        """A list to be read: `test_run` or `tested_dut`, filtered by `params`."""
-
-        async def ask(page: Mapping[str, int]) -> list[Body]:
-            reply = await self.get_checked(endpoint, f"list of {endpoint.replace('_', ' ')}s", {**params, **page})
-            return decode_value(reply, self.read_list(reply), list[dict[str, Any]])
-
-        return Listing(ask, id_of, keep, self._manners[endpoint])
-
-    async def read(
-        self,
-        listing: Listing,
         enough: Callable[[Listing], bool],
         at: int = 0,
         follows: Callable[[Body], bool] = bool,
-    ) -> None:
-        """Read a list, however many pages it has, within what one call may take; see `Listing.read`."""
+    ) -> Listing:
+        """Read a list, `test_run` or `tested_dut`, filtered by `params`, however many pages it has, within what one
+        call may take; see `Listing`."""
+
+        async def ask(page: Mapping[str, int]) -> list[Body]:
+            reply = self.check(await self.get(endpoint, {**params, **page}), f"list of {endpoint.replace('_', ' ')}s")
+            return decode_value(reply, self.read_list(reply), list[dict[str, Any]])
+
+        listing = Listing(ask, id_of, keep, self._traits[endpoint])
         most = max(LIST_SECONDS, self.client.endpoint.timeout_seconds + 1)
         try:
             async with asyncio.timeout(most):
@@ -114,8 +109,9 @@ class StandCloudApi(HttpService):
                 "Neither a limit and an offset nor their absence brought all of it",
                 "Narrow the question: by unit, part, test or outcome.",
             )
+        return listing
 
-    def failure(self, reply: Reply, what: str) -> LabError:
+    def _failure(self, reply: Reply, what: str) -> LabError:
         """What a status means for `what`, which is there if this is StandCloud: 404 means another server or path.
 
         Error bodies are not documented. Its pages come from FastAPI, whose errors are `{"detail": …}`.

@@ -6,21 +6,26 @@ does with a key it does not know. So each row is looked at here too: a filter th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from testlab_tools.adapters.standcloud.models import outcome
+from testlab_tools.capabilities import FilterKeys
 from testlab_tools.errors import BadInput, BadReply
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.times import seconds, utc
+from testlab_tools.untrusted import shorten
 
 _STATUS = {"pass": "pass", "fail": "fail", "skip": "skip", "stopped": "stop"}
 """The statuses that StandCloud's own enum has; runs of any other outcome are picked out here."""
 TWINS = {"finish_time": "stop_time", "stop_time": "finish_time"}
 _TIMES = frozenset({"start_time", "finish_time", "stop_time"})
 _PAGING = frozenset({"limit", "offset"})
+MAX_KEYS, KEY_CHARS = 40, 80
+"""How many keys are told, those that most runs carry, and how much of each."""
 
 
 @dataclass(frozen=True)
@@ -53,30 +58,40 @@ class Filters:
 
 
 class Carried:
-    """Which of a question's filters the rows read carry: a server may leave out a field, though none was null.
-
-    >>> carried.note(row)
-    >>> carried.check(service)
-    """
+    """Which of a question's filters the rows read carry: a server may leave out a field, though none was null; and it
+    answers a key that no device has with an empty list, as it does a value that none has."""
 
     def __init__(self, filters: Filters) -> None:
+        self.read = 0
+        self._asked = filters.keys
         self._lacking = {key for key in filters.params if key in _OWN and key not in filters.keys}
-        self._read = 0
+        self._carried: Counter[str] = Counter()
 
     def note(self, row: Mapping[str, Any]) -> None:
         """Look at a row."""
-        self._read += 1
+        self.read += 1
         self._lacking -= {key for key in self._lacking if key in row or TWINS.get(key, key) in row}
+        if self._asked:
+            own = {key: value for key, value in row.items() if not isinstance(value, dict)}
+            self._carried.update(key for key, value in (own | (dut_info(row) or {})).items() if value is not None)
 
     def check(self, service: str) -> None:
         """Raises BadReply where rows were read and none has a field that was asked for: none could match."""
-        if self._read and self._lacking:
+        if self.read and self._lacking:
             raise BadReply(
                 service,
-                f"{service} sent {self._read} runs or devices and none has its {min(self._lacking)}",
+                f"{service} sent {self.read} runs or devices and none has its {min(self._lacking)}",
                 "Whether one matches cannot be told",
                 "Ask by something else: a test, a station, a time.",
             )
+
+    def missing_keys(self) -> FilterKeys | None:
+        """None where each key in `query.text` is carried by some row, or no row was read."""
+        lacking = [key for key in self._asked if not {key, TWINS.get(key, key)} & self._carried.keys()]
+        if not lacking or not self.read:
+            return None
+        carried = [shorten(key, KEY_CHARS) for key, _ in self._carried.most_common(MAX_KEYS)]
+        return FilterKeys(self.read, lacking, carried)
 
 
 def filters_of(query: RunQuery) -> Filters:

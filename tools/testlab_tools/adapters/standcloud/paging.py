@@ -8,8 +8,6 @@ is nowhere documented. So a list is asked for by pages and what comes is believe
   asked for without limit and offset. So is a list that is empty with them, where they could count as filters;
 - a page shorter than asked is the last, unless the server may cap them: then one more request tells.
 
-The order of a list of runs: where a page begins, when enough has been read, and what of it is the page.
-
 StandCloud documents no order and no filter by time. Where the rows come newest first (or oldest first, if that is asked
 for), reading stops as soon as no later row can belong to the page; else all are read and put in order here.
 """
@@ -23,10 +21,9 @@ from typing import Any, NamedTuple
 
 from testlab_tools.errors import BadInput
 from testlab_tools.models.requests import RunQuery
-from testlab_tools.times import utc
+from testlab_tools.times import EARLIEST, utc
 
 FIRST, MORE = 100, 1000
-EARLIEST = datetime.min.replace(tzinfo=UTC)
 Body = dict[str, Any]
 
 
@@ -62,7 +59,7 @@ class Listing:
     ask: Callable[[Mapping[str, int]], Awaitable[list[Body]]]
     id_of: Callable[[Body], str]
     keep: Callable[[Body, datetime], bool]
-    manners: PagingTraits
+    traits: PagingTraits
     rows: list[Row] = field(default_factory=lambda: list[Row]())
     frontier: datetime | None = None
     falling: bool = True
@@ -88,7 +85,7 @@ class Listing:
             page = await self._first(at)
         if not page:
             # Where a limit has been understood before, an empty list is one.
-            self.whole = page is not None and self.manners.longest > 0
+            self.whole = page is not None and self.traits.longest > 0
             if not self.whole:
                 await self._unpaged()
             return
@@ -113,13 +110,13 @@ class Listing:
             await self._unpaged()
         else:
             self._take(page, offset)
-            self._judge(page, self.manners.step)
+            self._judge(page, self.traits.step)
 
     async def _page(self, offset: int) -> list[Body]:
         try:
-            return await self.ask({"limit": self.manners.step, "offset": offset})
+            return await self.ask({"limit": self.traits.step, "offset": offset})
         except BadInput:
-            self.manners.step = FIRST
+            self.traits.step = FIRST
             return await self.ask({"limit": FIRST, "offset": offset})
 
     async def _unpaged(self) -> None:
@@ -132,9 +129,9 @@ class Listing:
         self.whole, self.cut = True, len(self._known) < known
 
     def _judge(self, page: list[Body], asked: int) -> None:
-        self.whole = len(page) > asked or len(page) < min(asked, self.manners.longest)
+        self.whole = len(page) > asked or len(page) < min(asked, self.traits.longest)
         if len(page) <= asked:
-            self.manners.longest = max(self.manners.longest, len(page))
+            self.traits.longest = max(self.traits.longest, len(page))
 
     def _take(self, page: list[Body], offset: int) -> None:
         for place, body in enumerate(page, offset):
@@ -190,11 +187,6 @@ class Order:
     query: RunQuery
     limit: int
     mark: Position | None = None
-
-    def contains(self, moment: datetime) -> bool:
-        """Whether the query's span of time holds it."""
-        since, until = self.query.since, self.query.until
-        return (since is None or moment >= since) and (until is None or moment < until)
 
     def is_kept_by(self, listing: Listing) -> bool:
         """Whether the rows read so far came in this order."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
+from urllib.parse import quote
 
 from testlab_tools.adapters.standcloud.client import StandCloudApi, is_own_error
-from testlab_tools.adapters.standcloud.filter_keys import Tally
 from testlab_tools.adapters.standcloud.filters import Carried, dut_info, filters_of
 from testlab_tools.adapters.standcloud.models import CaseMeasurement, FailedCaseRow, TestedDutRow, TestRunRow, outcome
-from testlab_tools.adapters.standcloud.paging import EARLIEST, Body, Order, Position, start_of
+from testlab_tools.adapters.standcloud.paging import Body, Order, Position, start_of
 from testlab_tools.capabilities import (
     Failure,
     FailureArchive,
@@ -31,7 +31,14 @@ from testlab_tools.limits import Limits
 from testlab_tools.models.lab import Case, FailedRun, Measurement, Outcome, Run
 from testlab_tools.models.requests import FILTERS, RunQuery, refuse_filters
 from testlab_tools.models.results import KnownRun, RunDetail, labels
-from testlab_tools.times import iso
+from testlab_tools.times import EARLIEST, iso
+
+MAX_READ = 100
+"""How many runs' failed cases are asked for in one call."""
+CASES_SECONDS = 15.0
+"""How long they may take together; those that have not come by then are told without."""
+CALL_SECONDS = 42.0
+"""How long the list and the cases may take together."""
 
 
 def case_of(row: FailedCaseRow) -> Case:
@@ -84,8 +91,8 @@ def tags_of(row: TestRunRow) -> dict[str, str]:
     return labels(tags)
 
 
-class StandRuns(StandCloudApi, UnitArchive):
-    """Test runs of an organisation."""
+class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
+    """Test runs of an organisation. Their statuses know no error: a run failed, or it did not."""
 
     def owns_run(self, run_id: str) -> bool:
         return len(run_id) == 36 and run_id.count("-") == 4
@@ -93,55 +100,56 @@ class StandRuns(StandCloudApi, UnitArchive):
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         refuse_filters(self.name, query, FILTERS.keys() - {"job"}, "StandCloud has no jobs")
         order, filters = Order(query, limit, Position.read(after)), filters_of(query)
-
-        tally, carried = Tally(), Carried(filters)
+        carried = Carried(filters)
 
         def keep(body: Body, moment: datetime) -> bool:
             carried.note(body)
-            if filters.keys:
-                tally.note(body, moment)
-            return order.contains(moment) and filters.allow(self.name, body)
+            return query.contains(moment) and filters.allow(self.name, body)
 
-        listing = self.listing("test_run", filters.params, self._id_of, keep)
         at = max(0, order.mark.offset - 1) if order.mark else 0
-        await self.read(listing, order.enough, at, lambda body: order.before_mark(start_of(body)))
+        listing = await self.read_rows(
+            "test_run",
+            filters.params,
+            self._id_of,
+            keep,
+            order.enough,
+            at,
+            lambda body: order.before_mark(start_of(body)),
+        )
         if not listing.rows:
             carried.check(self.name)
         rest = [row for row in order.sorted(listing.rows) if order.after_mark(row)]
         held = order.is_kept_by(listing)
-        runs = [self._run(self._decoded(row.body), row.offset if held else 0) for row in rest[:limit]]
+        rows = [(self.decode_row(row, TestRunRow), row.offset if held else 0) for row in rest[:limit]]
         total = len(listing.rows) if listing.begun_at == 0 else None
         at_least = total is not None and not order.complete(listing)
-        keys = await self._keys(filters.keys, tally) if filters.keys and total == 0 else None
-        return Runs(runs, len(rest) > limit, total, at_least, keys)
+        keys = await self._missing_keys(carried) if filters.keys and total == 0 else None
+        return Runs([self._run(*row) for row in rows], len(rest) > limit, total, at_least, keys)
 
-    async def _keys(self, asked: Sequence[str], tally: Tally) -> FilterKeys | None:
+    async def _missing_keys(self, carried: Carried) -> FilterKeys | None:
         """What of a filter no run carries, by the runs read for it, or else by the first of the whole list."""
-        if not tally.read:
-            listing = self.listing("test_run", {}, self._id_of, tally.note)
-            await self.read(listing, lambda _: True)
-        return tally.missing_keys(asked)
+        if not carried.read:
+            await self.read_rows("test_run", {}, self._id_of, lambda body, _: bool(carried.note(body)), lambda _: True)
+        return carried.missing_keys()
 
     async def get_run(self, run_id: str) -> RunDetail:
         row = await self._row(run_id)
         run = self._run(row)
-        failed = [] if run.outcome == "pass" else await self.failed_cases(run_id)
         return RunDetail(
             run=KnownRun(**run.model_dump(), batch=row.batch_number),
             tags=tags_of(row),
-            cases=failed,
+            cases=[] if run.outcome == "pass" else await self.failed_cases(run_id),
             note="StandCloud tells only of failed cases, and keeps no files.",
         )
 
     async def get_failures(self, run_id: str) -> list[FailedRun]:
         run = self._run(await self._row(run_id))
-        failed = [] if run.outcome == "pass" else await self.failed_cases(run_id)
-        return [FailedRun(**run.model_dump(), cases=failed)]
+        cases = [] if run.outcome == "pass" else await self.failed_cases(run_id)
+        return [FailedRun(**run.model_dump(), cases=cases)]
 
     async def failed_cases(self, run_id: str) -> list[Case]:
         """The failed cases of a run, by its native id."""
-        what = "test run's failed cases"
-        reply = await self.get(f"{self.run_path(run_id)}/failed_case")
+        reply = await self.get(f"test_run/{quote(run_id, safe='')}/failed_case")
         if reply.status == 404:
             raise BadReply(
                 self.name,
@@ -149,8 +157,7 @@ class StandRuns(StandCloudApi, UnitArchive):
                 "What failed in it is not known",
                 "Its version may not have them, or the run has been deleted meanwhile: list_runs shows whether.",
             )
-        if reply.status != 200:
-            raise self.failure(reply, what)
+        self.check(reply, "test run's failed cases")
         return [case_of(row) for row in decode_value(reply, self.read_list(reply), list[FailedCaseRow])]
 
     def _id_of(self, body: Body) -> str:
@@ -158,18 +165,14 @@ class StandRuns(StandCloudApi, UnitArchive):
             return run_id
         raise BadReply(self.name, f"{self.name} sent a run without test_run_id", "", "`testlab-mcp doctor` tests it.")
 
-    def _decoded(self, body: dict[str, Any]) -> TestRunRow:
-        return decode_value(Reply(self.name, 200, {}, b""), body, TestRunRow)
-
     async def _row(self, run_id: str) -> TestRunRow:
         what, then = f"{self.name} has no such test run", "list_runs shows the runs there are."
         if not self.owns_run(run_id):
             raise NotFound(what, "Its run ids are UUIDs", then)
-        reply = await self.get(self.run_path(run_id))
+        reply = await self.get(f"test_run/{quote(run_id, safe='')}")
         if reply.status == 404 and await self._lacks(run_id, reply):
             raise NotFound(what, "", then)
-        if reply.status != 200:
-            raise self.failure(reply, "test run")
+        self.check(reply, "test run")
         rows = decode_value(reply, self.read_list(reply), list[TestRunRow])
         found = next((row for row in rows if row.test_run_id.casefold() == run_id.casefold()), None)
         if found is None:
@@ -189,9 +192,9 @@ class StandRuns(StandCloudApi, UnitArchive):
         """
         if "detail" not in reply.members:
             return False
-        listing = self.listing("test_run", {"test_run_id": run_id}, self._id_of, lambda body, moment: True)
+        params = {"test_run_id": run_id}
         try:
-            await self.read(listing, lambda _: True)
+            listing = await self.read_rows("test_run", params, self._id_of, lambda body, moment: True, lambda _: True)
         except BadInput:
             return is_own_error(reply)
         return all(row.key[1].casefold() != run_id.casefold() for row in listing.rows)
@@ -211,29 +214,13 @@ class StandRuns(StandCloudApi, UnitArchive):
             position=str(Position(began, row.test_run_id, offset)),
         )
 
-
-MAX_READ = 100
-"""How many runs' failed cases are asked for in one call."""
-CASES_SECONDS = 15.0
-"""How long they may take together; those that have not come by then are told without."""
-CALL_SECONDS = 42.0
-"""How long the list and the cases may take together."""
-
-
-class StandFailures(StandRuns, FailureArchive):
-    """Failed cases of a test stand's runs. Its statuses know no error: a run failed, or it did not."""
-
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:
         query = replace(query, outcome=query.outcome or "fail", oldest_first=False)
         begun = time.monotonic()
         found = await self.list_runs(query, limit)
         left = CALL_SECONDS - (time.monotonic() - begun)
         read = await self._read(found.runs[:MAX_READ], max(1.0, min(CASES_SECONDS, left)))
-        failures = [
-            failure
-            for run, cases in zip(found.runs, [*read, *[None] * len(found.runs[MAX_READ:])], strict=True)
-            for failure in _failures(run, cases or [])
-        ]
+        failures = [failure for run, cases in zip_longest(found.runs, read) for failure in _failures(run, cases or [])]
         unread = len(found.runs) - sum(cases is not None for cases in read)
         return Failures(failures, len(found.runs), found.more, unread)
 
@@ -250,7 +237,13 @@ class StandFailures(StandRuns, FailureArchive):
         answers = await asyncio.gather(*reads, return_exceptions=True)
         cases = [self._cases_of(answer) for answer in answers]
         if all(told is None for told in cases):
-            raise next((answer for answer in answers if isinstance(answer, LabError)), self._slow(seconds))
+            slow = ServiceDown(
+                self.name,
+                f"{self.name} listed failed runs, but none of their cases within {seconds:.0f} s",
+                "",
+                "Call again later, or get_failed_cases for one run.",
+            )
+            raise next((answer for answer in answers if isinstance(answer, LabError)), slow)
         return cases
 
     def _cases_of(self, answer: list[Case] | BaseException) -> list[Case] | None:
@@ -260,14 +253,6 @@ class StandFailures(StandRuns, FailureArchive):
         if isinstance(answer, AuthError | ConfigError) or not isinstance(answer, LabError | asyncio.CancelledError):
             raise answer
         return None
-
-    def _slow(self, seconds: float) -> ServiceDown:
-        return ServiceDown(
-            self.name,
-            f"{self.name} listed failed runs, but none of their cases within {seconds:.0f} s",
-            "",
-            "Call again later, or get_failed_cases for one run.",
-        )
 
 
 def _failures(run: Run, cases: list[Case]) -> list[Failure]:
@@ -281,20 +266,17 @@ class StandUnits(StandCloudApi, UnitState):
 
     async def list_states(self, serial_number: str) -> list[PlanState]:
         filters = filters_of(RunQuery(unit=serial_number))
-
         carried = Carried(filters)
 
         def keep(body: Body, _: datetime) -> bool:
             carried.note(body)
             return filters.allow(self.name, body)
 
-        listing = self.listing("tested_dut", filters.params, _device, keep)
-        await self.read(listing, lambda _: False)
+        listing = await self.read_rows("tested_dut", filters.params, _device, keep, lambda _: False)
         if not listing.rows:
             carried.check(self.name)
         rows = sorted(listing.rows, key=lambda row: row.key, reverse=True)
-        answer = Reply(self.name, 200, {}, b"")
-        return [_state(decode_value(answer, row.body, TestedDutRow)) for row in rows]
+        return [_state(self.decode_row(row, TestedDutRow)) for row in rows]
 
 
 def _device(body: Body) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 
-from testlab_tools.adapters.stbtester.ids import NODE_ID, path_of
-from testlab_tools.adapters.stbtester.models import ArtifactEntry, NodeStatus, ResultRow, moment_of
+from testlab_tools.adapters.stbtester.models import NODE_ID, ArtifactEntry, NodeStatus, ResultRow, path_of
 from testlab_tools.capabilities import Health
 from testlab_tools.errors import (
     AnswerLost,
@@ -25,7 +24,7 @@ from testlab_tools.errors import (
 )
 from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.errors import foreign, limited, lost, unlisted
-from testlab_tools.http.response import Wire, decode
+from testlab_tools.http.response import Wire, date_of, decode
 from testlab_tools.services import HttpService
 
 PORTAL = "a Stb-tester portal"
@@ -83,7 +82,7 @@ class Portal(HttpService):
         *,
         later: bool = False,
     ) -> Reply:
-        """As `checked`, where 404 means that there is no such thing (and 410 that it was deleted), if `listed`, which
+        """As `check`, where 404 means that there is no such thing (and 410 that it was deleted), if `listed`, which
         asks otherwise, does not find it. `missing` is the next step then."""
         if reply.status not in (404, 410):
             return self.check(reply, what, later=later)
@@ -92,6 +91,11 @@ class Portal(HttpService):
         if reply.status == 410:
             raise Gone(f"{self.name} has deleted this {what}", "", "Nothing of it can be read any more.")
         raise NotFound(f"{self.name} has no such {what}", "", missing)
+
+    async def check_result(self, reply: Reply, run_id: str) -> Reply:
+        """As `check_found`, for a result."""
+        shown = "list_runs shows the runs there are."
+        return await self.check_found(reply, "result", shown, lambda: self.has_result(run_id))
 
     def failure(self, reply: Reply, what: str) -> LabError:
         """What a status means ("Status Codes" of each section). The body is not quoted: it may hold anybody's text."""
@@ -137,7 +141,7 @@ class Portal(HttpService):
         await self.check_found(
             reply, f"node {node_id!r}", "list_nodes shows all nodes.", lambda: self.has_node(node_id)
         )
-        return decode(reply, NodeStatus).as_of(moment_of(reply))
+        return decode(reply, NodeStatus).as_of(date_of(reply.headers))
 
     async def has_node(self, node_id: str) -> bool:
         """Whether the list of nodes has it."""
@@ -176,7 +180,7 @@ class Portal(HttpService):
         return decode(self.check(reply, "list of results"), list[ResultRow])
 
     def _statuses(self, reply: Reply) -> list[NodeStatus]:
-        told = moment_of(reply)
+        told = date_of(reply.headers)
         return [status.as_of(told) for status in decode(self.check(reply, "list of nodes"), list[NodeStatus])]
 
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from testlab_tools.adapters.stbtester.ids import node_of
+from testlab_tools.adapters.stbtester.models import node_of
 from testlab_tools.adapters.stbtester.runs import Results
 from testlab_tools.adapters.stbtester.search import ROW_LIMIT, exact, expression, matches
 from testlab_tools.capabilities import Export, RunExport
@@ -20,13 +20,6 @@ from testlab_tools.times import iso
 MAX_PAGE_BYTES = 256 * 2**20
 
 
-class Span(NamedTuple):
-    """A stretch of time whose results one report holds: its dates in the search grammar, and how many are listed."""
-
-    dates: list[str]
-    listed: int
-
-
 class Reports(Results, RunExport):
     """Writes all results that match, page by page past the portal's limit of rows."""
 
@@ -36,12 +29,14 @@ class Reports(Results, RunExport):
         query = replace(query, since=_second(query.since), until=_second(query.until))
         if query.station:
             query = replace(query, station=await self.node_id(query.station))
-        merged, listed, pages = make_merger(form, _of_node(query.station)), 0, 0
+        node = query.station
+        keep: ColumnFilter = {"result_id": lambda run_id: node_of(run_id) == node} if node else EVERYTHING
+        merged, listed, pages = make_merger(form, keep), 0, 0
         async with aclosing(self._spans(query)) as spans:
-            async for span in spans:
-                listed += span.listed
+            async for dates, count in spans:
+                listed += count
                 pages += 1
-                await self._page(expression(query, span.dates), form, merged, write)
+                await self._page(expression(query, dates), form, merged, write)
         await write(merged.end())
         return Export(merged.runs, listed, pages)
 
@@ -49,12 +44,10 @@ class Reports(Results, RunExport):
         self, text: str, form: Literal["csv", "junit"], merged: Merger, write: Callable[[bytes], Awaitable[None]]
     ) -> None:
         """`include_tz` is always sent: its default may change ("Get list of test results (XML)")."""
-        params = {"filter": text, "sort": "date:desc", "tz": "UTC"}
-        path = "/api/v2/results.csv"
-        if form == "junit":
-            path, params["include_tz"] = "/api/v2/results.xml", "true"
+        name, zone = ("results.xml", {"include_tz": "true"}) if form == "junit" else ("results.csv", {})
+        params = {"filter": text, "sort": "date:desc", "tz": "UTC", **zone}
         try:
-            async with self.client.stream(path, params, most_bytes=MAX_PAGE_BYTES) as stream:
+            async with self.client.stream(f"/api/v2/{name}", params, most_bytes=MAX_PAGE_BYTES) as stream:
                 self.check(stream.reply, "report of results")
                 async for chunk in stream.chunks():
                     await write(merged.feed(chunk))
@@ -63,14 +56,10 @@ class Reports(Results, RunExport):
             unusable = f"{self.name} sent a report that cannot be used"
             raise BadReply(self.name, unusable, str(error), "Nothing was saved.") from None
 
-    def _others(self) -> BadReply:
-        others = f"{self.name} lists results of other nodes than the one asked for"
-        why = "It reads the filter otherwise than its documentation says, and its reports cannot be sifted"
-        return BadReply(self.name, others, why, "Nothing was saved. Leave test out, or list the runs instead.")
-
-    async def _spans(self, query: RunQuery) -> AsyncGenerator[Span, None]:
-        """Stretches of time, newest first, that hold fewer results than the portal lists at once; they do not overlap
-        and leave nothing out, even where several results have one start time.
+    async def _spans(self, query: RunQuery) -> AsyncGenerator[tuple[list[str], int], None]:
+        """Spans of time, newest first, that hold fewer results than the portal lists at once: their dates in the search
+        grammar, and how many results are listed. They do not overlap and leave nothing out, even where several results
+        have one start time.
 
         The rows of a report may not show when they began, so the dates alone must tell its pages apart, to the
         microsecond in which results state theirs. `since` and `until` hold to the second.
@@ -84,21 +73,22 @@ class Reports(Results, RunExport):
             dates = [*bounds, *([exact("<=", upto)] if upto else [])]
             rows = await self.rows(query, dates)
             if query.station and any(row.node_id != query.station for row in rows):
-                raise self._others()
+                raise BadReply(
+                    self.name,
+                    f"{self.name} lists results of other nodes than the one asked for",
+                    "It reads the filter otherwise than its documentation says, and its reports cannot be sifted",
+                    "Nothing was saved. Leave test out, or list the runs instead.",
+                )
             wanted = [row for row in rows if matches(row, query) and (upto is None or row.start_time <= upto)]
             if len(rows) < ROW_LIMIT:
-                yield Span(dates, len(wanted))
+                yield dates, len(wanted)
                 return
             edge = min(row.start_time for row in rows)
             newer = [row for row in wanted if row.start_time > edge]
             if not newer:
                 raise self.too_many()
-            yield Span([*dates, exact(">", edge)], len(newer))
+            yield [*dates, exact(">", edge)], len(newer)
             upto = edge
-
-
-def _of_node(node: str) -> ColumnFilter:
-    return {"result_id": lambda run_id: node_of(run_id) == node} if node else EVERYTHING
 
 
 def _second(moment: datetime | None) -> datetime | None:

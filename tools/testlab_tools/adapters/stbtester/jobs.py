@@ -11,11 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from testlab_tools.adapters.stbtester.ids import path_of
-from testlab_tools.adapters.stbtester.models import JobStatus, NodeStatus, ResultDetail, ResultRow
+from testlab_tools.adapters.stbtester.models import JobStatus, NodeStatus, ResultDetail, ResultRow, node_of, path_of
 from testlab_tools.adapters.stbtester.nodes import Nodes, login_of
-from testlab_tools.adapters.stbtester.run_request import body_of
-from testlab_tools.adapters.stbtester.test_pack import Pack
+from testlab_tools.adapters.stbtester.test_pack import Pack, body_of
 from testlab_tools.capabilities import JobOwner, JobRunner
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, Conflict, LabError, NotFound, Refused
 from testlab_tools.http import Reply, ServiceClient
@@ -26,18 +24,97 @@ from testlab_tools.models.lab import Job
 from testlab_tools.models.requests import TestOrder
 
 
-class Ownership(Nodes):
-    """Remembers the jobs started here, and finds out about others."""
+def starter(node: NodeStatus, job_uid: str) -> str:
+    """Who started the node's job, if nobody has used the node since: starting a job is a use ("last_used_by")."""
+    job = node.job
+    if job is None or job.job_uid != job_uid or not _began_before(node.last_used_time, job):
+        return ""
+    return node.last_used_by or ""
+
+
+def _began_before(moment: datetime | None, job: JobStatus) -> bool:
+    return moment is not None and job.start_time is not None and moment <= job.start_time
+
+
+HOLD_SECONDS = 70.0
+"""The portal lets go of a long poll with 202 after 55 seconds ("Wait for a job to finish")."""
+
+STARTS, STOPS = frozenset({200, 400, 401, 403, 404, 409, 429, 503}), frozenset({200, 202, 401, 403, 404, 429})
+"""The "Status Codes" of "Run tests" and "Stop a job in progress", and HTTP's own word for a token that is not taken."""
+
+
+class Sent(NamedTuple):
+    """An order on its way, with the node's last job `before` it."""
+
+    node_id: str
+    order: TestOrder
+    before: str
+
+    def could_be(self, job: JobStatus) -> bool:
+        """Whether a job that began afterwards may be this one."""
+        return self.order.soak or job.result_counts.total in (0, len(self.order.test_cases))
+
+
+class Jobs(Nodes, Pack, JobRunner):
+    """Starts jobs, follows and stops them. Remembers those that were started here, and finds out about others."""
 
     def __init__(self, name: str, client: ServiceClient) -> None:
         super().__init__(name, client)
         self._started_here: set[str] = set()
         self._account = ""
 
+    async def run_tests(self, node_id: str, order: TestOrder) -> Job:
+        body = body_of(node_id, order)
+        before = await self._status_on(node_id)
+        sent = Sent(node_id, order, before.job_uid if before else "")
+        answer: Reply | AnswerLost | BadReply
+        try:
+            answer = await self.change("POST", "/api/v2/run_tests", STARTS, body)
+            if answer.status == 200:
+                started = decode(answer, JobStatus)
+                if started.node_id == node_id and started.job_uid != sent.before:
+                    self._started_here.add(started.job_uid)
+                    return self._make_job(started)
+                answer = unlisted(self.name, answer.status, "an order of tests with another job, and")
+        except (AnswerLost, BadReply) as unanswered:
+            answer = unanswered
+        return await self._look_up_started(sent, answer)
+
+    async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+        reply = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}", retry=patient)
+        return self._make_job(decode(await self._check_job(reply, job_uid), JobStatus))
+
+    async def get_node_job(self, node_id: str) -> Job:
+        status = await self._status_on(node_id)
+        if status is None:
+            raise NotFound(f"Node {self.handle(node_id)!r} has never run a job", "", "run_tests starts one.")
+        return self._make_job(status)
+
+    async def await_job(self, job_uid: str) -> bool:
+        reply = await self.client.poll(f"/api/v2/jobs{path_of(job_uid)}/await_completion", HOLD_SECONDS)
+        return (await self._check_job(reply, job_uid, later=True)).status == 200
+
+    async def stop_job(self, job_uid: str) -> bool:
+        try:
+            reply = await self.client.poll(f"/api/v2/jobs{path_of(job_uid)}/stop", HOLD_SECONDS, "PUT")
+        except BadReply as unread:
+            raise lost(self.name, "PUT", unread.what) from None
+        if reply.is_web_page or reply.status not in STOPS:
+            raise lost(self.name, "PUT", f"HTTP {reply.status} does not say whether the job was stopped")
+        if reply.status == 403:
+            raise await self._not_stopped(reply, job_uid)
+        if reply.status == 404 and await self.has_job(job_uid):
+            raise self.contradiction(reply, "PUT")
+        return (await self._check_job(reply, job_uid, later=True)).status == 200
+
+    async def _check_job(self, reply: Reply, job_uid: str, *, later: bool = False) -> Reply:
+        shown = "list_nodes shows each node's job; ids look like <service>:/<node>/<n>/<n>."
+        return await self.check_found(reply, "job", shown, lambda: self.has_job(job_uid), later=later)
+
     async def get_job_owner(self, job_uid: str) -> JobOwner:
         if job_uid in self._started_here:
             return JobOwner(True)
-        node = await self.get_status(job_uid.strip("/").partition("/")[0])
+        node = await self.get_status(node_of(job_uid))
         held = node.reservation
         if held and node.job and node.job.job_uid == job_uid and _began_before(held.start_time, node.job):
             # "You can reserve a node so that other users can't start test jobs" ("Reservations").
@@ -64,92 +141,6 @@ class Ownership(Nodes):
         """Who we are to the portal; empty for one that does not say (`GET /api/v2/user` is not documented)."""
         self._account = self._account or (await self.probe()).account
         return self._account
-
-
-def starter(node: NodeStatus, job_uid: str) -> str:
-    """Who started the node's job, if nobody has used the node since: starting a job is a use ("last_used_by")."""
-    job = node.job
-    if job is None or job.job_uid != job_uid or not _began_before(node.last_used_time, job):
-        return ""
-    return node.last_used_by or ""
-
-
-def _began_before(moment: datetime | None, job: JobStatus) -> bool:
-    return moment is not None and job.start_time is not None and moment <= job.start_time
-
-
-HOLD_SECONDS = 70.0
-"""The portal lets go of a long poll with 202 after 55 seconds ("Wait for a job to finish")."""
-
-STARTS, STOPS = frozenset({200, 400, 401, 403, 404, 409, 429, 503}), frozenset({200, 202, 401, 403, 404, 429})
-"""The "Status Codes" of "Run tests" and "Stop a job in progress", and HTTP's own word for a token that is not taken."""
-
-
-class Sent(NamedTuple):
-    """An order on its way, with the node's last job `before` it; `soak` repeats its tests for ever."""
-
-    node_id: str
-    revision: str
-    before: str
-    tests: int
-    soak: bool
-
-    def could_be(self, job: JobStatus) -> bool:
-        """Whether a job that began afterwards may be this one."""
-        return self.soak or job.result_counts.total in (0, self.tests)
-
-
-class Jobs(Ownership, Pack, JobRunner):
-    """Starts jobs, follows and stops them."""
-
-    async def run_tests(self, node_id: str, order: TestOrder) -> Job:
-        body = body_of(node_id, order)
-        before = await self._status_on(node_id)
-        sent = Sent(
-            node_id, order.test_pack_revision, before.job_uid if before else "", len(order.test_cases), order.soak
-        )
-        answer: Reply | AnswerLost | BadReply
-        try:
-            answer = await self.change("POST", "/api/v2/run_tests", STARTS, body)
-            if answer.status == 200:
-                started = decode(answer, JobStatus)
-                if started.node_id == node_id and started.job_uid != sent.before:
-                    self._started_here.add(started.job_uid)
-                    return self._make_job(started)
-                answer = unlisted(self.name, answer.status, "an order of tests with another job, and")
-        except (AnswerLost, BadReply) as unanswered:
-            answer = unanswered
-        return await self._look_up_started(sent, answer)
-
-    async def get_job(self, job_uid: str, patient: bool = True) -> Job:
-        reply = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}", retry=patient)
-        await self.check_found(reply, "job", _JOBS_ARE, lambda: self.has_job(job_uid))
-        return self._make_job(decode(reply, JobStatus))
-
-    async def get_node_job(self, node_id: str) -> Job:
-        status = await self._status_on(node_id)
-        if status is None:
-            raise NotFound(f"Node {self.handle(node_id)!r} has never run a job", "", "run_tests starts one.")
-        return self._make_job(status)
-
-    async def await_job(self, job_uid: str) -> bool:
-        reply = await self.client.poll(f"/api/v2/jobs{path_of(job_uid)}/await_completion", HOLD_SECONDS)
-        await self.check_found(reply, "job", _JOBS_ARE, lambda: self.has_job(job_uid), later=True)
-        return reply.status == 200
-
-    async def stop_job(self, job_uid: str) -> bool:
-        try:
-            reply = await self.client.poll(f"/api/v2/jobs{path_of(job_uid)}/stop", HOLD_SECONDS, "PUT")
-        except BadReply as unread:
-            raise lost(self.name, "PUT", unread.what) from None
-        if reply.is_web_page or reply.status not in STOPS:
-            raise lost(self.name, "PUT", f"HTTP {reply.status} does not say whether the job was stopped")
-        if reply.status == 403:
-            raise await self._not_stopped(reply, job_uid)
-        if reply.status == 404 and await self.has_job(job_uid):
-            raise self.contradiction(reply, "PUT")
-        await self.check_found(reply, "job", _JOBS_ARE, lambda: self.has_job(job_uid), later=True)
-        return reply.status == 200
 
     def owns_job(self, job_uid: str) -> bool:
         return job_uid.startswith("/")
@@ -242,7 +233,7 @@ class Jobs(Ownership, Pack, JobRunner):
                 return Refused(f"{self.name} does not let this user run tests on node {node!r}", "", _USABLE)
             case 404:
                 await self.get_status(node_id)
-                await self.list_test_cases(sent.revision)
+                await self.list_test_cases(sent.order.test_pack_revision)
                 return self.not_begun(node, self.contradiction(reply, "POST"), None)
             case 409:
                 return await self.conflict([node_id])
@@ -253,7 +244,7 @@ class Jobs(Ownership, Pack, JobRunner):
 
     async def _not_stopped(self, reply: Reply, job_uid: str) -> LabError:
         """403 is a bad token, with which the node is refused as well, or somebody else's reservation."""
-        status = await self.get_status(job_uid.strip("/").partition("/")[0])
+        status = await self.get_status(node_of(job_uid))
         held = status.reservation
         if held is None or held.reserved_by_you:
             return self.failure(reply, "stopping the job")
@@ -278,5 +269,4 @@ class Jobs(Ownership, Pack, JobRunner):
         )
 
 
-_JOBS_ARE = "list_nodes shows each node's job; ids look like <service>:/<node>/<n>/<n>."
 _USABLE = "list_nodes(available=true) shows nodes that can be used."

@@ -9,8 +9,7 @@ import re
 from collections.abc import Sequence
 
 from testlab_tools.adapters.stbtester.client import Portal
-from testlab_tools.adapters.stbtester.ids import path_of
-from testlab_tools.adapters.stbtester.models import JobStatus, NodeStatus, ReservationEntry
+from testlab_tools.adapters.stbtester.models import JobStatus, NodeStatus, ReservationEntry, path_of
 from testlab_tools.adapters.stbtester.test_pack import Pack
 from testlab_tools.capabilities import Image, NodeInventory, RemoteControl, RunScreenshots, Screenshots
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, ServiceDown
@@ -20,6 +19,11 @@ from testlab_tools.times import iso
 
 OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
+
+
+PRESSES = frozenset({200, 204, 400, 401, 403, 404, 409, 503})
+_DETAILS = ("licence_expiry", "local_ip_address", "geoip_city", "geoip_country", "config")
+KEY = re.compile(r"[A-Za-z0-9_]{1,60}")
 
 
 class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
@@ -60,23 +64,21 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
         own is said to be, with how to go on with it, and no other node is offered in its place."""
         statuses = {s.node_id: s for s in await self.list_statuses()}
         taken = [statuses[n] for n in node_ids if n in statuses and not statuses[n].available]
-        ours = [s for s in taken if await self._is_ours(s)]
-        own = [self._handle_of_own(s) for s in ours]
-        if ours:
-            return Conflict(
-                "; ".join(self._taken(s, s in ours) for s in taken), "", _go_on(own), self._details(taken), own=own
-            )
-        types = {s.device_type for s in taken}
-        free = [s.node_id for s in statuses.values() if s.available and s.device_type in types]
-        others = ", ".join(self.handle(n) for n in free if n not in node_ids)
         if not taken:
             what = f"{self.name} says that a node is taken, and shows none of them taken now"
             return Conflict(what, "", "list_nodes shows who has which; call again.")
+        ours = [s for s in taken if await self._is_ours(s)]
+        own = [self._handle_of_own(s) for s in ours]
+        types = {s.device_type for s in taken}
+        free = [s.node_id for s in statuses.values() if s.available and s.device_type in types]
+        others = ", ".join(self.handle(n) for n in free if n not in node_ids)
+        instead = f"Free nodes of the same device type: {others}." if others else "No node of the same type is free."
         return Conflict(
-            "; ".join(self._taken(s) for s in taken),
+            "; ".join(self._taken(s, s in ours) for s in taken),
             "",
-            f"Free nodes of the same device type: {others}." if others else "No node of the same type is free.",
-            self._details(taken),
+            _go_on(own) if own else instead,
+            Taken(taken=[self._node(s) for s in taken]),
+            own=own,
         )
 
     async def is_own_job(self, job_uid: str) -> bool:
@@ -97,9 +99,6 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
         assert status.reservation, "ours is what we run or hold"
         return self.handle(str(status.reservation.reservation_id))
 
-    def _details(self, taken: Sequence[NodeStatus]) -> Taken:
-        return Taken(taken=[self._node(s) for s in taken])
-
     def _node(self, status: NodeStatus, detail: bool = False) -> Node:
         state = _state(status)
         in_use = state in ("busy", "reserved", "reserved by you") and not detail
@@ -113,7 +112,7 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
             last_used_by=(status.last_used_by or "") if detail else "",
             last_used_at=None if in_use else status.last_used_time,
             why=(status.not_available_reason or "") if state == "unavailable" else "",
-            detail=_detail(status) if detail else {},
+            detail={name: value for name in _DETAILS if (value := getattr(status, name))} if detail else {},
         )
 
     def make_reservation(self, entry: ReservationEntry) -> Reservation:
@@ -127,7 +126,7 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
             message=entry.message,
         )
 
-    def _taken(self, status: NodeStatus, ours: bool = False) -> str:
+    def _taken(self, status: NodeStatus, ours: bool) -> str:
         """Our own words for why a node is taken. The holder's message is in list_nodes, where it is marked as data."""
         node, held = self.handle(status.node_id), status.reservation
         until = f"until {iso(held.expires)}" if held and held.expires else "without end"
@@ -164,14 +163,12 @@ def _state(status: NodeStatus) -> NodeState:
 
 
 def _go_on(own: Sequence[str]) -> str:
-    """The next step with jobs and reservations of our own. Jobs' ids begin with `/`."""
-    jobs = [handle for handle in own if ":/" in handle]
-    held = [handle for handle in own if handle not in jobs]
+    """The next step with jobs, whose ids begin with `/`, and then with reservations of our own."""
     return " ".join(
-        [
-            *(f"get_job(job_uid={uid!r}, wait_seconds=45) follows it; do not start it elsewhere." for uid in jobs),
-            *(f"extend_reservation(reservation_id={one!r}) keeps it longer, end_reservation ends it." for one in held),
-        ]
+        f"get_job(job_uid={handle!r}, wait_seconds=45) follows it; do not start it elsewhere."
+        if ":/" in handle
+        else f"extend_reservation(reservation_id={handle!r}) keeps it longer, end_reservation ends it."
+        for handle in sorted(own, key=lambda handle: ":/" not in handle)
     )
 
 
@@ -181,17 +178,8 @@ def login_of(name: str) -> str:
     return name if plain else "another user"
 
 
-def _detail(status: NodeStatus) -> dict[str, object]:
-    fields = ("licence_expiry", "local_ip_address", "geoip_city", "geoip_country", "config")
-    return {name: value for name in fields if (value := getattr(status, name))}
-
-
 def _image(reply: Reply) -> Image:
     return Image(reply.body, reply.headers.get("content-type", "image/png").partition(";")[0])
-
-
-PRESSES = frozenset({200, 204, 400, 401, 403, 404, 409, 503})
-KEY = re.compile(r"[A-Za-z0-9_]{1,60}")
 
 
 class Remote(Nodes, Pack, RemoteControl):

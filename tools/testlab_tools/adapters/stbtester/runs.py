@@ -1,28 +1,40 @@
-"""Stb-tester as an archive of runs: "Test results" of its REST API.
-
-Stb-tester's results that did not pass, many at once: rows of "Get list of test results" say all that is told.
-"""
+"""Stb-tester as an archive of runs, their logs and artifacts: "Test results" of its REST API."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
+from urllib.parse import quote
 
-from testlab_tools.adapters.stbtester.client import Portal
-from testlab_tools.adapters.stbtester.ids import path_of
-from testlab_tools.adapters.stbtester.models import JobStatus, ResultDetail, ResultRow
+from testlab_tools.adapters.stbtester.client import PORTAL, Portal
+from testlab_tools.adapters.stbtester.models import ArtifactEntry, JobStatus, ResultDetail, ResultRow, path_of
 from testlab_tools.adapters.stbtester.search import ROW_LIMIT, around, expression, matches, result_path
-from testlab_tools.capabilities import DETAILED_FAILURES, Failure, FailureArchive, Failures, RunArchive, Runs
-from testlab_tools.errors import BadReply, NotFound, Unsupported
+from testlab_tools.capabilities import (
+    DETAILED_FAILURES,
+    ArtifactKeeper,
+    Download,
+    Failure,
+    FailureArchive,
+    Failures,
+    KeptFile,
+    LogKeeper,
+    Runs,
+)
+from testlab_tools.errors import BadInput, BadReply, NotFound, Unsupported
 from testlab_tools.fanout import gather_all
+from testlab_tools.http.errors import foreign
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Case, FailedRun, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import Artifact, KnownRun, RunDetail, labels
+from testlab_tools.times import EARLIEST
 from testlab_tools.untrusted import shorten
 
+NO_LOGS = ("text/html", "application/json")
+"""A log is `text/plain` ("Get log output from test run"): these are a proxy's page, or another service's answer."""
 REQUESTS = 5
 """The most lists one page is put together from."""
 
@@ -37,18 +49,18 @@ class TimeSpan(NamedTuple):
     at_least: bool
 
 
-class Results(Portal, RunArchive):
-    """Lists results and explains failures."""
+class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
+    """Lists results, explains failures and streams what they left."""
 
     def owns_run(self, run_id: str) -> bool:
         return run_id.startswith("/")
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
-        found = await self.stretch(query, limit, after)
+        found = await self._span(query, limit, after)
         runs = [self.run_of(row) for row in found.rows[:limit]]
         return Runs(runs, more=len(found.rows) > limit or found.cut, total=found.total, at_least=found.at_least)
 
-    async def stretch(self, query: RunQuery, limit: int, after: str = "") -> TimeSpan:
+    async def _span(self, query: RunQuery, limit: int, after: str = "") -> TimeSpan:
         """At least `limit` rows that match, if there are as many, past the portal's limit of rows.
 
         Raises Unsupported for what results do not carry, NotFound for a node there is not.
@@ -111,11 +123,48 @@ class Results(Portal, RunArchive):
             return await self._job_failures(run_id)
         return [self._failed(await self.detail(run_id))]
 
+    async def list_failures(self, query: RunQuery, limit: int) -> Failures:
+        """One failure per result, which is one test case, run once. Each outcome is asked for by itself: the search
+        grammar is not documented to join terms with "or"."""
+        outcomes = [query.outcome] if query.outcome else ["fail", "error"]
+        asked = [replace(query, outcome=outcome, oldest_first=False) for outcome in outcomes]
+        spans = await gather_all(*(self._span(one, limit) for one in asked))
+        rows = _newest_first(spans)
+        more = len(rows) > limit or any(span.cut for span in spans)
+        failures = [
+            Failure(self.run_of(r), shorten(r.test_case), shorten(r.failure_reason or ""), shorten(r.test_pack_sha))
+            for r in rows[:limit]
+        ]
+        return Failures(failures, len(failures), more)
+
+    @asynccontextmanager
+    async def open_log(self, run_id: str, tz: str) -> AsyncGenerator[Download, None]:
+        async with self.client.stream(f"{result_path(self.name, run_id)}/stbt.log", {"tz": tz}) as stream:
+            if stream.status == 400:
+                raise BadInput(f"{self.name} does not know that time zone", "", "Leave tz out for UTC.")
+            await self.check_result(stream.reply, run_id)
+            if stream.headers.get("content-type", "").startswith(NO_LOGS):
+                raise foreign(self.name, PORTAL, stream.status)
+            yield Download(stream.chunks(), stream.says_its_end)
+
+    async def list_artifacts(self, run_id: str) -> list[KeptFile]:
+        reply = await self.client.get(f"{result_path(self.name, run_id)}/artifacts/")
+        await self.check_result(reply, run_id)
+        entries = decode(reply, dict[str, ArtifactEntry])
+        return [KeptFile(name, entry.size) for name, entry in sorted(entries.items())]
+
+    @asynccontextmanager
+    async def open_artifact(self, run_id: str, name: str) -> AsyncGenerator[Download, None]:
+        path = f"{result_path(self.name, run_id)}/artifacts/{quote(name, safe='/')}"
+        async with self.client.stream(path) as stream:
+            shown = "get_artifact with an empty name lists them."
+            await self.check_found(stream.reply, "artifact of this result", shown, lambda: self.has_file(run_id, name))
+            yield Download(stream.chunks())
+
     async def detail(self, run_id: str) -> ResultDetail:
         """A result as the portal tells it ("Get detailed information about a test run")."""
         reply = await self.client.get(result_path(self.name, run_id))
-        shown = "list_runs shows the runs there are."
-        return decode(await self.check_found(reply, "result", shown, lambda: self.has_result(run_id)), ResultDetail)
+        return decode(await self.check_result(reply, run_id), ResultDetail)
 
     async def rows(self, query: RunQuery, dates: Iterable[str]) -> list[ResultRow]:
         """The first ROW_LIMIT results, in the query's order and within `dates`, as the portal picks them."""
@@ -171,7 +220,7 @@ class Results(Portal, RunArchive):
             outcome=row.result,
             test=row.test_case,
             started_at=row.start_time,
-            duration_s=_seconds(row.start_time, row.end_time),
+            duration_s=round((row.end_time - row.start_time).total_seconds(), 1) if row.end_time else 0,
             station=row.node_id,
             job_uid=self.handle(row.job_uid),
             reason=row.failure_reason or "",
@@ -214,35 +263,8 @@ def _past(rows: list[ResultRow], after: str, ascending: bool) -> list[ResultRow]
     return [row for row in rows if (_order(row) > mark if ascending else _order(row) < mark)]
 
 
-def _seconds(start: datetime, end: datetime | None) -> float:
-    return round((end - start).total_seconds(), 1) if end else 0
-
-
-_OUTCOMES = ("fail", "error")
-_EVER_BEFORE = datetime.min.replace(tzinfo=UTC)
-
-
-class FailedResults(Results, FailureArchive):
-    """One failure per result: a result is one test case, run once."""
-
-    async def list_failures(self, query: RunQuery, limit: int) -> Failures:
-        """Each outcome is asked for by itself: the search grammar is not documented to join terms with "or"."""
-        outcomes = [query.outcome] if query.outcome else _OUTCOMES
-        asked = [replace(query, outcome=outcome, oldest_first=False) for outcome in outcomes]
-        stretches = await gather_all(*(self.stretch(one, limit) for one in asked))
-        rows = _newest_first(stretches)
-        more = len(rows) > limit or any(stretch.cut for stretch in stretches)
-        failures = [self._failure(row) for row in rows[:limit]]
-        return Failures(failures, len(failures), more)
-
-    def _failure(self, row: ResultRow) -> Failure:
-        return Failure(
-            self.run_of(row), shorten(row.test_case), shorten(row.failure_reason or ""), shorten(row.test_pack_sha)
-        )
-
-
-def _newest_first(stretches: Sequence[TimeSpan]) -> list[ResultRow]:
+def _newest_first(spans: Sequence[TimeSpan]) -> list[ResultRow]:
     """The rows of several lists, back to where the first of them was cut: beyond it, rows of that one are missing."""
-    since = max((s.rows[-1].start_time for s in stretches if s.cut and s.rows), default=_EVER_BEFORE)
-    rows = [row for stretch in stretches for row in stretch.rows if row.start_time >= since]
-    return sorted(rows, key=lambda row: (row.start_time, row.result_id), reverse=True)
+    since = max((s.rows[-1].start_time for s in spans if s.cut and s.rows), default=EARLIEST)
+    rows = [row for span in spans for row in span.rows if row.start_time >= since]
+    return sorted(rows, key=_order, reverse=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from unicodedata import category
 
-from testlab_tools.adapters.stbtester.ids import RESULT_ID, path_of
-from testlab_tools.adapters.stbtester.models import ResultRow
+from testlab_tools.adapters.stbtester.models import RESULT_ID, ResultRow, path_of
 from testlab_tools.errors import BadInput, NotFound
 from testlab_tools.models.requests import RunQuery
+from testlab_tools.times import iso
 
 ROW_LIMIT = 2_000
 """`GET /api/v2/results` returns the first 2,000 matches and no cursor ("Get list of test results", Notes)."""
@@ -43,8 +43,8 @@ def expression(query: RunQuery, dates: Iterable[str]) -> str:
 def around(since: datetime | None, until: datetime | None) -> list[str]:
     """Dates that leave nothing out of `since <= start < until`, and let some more in: who asks, sorts out."""
     return [
-        *([f"date:>={_second(since)}"] if since else []),
-        *([f"date:<={_second(until + timedelta(seconds=1))}"] if until else []),
+        *([f"date:>={iso(since)}"] if since else []),
+        *([f"date:<={iso(until + timedelta(seconds=1))}"] if until else []),
     ]
 
 
@@ -60,13 +60,8 @@ def matches(row: ResultRow, query: RunQuery) -> bool:
         and (not query.test or query.test in row.test_case)
         and (not query.station or row.node_id == query.station)
         and (not query.job or row.job_uid == query.job)
-        and (query.since is None or row.start_time >= query.since)
-        and (query.until is None or row.start_time < query.until)
+        and query.contains(row.start_time)
     )
-
-
-def _second(moment: datetime) -> str:
-    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
 def _quoted(text: str, argument: str) -> str:

@@ -14,10 +14,8 @@ from typing import Literal
 from pydantic import Field
 
 from testlab_tools.adapters.tofupilot.v1_recording import V1Recording
-from testlab_tools.adapters.tofupilot.v1_runs import V1Runs, V1Units
 from testlab_tools.adapters.tofupilot.v2_failures import V2Failures
 from testlab_tools.adapters.tofupilot.v2_recording import V2Recording
-from testlab_tools.adapters.tofupilot.v2_runs import V2Logs
 from testlab_tools.adapters.tofupilot.v2_units import V2Catalog, V2Units
 from testlab_tools.services import HttpServiceSettings
 
@@ -28,11 +26,11 @@ class Settings(HttpServiceSettings):
     api_version: Literal["v1", "v2"] = Field(default="v2", description="`v1` for older self-hosted servers")
 
 
-class TofuPilotV1(V1Runs, V1Recording, V1Units):
+class TofuPilotV1(V1Recording):
     """All that API v1 offers."""
 
 
-class TofuPilotV2(V2Failures, V2Recording, V2Units, V2Logs, V2Catalog):
+class TofuPilotV2(V2Failures, V2Recording, V2Units, V2Catalog):
     """All that is used of API v2."""
 
 

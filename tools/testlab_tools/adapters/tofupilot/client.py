@@ -9,7 +9,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 from testlab_tools.errors import (
@@ -23,7 +23,7 @@ from testlab_tools.errors import (
     Refused,
     ServiceDown,
 )
-from testlab_tools.http import Params, Reply
+from testlab_tools.http import Reply
 from testlab_tools.http.errors import foreign, limited, unlisted
 from testlab_tools.http.policy import look_up
 from testlab_tools.http.response import decode
@@ -50,23 +50,56 @@ class TofuPilotApi(HttpService):
         """Whether an error's body has the form that this version documents: no other server's, and no proxy's."""
 
     async def change(
-        self,
-        method: str,
-        path: str,
-        shape: type[object] | None,
-        *,
-        params: Params | None = None,
-        body: object = None,
+        self, method: str, path: str, shape: type[object] | None, *, twice: bool = False, **request: Any
     ) -> Reply:
-        """Send a change. Raises AnswerLost unless the answer is a success of the documented `shape` (None: no source
-        tells it), or a refusal of the service's own."""
+        """Send a change with its `params` or `body`; once more when its answer was lost, if it does no harm `twice`.
+
+        Raises AnswerLost unless the answer is a success of the documented `shape` (None: no source tells it), or a
+        refusal of the service's own.
+        """
 
         def settles(reply: Reply) -> bool:
             if reply.status in SUCCESSES:
                 return shape is None or _has_shape(reply, shape)
             return reply.status == 401 or (reply.status in REFUSALS and self.is_own_error(reply))
 
-        return await self.client.send(method, path, params=params, body=body, settled=settles)
+        try:
+            return await self.client.send(method, path, settled=settles, **request)
+        except AnswerLost:
+            if not twice:
+                raise
+        return await self.client.send(method, path, settled=settles, **request)
+
+    async def delete(
+        self,
+        path: str,
+        shape: type[object],
+        what: str,
+        missing: str,
+        find: Callable[[], Awaitable[object]],
+        **request: Any,
+    ) -> None:
+        """Delete `what`. Where the answer was lost, it is gone if `find` raises NotFound.
+
+        Raises AnswerLost when it is still there as far as can be seen, or cannot be looked up.
+        """
+        try:
+            reply = await self.change("DELETE", path, shape, **request)
+        except AnswerLost as lost:
+            try:
+                await find()
+            except NotFound:
+                return
+            except LabError as error:
+                raise AnswerLost(
+                    self.name,
+                    f"Whether {self.name} deleted the {what} is not known: the answer was lost",
+                    f"It could not be looked up: {error.what}",
+                    "list_runs(unit=…) shows what is there. It is safe to call again.",
+                ) from None
+            unanswered = f"{self.name} did not answer, and the {what} is still there"
+            raise AnswerLost(self.name, unanswered, lost.why, "It is safe to call again.") from None
+        self.check(reply, what, missing, act="delete")
 
     def check(self, reply: Reply, what: str, missing: str = "", *, act: str = "change", listing: bool = False) -> Reply:
         """The reply if it is a success; otherwise raises what its status means for `what`, in our words.
@@ -75,11 +108,9 @@ class TofuPilotApi(HttpService):
         """
         if reply.status in SUCCESSES:
             return reply
-        raise self.failure(reply, what, missing, act=act, listing=listing)
+        raise self._failure(reply, what, missing, act, listing)
 
-    def failure(
-        self, reply: Reply, what: str, missing: str = "", *, act: str = "change", listing: bool = False
-    ) -> LabError:
+    def _failure(self, reply: Reply, what: str, missing: str, act: str, listing: bool) -> LabError:
         """The error behind a status. The service's own message is not quoted: it may hold anybody's text."""
         name = self.name
         own = self.is_own_error(reply) and not (listing and reply.status == 404)
@@ -124,16 +155,6 @@ class TofuPilotApi(HttpService):
                 return unlisted(name, status)
 
 
-def still_there(lost: AnswerLost, what: str) -> AnswerLost:
-    """A deletion whose answer was lost, and that did not happen as far as can be seen."""
-    return AnswerLost(
-        lost.service,
-        f"{lost.service} did not answer, and the {what} is still there",
-        lost.why,
-        "It is safe to call again.",
-    )
-
-
 def unknown_change(lost: AnswerLost) -> AnswerLost:
     """A change of a unit whose answer was lost, and that cannot be looked up."""
     return AnswerLost(
@@ -141,16 +162,6 @@ def unknown_change(lost: AnswerLost) -> AnswerLost:
         f"Whether {lost.service} changed the unit is not known: the answer was lost",
         lost.why,
         "get_unit shows what it tells of it. The same change again does no harm.",
-    )
-
-
-def unknown_whether(lost: AnswerLost, what: str, error: LabError) -> AnswerLost:
-    """A deletion whose answer was lost, and that could not be looked up."""
-    return AnswerLost(
-        lost.service,
-        f"Whether {lost.service} deleted the {what} is not known: the answer was lost",
-        f"It could not be looked up: {error.what}",
-        "list_runs(unit=…) shows what is there. It is safe to call again.",
     )
 
 
@@ -224,48 +235,37 @@ LOOKS = (0.0, 1.0, 3.0)
 FOUND = "The answer was lost; this is the run as the service has it."
 
 
-class Sent(NamedTuple):
-    """What came of it: the service's `reply`, or the id of the run that was `found` to be there."""
+async def record(service: str, send: Send, find: Find, *, has_ref: bool) -> Reply | str:
+    """Send a run; the reply, or the id of the run that `find` found to be there.
 
-    reply: Reply | None
-    found: str = ""
-
-
-async def with_ref(service: str, send: Send, find: Find) -> Sent:
-    """Send a run that the service knows again by its `client_run_ref`: once more when the answer was lost, and the run
-    is not there.
-
-    A 409 means the run or something else in it is there already: it is the run if `find` finds it. Once an answer was
-    lost, no other can say that the run is not there.
+    Where the service knows it again by its `client_run_ref` (`has_ref`), it is sent once more when the answer was lost
+    and the run is not there, and a 409 means the run or something else in it is there already: it is the run if `find`
+    finds it. Once an answer was lost, no other can say that the run is not there. A run that the service would take
+    twice is sent once. Where no answer tells, the run is looked for.
     """
     try:
         reply = await send()
     except AnswerLost:
+        if not has_ref:
+            return await _look(service, find)
         if found := await _found_now(find):
-            return Sent(None, found)
+            return found
         try:
             reply = await send()
         except AnswerLost:
             return await _look(service, find)
-        if reply.status in SUCCESSES:
-            return Sent(reply)
-        return Sent(None, found) if (found := await _found_now(find)) else Sent(reply)
-    if reply.status == 409 and (found := await find()):
-        return Sent(None, found)
-    return Sent(reply)
-
-
-async def without_ref(service: str, send: Send, find: Find) -> Sent:
-    """Send a run that the service would take twice: once. Where the answer was lost, the run is looked for."""
-    try:
-        return Sent(await send())
-    except AnswerLost:
-        return await _look(service, find)
+        return reply if reply.status in SUCCESSES else await _found_now(find) or reply
+    return (await find() or reply) if has_ref and reply.status == 409 else reply
 
 
 def same_moment(one: datetime, other: datetime) -> bool:
     """Equal to the millisecond, which is all that is sent; either may have been rounded."""
     return abs(one - other) < timedelta(milliseconds=2)
+
+
+def stamp(moment: datetime) -> str:
+    """ISO 8601 UTC to the millisecond, `Z` at its end."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def _found_now(find: Find) -> str:
@@ -276,10 +276,10 @@ async def _found_now(find: Find) -> str:
         return ""
 
 
-async def _look(service: str, find: Find) -> Sent:
+async def _look(service: str, find: Find) -> str:
     try:
         if found := await look_up(find, LOOKS):
-            return Sent(None, found)
+            return found
     except LabError as error:
         raise AnswerLost(
             service,

@@ -8,21 +8,42 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from testlab_tools.http.response import Id, Uuid, Wire
+from testlab_tools.limits import Limits
 from testlab_tools.times import Moment
 
 RunOutcome = Literal["PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED"]
 PhaseOutcome = Literal["PASS", "FAIL", "SKIP", "ERROR"]
 MeasurementOutcome = Literal["PASS", "FAIL", "UNSET"]
+OptionalId = Annotated[Id | Literal[""], BeforeValidator(lambda value: "" if value is None else value)]
+"""An id that may be null or missing."""
+E = TypeVar("E")
 
 
-class Named(Wire):
-    """`{id, name}`, as procedures and stations stand in a run."""
+class Identified(Wire):
+    """`{id}`: reply to a create, and how a log line names its run."""
 
     id: Id
+
+
+class Named(Identified):
+    """`{id, name}`, as procedures and stations stand in a run."""
+
     name: str
+
+
+class Numbered(Wire):
+    """`{id, number}`, as revisions and batches stand in a run."""
+
+    number: str
+
+
+class Serial(Wire):
+    """A unit named by another: its parent, a sub-unit, one of a batch."""
+
+    serial_number: str
 
 
 class Version(Wire):
@@ -37,39 +58,44 @@ class Procedure(Named):
     version: Version | None = None
 
 
-class Numbered(Wire):
-    """`{id, number}`, as revisions and batches stand in a run."""
-
-    number: str
-
-
-class Part(Wire):
+class Part(Numbered):
     """The part of a unit."""
 
-    number: str
     revision: Numbered | None = None
 
 
-class Unit(Wire):
+class Unit(Serial):
     """The unit of a run; `sample` is golden, failing or ignored, null in production."""
 
-    serial_number: str
     sample: Literal["golden", "failing", "ignored"] | None = None
     part: Part | None = None
     batch: Numbered | None = None
 
 
 class Person(Wire):
-    """Who operated or uploaded a run."""
+    """Who operated or uploaded a run, or the station that recorded it; any may come without a name."""
 
     name: str | None = None
     email: str | None = None
 
 
-class Maker(Wire):
-    """The station that recorded a run; `GET /v2/runs/{id}` may tell it without a name."""
+class PageMeta(Wire):
+    """`next_cursor` is opaque; null on the last page."""
 
-    name: str | None = None
+    has_more: bool
+    next_cursor: int | None = None
+
+
+class Entries(Wire, Generic[E]):
+    """A page of a list. It does not say how many there are."""
+
+    data: list[E]
+    meta: PageMeta
+
+    @property
+    def next_cursor(self) -> str:
+        """Where the next page is; empty on the last."""
+        return str(self.meta.next_cursor) if self.meta.has_more and self.meta.next_cursor is not None else ""
 
 
 class RunRow(Wire):
@@ -82,21 +108,12 @@ class RunRow(Wire):
     procedure: Procedure
     unit: Unit
     docstring: str | None = None
-    created_by_station: Maker | None = None
+    created_by_station: Person | None = None
 
-
-class PageMeta(Wire):
-    """`next_cursor` is opaque; null on the last page."""
-
-    has_more: bool
-    next_cursor: int | None = None
-
-
-class RunRows(Wire):
-    """`GET /v2/runs`. It does not say how many match."""
-
-    data: list[RunRow]
-    meta: PageMeta
+    @property
+    def version(self) -> str:
+        """The procedure's; empty where it has none."""
+        return self.procedure.version.tag if self.procedure.version else ""
 
 
 class Validator(Wire):
@@ -105,6 +122,13 @@ class Validator(Wire):
     operator: str | None = None
     expected_value: Any = None
     expression: str = ""
+
+    @property
+    def limits(self) -> Limits:
+        """The limit as a range or text."""
+        if self.operator and self.expected_value is not None:
+            return Limits.validator(self.operator, self.expected_value)
+        return Limits.parse(self.expression) if self.expression else Limits()
 
 
 class MeasurementRow(Wire):
@@ -115,6 +139,14 @@ class MeasurementRow(Wire):
     measured_value: Any = None
     units: str | None = None
     validators: list[Validator] | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """All its limits as one."""
+        limits = Limits()
+        for validator in self.validators or ():
+            limits = limits.narrow(validator.limits)
+        return limits
 
 
 class PhaseRow(Wire):
@@ -138,15 +170,9 @@ class LogRow(Wire):
 class Attachment(Wire):
     """A file kept with a run; its `download_url` is presigned and is not read."""
 
-    id: Id | None = None
+    id: OptionalId = ""
     name: str
     size: int | None = None
-
-
-class SubUnit(Wire):
-    """A unit built into the one of a run."""
-
-    serial_number: str
 
 
 class WholeRun(RunRow):
@@ -154,17 +180,11 @@ class WholeRun(RunRow):
 
     operated_by: Person | None = None
     created_by_user: Person | None = None
-    sub_units: list[SubUnit] | None = None
+    sub_units: list[Serial] | None = None
     metadata: dict[str, Any] | None = None
     phases: list[PhaseRow] | None = None
     logs: list[LogRow] | None = None
     attachments: list[Attachment] | None = None
-
-
-class Created(Wire):
-    """Reply to a create."""
-
-    id: Id
 
 
 class ManyIds(Wire):
@@ -179,10 +199,9 @@ class Finalized(Wire):
     url: Annotated[str, Field(repr=False)]
 
 
-class Upload(Wire):
+class Upload(Identified):
     """Where to PUT a file: `upload_url` in v2, `uploadUrl` in v1."""
 
-    id: Id
     url: Annotated[str, Field(validation_alias=AliasChoices("upload_url", "uploadUrl"), repr=False)]
 
 
@@ -205,24 +224,11 @@ class Imports(Wire):
     results: list[Imported]
 
 
-class UnitPlace(Wire):
-    """A unit's parent or sub-unit."""
-
-    serial_number: str
-
-
 class UnitWhole(Unit):
     """`GET /v2/units/{serial_number}`; its attachments' presigned URLs are not read."""
 
-    parent: UnitPlace | None = None
-    children: list[UnitPlace] | None = None
-
-
-class Procedures(Wire):
-    """`GET /v2/procedures`."""
-
-    data: list[Named]
-    meta: PageMeta
+    parent: Serial | None = None
+    children: list[Serial] | None = None
 
 
 class Who(Wire):
@@ -241,10 +247,9 @@ class ProcedureWhole(Named):
     stations: list[Named] = []
 
 
-class PartEntry(Wire):
+class PartEntry(Numbered):
     """An element of `GET /v2/parts`."""
 
-    number: str
     name: str = ""
     revisions: list[Numbered] = []
 
@@ -255,16 +260,10 @@ class BatchEntry(Numbered):
     unit_count: int
 
 
-class BatchUnit(Wire):
-    """A unit of a batch."""
-
-    serial_number: str
-
-
 class BatchWhole(Numbered):
     """`GET /v2/batches/{number}`."""
 
-    units: list[BatchUnit]
+    units: list[Serial]
 
 
 class StationEntry(Named):
@@ -273,20 +272,9 @@ class StationEntry(Named):
     procedures: list[Named] = []
 
 
-E = TypeVar("E")
-
-
-class Entries(Wire, Generic[E]):
-    """A page of a list."""
-
-    data: list[E]
-    meta: PageMeta
-
-
-class PhaseEntry(Wire):
+class PhaseEntry(Identified):
     """An element of `GET /v2/phases`."""
 
-    id: Id
     name: str
     outcome: PhaseOutcome
     started_at: Moment | None = None
@@ -295,10 +283,9 @@ class PhaseEntry(Wire):
     run_id: Uuid
 
 
-class MeasurementEntry(Wire):
+class MeasurementEntry(Identified):
     """An element of `GET /v2/measurements`: one of three values, by its type; of a series or JSON data, none."""
 
-    id: Id
     phase_name: str
     measurement_name: str
     started_at: Moment | None = None
@@ -313,18 +300,10 @@ class MeasurementEntry(Wire):
     run_id: Uuid
 
 
-class EntryRun(Wire):
-    """The run that a log line is of."""
-
-    id: Id
-
-
-class LogEntry(Wire):
+class LogEntry(LogRow):
     """An element of `GET /v2/logs`."""
 
-    level: str
-    message: str
     created_at: Moment
     source_file: str | None = None
     line_number: int | None = None
-    run: EntryRun
+    run: Identified

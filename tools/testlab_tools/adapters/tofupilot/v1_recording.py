@@ -6,31 +6,30 @@ What API v1 is sent to record a run: `POST /v1/runs`, "Create a run".
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from testlab_tools.adapters.tofupilot.client import FOUND, SENT, SENT_MEASUREMENT, same_moment, without_ref
-from testlab_tools.adapters.tofupilot.dry_run import foresee_v1
-from testlab_tools.adapters.tofupilot.refusals import CULPRITS, Place, refusal
-from testlab_tools.adapters.tofupilot.uploads import IMPORTERS, MAX_BYTES, doubtful, put
-from testlab_tools.adapters.tofupilot.v1_models import V1Created, V1File, V1Run
-from testlab_tools.adapters.tofupilot.v1_run_keys import Key, is_of, newest
-from testlab_tools.adapters.tofupilot.v1_runs import V1Api, quote_id, split, told_id
-from testlab_tools.capabilities import AttachmentSink, Foreseen, Importing, Keeping, KeptFile, ReportImporter, RunSink
+from testlab_tools.adapters.tofupilot.client import FOUND, SENT, SENT_MEASUREMENT, record, same_moment, stamp
+from testlab_tools.adapters.tofupilot.recorder import Recorder, doubtful, media_type
+from testlab_tools.adapters.tofupilot.refusals import CULPRITS, Place, foresee_v1, refusal
+from testlab_tools.adapters.tofupilot.v1_models import Key, V1Created, V1File, V1Run, is_of, newest
+from testlab_tools.adapters.tofupilot.v1_runs import V1Runs, quote_id, split, told_id
+from testlab_tools.capabilities import Foreseen, Importing, Keeping
 from testlab_tools.errors import AnswerLost, LabError
-from testlab_tools.http import Reply, clock_skew
+from testlab_tools.http import clock_skew
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 
+LOOK_SECONDS = 3.0
+"""How long a run that is there is looked up only for what it is called."""
 
-def run_body(run: NewRun) -> Iterator[tuple[str, Any]]:
+
+def run_body(run: NewRun) -> dict[str, Any]:
     """`POST /v1/runs`: optional fields are left out, not sent as null."""
-    yield "procedure_id", run.procedure_id
-    if run.procedure_name:
-        yield "procedure_name", run.procedure_name
     unit = {
         "serial_number": run.serial_number,
         "part_number": run.part_number,
@@ -38,20 +37,22 @@ def run_body(run: NewRun) -> Iterator[tuple[str, Any]]:
         "revision": run.revision,
         "batch_number": run.batch_number,
     }
-    yield "unit_under_test", {key: value for key, value in unit.items() if value}
-    yield "run_passed", run.outcome == "pass"
-    yield "started_at", run.started_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    yield "duration", _duration(run.ended_at - run.started_at)
-    yield "client", "testlab-mcp"
-    if run.procedure_version:
-        yield "procedure_version", run.procedure_version
-    if run.sub_units:
-        yield "sub_units", [{"serial_number": serial} for serial in run.sub_units]
-    variables = ({"notes": run.notes} if run.notes else {}) | dict(run.variables)
-    if variables:
-        yield "report_variables", variables
-    if run.phases:
-        yield "phases", [_phase(phase) for phase in run.phases]
+    optional = {
+        "procedure_name": run.procedure_name,
+        "procedure_version": run.procedure_version,
+        "sub_units": [{"serial_number": serial} for serial in run.sub_units],
+        "report_variables": ({"notes": run.notes} if run.notes else {}) | dict(run.variables),
+        "phases": [_phase(phase) for phase in run.phases],
+    }
+    return {
+        "procedure_id": run.procedure_id,
+        "unit_under_test": {key: value for key, value in unit.items() if value},
+        "run_passed": run.outcome == "pass",
+        "started_at": stamp(run.started_at.astimezone(UTC)),
+        "duration": f"PT{(run.ended_at - run.started_at).total_seconds():.3f}S",
+        "client": "testlab-mcp",
+        **{key: value for key, value in optional.items() if value},
+    }
 
 
 def _phase(phase: NewPhase) -> dict[str, Any]:
@@ -81,37 +82,18 @@ def _millis(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _duration(length: timedelta) -> str:
-    return f"PT{length.total_seconds():.3f}S"
-
-
-LOOK_SECONDS = 3.0
-"""How long a run that is there is looked up only for what it is called."""
-
-
-class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
+class V1Recording(V1Runs, Recorder):
     """`POST /v1/runs`, `/v1/import` and the uploads they need."""
 
-    max_bytes = MAX_BYTES
-    importers = IMPORTERS
-    """The document names OPENHTF; a server without another answers 400."""
-
     async def create_run(self, run: NewRun) -> CreatedRun:
-        body = dict(run_body(run))
-
-        async def find() -> str:
-            return await self._recorded(run)
-
-        async def send() -> Reply:
-            return await self.change("POST", "/api/v1/runs", V1Created, body=body)
-
-        sent = await without_ref(self.name, send, find)
-        if sent.reply is None:
-            return self._created(run, sent.found, FOUND)
-        if sent.reply.status in CULPRITS:
-            raise await refusal(self.name, sent.reply, run, self._place_of, procedure_known=False)
-        self.check(sent.reply, "run", "Check serial_number, part_number and the phases.", act="record")
-        return self._created(run, await self._key_of(run, decode(sent.reply, V1Created).key))
+        send = partial(self.change, "POST", "/api/v1/runs", V1Created, body=run_body(run))
+        sent = await record(self.name, send, partial(self._recorded, run), has_ref=False)
+        if isinstance(sent, str):
+            return self._created(run, sent, FOUND)
+        if sent.status in CULPRITS:
+            raise await refusal(self.name, sent, run, self._place_of, procedure_known=False)
+        self.check(sent, "run", "Check serial_number, part_number and the phases.", act="record")
+        return self._created(run, await self._key_of(run, decode(sent, V1Created).key))
 
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         found = await self._recorded(run)
@@ -132,15 +114,18 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         try:
             reply = await self.change("POST", "/api/v1/uploads/sync", None, body=body)
         except AnswerLost as lost:
-            if not await self._has_file(run_id, body["upload_id"]):
+            if not await self.has_file(run_id, body["upload_id"]):
                 raise doubtful(lost) from None
             return
         self.check(reply, "run", "The file was not kept.", act="keep a file with")
 
-    async def list_attached(self, run_id: str) -> list[KeptFile] | None:
+    async def files_of(self, run_id: str) -> list[V1File] | None:
         """The document's list tells no files; what client 1.12.1 types does."""
-        files = await self._files(run_id)
-        return None if files is None else [KeptFile(file.name, file.size) for file in files]
+        if "/" not in run_id:
+            return None
+        quoted_serial, text = split(run_id)
+        found = Key.parse(text).among(await self.rows(unquote(quoted_serial)) or ())
+        return found[0].attachments if len(found) == 1 else None
 
     async def import_file(
         self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
@@ -177,26 +162,10 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         found += [row for row in rows if started_at is not None and same_moment(row.started_at, started_at)]
         return [f"{quote_id(serial_number)}/{Key.of(row)}" for row in found[:1]]
 
-    async def _files(self, run_id: str) -> list[V1File] | None:
-        if "/" not in run_id:
-            return None
-        quoted_serial, text = split(run_id)
-        found = Key.parse(text).among(await self.rows(unquote(quoted_serial)) or ())
-        return found[0].attachments if len(found) == 1 else None
-
-    async def _has_file(self, run_id: str, upload_id: str) -> bool:
-        """Whether it is known to be with the run."""
-        try:
-            return any(file.id == upload_id for file in await self._files(run_id) or ())
-        except LabError:
-            return False
-
     async def _upload(self, name: str, data: bytes) -> str:
-        def announced(kind: str) -> Mapping[str, object]:
-            """`sizeBytes` binds the URL to that size, and is left out when 0 (client 2.26.1)."""
-            return {"name": name, "mimeType": kind} | ({"sizeBytes": len(data)} if data else {})
-
-        return await put(self, "/api/v1/uploads/initialize", announced, name, data)
+        """`sizeBytes` binds the URL to that size, and is left out when 0 (client 2.26.1)."""
+        announced = {"name": name, "mimeType": media_type(name)} | ({"sizeBytes": len(data)} if data else {})
+        return await self.upload("/api/v1/uploads/initialize", announced, name, data)
 
     async def _recorded(self, run: NewRun) -> str:
         """The key of the run as it stands in the list of its unit's runs; empty when it does not."""
@@ -228,12 +197,8 @@ class V1Recording(V1Api, RunSink, AttachmentSink, ReportImporter):
         return Place.UNKNOWN if rows is None else Place.FREE if rows else Place.UNTOLD
 
     def _created(self, run: NewRun, key: str, note: str = "") -> CreatedRun:
-        return CreatedRun(
-            run_id=self.handle(f"{quote_id(run.serial_number)}/{key}"),
-            procedure=run.procedure_id,
-            note=f"{note} {_lossy(run)}".strip(),
-            next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
-        )
+        run_id = f"{quote_id(run.serial_number)}/{key}"
+        return self.created(run, run_id, run.procedure_id, f"{note} {_lossy(run)}".strip())
 
 
 def _lossy(run: NewRun) -> str:

@@ -5,24 +5,16 @@ It finds runs by serial number alone, and has no units of their own: they are re
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 from urllib.parse import quote, unquote
 
-from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases
-from testlab_tools.adapters.tofupilot.client import (
-    SUCCESSES,
-    TofuPilotApi,
-    still_there,
-    unit_segment,
-    unknown_change,
-    unknown_whether,
-)
+from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases, failed, v1_detail
+from testlab_tools.adapters.tofupilot.client import SUCCESSES, TofuPilotApi, unit_segment, unknown_change
 from testlab_tools.adapters.tofupilot.models import Named
-from testlab_tools.adapters.tofupilot.run_detail import v1_detail
-from testlab_tools.adapters.tofupilot.v1_models import V1Done, V1Run
-from testlab_tools.adapters.tofupilot.v1_run_keys import Key
+from testlab_tools.adapters.tofupilot.v1_models import Key, V1Done, V1Run
 from testlab_tools.capabilities import Health, RunContents, RunEraser, Runs, UnitArchive, UnitRegistry
-from testlab_tools.errors import AnswerLost, BadInput, BadReply, Conflict, LabError, NotFound, Unsupported
+from testlab_tools.errors import AnswerLost, BadInput, BadReply, Conflict, NotFound, Unsupported
 from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.response import decode_value
 from testlab_tools.models.lab import FailedRun, Outcome, Run, Unit
@@ -31,12 +23,35 @@ from testlab_tools.models.results import RunDetail
 
 MAX_SERIAL = 100
 """TofuPilot takes 60 characters ("Create a run"). It stands in the ids of its runs, which so have an end as well."""
+_NAMES: dict[str, Outcome] = {
+    "pass": "pass",
+    "passed": "pass",
+    "fail": "fail",
+    "failed": "fail",
+    "error": "error",
+    "timeout": "error",
+    "aborted": "stopped",
+    "stopped": "stopped",
+    "running": "running",
+}
+_CATEGORIES: dict[str, Outcome] = {"successful": "pass", "failed": "fail"}
+_FILTERS = frozenset({"unit", "outcome", "since", "until"})
+_INSTEAD = "Ask by unit, outcome, since and until, and look at each run; services with api_version v2 take these."
+_GIVEN = ("pass", "fail", "error", "stopped")
+_PROBE = "testlab-mcp-doctor"
+_SHOWN = "list_runs(unit=…) shows the runs of a unit."
+_UNKNOWN = "list_runs(unit=…) shows a unit's runs; a serial number must be exact."
 
 
-class V1Api(TofuPilotApi):
-    """Shared by what v1 offers of runs and units."""
+class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
+    """Runs of a unit, read and deleted, and units as far as their runs tell them.
+
+    v1 finds runs only by serial number, so a run's native id is `<serial>/<key>`: `SN-1/005f1ec0-…`, or what else names
+    it (`Key`) where the server sends no id.
+    """
 
     version = "v1"
+    limits = "API v1: lists runs only by unit"
 
     def is_own_error(self, reply: Reply) -> bool:
         """`{"error": {"message"}}`, as the vendor's clients 1.12.1 and 2.26.1 read it; the document shows none. Hosts
@@ -61,73 +76,6 @@ class V1Api(TofuPilotApi):
             return reply, None
         return reply, _decode_rows(self.check(reply, "list of runs", listing=True))
 
-
-def quote_id(serial: str) -> str:
-    """A serial number as a part of a run's native id."""
-    return quote(serial, safe="")
-
-
-def split(run_id: str) -> tuple[str, str]:
-    """Serial number (as quoted) and key of a native id. Raises BadInput when it holds no serial number."""
-    serial, _, key = run_id.rpartition("/")
-    if not serial:
-        raise BadInput(
-            "The run's id does not say whose run it is",
-            "TofuPilot v1 finds runs only by serial number",
-            "list_runs(unit=…) gives ids that do.",
-        )
-    return serial, key
-
-
-def deletable(service: str, run_id: str) -> str:
-    """The id that `DELETE /v1/runs/{run_id}` takes. Raises Unsupported for a run the server sent no id of."""
-    return quote(told_id(service, run_id, "it cannot be deleted"), safe="")
-
-
-def told_id(service: str, run_id: str, without: str) -> str:
-    """The run's own id. Raises Unsupported for a run the server sent no id of, which is named by its start."""
-    key = Key.parse(run_id.rpartition("/")[2]).id
-    if ":" in key or key in ("", ".", ".."):
-        raise Unsupported(f"{service} does not tell this run's id, without which {without}")
-    return key
-
-
-def _decode_rows(reply: Reply) -> list[V1Run]:
-    """Three shapes: `{"data": […]}` (the document), `{"result": […]}` (client 1.12.1), a bare list (2.26.1)."""
-    body: object = reply.json()
-    if isinstance(body, dict):
-        shapes = cast(dict[str, object], body)
-        body = next((shapes[name] for name in ("data", "result") if shapes.get(name) is not None), None)
-    return decode_value(reply, body, list[V1Run])
-
-
-_NAMES: dict[str, Outcome] = {
-    "pass": "pass",
-    "passed": "pass",
-    "fail": "fail",
-    "failed": "fail",
-    "error": "error",
-    "timeout": "error",
-    "aborted": "stopped",
-    "stopped": "stopped",
-    "running": "running",
-}
-_CATEGORIES: dict[str, Outcome] = {"successful": "pass", "failed": "fail"}
-_FILTERS = frozenset({"unit", "outcome", "since", "until"})
-_INSTEAD = "Ask by unit, outcome, since and until, and look at each run; services with api_version v2 take these."
-_GIVEN = ("pass", "fail", "error", "stopped")
-_PROBE = "testlab-mcp-doctor"
-
-
-class V1Runs(V1Api, UnitArchive, RunEraser):
-    """Runs of a unit, read and deleted.
-
-    v1 finds runs only by serial number, so a run's native id is `<serial>/<key>`: `SN-1/005f1ec0-…`, or what else names
-    it (`Key`) where the server sends no id.
-    """
-
-    limits = "API v1: lists runs only by unit"
-
     def owns_run(self, run_id: str) -> bool:
         serial, slash, key = run_id.partition("/")
         return bool(serial and slash and key)
@@ -147,7 +95,7 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
         refuse_filters(self.name, query, _FILTERS, "It speaks TofuPilot API v1, which tells none of these", _INSTEAD)
         refuse_outcome(self.name, query, _GIVEN)
         runs = [self._run(query.unit, row) for row in await self.rows(query.unit) or ()]
-        found = [run for run in runs if _matches(run, query)]
+        found = [run for run in runs if query.outcome in ("", run.outcome) and query.contains(run.started_at)]
         found.sort(key=lambda run: run.started_at, reverse=not query.oldest_first)
         skip = int(after or 0)
         page = found[skip : skip + limit]
@@ -162,8 +110,7 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
     async def get_failures(self, run_id: str) -> list[FailedRun]:
         run, row = await self._row(run_id)
         every = cases(row.phases)
-        failed = [case for case in every if case.outcome in ("fail", "error")]
-        return [FailedRun(**run.model_dump(), cases=failed, cases_run=len(every))]
+        return [FailedRun(**run.model_dump(), cases=failed(every), cases_run=len(every))]
 
     async def get_run_contents(self, run_id: str) -> RunContents:
         """v1 does not tell of attachments."""
@@ -173,18 +120,8 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
         return RunContents(run, len(row.phases), measurements)
 
     async def delete_run(self, run_id: str) -> None:
-        key = deletable(self.name, run_id)
-        try:
-            reply = await self.change("DELETE", f"/api/v1/runs/{key}", V1Done)
-        except AnswerLost as lost:
-            try:
-                await self._row(run_id)
-            except NotFound:
-                return
-            except LabError as error:
-                raise unknown_whether(lost, "run", error) from None
-            raise still_there(lost, "run") from None
-        self.check(reply, "run", "list_runs(unit=…) shows the runs of a unit.", act="delete")
+        path = f"/api/v1/runs/{deletable(self.name, run_id)}"
+        await self.delete(path, V1Done, "run", _SHOWN, partial(self._row, run_id))
 
     async def _row(self, run_id: str) -> tuple[Run, V1Run]:
         """A run, as it is called in `run_id`.
@@ -197,7 +134,7 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
         serial, key = unquote(quoted_serial), Key.parse(text)
         found = key.among(await self.rows(serial) or ())
         if not found:
-            raise NotFound(f"{self.name} has no such run", "", "list_runs(unit=…) shows the runs of a unit.")
+            raise NotFound(f"{self.name} has no such run", "", _SHOWN)
         if len(found) > 1:
             raise Conflict(
                 f"{self.name} has {len(found)} runs of the unit that began then, and the id does not say which",
@@ -235,28 +172,6 @@ class V1Runs(V1Api, UnitArchive, RunEraser):
                 "Look at the unit in TofuPilot itself.",
             )
         return "error" if said == "fail" and "error" in ended and "fail" not in ended else said
-
-
-def _said(row: V1Run) -> Outcome | None:
-    if row.status is not None and (row.status.name or row.status.category):
-        name, category = ((word or "").casefold() for word in (row.status.name, row.status.category))
-        return _NAMES.get(name) or _CATEGORIES.get(category)
-    return None if row.run_passed is None else "pass" if row.run_passed else "fail"
-
-
-def _matches(run: Run, query: RunQuery) -> bool:
-    return (
-        (not query.outcome or run.outcome == query.outcome)
-        and (query.since is None or run.started_at >= query.since)
-        and (query.until is None or run.started_at < query.until)
-    )
-
-
-_UNKNOWN = "list_runs(unit=…) shows a unit's runs; a serial number must be exact."
-
-
-class V1Units(V1Api, UnitRegistry):
-    """`PATCH` and `DELETE /v1/units/{serial_number}`."""
 
     async def get_unit(self, serial_number: str) -> Unit:
         """What its last run tells: v1 has no operation for a unit."""
@@ -306,17 +221,57 @@ class V1Units(V1Api, UnitRegistry):
         return [f"{quote_id(serial_number)}/{Key.of(row)}" for row in rows], True
 
     async def delete_unit(self, serial_number: str) -> None:
-        try:
-            reply = await self.change("DELETE", f"/api/v1/units/{unit_segment(serial_number)}", V1Done)
-        except AnswerLost as lost:
-            try:
-                rows = await self.rows(serial_number)
-            except LabError as error:
-                raise unknown_whether(lost, "unit", error) from None
-            if rows:
-                raise still_there(lost, "unit") from None
-            if rows is not None:
-                untold = NotFound("it has no runs, and v1 tells units only by their runs")
-                raise unknown_whether(lost, "unit", untold) from None
-            return
-        self.check(reply, "unit", _UNKNOWN, act="delete")
+        async def find() -> None:
+            rows = await self.rows(serial_number)
+            if rows is None:
+                raise NotFound(f"{self.name} has no such unit")
+            if not rows:
+                raise Unsupported("it has no runs, and v1 tells units only by their runs")
+
+        await self.delete(f"/api/v1/units/{unit_segment(serial_number)}", V1Done, "unit", _UNKNOWN, find)
+
+
+def quote_id(serial: str) -> str:
+    """A serial number as a part of a run's native id."""
+    return quote(serial, safe="")
+
+
+def split(run_id: str) -> tuple[str, str]:
+    """Serial number (as quoted) and key of a native id. Raises BadInput when it holds no serial number."""
+    serial, _, key = run_id.rpartition("/")
+    if not serial:
+        raise BadInput(
+            "The run's id does not say whose run it is",
+            "TofuPilot v1 finds runs only by serial number",
+            "list_runs(unit=…) gives ids that do.",
+        )
+    return serial, key
+
+
+def deletable(service: str, run_id: str) -> str:
+    """The id that `DELETE /v1/runs/{run_id}` takes. Raises Unsupported for a run the server sent no id of."""
+    return quote(told_id(service, run_id, "it cannot be deleted"), safe="")
+
+
+def told_id(service: str, run_id: str, without: str) -> str:
+    """The run's own id. Raises Unsupported for a run the server sent no id of, which is named by its start."""
+    key = Key.parse(run_id.rpartition("/")[2]).id
+    if ":" in key or key in ("", ".", ".."):
+        raise Unsupported(f"{service} does not tell this run's id, without which {without}")
+    return key
+
+
+def _decode_rows(reply: Reply) -> list[V1Run]:
+    """Three shapes: `{"data": […]}` (the document), `{"result": […]}` (client 1.12.1), a bare list (2.26.1)."""
+    body: object = reply.json()
+    if isinstance(body, dict):
+        shapes = cast(dict[str, object], body)
+        body = next((shapes[name] for name in ("data", "result") if shapes.get(name) is not None), None)
+    return decode_value(reply, body, list[V1Run])
+
+
+def _said(row: V1Run) -> Outcome | None:
+    if row.status is not None and (row.status.name or row.status.category):
+        name, category = ((word or "").casefold() for word in (row.status.name, row.status.category))
+        return _NAMES.get(name) or _CATEGORIES.get(category)
+    return None if row.run_passed is None else "pass" if row.run_passed else "fail"

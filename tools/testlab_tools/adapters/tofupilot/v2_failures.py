@@ -3,97 +3,36 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from testlab_tools.adapters.tofupilot.cases import FailedPhases, failures_of, last_words, phases_by_run
-from testlab_tools.adapters.tofupilot.models import Entries, LogEntry, MeasurementEntry, PhaseEntry, RunRow
-from testlab_tools.adapters.tofupilot.v2_body import stamp
-from testlab_tools.adapters.tofupilot.v2_client import V2Api
-from testlab_tools.adapters.tofupilot.v2_runs import ASKED, V2Runs
+from testlab_tools.adapters.tofupilot.cases import measured, reason_of
+from testlab_tools.adapters.tofupilot.client import stamp
+from testlab_tools.adapters.tofupilot.models import (
+    Entries,
+    LogEntry,
+    MeasurementEntry,
+    MeasurementRow,
+    PhaseEntry,
+    RunRow,
+)
+from testlab_tools.adapters.tofupilot.v2_runs import ASKED, FULL_PAGE, V2Runs
 from testlab_tools.capabilities import Failure, FailureArchive, Failures
-from testlab_tools.errors import NotFound
 from testlab_tools.fanout import gather_all
-from testlab_tools.http.response import decode
+from testlab_tools.models.lab import Run
 from testlab_tools.models.requests import RunQuery
+from testlab_tools.times import EARLIEST
+from testlab_tools.untrusted import shorten
 
-FULL_PAGE = 100
 LAST_ATTEMPTS = {"exclude_retries": "true"}
 """Sent with every list of phases and measurements: a phase retried within a run counts once, with its last attempt, as
 in `get_failed_cases`; one that passed in the end is no failure. The vendor's client 2.26.1 sends it unasked; what a
 server does without it is not documented."""
-_OLDER = "Older servers do not list these; get_failed_cases explains runs one by one."
-
-E = TypeVar("E", covariant=True)
-
-
-class Started(Protocol):
-    """A phase or measurement; some do not say when they began."""
-
-    @property
-    def started_at(self) -> datetime | None: ...
-
-
-@dataclass
-class PageBudget:
-    """How many more pages may be asked for."""
-
-    pages: int
-
-    def take(self) -> bool:
-        """Whether there was one left."""
-        self.pages -= 1
-        return self.pages >= 0
-
-
-class Listed(NamedTuple, Generic[E]):
-    """What a list held, none twice; `cut`: there was more than the allowance let through."""
-
-    entries: list[E]
-    cut: bool
-
-
-class V2Entries(V2Api):
-    """`GET /v2/phases`, `/v2/measurements` and `/v2/logs`."""
-
-    async def phases(self, params: dict[str, Any], left: PageBudget) -> Listed[PhaseEntry]:
-        """Last attempts of one procedure's phases, newest first."""
-        listed = await self._listed("phases", params | LAST_ATTEMPTS | _NEWEST_FIRST, Entries[PhaseEntry], left)
-        found = {entry.id: entry for entry in listed.entries if entry.is_final_attempt}
-        return Listed(list(found.values()), listed.cut)
-
-    async def measurements(self, params: dict[str, Any], left: PageBudget) -> Listed[MeasurementEntry]:
-        """Measurements of last attempts at one procedure's phases, newest first."""
-        shape = Entries[MeasurementEntry]
-        listed = await self._listed("measurements", params | LAST_ATTEMPTS | _NEWEST_FIRST, shape, left)
-        found = {entry.id: entry for entry in listed.entries if entry.is_final_attempt}
-        return Listed(list(found.values()), listed.cut)
-
-    async def log_lines(self, params: dict[str, Any], left: PageBudget) -> Listed[LogEntry]:
-        """Lines of logs, oldest first, as they were written."""
-        order = {"sort_by": "created_at", "sort_order": "asc"}
-        return await self._listed("logs", params | order, Entries[LogEntry], left)
-
-    async def _listed(self, noun: str, params: dict[str, Any], shape: type[Entries[E]], left: PageBudget) -> Listed[E]:
-        found: list[E] = []
-        at: dict[str, Any] = {}
-        while left.take():
-            reply = await self.client.get(f"/api/v2/{noun}", {"limit": FULL_PAGE, **params, **at})
-            if reply.status == 404:
-                raise NotFound(f"{self.name} has no such list of {noun}", "", _OLDER)
-            page = decode(self.check(reply, f"list of {noun}"), shape)
-            found += page.data
-            if not page.meta.has_more or page.meta.next_cursor is None:
-                return Listed(found, cut=False)
-            at = {"cursor": page.meta.next_cursor}
-        return Listed(found, cut=True)
-
-
+_UNLISTED = frozenset({"multidimensional", "json"})
+"""Types of measurement whose values `GET /v2/measurements` leaves out."""
 _NEWEST_FIRST = {"sort_by": "started_at", "sort_order": "desc"}
-
-
+_OLDER = "Older servers do not list these; get_failed_cases explains runs one by one."
 MAX_PAGES = 150
 """Of phases and measurements, for one question."""
 MAX_LOG_PAGES = 60
@@ -107,32 +46,39 @@ _MARGIN = timedelta(seconds=1)
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
-class Reading(NamedTuple):
-    """What failed, by run id; of the runs in `unread` it is not known whole."""
+E = TypeVar("E")
+F = TypeVar("F", PhaseEntry, MeasurementEntry)
+FailedPhases = list[tuple[PhaseEntry, str]]
+"""A run's failed phases in order of time, each with what its failing measurements say: value against limits."""
+Left = Iterator[int]
+"""Pages that may still be asked for: the next of them is taken before each request."""
 
-    told: dict[str, FailedPhases]
-    unread: frozenset[str]
+
+class Listed(NamedTuple, Generic[E]):
+    """What a list held; `cut`: there was more than the pages let through."""
+
+    entries: list[E]
+    cut: bool
 
 
-class V2Failures(V2Runs, V2Entries, FailureArchive):
+class V2Failures(V2Runs, FailureArchive):
     """Failed phases from `GET /v2/phases`, why from `/v2/measurements` and `/v2/logs`, their runs from `/v2/runs`."""
 
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:
         """Where the query has no outcome, aborted runs are among them, with outcome `stopped`."""
         if query.job:
             return Failures([], 0)
-        params = await self._params(query)
+        params = await self.params_of(query)
         params["outcomes"] = ASKED[query.outcome] if query.outcome else _NOT_PASSED
         rows, more = await self._newest(params, limit)
         reading = await self._reading(rows, params)
-        read = [row for row in rows if row.id not in reading.unread]
-        words = await self._words([row for row in read if _unexplained(reading.told.get(row.id, []))])
+        words = await self._words([row for row in rows if _unexplained(reading[row.id])])
         found: list[Failure] = []
         for row in rows:
-            run, known = self._run(row, ""), row.id not in reading.unread
-            told, said = reading.told.get(row.id, []), words.get(row.id) or row.docstring or ""
-            found += failures_of(row, run, told, said) if known else failures_of(row, run, [], "")
-        return Failures(found, len(rows), more, len(reading.unread))
+            told = reading[row.id]
+            said = "" if told is None else words.get(row.id) or row.docstring or ""
+            found += _failures_of(row, self.run_of(row), told or [], said)
+        return Failures(found, len(rows), more, sum(told is None for told in reading.values()))
 
     async def _newest(self, params: dict[str, Any], limit: int) -> tuple[list[RunRow], bool]:
         """The newest `limit` runs, and whether there are others. One that is listed again, because a newer one has
@@ -144,45 +90,65 @@ class V2Failures(V2Runs, V2Entries, FailureArchive):
             page = await self.run_page(params, cursor)
             for row in page.data:
                 rows.setdefault(row.id, row)
-            ended = not page.meta.has_more or page.meta.next_cursor is None
-            if ended or len(rows) >= limit:
-                return list(rows.values())[:limit], not ended or len(rows) > limit
-            cursor = str(page.meta.next_cursor)
+            cursor = page.next_cursor
+            if not cursor or len(rows) >= limit:
+                return list(rows.values())[:limit], bool(cursor) or len(rows) > limit
 
-    async def _reading(self, rows: Sequence[RunRow], params: dict[str, Any]) -> Reading:
-        """All failed phases of the runs: both lists are of one procedure each."""
+    async def _reading(self, rows: Sequence[RunRow], params: dict[str, Any]) -> dict[str, FailedPhases | None]:
+        """All failed phases of each run, by its id; None where they are not known whole. The lists are of one procedure
+        each."""
         groups: defaultdict[str, list[RunRow]] = defaultdict(list)
         for row in rows:
             groups[row.procedure.id].append(row)
-        left = PageBudget(MAX_PAGES)
+        left = iter(range(MAX_PAGES))
         read = await gather_all(*(self._of_procedure(group, params, left) for group in groups.values()))
-        told = {run: phases for reading in read for run, phases in reading.told.items()}
-        return Reading(told, frozenset[str]().union(*(reading.unread for reading in read)))
+        return {run_id: told for reading in read for run_id, told in reading.items()}
 
-    async def _of_procedure(self, rows: Sequence[RunRow], params: dict[str, Any], left: PageBudget) -> Reading:
+    async def _of_procedure(
+        self, rows: Sequence[RunRow], params: dict[str, Any], left: Left
+    ) -> dict[str, FailedPhases | None]:
         shared = _bounds(rows) | {key: params[key] for key in _SHARED if key in params}
         serials = sorted({row.unit.serial_number for row in rows})
         if len(serials) <= MAX_NAMED:
             shared["serial_numbers"] = serials
         outcomes = params["outcomes"]
+        failed = shared | {"outcomes": ["FAIL", "ERROR"], "run_outcomes": outcomes}
+        broken = shared | {"measurement_outcomes": ["FAIL"], "outcomes": outcomes}
         phases, failing = await gather_all(
-            self.phases(shared | {"outcomes": ["FAIL", "ERROR"], "run_outcomes": outcomes}, left),
-            self.measurements(shared | {"measurement_outcomes": ["FAIL"], "outcomes": outcomes}, left),
+            self._last_attempts("phases", Entries[PhaseEntry], failed, left),
+            self._last_attempts("measurements", Entries[MeasurementEntry], broken, left),
         )
         until = max(_read_until(phases), _read_until(failing))
-        unread = frozenset(row.id for row in rows if row.started_at <= until)
-        return Reading(phases_by_run(phases.entries, failing.entries), unread)
+        told = _phases_by_run(phases.entries, failing.entries)
+        return {row.id: None if row.started_at <= until else told.get(row.id, []) for row in rows}
 
     async def _words(self, rows: Sequence[RunRow]) -> dict[str, str]:
         """The last error in each run's log, of those that have one."""
-        left = PageBudget(MAX_LOG_PAGES)
+        left = iter(range(MAX_LOG_PAGES))
         ids = [row.id for row in rows]
         chunks = [ids[n : n + MAX_NAMED] for n in range(0, len(ids), MAX_NAMED)]
-        listed = await gather_all(*(self.log_lines(_errors_of(chunk), left) for chunk in chunks))
+        listed = await gather_all(*(self._listed("logs", Entries[LogEntry], _errors_of(ids), left) for ids in chunks))
         words: dict[str, str] = {}
         for chunk, lines in zip(chunks, listed, strict=True):
-            words |= dict.fromkeys(chunk, LOG_UNREAD) if lines.cut else last_words(lines.entries)
+            said = {line.run.id: line.message for line in lines.entries}
+            words |= dict.fromkeys(chunk, LOG_UNREAD) if lines.cut else said
         return words
+
+    async def _last_attempts(self, noun: str, shape: type[Entries[F]], params: dict[str, Any], left: Left) -> Listed[F]:
+        """Last attempts at one procedure's phases, or their measurements: newest first, none twice."""
+        listed = await self._listed(noun, shape, params | LAST_ATTEMPTS | _NEWEST_FIRST, left)
+        found = {entry.id: entry for entry in listed.entries if entry.is_final_attempt}
+        return Listed(list(found.values()), listed.cut)
+
+    async def _listed(self, noun: str, shape: type[Entries[E]], params: dict[str, Any], left: Left) -> Listed[E]:
+        found: list[E] = []
+        cursor = ""
+        for _ in left:
+            page = await self.page(noun, shape, {"limit": FULL_PAGE, **params}, cursor, unlisted=_OLDER)
+            found += page.data
+            if not (cursor := page.next_cursor):
+                return Listed(found, cut=False)
+        return Listed(found, cut=True)
 
 
 def _bounds(rows: Sequence[RunRow]) -> dict[str, Any]:
@@ -195,21 +161,71 @@ def _bounds(rows: Sequence[RunRow]) -> dict[str, Any]:
     }
 
 
-def _read_until(listed: Listed[Started]) -> datetime:
+def _read_until(listed: Listed[PhaseEntry] | Listed[MeasurementEntry]) -> datetime:
     """The start of the last entry of a list that was cut: whatever run began after it has been read whole."""
     if not listed.cut:
-        return _EVER_BEFORE
+        return EARLIEST
     starts = [entry.started_at for entry in listed.entries if entry.started_at]
     return starts[-1] if starts else _EVER
 
 
-def _unexplained(told: FailedPhases) -> bool:
+def _unexplained(told: FailedPhases | None) -> bool:
     """Whether a run's log has to say why: no phase of it failed, or one did without a failing measurement."""
-    return not told or any(not reason for _, reason in told)
+    return told is not None and (not told or any(not reason for _, reason in told))
 
 
 def _errors_of(run_ids: list[str]) -> dict[str, Any]:
-    return {"run_ids": run_ids, "levels": ["ERROR", "CRITICAL"]}
+    """The lines of logs that say errors, oldest first, as they were written."""
+    order = {"sort_by": "created_at", "sort_order": "asc"}
+    return {"run_ids": run_ids, "levels": ["ERROR", "CRITICAL"], **order}
 
 
-_EVER_BEFORE = datetime.min.replace(tzinfo=UTC)
+def _phases_by_run(phases: Iterable[PhaseEntry], failing: Iterable[MeasurementEntry]) -> dict[str, FailedPhases]:
+    """What failed in each run, by its id."""
+    by_run: defaultdict[str, list[PhaseEntry]] = defaultdict(list)
+    measurements: defaultdict[str, list[MeasurementEntry]] = defaultdict(list)
+    for phase in phases:
+        by_run[phase.run_id].append(phase)
+    for measurement in failing:
+        measurements[measurement.run_id].append(measurement)
+    return {run_id: _explain_phases(of_run, measurements[run_id]) for run_id, of_run in by_run.items()}
+
+
+def _failures_of(row: RunRow, run: Run, told: FailedPhases, said: str) -> list[Failure]:
+    """One failure per failed phase; for a run without any, one with an empty case. `said` stands where no measurement
+    says why: the last error of the run's log, or its notes."""
+    revision = shorten(row.version)
+    found = [
+        Failure(run, shorten(phase.name), shorten(reason or said), revision, phase.retry_count)
+        for phase, reason in told
+    ]
+    return found or [Failure(run, "", shorten(said), revision)]
+
+
+def _explain_phases(phases: Sequence[PhaseEntry], failing: Collection[MeasurementEntry]) -> FailedPhases:
+    ordered = sorted(phases, key=lambda phase: phase.started_at or EARLIEST)
+    return [(phase, "; ".join(_said(m) for m in _within(phase, phases, failing))) for phase in ordered]
+
+
+def _within(
+    phase: PhaseEntry, phases: Sequence[PhaseEntry], failing: Collection[MeasurementEntry]
+) -> list[MeasurementEntry]:
+    """A phase's measurements: they name it, and say no sequence; namesakes are told apart by when they began."""
+    named = [m for m in failing if m.phase_name == phase.name]
+    if sum(other.name == phase.name for other in phases) == 1:
+        return named
+    return [m for m in named if m.started_at == phase.started_at]
+
+
+def _said(entry: MeasurementEntry) -> str:
+    if entry.measurement_type in _UNLISTED:
+        return f"{entry.measurement_name} does not keep its limits"
+    values = (entry.value, entry.bool_value, entry.string_value)
+    row = MeasurementRow(
+        name=entry.measurement_name,
+        outcome=entry.measurement_outcome,
+        measured_value=next((value for value in values if value is not None), None),
+        units=entry.units,
+        validators=entry.validators,
+    )
+    return reason_of([measured(row)])

@@ -1,99 +1,157 @@
-"""Recording with API v2: a run, a report to be read, files beside them."""
+"""Recording with API v2: a run, a report to be read, files beside them.
+
+A run is sent to `POST /v2/runs` as the vendor's client 2.26.1 does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
-from testlab_tools.adapters.tofupilot.client import FOUND, SENT, same_moment, segment, with_ref
-from testlab_tools.adapters.tofupilot.dry_run import foresee_v2
+from testlab_tools.adapters.tofupilot.client import (
+    FOUND,
+    SENT,
+    SENT_MEASUREMENT,
+    check_identifier,
+    record,
+    same_moment,
+    segment,
+    stamp,
+)
 from testlab_tools.adapters.tofupilot.models import (
     Attachment,
-    Created,
     Finalized,
+    Identified,
     Imported,
     Imports,
     Named,
     RunRow,
-    WholeRun,
 )
-from testlab_tools.adapters.tofupilot.refusals import CULPRITS, Place, refusal
-from testlab_tools.adapters.tofupilot.uploads import IMPORTERS, MAX_BYTES, doubtful, put
-from testlab_tools.adapters.tofupilot.v2_body import run_body, stamp
-from testlab_tools.adapters.tofupilot.v2_client import PAGE, V2Api
-from testlab_tools.capabilities import AttachmentSink, Foreseen, Importing, Keeping, KeptFile, ReportImporter, RunSink
-from testlab_tools.errors import AnswerLost, BadInput, LabError, NotFound
-from testlab_tools.http import Reply
+from testlab_tools.adapters.tofupilot.recorder import Recorder, doubtful
+from testlab_tools.adapters.tofupilot.refusals import CULPRITS, Place, PlaceOf, foresee_v2, refusal
+from testlab_tools.adapters.tofupilot.v2_runs import PAGE, V2Runs
+from testlab_tools.capabilities import Foreseen, Importing, Keeping
+from testlab_tools.errors import AnswerLost, BadInput, NotFound
 from testlab_tools.http.response import decode
+from testlab_tools.limits import Limits
 from testlab_tools.models.lab import CreatedRun
-from testlab_tools.models.requests import NewRun
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 
 _NEAR = timedelta(seconds=1)
 
 
-class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
-    """`POST /v2/runs`, `/v2/imports/structured`, and the uploads they need."""
+def run_body(run: NewRun, procedure_id: str) -> dict[str, Any]:
+    """`POST /v2/runs`: optional fields are left out, not sent as null."""
+    body = {
+        "procedure_id": procedure_id,
+        "serial_number": check_identifier(run.serial_number, "serial_number"),
+        "outcome": SENT[run.outcome],
+        "started_at": stamp(run.started_at),
+        "ended_at": stamp(run.ended_at),
+        "client_run_ref": run.ref,
+        "part_number": run.part_number and check_identifier(run.part_number, "part_number"),
+        "revision_number": run.revision and check_identifier(run.revision, "revision_number"),
+        "batch_number": run.batch_number,
+        "procedure_version": run.procedure_version,
+        "docstring": run.notes,
+        "sub_units": list(run.sub_units),
+        "metadata": dict(run.variables),
+        "phases": list(_phases(run.phases)),
+    }
+    return {key: value for key, value in body.items() if value}
 
-    max_bytes = MAX_BYTES
-    importers = IMPORTERS
+
+def _phases(phases: tuple[NewPhase, ...]) -> Iterator[dict[str, Any]]:
+    tries: dict[str, int] = {}
+    for phase in phases:
+        count = tries[phase.name] = tries.get(phase.name, -1) + 1
+        yield {
+            "name": phase.name,
+            "outcome": SENT[phase.outcome],
+            "started_at": stamp(phase.started_at),
+            "ended_at": stamp(phase.ended_at),
+            "retry_count": count,
+            "measurements": [_measurement(m) for m in phase.measurements],
+        }
+
+
+def _measurement(m: NewMeasurement) -> dict[str, Any]:
+    row = {
+        "name": m.name,
+        "outcome": SENT_MEASUREMENT[m.outcome],
+        "measured_value": m.value,
+        "units": m.units or None,
+        "validators": list(_validators(m)) or None,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _validators(m: NewMeasurement) -> Iterator[dict[str, Any]]:
+    """One per limit, each with its own outcome: the server stores it as sent and does not evaluate."""
+    for operator, limits, bound in ((">=", Limits(lower=m.lower), m.lower), ("<=", Limits(upper=m.upper), m.upper)):
+        if bound is not None:
+            kept = limits.allow(m.value)
+            outcome = m.outcome if kept is None else "pass" if kept else "fail"
+            yield {"operator": operator, "expected_value": bound, "outcome": SENT_MEASUREMENT[outcome]}
+    if m.expected:
+        pattern = m.expected.removeprefix("matches /").removesuffix("/")
+        operator = "==" if pattern == m.expected else "matches"
+        yield {"operator": operator, "expected_value": pattern, "outcome": SENT_MEASUREMENT[m.outcome]}
+
+
+class V2Recording(V2Runs, Recorder):
+    """`POST /v2/runs`, `/v2/imports/structured`, and the uploads they need."""
 
     async def create_run(self, run: NewRun) -> CreatedRun:
         procedure = await self.procedure(run)
-        body = dict(run_body(run, procedure.id))
-
-        async def find() -> str:
-            return await self._recorded(run, procedure)
-
-        async def send() -> Reply:
-            return await self.change("POST", "/api/v2/runs", Created, body=body)
-
-        sent = await with_ref(self.name, send, find)
-        if sent.reply is None:
-            return self._created(run, procedure, sent.found, FOUND)
-        if sent.reply.status in CULPRITS and self.is_own_error(sent.reply):
-            place_of = partial(self._place_of, parent=run.serial_number)
-            raise await refusal(self.name, sent.reply, run, place_of, procedure_known=True)
-        self.check(sent.reply, "run", "Check serial_number, part_number and the phases' times.", act="record")
-        return self._created(run, procedure, decode(sent.reply, Created).id, _lossy(run))
+        body = run_body(run, procedure.id)
+        send = partial(self.change, "POST", "/api/v2/runs", Identified, body=body)
+        sent = await record(self.name, send, partial(self._recorded, run, procedure), has_ref=True)
+        if isinstance(sent, str):
+            return self.created(run, sent, procedure.name, FOUND)
+        if sent.status in CULPRITS:
+            raise await refusal(self.name, sent, run, self._place_of(run), procedure_known=True)
+        self.check(sent, "run", "Check serial_number, part_number and the phases' times.", act="record")
+        return self.created(run, decode(sent, Identified).id, procedure.name, _lossy(run))
 
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         procedure = await self.procedure(run)
         found = await self._recorded(run, procedure)
-        return self._created(run, procedure, found) if found else None
+        return self.created(run, found, procedure.name, "") if found else None
 
     def foresee_losses(self, run: NewRun) -> list[str]:
-        dict(run_body(run, run.procedure_id))
+        run_body(run, run.procedure_id)
         return [lossy] if (lossy := _lossy(run)) else []
 
     async def check_run(self, run: NewRun) -> Foreseen:
-        return await foresee_v2(self, run, partial(self._place_of, parent=run.serial_number))
+        return await foresee_v2(self, run, self._place_of(run))
 
     async def attach(self, run_id: str, name: str, data: bytes, keeping: Keeping | None = None) -> None:
         """`finalize` is sent as the vendor's command line does; the Python client 2.26.1 leaves it out."""
         path = f"/api/v2/runs/{segment(run_id)}/attachments"
-        is_there = partial(self._has_file, run_id)
-        upload = await put(self, path, lambda _: {"name": name}, name, data, keeping, is_there)
+        upload = await self.upload(path, {"name": name}, name, data, keeping, partial(self.has_file, run_id))
         try:
             await self._finalize(upload)
         except AnswerLost as lost:
-            if not await self._has_file(run_id, upload):
+            if not await self.has_file(run_id, upload):
                 raise doubtful(lost) from None
 
-    async def list_attached(self, run_id: str) -> list[KeptFile] | None:
-        return [KeptFile(file.name, file.size) for file in await self._files(run_id)]
+    async def files_of(self, run_id: str) -> list[Attachment]:
+        return (await self.whole_run(run_id)).attachments or []
 
     async def import_file(
         self, name: str, data: bytes, importer: str, serial_number: str = "", importing: Importing | None = None
     ) -> list[str]:
         """The same content is not imported twice, so a lost answer is asked for once more; unless all that it once
         became was deleted."""
-        upload = await put(self, "/api/v2/attachments", lambda _: {"name": name}, name, data)
+        upload = await self.upload("/api/v2/attachments", {"name": name}, name, data)
         await self._finalize(upload)
         if importing is not None:
             await importing()
         result = await self._import(upload, importer, anew=False)
-        if result.already_imported and not await self._any_there(result.every()):
+        if result.already_imported and not (await self.run_page({"ids": result.every()[:PAGE]})).data:
             result = await self._import(upload, importer, anew=True)
         return result.every()
 
@@ -105,50 +163,29 @@ class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
 
     async def _import(self, upload: str, importer: str, *, anew: bool) -> Imported:
         body = {"items": [{"upload_id": upload, "importer": importer}], "allow_duplicate": anew}
-        try:
-            reply = await self.change("POST", "/api/v2/imports/structured", Imports, body=body)
-        except AnswerLost:
-            if anew:
-                raise
-            reply = await self.change("POST", "/api/v2/imports/structured", Imports, body=body)
+        reply = await self.change("POST", "/api/v2/imports/structured", Imports, twice=not anew, body=body)
         results = decode(self.check(reply, "report", act="import"), Imports).results
         result = next((result for result in results if result.success and result.every()), None)
         if result is None:
             raise BadInput(f"{self.name} could not read the report", "", f"Is it one that {importer} reads, and whole?")
         return result
 
-    async def _any_there(self, run_ids: Sequence[str]) -> bool:
-        """Whether a run of these still exists."""
-        page = await self.run_page({"ids": list(run_ids)[:PAGE]})
-        return bool(page.data)
-
     async def _finalize(self, upload: str) -> None:
         """Done over when its answer is lost: nothing but the upload's state depends on it."""
         path = f"/api/v2/attachments/{segment(upload)}/finalize"
-        try:
-            reply = await self.change("POST", path, Finalized)
-        except AnswerLost:
-            reply = await self.change("POST", path, Finalized)
+        reply = await self.change("POST", path, Finalized, twice=True)
         self.check(reply, "upload", "Call again: the file did not arrive whole.")
 
-    async def _files(self, run_id: str) -> list[Attachment]:
-        reply = await self.client.get(f"/api/v2/runs/{segment(run_id)}")
-        return decode(self.check(reply, "run"), WholeRun).attachments or []
+    def _place_of(self, run: NewRun) -> PlaceOf:
+        async def find(serial: str) -> Place:
+            try:
+                unit = await self.unit_of(serial)
+            except NotFound:
+                return Place.UNKNOWN
+            held = unit.parent.serial_number if unit.parent else run.serial_number
+            return Place.FREE if held.casefold() == run.serial_number.casefold() else Place.ELSEWHERE
 
-    async def _has_file(self, run_id: str, upload_id: str) -> bool:
-        """Whether it is known to be with the run."""
-        try:
-            return any(file.id == upload_id for file in await self._files(run_id))
-        except LabError:
-            return False
-
-    async def _place_of(self, serial: str, parent: str) -> Place:
-        try:
-            unit = await self.unit_of(serial)
-        except NotFound:
-            return Place.UNKNOWN
-        held = unit.parent.serial_number if unit.parent else parent
-        return Place.FREE if held.casefold() == parent.casefold() else Place.ELSEWHERE
+        return find
 
     async def _recorded(self, run: NewRun, procedure: Named) -> str:
         """The id of that run; empty when it is not there."""
@@ -161,14 +198,6 @@ class V2Recording(V2Api, RunSink, AttachmentSink, ReportImporter):
             }
         )
         return next((row.id for row in page.data if _is(row, run)), "")
-
-    def _created(self, run: NewRun, procedure: Named, run_id: str, note: str = "") -> CreatedRun:
-        return CreatedRun(
-            run_id=self.handle(run_id),
-            procedure=procedure.name,
-            note=note,
-            next="get_failed_cases(run_id) reads it back." if run.outcome != "pass" else "",
-        )
 
 
 def _is(row: RunRow, run: NewRun) -> bool:

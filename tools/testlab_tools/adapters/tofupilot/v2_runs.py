@@ -1,33 +1,34 @@
-"""TofuPilot API v2: `/api/v2/…`, as its client 2.26.1 speaks it.
+"""TofuPilot API v2: `/api/v2/…`, as its client 2.26.1 speaks it. Its lists, and the runs of an organisation.
 
-Logs of runs in API v2: lines put together from the entries that `GET /v2/logs` lists.
+Logs are put together from the entries that `GET /v2/logs` lists.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases
-from testlab_tools.adapters.tofupilot.client import still_there, unknown_whether
-from testlab_tools.adapters.tofupilot.models import Entries, LogEntry, ManyIds, RunRow, RunRows, Who, WholeRun
-from testlab_tools.adapters.tofupilot.run_detail import v2_detail
-from testlab_tools.adapters.tofupilot.v2_body import stamp
-from testlab_tools.adapters.tofupilot.v2_client import V2Api, is_uuid
+from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases, failed, v2_detail
+from testlab_tools.adapters.tofupilot.client import TofuPilotApi, stamp, unit_segment
+from testlab_tools.adapters.tofupilot.models import Entries, LogEntry, ManyIds, Named, RunRow, UnitWhole, Who, WholeRun
 from testlab_tools.capabilities import Download, Health, LogKeeper, RunContents, RunEraser, Runs, UnitArchive
-from testlab_tools.errors import AnswerLost, LabError, NotFound
-from testlab_tools.http import clock_skew
+from testlab_tools.errors import BadInput, NotFound, nearest
+from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import FailedRun, Run
-from testlab_tools.models.requests import FILTERS, RunQuery, refuse_filters, refuse_outcome
+from testlab_tools.models.requests import FILTERS, NewRun, RunQuery, refuse_filters, refuse_outcome
 from testlab_tools.models.results import RunDetail
 from testlab_tools.untrusted import shorten
 
+PAGE = 50
+"""The documented default `limit`. Always the same, so that a cursor and an index into its page name a run for good."""
+FULL_PAGE = 100
 SHIFTED_PAGES = 4
 """How many pages a run is looked for in, when others have come before it since its place was given out."""
-
+UNKNOWN_UNIT = "list_runs(unit=…) shows a unit's runs; a serial number must be exact."
 ASKED: dict[str, list[str]] = {
     "pass": ["PASS"],
     "fail": ["FAIL"],
@@ -35,10 +36,100 @@ ASKED: dict[str, list[str]] = {
     "stopped": ["ABORTED"],
 }
 """Outcomes of runs, as they are asked for."""
+_SHOWN = "list_runs shows the runs there are."
+_CODES = {400: "BAD_REQUEST", 403: "FORBIDDEN", 404: "NOT_FOUND", 409: "CONFLICT", 422: "UNPROCESSABLE_CONTENT"}
+E = TypeVar("E")
 
 
-class V2Runs(V2Api, UnitArchive, RunEraser):
-    """Runs of an organisation, read and deleted."""
+class V2Api(TofuPilotApi):
+    """What all of v2 goes by: pages of lists, and things found by id or name."""
+
+    version = "v2"
+
+    def is_own_error(self, reply: Reply) -> bool:
+        """`{"message", "code", "issues"}` with the code that belongs to the status, as every error of v2 is documented;
+        client 2.26.1 has no issues where there are none."""
+        error = reply.members
+        known = error.get("code") == _CODES.get(reply.status, reply.status)
+        return known and isinstance(error.get("message"), str) and isinstance(error.get("issues") or [], list)
+
+    async def page(
+        self,
+        noun: str,
+        shape: type[Entries[E]],
+        params: Mapping[str, Any],
+        cursor: str = "",
+        *,
+        what: str = "",
+        listing: bool = False,
+        unlisted: str = "",
+    ) -> Entries[E]:
+        """A page of `GET /v2/{noun}`. Raises NotFound with the next step `unlisted` where there is no such list."""
+        at = {"cursor": cursor} if cursor else {}
+        reply = await self.client.get(f"/api/v2/{noun}", {"limit": PAGE, **params, **at})
+        if reply.status == 404 and unlisted:
+            raise NotFound(f"{self.name} has no such list of {noun}", "", unlisted)
+        return decode(self.check(reply, what or f"list of {noun}", listing=listing), shape)
+
+    async def run_page(self, params: Mapping[str, Any], cursor: str = "") -> Entries[RunRow]:
+        """A page of `GET /v2/runs`."""
+        return await self.page("runs", Entries[RunRow], params, cursor, listing=True)
+
+    async def unit_of(self, serial_number: str) -> UnitWhole:
+        """`GET /v2/units/{serial_number}`."""
+        reply = await self.client.get(f"/api/v2/units/{unit_segment(serial_number)}")
+        return decode(self.check(reply, "unit", UNKNOWN_UNIT), UnitWhole)
+
+    async def procedure(self, run: NewRun) -> Named:
+        """The procedure of that id or name. Raises NotFound naming the nearest of those there are."""
+        every = await self._every("procedures")
+        found = _find(every, run.procedure_id) or (_find(every, run.procedure_name) if run.procedure_name else [])
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise BadInput("Several procedures have that name", "", "Give the procedure's id.")
+        names = {p.name: p.id for p in every if p.name.isprintable() and len(p.name) < 80}
+        near = nearest(run.procedure_id, names, 3, cutoff=0.4)
+        raise NotFound(
+            f"{self.name} has no such procedure",
+            f"It has {len(every)}",
+            f"Nearest ids: {', '.join(names[n] for n in near)}." if near else "",
+        )
+
+    async def ids_of(self, noun: str, wanted: str) -> list[str]:
+        """The ids of procedures or stations of that id or name. Raises NotFound where there is none: a list of the runs
+        of none would read as "no runs"."""
+        if found := _find(await self._every(f"{noun}s"), wanted):
+            return [item.id for item in found]
+        raise NotFound(f"{self.name} has no {noun} of that name", "", "Names must match whole.")
+
+    async def _every(self, noun: str) -> list[Named]:
+        every: list[Named] = []
+        cursor = ""
+        while True:
+            page = await self.page(noun, Entries[Named], {}, cursor, what=f"list at /api/v2/{noun}", listing=True)
+            every += page.data
+            if not (cursor := page.next_cursor):
+                return every
+
+
+def _find(every: list[Named], wanted: str) -> list[Named]:
+    """Those with that id; else with that name, in any case."""
+    folded = wanted.casefold()
+    return [item for item in every if item.id == wanted] or [i for i in every if i.name.casefold() == folded]
+
+
+def is_uuid(text: str) -> bool:
+    """Whether it has the shape of v2's ids."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+class V2Runs(V2Api, UnitArchive, RunEraser, LogKeeper):
+    """Runs of an organisation, read and deleted, and their logs."""
 
     def owns_run(self, run_id: str) -> bool:
         return is_uuid(run_id)
@@ -52,68 +143,80 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         refuse_filters(self.name, query, FILTERS.keys() - {"job"}, "It knows no jobs")
         refuse_outcome(self.name, query, ASKED)
-        params = await self._params(query)
+        params = await self.params_of(query)
         page, cursor, index = await self._resumed(params, after)
         runs: list[Run] = []
         while True:
             fresh = page.data[index:]
-            runs += [self._run(row, f"{cursor}:{index + n + 1}:{row.id}") for n, row in enumerate(fresh)]
-            following = page.meta.next_cursor if page.meta.has_more else None
-            if len(runs) > limit or following is None:
-                return Runs(runs[:limit], more=len(runs) > limit or following is not None)
-            cursor, index = str(following), 0
+            runs += [self.run_of(row, f"{cursor}:{index + n + 1}:{row.id}") for n, row in enumerate(fresh)]
+            following = page.next_cursor
+            if len(runs) > limit or not following:
+                return Runs(runs[:limit], more=len(runs) > limit or bool(following))
+            cursor, index = following, 0
             page = await self.run_page(params, cursor)
 
     async def get_run(self, run_id: str) -> RunDetail:
-        row = await self._whole(run_id)
-        return v2_detail(self._run(row, ""), row)
+        row = await self.whole_run(run_id)
+        return v2_detail(self.run_of(row), row)
 
     async def get_failures(self, run_id: str) -> list[FailedRun]:
-        run = await self._whole(run_id)
+        run = await self.whole_run(run_id)
         every = cases(run.phases or [])
         errors = [line.message for line in run.logs or [] if line.level in ("ERROR", "CRITICAL")]
         said = errors[-1] if errors else run.docstring or ""
-        failed = [case for case in every if case.outcome in ("fail", "error")]
-        for case in failed:
+        not_passed = failed(every)
+        for case in not_passed:
             case.reason = case.reason or shorten(said)
         return [
             FailedRun(
-                **self._run(run, "").model_dump(exclude={"reason"}),
+                **self.run_of(run).model_dump(exclude={"reason"}),
                 reason=said,
-                cases=failed,
+                cases=not_passed,
                 cases_run=len(every),
                 artifacts=[attachment.name for attachment in run.attachments or []],
             )
         ]
 
     async def get_run_contents(self, run_id: str) -> RunContents:
-        run = await self._whole(run_id)
+        run = await self.whole_run(run_id)
         phases = run.phases or []
         measurements = sum(len(phase.measurements) for phase in phases)
-        return RunContents(self._run(run, ""), len(phases), measurements, len(run.attachments or []))
+        return RunContents(self.run_of(run), len(phases), measurements, len(run.attachments or []))
 
     async def delete_run(self, run_id: str) -> None:
-        try:
-            reply = await self.change("DELETE", "/api/v2/runs", ManyIds, params={"ids": [run_id]})
-        except AnswerLost as lost:
-            try:
-                await self._whole(run_id)
-            except NotFound:
-                return
-            except LabError as error:
-                raise unknown_whether(lost, "run", error) from None
-            raise still_there(lost, "run") from None
-        self.check(reply, "run", "list_runs shows the runs there are.", act="delete")
+        await self.delete(
+            "/api/v2/runs", ManyIds, "run", _SHOWN, lambda: self.whole_run(run_id), params={"ids": [run_id]}
+        )
 
-    async def _whole(self, run_id: str) -> WholeRun:
+    async def whole_run(self, run_id: str) -> WholeRun:
+        """`GET /v2/runs/{id}`."""
         if not is_uuid(run_id):
-            raise NotFound(
-                f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs there are."
-            )
+            raise NotFound(f"{self.name} has no such run", "Its run ids are UUIDs", _SHOWN)
         reply = await self.client.get(f"/api/v2/runs/{run_id}")
-        return decode(self.check(reply, "run", "list_runs shows the runs there are."), WholeRun)
+        return decode(self.check(reply, "run", _SHOWN), WholeRun)
 
-    async def _resumed(self, params: dict[str, Any], after: str) -> tuple[RunRows, str, int]:
+    @asynccontextmanager
+    async def open_log(self, run_id: str, tz: str) -> AsyncGenerator[Download, None]:
+        if not is_uuid(run_id):
+            raise NotFound(f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs.")
+        first = await self._log_page(run_id)
+        if not first.data:
+            reply = await self.client.get(f"/api/v2/runs/{run_id}")
+            self.check(reply, "run", _SHOWN)
+        yield Download(self._lines(run_id, first, ZoneInfo(tz)))
+
+    async def _lines(self, run_id: str, page: Entries[LogEntry], zone: ZoneInfo) -> AsyncIterator[bytes]:
+        while True:
+            yield "".join(_line(entry, zone) for entry in page.data).encode()
+            if not page.next_cursor:
+                return
+            page = await self._log_page(run_id, page.next_cursor)
+
+    async def _log_page(self, run_id: str, cursor: str = "") -> Entries[LogEntry]:
+        params = {"run_ids": [run_id], "limit": FULL_PAGE, "sort_by": "created_at", "sort_order": "asc"}
+        return await self.page("logs", Entries[LogEntry], params, cursor, what="log")
+
+    async def _resumed(self, params: dict[str, Any], after: str) -> tuple[Entries[RunRow], str, int]:
         """The page, its cursor and the index in it to go on from: cursors count rows, so a run recorded meanwhile
         shifts those that began before it. Where the run at `after` is no longer found, it is the place it had."""
         place, _, run_id = after.rpartition(":")
@@ -124,45 +227,28 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             ids = [row.id for row in page.data]
             if run_id in ids:
                 return page, cursor, ids.index(run_id) + 1
-            if not page.meta.has_more or page.meta.next_cursor is None:
+            if not (cursor := page.next_cursor):
                 break
-            cursor = str(page.meta.next_cursor)
             page = await self.run_page(params, cursor)
         return begun, first, int(index or 0)
 
-    async def _params(self, query: RunQuery) -> dict[str, Any]:
-        """The query as parameters (repeated keys for lists).
-
-        Raises:
-            NotFound: a procedure or station of that name exists nowhere, which would read as "no runs".
-        """
+    async def params_of(self, query: RunQuery) -> dict[str, Any]:
+        """The query as parameters (repeated keys for lists). Raises NotFound for an unknown procedure or station."""
         params: dict[str, Any] = {
-            "sort_by": "started_at",
-            "sort_order": "asc" if query.oldest_first else "desc",
+            "outcomes": ASKED[query.outcome] if query.outcome else [],
+            "serial_numbers": [query.unit] if query.unit else [],
+            "part_numbers": [query.part] if query.part else [],
+            "started_after": stamp(query.since) if query.since else "",
+            "started_before": stamp(query.until) if query.until else "",
+            "search_query": query.text,
+            "procedure_ids": await self.ids_of("procedure", query.test) if query.test else [],
+            "created_by_station_ids": await self.ids_of("station", query.station) if query.station else [],
         }
-        if query.outcome:
-            params["outcomes"] = ASKED[query.outcome]
-        if query.unit:
-            params["serial_numbers"] = [query.unit]
-        if query.part:
-            params["part_numbers"] = [query.part]
-        if query.since:
-            params["started_after"] = stamp(query.since)
-        if query.until:
-            params["started_before"] = stamp(query.until)
-        if query.text:
-            params["search_query"] = query.text
-        for key, noun, path, wanted in (
-            ("procedure_ids", "procedure", "/api/v2/procedures", query.test),
-            ("created_by_station_ids", "station", "/api/v2/stations", query.station),
-        ):
-            if wanted:
-                params[key] = [item.id for item in await self.named(path, wanted)]
-                if not params[key]:
-                    raise NotFound(f"{self.name} has no {noun} of that name", "", "Names must match whole.")
-        return params
+        order = {"sort_by": "started_at", "sort_order": "asc" if query.oldest_first else "desc"}
+        return order | {key: value for key, value in params.items() if value}
 
-    def _run(self, row: RunRow, position: str) -> Run:
+    def run_of(self, row: RunRow, position: str = "") -> Run:
+        """A row as a run."""
         return Run(
             run_id=self.handle(row.id),
             outcome=OUTCOMES[row.outcome],
@@ -174,36 +260,8 @@ class V2Runs(V2Api, UnitArchive, RunEraser):
             part=row.unit.part.number if row.unit.part else "",
             sample=row.unit.sample or "",
             position=position,
-            revision=row.procedure.version.tag if row.procedure.version else "",
+            revision=row.version,
         )
-
-
-_PAGE = 100
-
-
-class V2Logs(V2Api, LogKeeper):
-    """`GET /v2/logs` of one run, oldest first."""
-
-    @asynccontextmanager
-    async def open_log(self, run_id: str, tz: str) -> AsyncGenerator[Download, None]:
-        if not is_uuid(run_id):
-            raise NotFound(f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs.")
-        first = await self._entries(run_id, {})
-        if not first.data:
-            reply = await self.client.get(f"/api/v2/runs/{run_id}")
-            self.check(reply, "run", "list_runs shows the runs there are.")
-        yield Download(self._lines(run_id, first, ZoneInfo(tz)))
-
-    async def _lines(self, run_id: str, page: Entries[LogEntry], zone: ZoneInfo) -> AsyncIterator[bytes]:
-        while True:
-            yield "".join(_line(entry, zone) for entry in page.data).encode()
-            if not page.meta.has_more or page.meta.next_cursor is None:
-                return
-            page = await self._entries(run_id, {"cursor": page.meta.next_cursor})
-
-    async def _entries(self, run_id: str, at: dict[str, Any]) -> Entries[LogEntry]:
-        params = {"run_ids": [run_id], "limit": _PAGE, "sort_by": "created_at", "sort_order": "asc", **at}
-        return decode(self.check(await self.client.get("/api/v2/logs", params), "log"), Entries[LogEntry])
 
 
 def _line(entry: LogEntry, zone: ZoneInfo) -> str:

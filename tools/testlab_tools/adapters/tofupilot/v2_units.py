@@ -6,31 +6,24 @@ Procedures, parts, batches and stations in API v2. A single station is never ask
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-from testlab_tools.adapters.tofupilot.client import (
-    SUCCESSES,
-    segment,
-    still_there,
-    unit_segment,
-    unknown_change,
-    unknown_whether,
-)
+from testlab_tools.adapters.tofupilot.client import SUCCESSES, segment, unit_segment, unknown_change
 from testlab_tools.adapters.tofupilot.models import (
     BatchEntry,
     BatchWhole,
-    Created,
     Entries,
+    Identified,
     ManyIds,
     Named,
-    PageMeta,
     PartEntry,
     ProcedureWhole,
     StationEntry,
 )
-from testlab_tools.adapters.tofupilot.v2_client import UNKNOWN_UNIT, V2Api
+from testlab_tools.adapters.tofupilot.v2_runs import UNKNOWN_UNIT, V2Api
 from testlab_tools.capabilities import DefinitionPage, ProductionCatalog, UnitRegistry
-from testlab_tools.errors import AnswerLost, LabError, NotFound
+from testlab_tools.errors import AnswerLost, LabError
 from testlab_tools.fanout import gather_all
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Unit
@@ -62,8 +55,7 @@ class V2Units(V2Api, UnitRegistry):
         path = f"/api/v2/units/{unit_segment(serial_number)}"
         for child in change.remove:
             params = {"child_serial_number": child}
-            gone = _without(child)
-            await self._change(serial_number, gone, "DELETE", f"{path}/children", "sub-unit", params=params)
+            await self._change(serial_number, _without(child), "DELETE", f"{path}/children", "sub-unit", params=params)
         for child in change.add:
             body = {"child_serial_number": child}
             await self._change(serial_number, _with(child), "PUT", f"{path}/children", "sub-unit", body=body)
@@ -82,35 +74,26 @@ class V2Units(V2Api, UnitRegistry):
         for _ in range(_MAX_PAGES):
             page = await self.run_page({"serial_numbers": [serial_number]}, cursor)
             runs += [row.id for row in page.data]
-            if not page.meta.has_more or page.meta.next_cursor is None:
+            if not (cursor := page.next_cursor):
                 return runs, True
-            cursor = str(page.meta.next_cursor)
         return runs, False
 
     async def delete_unit(self, serial_number: str) -> None:
         unit_segment(serial_number)
-        try:
-            reply = await self.change("DELETE", "/api/v2/units", ManyIds, params={"serial_numbers": [serial_number]})
-        except AnswerLost as lost:
-            try:
-                await self.get_unit(serial_number)
-            except NotFound:
-                return
-            except LabError as error:
-                raise unknown_whether(lost, "unit", error) from None
-            raise still_there(lost, "unit") from None
-        self.check(reply, "unit", UNKNOWN_UNIT, act="delete")
+        params = {"serial_numbers": [serial_number]}
+        find = partial(self.get_unit, serial_number)
+        await self.delete("/api/v2/units", ManyIds, "unit", UNKNOWN_UNIT, find, params=params)
 
     async def _change(self, serial: str, done: Done, method: str, path: str, what: str, **request: Any) -> None:
         """One change, sent once more when its answer was lost and the unit is not as it would be `done`."""
         hint = "It must be a known unit, not part of another, nor the unit itself; get_unit shows what was changed."
         try:
-            reply = await self.change(method, path, Created, **request)
+            reply = await self.change(method, path, Identified, **request)
         except AnswerLost:
             if await self._stands(serial, done):
                 return
             try:
-                reply = await self.change(method, path, Created, **request)
+                reply = await self.change(method, path, Identified, **request)
             except AnswerLost as lost:
                 stands = await self._stands(serial, done)
                 if stands:
@@ -166,73 +149,59 @@ DETAILED = 5
 """How many procedures are asked for one by one: their list tells neither runs, stations nor versions."""
 MAX_SERIALS = 50
 
-E = TypeVar("E")
-
 
 class V2Catalog(V2Api, ProductionCatalog):
     """`GET /v2/procedures`, `/v2/parts`, `/v2/batches`, `/v2/stations`."""
 
     async def list_definitions(self, kind: DefinitionKind, search: str, limit: int, after: str = "") -> DefinitionPage:
-        asked: dict[str, Any] = {"limit": limit}
-        if search:
-            asked["search_query"] = search
-        if after:
-            asked["cursor"] = after
+        asked: dict[str, Any] = {"limit": limit} | ({"search_query": search} if search else {})
         match kind:
             case "procedures":
-                return await self._procedures(await self._page(kind, asked, Entries[Named]))
+                return await self._procedures(await self.page(kind, Entries[Named], asked, after))
             case "parts":
-                parts = await self._page(kind, asked, Entries[PartEntry])
-                return DefinitionPage([_part(part) for part in parts.data], _after(parts.meta))
+                parts = await self.page(kind, Entries[PartEntry], asked, after)
+                found = [
+                    Definition(number=p.number, name=p.name, revisions=[revision.number for revision in p.revisions])
+                    for p in parts.data
+                ]
+                return DefinitionPage(found, parts.next_cursor)
             case "batches":
-                return await self._batches(await self._page(kind, asked, Entries[BatchEntry]))
+                return await self._batches(await self.page(kind, Entries[BatchEntry], asked, after))
             case "stations":
-                stations = await self._page(kind, asked, Entries[StationEntry])
-                return DefinitionPage([self._station(station) for station in stations.data], _after(stations.meta))
-
-    async def _page(self, kind: DefinitionKind, asked: dict[str, Any], shape: type[Entries[E]]) -> Entries[E]:
-        reply = await self.client.get(f"/api/v2/{kind}", asked)
-        return decode(self.check(reply, f"list of {kind}"), shape)
+                stations = await self.page(kind, Entries[StationEntry], asked, after)
+                found = [
+                    Definition(id=self.handle(s.id), name=s.name, procedures=[p.name for p in s.procedures])
+                    for s in stations.data
+                ]
+                return DefinitionPage(found, stations.next_cursor)
 
     async def _procedures(self, page: Entries[Named]) -> DefinitionPage:
-        after = _after(page.meta)
         if len(page.data) <= DETAILED:
-            return DefinitionPage(list(await gather_all(*(self._procedure(p.id) for p in page.data))), after)
+            detailed = await gather_all(*(self._procedure(p.id) for p in page.data))
+            return DefinitionPage(list(detailed), page.next_cursor)
         brief = [Definition(id=self.handle(p.id), name=p.name) for p in page.data]
-        return DefinitionPage(brief, after, f"search for {DETAILED} or fewer tells their runs, version and stations.")
+        note = f"search for {DETAILED} or fewer tells their runs, version and stations."
+        return DefinitionPage(brief, page.next_cursor, note)
 
     async def _procedure(self, uuid: str) -> Definition:
         newest = {"procedure_ids": [uuid], "sort_by": "started_at", "sort_order": "desc", "limit": 1}
         reply, runs = await gather_all(self.client.get(f"/api/v2/procedures/{segment(uuid)}"), self.run_page(newest))
         whole = decode(self.check(reply, "procedure"), ProcedureWhole)
-        version = runs.data[0].procedure.version if runs.data else None
         return Definition(
             id=self.handle(whole.id),
             name=whole.name,
-            version=version.tag if version else "",
+            version=runs.data[0].version if runs.data else "",
             runs=whole.runs_count,
             stations=[station.name for station in whole.stations],
         )
 
     async def _batches(self, page: Entries[BatchEntry]) -> DefinitionPage:
         """The only one that was found is told with its units."""
-        after = _after(page.meta)
         found = [Definition(number=batch.number, units=batch.unit_count) for batch in page.data]
-        if len(found) != 1 or after:
-            return DefinitionPage(found, after)
+        if len(found) != 1 or page.next_cursor:
+            return DefinitionPage(found, page.next_cursor)
         reply = await self.client.get(f"/api/v2/batches/{segment(page.data[0].number)}")
         units = decode(self.check(reply, "batch"), BatchWhole).units
         serials = [unit.serial_number for unit in units[:MAX_SERIALS]]
         note = f"The first {MAX_SERIALS} of {len(units)} serial numbers." if len(units) > MAX_SERIALS else ""
-        return DefinitionPage([found[0].model_copy(update={"serial_numbers": serials})], after, note)
-
-    def _station(self, row: StationEntry) -> Definition:
-        return Definition(id=self.handle(row.id), name=row.name, procedures=[p.name for p in row.procedures])
-
-
-def _part(row: PartEntry) -> Definition:
-    return Definition(number=row.number, name=row.name, revisions=[revision.number for revision in row.revisions])
-
-
-def _after(meta: PageMeta) -> str:
-    return str(meta.next_cursor) if meta.has_more and meta.next_cursor is not None else ""
+        return DefinitionPage([found[0].model_copy(update={"serial_numbers": serials})], note=note)
