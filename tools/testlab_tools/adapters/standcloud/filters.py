@@ -7,8 +7,7 @@ does with a key it does not know. So each row is looked at here too: a filter th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, cast
 
@@ -28,13 +27,18 @@ MAX_KEYS, KEY_CHARS = 40, 80
 """How many keys are told, those that most runs carry, and how much of each."""
 
 
-@dataclass(frozen=True)
 class Filters:
-    """What is sent (`params`), the outcome asked for, which not every wire status has, and the keys in `query.text`."""
+    """What is sent (`params`), the outcome asked for, which not every wire status has, and the keys in `query.text`.
 
-    params: Mapping[str, str]
-    outcome: str = ""
-    keys: tuple[str, ...] = ()
+    It is noted which of them the rows read carry: a server may leave out a field, though none was null; and it answers
+    a key that no device has with an empty list, as it does a value that none has.
+    """
+
+    def __init__(self, params: Mapping[str, str], outcome: str, keys: Collection[str]) -> None:
+        self.params, self.outcome, self.keys = params, outcome, keys
+        self.read = 0
+        self._lacking = {key for key in params if key in _OWN and key not in keys}
+        self._carried: Counter[str] = Counter()
 
     def allow(self, service: str, row: Mapping[str, Any]) -> bool:
         """Whether a row is one that was asked for.
@@ -56,22 +60,11 @@ class Filters:
             )
         return True
 
-
-class Carried:
-    """Which of a question's filters the rows read carry: a server may leave out a field, though none was null; and it
-    answers a key that no device has with an empty list, as it does a value that none has."""
-
-    def __init__(self, filters: Filters) -> None:
-        self.read = 0
-        self._asked = filters.keys
-        self._lacking = {key for key in filters.params if key in _OWN and key not in filters.keys}
-        self._carried: Counter[str] = Counter()
-
     def note(self, row: Mapping[str, Any]) -> None:
         """Look at a row."""
         self.read += 1
         self._lacking -= {key for key in self._lacking if key in row or TWINS.get(key, key) in row}
-        if self._asked:
+        if self.keys:
             own = {key: value for key, value in row.items() if not isinstance(value, dict)}
             self._carried.update(key for key, value in (own | (dut_info(row) or {})).items() if value is not None)
 
@@ -87,7 +80,7 @@ class Carried:
 
     def missing_keys(self) -> FilterKeys | None:
         """None where each key in `query.text` is carried by some row, or no row was read."""
-        lacking = [key for key in self._asked if not {key, TWINS.get(key, key)} & self._carried.keys()]
+        lacking = [key for key in self.keys if not {key, TWINS.get(key, key)} & self._carried.keys()]
         if not lacking or not self.read:
             return None
         carried = [shorten(key, KEY_CHARS) for key, _ in self._carried.most_common(MAX_KEYS)]
@@ -115,7 +108,7 @@ def filters_of(query: RunQuery) -> Filters:
             raise BadInput("filter gives a key that is given already", "", "Give each once, in filter or by itself.")
         params[key] = value
         keys.append(key)
-    return Filters(params, query.outcome, tuple(keys))
+    return Filters(params, query.outcome, keys)
 
 
 def dut_info(row: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from testlab_tools.adapters.standcloud.client import StandCloudApi, is_own_error
-from testlab_tools.adapters.standcloud.filters import Carried, dut_info, filters_of
+from testlab_tools.adapters.standcloud.filters import Filters, dut_info, filters_of
 from testlab_tools.adapters.standcloud.models import CaseMeasurement, FailedCaseRow, TestedDutRow, TestRunRow, outcome
 from testlab_tools.adapters.standcloud.paging import Body, Order, Position, start_of
 from testlab_tools.capabilities import (
@@ -100,10 +100,9 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         refuse_filters(self.name, query, FILTERS.keys() - {"job"}, "StandCloud has no jobs")
         order, filters = Order(query, limit, Position.read(after)), filters_of(query)
-        carried = Carried(filters)
 
         def keep(body: Body, moment: datetime) -> bool:
-            carried.note(body)
+            filters.note(body)
             return query.contains(moment) and filters.allow(self.name, body)
 
         at = max(0, order.mark.offset - 1) if order.mark else 0
@@ -117,20 +116,20 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
             lambda body: order.before_mark(start_of(body)),
         )
         if not listing.rows:
-            carried.check(self.name)
+            filters.check(self.name)
         rest = [row for row in order.sorted(listing.rows) if order.after_mark(row)]
         held = order.is_kept_by(listing)
         rows = [(self.decode_row(row, TestRunRow), row.offset if held else 0) for row in rest[:limit]]
         total = len(listing.rows) if listing.begun_at == 0 else None
         at_least = total is not None and not order.complete(listing)
-        keys = await self._missing_keys(carried) if filters.keys and total == 0 else None
+        keys = await self._missing_keys(filters) if filters.keys and total == 0 else None
         return Runs([self._run(*row) for row in rows], len(rest) > limit, total, at_least, keys)
 
-    async def _missing_keys(self, carried: Carried) -> FilterKeys | None:
+    async def _missing_keys(self, filters: Filters) -> FilterKeys | None:
         """What of a filter no run carries, by the runs read for it, or else by the first of the whole list."""
-        if not carried.read:
-            await self.read_rows("test_run", {}, self._id_of, lambda body, _: bool(carried.note(body)), lambda _: True)
-        return carried.missing_keys()
+        if not filters.read:
+            await self.read_rows("test_run", {}, self._id_of, lambda body, _: bool(filters.note(body)), lambda _: True)
+        return filters.missing_keys()
 
     async def get_run(self, run_id: str) -> RunDetail:
         row = await self._row(run_id)
@@ -266,15 +265,14 @@ class StandUnits(StandCloudApi, UnitState):
 
     async def list_states(self, serial_number: str) -> list[PlanState]:
         filters = filters_of(RunQuery(unit=serial_number))
-        carried = Carried(filters)
 
         def keep(body: Body, _: datetime) -> bool:
-            carried.note(body)
+            filters.note(body)
             return filters.allow(self.name, body)
 
         listing = await self.read_rows("tested_dut", filters.params, _device, keep, lambda _: False)
         if not listing.rows:
-            carried.check(self.name)
+            filters.check(self.name)
         rows = sorted(listing.rows, key=lambda row: row.key, reverse=True)
         return [_state(self.decode_row(row, TestedDutRow)) for row in rows]
 

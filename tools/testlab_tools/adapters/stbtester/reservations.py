@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from testlab_tools.adapters.stbtester.acquisition import Acquisition
 from testlab_tools.adapters.stbtester.models import ReservationEntry, ReservationsReply
-from testlab_tools.adapters.stbtester.nodes import Nodes, login_of
+from testlab_tools.adapters.stbtester.nodes import login_of
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound, Refused
 from testlab_tools.http import Reply
@@ -29,7 +29,7 @@ CHANGES = frozenset({204, 400, 401, 403, 404, 429})
 a token that is not taken."""
 
 
-class Reservations(Acquisition, Nodes, NodeReservations):
+class Reservations(Acquisition, NodeReservations):
     """Takes nodes and gives them back. A change whose answer was lost is looked up, never sent again blindly."""
 
     async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:

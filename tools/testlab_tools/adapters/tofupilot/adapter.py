@@ -16,7 +16,7 @@ from pydantic import Field
 from testlab_tools.adapters.tofupilot.v1_recording import V1Recording
 from testlab_tools.adapters.tofupilot.v2_failures import V2Failures
 from testlab_tools.adapters.tofupilot.v2_recording import V2Recording
-from testlab_tools.adapters.tofupilot.v2_units import V2Catalog, V2Units
+from testlab_tools.adapters.tofupilot.v2_units import V2Units
 from testlab_tools.services import HttpServiceSettings
 
 
@@ -30,7 +30,7 @@ class TofuPilotV1(V1Recording):
     """All that API v1 offers."""
 
 
-class TofuPilotV2(V2Failures, V2Recording, V2Units, V2Catalog):
+class TofuPilotV2(V2Failures, V2Recording, V2Units):
     """All that is used of API v2."""
 
 

@@ -31,11 +31,14 @@ from testlab_tools.models.requests import UnitChange
 from testlab_tools.models.results import Definition, DefinitionKind
 
 _MAX_PAGES = 20
+DETAILED = 5
+"""How many procedures are asked for one by one: their list tells neither runs, stations nor versions."""
+MAX_SERIALS = 50
 Done = Callable[[Unit], bool]
 
 
-class V2Units(V2Api, UnitRegistry):
-    """`/v2/units/{serial_number}` and its children."""
+class V2Units(V2Api, UnitRegistry, ProductionCatalog):
+    """`/v2/units/{serial_number}` and its children; `/v2/procedures`, `/v2/parts`, `/v2/batches`, `/v2/stations`."""
 
     async def get_unit(self, serial_number: str) -> Unit:
         row = await self.unit_of(serial_number)
@@ -110,49 +113,6 @@ class V2Units(V2Api, UnitRegistry):
         except LabError:
             return None
 
-
-def _not_made(lost: AnswerLost, what: str) -> AnswerLost:
-    """A change whose answer was lost twice, and that the unit does not show."""
-    return AnswerLost(
-        lost.service,
-        f"{lost.service} did not answer, and the change of the {what} was not made",
-        lost.why,
-        "get_unit shows what was changed before. It is safe to call again.",
-    )
-
-
-def _with(child: str) -> Done:
-    return lambda unit: child.casefold() in (other.casefold() for other in unit.sub_units)
-
-
-def _without(child: str) -> Done:
-    return lambda unit: child.casefold() not in (other.casefold() for other in unit.sub_units)
-
-
-def _as(change: UnitChange) -> Done:
-    sample = "" if change.sample == "production" else change.sample
-    return lambda unit: (
-        change.batch_number.casefold() in ("", unit.batch.casefold()) and (not change.sample or sample == unit.sample)
-    )
-
-
-def _fields(change: UnitChange) -> dict[str, object]:
-    fields: dict[str, object] = {}
-    if change.batch_number:
-        fields["batch_number"] = change.batch_number
-    if change.sample:
-        fields["sample"] = None if change.sample == "production" else change.sample
-    return fields
-
-
-DETAILED = 5
-"""How many procedures are asked for one by one: their list tells neither runs, stations nor versions."""
-MAX_SERIALS = 50
-
-
-class V2Catalog(V2Api, ProductionCatalog):
-    """`GET /v2/procedures`, `/v2/parts`, `/v2/batches`, `/v2/stations`."""
-
     async def list_definitions(self, kind: DefinitionKind, search: str, limit: int, after: str = "") -> DefinitionPage:
         asked: dict[str, Any] = {"limit": limit} | ({"search_query": search} if search else {})
         match kind:
@@ -205,3 +165,37 @@ class V2Catalog(V2Api, ProductionCatalog):
         serials = [unit.serial_number for unit in units[:MAX_SERIALS]]
         note = f"The first {MAX_SERIALS} of {len(units)} serial numbers." if len(units) > MAX_SERIALS else ""
         return DefinitionPage([found[0].model_copy(update={"serial_numbers": serials})], note=note)
+
+
+def _not_made(lost: AnswerLost, what: str) -> AnswerLost:
+    """A change whose answer was lost twice, and that the unit does not show."""
+    return AnswerLost(
+        lost.service,
+        f"{lost.service} did not answer, and the change of the {what} was not made",
+        lost.why,
+        "get_unit shows what was changed before. It is safe to call again.",
+    )
+
+
+def _with(child: str) -> Done:
+    return lambda unit: child.casefold() in (other.casefold() for other in unit.sub_units)
+
+
+def _without(child: str) -> Done:
+    return lambda unit: child.casefold() not in (other.casefold() for other in unit.sub_units)
+
+
+def _as(change: UnitChange) -> Done:
+    sample = "" if change.sample == "production" else change.sample
+    return lambda unit: (
+        change.batch_number.casefold() in ("", unit.batch.casefold()) and (not change.sample or sample == unit.sample)
+    )
+
+
+def _fields(change: UnitChange) -> dict[str, object]:
+    fields: dict[str, object] = {}
+    if change.batch_number:
+        fields["batch_number"] = change.batch_number
+    if change.sample:
+        fields["sample"] = None if change.sample == "production" else change.sample
+    return fields
