@@ -202,7 +202,7 @@ PATH = "/mcp"
 STOP_SECONDS = 3
 BACKLOG = 2048
 IDLE_SECONDS = 75
-"""Longer than clients keep an idle connection: a request may be on its way when the server closes one."""
+"""Longer than clients keep an idle connection: the server must not close it while a request is on its way."""
 
 
 def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: str) -> Starlette:

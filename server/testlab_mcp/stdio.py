@@ -38,7 +38,7 @@ from mcp_types import (
 )
 
 Frame = SessionMessage | Exception
-"""A message, or the error of a line that is not one."""
+"""A message, or the error of a line that is no message."""
 _LOOP_IS_GONE = (RuntimeError, CancelledError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 

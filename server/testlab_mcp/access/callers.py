@@ -75,7 +75,7 @@ class Caller:
 LOCAL = Caller("local")
 """The user who started the server."""
 ANONYMOUS = Caller("stranger", Policy("observe", frozenset(), table="[callers.…]", services=frozenset()), ())
-"""A caller who has not signed in. The SDK refuses such requests; this caller may do nothing if one gets through."""
+"""A caller who has not signed in. The SDK refuses such requests; should a request get through, it may do nothing."""
 
 
 class CallerToken(AccessToken):

@@ -5,8 +5,8 @@ A line is one JSON object in ASCII. Its last member, `hash`, is the SHA-256 of t
 it, which only a hash kept elsewhere shows.
 
 `FILE.head` holds the position of the last line; its lock is held while a line is appended. A file that does not end at
-that position has been cut, and is not written to until somebody has looked. A file that reaches its size is renamed to
-`NAME.<last number>.SUFFIX`, and the chain continues in a new one. No file is ever deleted.
+that position has been cut, and is not written to until a person has mended it. A file that reaches its size is renamed
+to `NAME.<last number>.SUFFIX`, and the chain continues in a new file. No file is ever deleted.
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ from typing import Any, cast
 from testlab_tools.untrusted import sanitize
 
 MAX_CHARS = 200
-"""Of one text; a longer one is cut, and its length and hash are added."""
+"""Of a text; a longer text is cut, and its length and hash are added."""
 MAX_MEMBERS = 20
 MAX_DEPTH = 6
 MAX_BYTES = 6_000
-"""Of one argument; of a larger one, only its length and hash are written."""
+"""Of an argument; of a larger argument, only the length and hash are written."""
 MAX_INPUT_CHARS = 30_000
-"""Of an argument as received, if it is not a text; a larger one is not redacted, but hashed."""
+"""Of an argument as received, if it is not a text; a larger argument is hashed without being redacted."""
 MAX_REFUSED_CHARS = 2_000
 """Of all arguments of a refused call, which must not cost much."""
 
@@ -93,7 +93,9 @@ def target_of(arguments: Mapping[str, object]) -> str:
 def handles_in(answer: Mapping[str, Any]) -> list[str]:
     """The handles in a tool's answer: what it made, ended or deleted."""
     found: list[str] = []
-    for part in (answer, *_parts(answer.get("reservations"))):
+    reservations: object = answer.get("reservations")
+    parts = [answer, *(cast(list[object], reservations) if isinstance(reservations, list) else [])]
+    for part in [cast(Mapping[str, Any], part) for part in parts if isinstance(part, Mapping)]:
         for name in RESULT_HANDLES:
             value = part.get(name)
             found += [str(item) for item in cast(list[object], value)] if isinstance(value, list) else []
@@ -152,8 +154,3 @@ def _digest(value: object) -> dict[str, Any]:
     """Length and hash, by which a text can be recognised."""
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
     return {"chars": len(text), "sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()}
-
-
-def _parts(value: object) -> list[Mapping[str, Any]]:
-    items = cast(list[object], value) if isinstance(value, list) else []
-    return [cast(Mapping[str, Any], item) for item in items if isinstance(item, Mapping)]

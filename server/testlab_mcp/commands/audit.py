@@ -15,7 +15,7 @@ def audit_verify(file: str, config_file: str, anchor: str) -> int:
 
     Raises:
         ConfigError: there is no such file, or the config keeps none.
-        BadInput: the anchor is not one.
+        BadInput: the anchor is not SEQ:HASH.
     """
     path = Path(file).expanduser() if file else load_config(find_config(config_file)).audit_file()
     if path is None:

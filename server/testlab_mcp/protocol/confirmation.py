@@ -78,7 +78,7 @@ async def confirm_with_person(
 ) -> InputRequiredResult | None:
     """None once a person has agreed; a result to return when the client has to ask first (2026-07-28).
 
-    A question whose facts have changed since it was asked is asked again. A `confirm` of None stands for nobody.
+    A question whose facts have changed since it was asked is asked again. Without `confirm` only a person can agree.
 
     Raises:
         Refused: the person declined; or the client cannot ask, and `confirm` does not repeat the target's name.
@@ -108,7 +108,7 @@ def _check_confirm(question: Question, confirm: str | None) -> None:
             "Leave it to a person, or use a client that can ask (MCP elicitation).",
         )
     if confirm != question.target:
-        # Quoted only if it is a name: whoever calls can be fed by anybody.
+        # Quoted only if it is a name: what a caller sends may be text that the lab wrote.
         name = repr(question.target) if _NAME.fullmatch(question.target) else "the name of what you gave"
         raise Refused(
             f"This needs a person's agreement, and the client cannot ask. {question.text}",

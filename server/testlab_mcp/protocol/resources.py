@@ -299,7 +299,7 @@ def find_tool_behind(uri: str) -> str:
 
 
 async def read_resource(available: Availability, uri: str) -> Iterable[ReadResourceContents]:
-    """The contents behind a URI. Raises MCPError when it is none of ours, not allowed, or cannot be read."""
+    """The contents behind a URI. Raises MCPError when it does not exist, is not allowed, or cannot be read."""
     if uri == SERVICES:
         return read_services(available)
     for template in TEMPLATES:

@@ -1,4 +1,7 @@
-"""From what a tool returns to what MCP carries: text and structure with the same facts, images as images."""
+"""From what a tool returns to what MCP carries: text and structure with the same facts, images as images.
+
+Its next step names only tools that the caller has and that the service at hand can do.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from testlab_tools.untrusted import FROM_LAB
 
 Result = ResultModel | Picture | Illustrated[Any]
 MAX_CHARS = 200_000
-"""Of an answer: some 60,000 tokens, far more than anybody asks for."""
+"""Of an answer: some 60,000 tokens, far more than a question needs."""
 
 _SHORTER = (400, 100, 30)
 
@@ -85,7 +88,7 @@ def _to_block(image: Image) -> ImageContent:
 
 def to_error_result(tool: str, error: LabError) -> CallToolResult:
     """A failure. Some clients show the model only its text, others only its structure: both have what, why and the
-    next step. What somebody wrote about it, a holder's message say, is in the structure alone, marked as untrusted."""
+    next step. What a person wrote, such as a holder's message, is in the structure alone, marked as untrusted."""
     details = error.details if isinstance(error, Conflict) else None
     texts = {"what": error.what, "why": error.why, "next": error.next_step}
     structure = _to_data(details) if isinstance(details, ResultModel) else {}

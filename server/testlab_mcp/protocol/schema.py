@@ -144,7 +144,7 @@ def _explain(problem: str, message: str) -> str:
 
 
 def _show_name(name: str) -> str:
-    """A name as the caller wrote it, if it is one; callers can be fed by anybody."""
+    """A name as the caller wrote it, if it is a name: what a caller sends may be text that the lab wrote."""
     return name if name.replace("_", "").isalnum() and name.isascii() and len(name) <= 40 else "(a name not shown)"
 
 

@@ -1,4 +1,4 @@
-"""One of our tools as the SDK holds it: our schema, our validation, our results and refusals."""
+"""A tool of the catalog as the SDK holds it, with this server's schema, validation, results and refusals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAX_QUESTIONS = 4
 
 
 class LabTool(Tool):
-    """One of our tools, bound to a lab by its guard, or to be listed only."""
+    """A tool of the catalog, bound to a lab by its guard, or to be listed only."""
 
     _spec: ToolSpec = PrivateAttr()
     _guard: RequestGuard | None = PrivateAttr()
