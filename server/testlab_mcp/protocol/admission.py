@@ -8,7 +8,8 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, INVALID_REQUEST, DiscoverResult, InitializeResult, ListToolsResult
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST
+from pydantic import BaseModel
 
 from testlab_mcp.access.callers import Caller, caller_of
 from testlab_mcp.access.guard import RequestGuard
@@ -18,7 +19,6 @@ from testlab_mcp.protocol.prompts import PROMPTS
 from testlab_mcp.protocol.resources import find_tool_behind
 from testlab_mcp.protocol.results import to_refusal_result
 from testlab_mcp.protocol.service_names import describe_services, name_services
-from testlab_tools.capabilities import Service
 from testlab_tools.registry import ToolSpec
 
 COMPLETE = "completion/complete"
@@ -41,9 +41,10 @@ class Admission:
         """Answer a request, or refuse it. Raises MCPError for an unknown tool, and for a refused read."""
         caller = caller_of(ctx.request)
         if ctx.method in GREETINGS:
-            return _describe_services(await call_next(ctx), self._guard.visible_services(caller))
+            instructions = describe_services(self._guard.visible_services(caller))
+            return {**_to_json(await call_next(ctx)), "instructions": instructions}
         if ctx.method == "tools/list":
-            return _filter_tools(await call_next(ctx), self._guard.services_by_tool(caller))
+            return _filter_tools(_to_json(await call_next(ctx)), self._guard.services_by_tool(caller))
         if ctx.method in SCOPED:
             await self._check_rate(ctx, caller)
             with self._guard.counted(caller):
@@ -97,27 +98,18 @@ def _find_needed_tool(method: str, params: Mapping[str, Any]) -> str:
     return next((prompt.needs[0] for prompt in PROMPTS if prompt.name == params.get("name")), "")
 
 
-def _filter_tools(result: HandlerResult, able: Mapping[str, Sequence[str]]) -> HandlerResult:
+def _filter_tools(result: dict[str, Any], able: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The tools that the caller has, `able` of which names the services that can do each."""
-    if isinstance(result, ListToolsResult):
-        tools = [
-            tool.model_copy(update={"input_schema": name_services(tool.input_schema, able[tool.name])})
-            for tool in result.tools
-            if tool.name in able
-        ]
-        return result.model_copy(update={"tools": tools})
-    assert isinstance(result, dict), "a list of tools is one or the other"
     listed = [tool for tool in result["tools"] if tool["name"] in able]
     tools = [{**tool, "inputSchema": name_services(tool["inputSchema"], able[tool["name"]])} for tool in listed]
     return {**result, "tools": tools}
 
 
-def _describe_services(result: HandlerResult, services: Sequence[Service]) -> HandlerResult:
-    instructions = describe_services(services)
-    if isinstance(result, InitializeResult | DiscoverResult):
-        return result.model_copy(update={"instructions": instructions})
-    assert isinstance(result, dict), "an answer to a handshake is one or the other"
-    return {**result, "instructions": instructions}
+def _to_json(result: HandlerResult) -> dict[str, Any]:
+    """A result as it is sent; the SDK's middleware may get it as a model."""
+    if isinstance(result, BaseModel):
+        return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return result or {}
 
 
 async def _ignore_progress(done: float, total: float | None = None, words: str | None = None) -> None:
