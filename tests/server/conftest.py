@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +21,7 @@ from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.server import build_server
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.lab_processes import LabProcess
+from tests.server_processes import serve_over_http
 
 
 @pytest.fixture(scope="session")
@@ -161,11 +161,5 @@ def url(sim: SimLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server over HTTP: a process of its own, on the simulated lab."""
     path: Path = tmp_path_factory.mktemp("http") / "config.toml"
     path.write_text(sim.config_toml(), encoding="utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(path), "--http", "127.0.0.1:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
-        assert process.stderr
-        found = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
-        assert found
-        yield found[0]
-        process.terminate()
-        assert process.wait(timeout=8) == 0
+    with serve_over_http(path) as at:
+        yield at

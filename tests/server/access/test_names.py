@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import pytest
 
 from testlab_mcp.commands.main import main
 from testlab_mcp.commands.simlab import SimLab
+from tests.server_processes import serve_over_http
 
 if TYPE_CHECKING:
     from tests.server.access.conftest import Desk, Serve
@@ -84,14 +83,10 @@ def test_with_sign_in_and_a_name_any_address_is_served_on(sim: SimLab, desk: Des
     """127.0.0.2 is not one of this machine's names to us, and nobody else can reach it."""
     path = tmp_path / "config.toml"
     path.write_text(PUBLIC + desk.table_of("alice") + sim.config_toml(), encoding="utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(path), "--http", "127.0.0.2:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
-        assert process.stderr
-        url = process.stderr.readline().split()[-1]
+    with serve_over_http(path, "127.0.0.2:0") as url:
         sent = {"Authorization": f"Bearer {desk.token_of('alice')}", "Accept": "application/json, text/event-stream"}
         named = httpx2.post(url, json=HELLO, headers={**sent, "Host": "lab.example.com"}, timeout=20)
         unnamed = httpx2.post(url, json=HELLO, headers=sent, timeout=20)
-        process.terminate()
     assert (named.status_code, unnamed.status_code) == (200, 421)
 
 

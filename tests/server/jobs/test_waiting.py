@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,6 +15,7 @@ import pytest
 from mcp import Client
 
 from tests.fixture_types import Connect, ToolCaller
+from tests.server_processes import serve_over_http
 
 if TYPE_CHECKING:
     from tests.server.jobs.conftest import Bench
@@ -27,14 +26,8 @@ def url(bench: Bench, tmp_path: Path) -> Iterator[str]:
     """A server in front of the bench, over HTTP."""
     path = tmp_path / "http.toml"
     path.write_text(bench.config, encoding="utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(path), "--http", "127.0.0.1:0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8") as process:
-        assert process.stderr
-        found = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
-        assert found
-        yield found[0]
-        process.terminate()
-        process.communicate(timeout=8)
+    with serve_over_http(path) as at:
+        yield at
 
 
 @asynccontextmanager

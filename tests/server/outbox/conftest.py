@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import httpx2
 import pytest
 
 from testlab_mcp.commands.simlab import SimLab
+from tests.server_processes import start_server
 
 LONG_AGO = "2001-01-01T00:00:00Z"
 """Before all of the simulated plant's own runs."""
@@ -28,15 +28,7 @@ class Window:
     """`testlab-mcp serve` as an IDE starts it: a process of its own, over stdio."""
 
     def __init__(self, config: Path) -> None:
-        command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(config)]
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-        )
+        self.process = start_server("serve", "--config", str(config))
         self._answers: Queue[dict[str, Any]] = Queue()
         self._kept: dict[int, dict[str, Any]] = {}
         self._asked = 0
