@@ -113,7 +113,7 @@ def test_a_held_request_ends_when_its_client_hangs_up(fresh_lab, fault):
     wait_until(lambda: open_requests(fresh_lab) == 0)
 
 
-@pytest.mark.parametrize("body", [{"action": "explode"}, {"colour": "red"}, {"times": "often"}, []])
+@pytest.mark.parametrize("body", [{"action": "explode"}, {"colour": "red"}, []])
 def test_a_fault_that_makes_no_sense_is_refused(fresh_lab, body):
     assert fresh_lab.control.post("/faults", json=body).status_code == 400
 

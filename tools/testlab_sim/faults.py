@@ -92,9 +92,6 @@ class Count:
         self.open += 1
         self.peak_open = max(self.peak_open, self.open)
 
-    def end(self) -> None:
-        self.open -= 1
-
 
 class Traffic:
     """Counts since the start or the last `clear`. A request still open when cleared is not counted again."""
@@ -115,7 +112,7 @@ class Traffic:
             yield counts
         finally:
             for count in counts:
-                count.end()
+                count.open -= 1
 
     def json(self) -> dict[str, Any]:
         """`{"count", "open", "peak_open", "requests": […]}`, a request as `Count` has it."""

@@ -65,7 +65,7 @@ def test_the_case_the_newer_revision_broke_passed_before_and_fails_ever_since(li
 
 
 def test_the_flaky_case_both_passes_and_fails_on_one_revision(listed):
-    rows = listed(f"testcase:{FLAKY_EPG} branch:main")
+    rows = listed(f"testcase:{FLAKY_EPG}")
     outcomes = Counter((row["test_pack_sha"], row["result"]) for row in rows)
     for sha in {row["test_pack_sha"] for row in rows}:
         assert min(outcomes[sha, "pass"], outcomes[sha, "fail"]) >= 5
@@ -101,8 +101,6 @@ def test_filters_on_what_only_the_detail_shows(lab, listed):
     soak = listed('category:"soak test of release 2.4"')
     assert lab.you.get(f"/results{soak[0]['result_id']}").json()["job_category"] == "soak test of release 2.4"
     assert lab.you.get(f"/results{listed('user:colleague')[0]['result_id']}").json()["username"] == "colleague"
-    sha = listed()[0]["test_pack_sha"]
-    assert {row["test_pack_sha"] for row in listed(f"sha:{sha[:9]}")} == {sha}
     node = lab.node("Rack 2, Node 1")
     assert {row["job_uid"].split("/")[1] for row in listed(f"node:{node}")} == {node}
 
@@ -136,7 +134,6 @@ def test_results_are_listed_from_either_end(listed):
     "params",
     [
         {"filter": "colour:red"},
-        {"filter": "result:passed"},
         {"filter": "result:"},
         {"filter": "date:yesterday"},
         {"filter": "date:2026-13-40"},

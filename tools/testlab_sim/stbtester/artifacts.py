@@ -4,9 +4,9 @@ the same each time."""
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,17 +29,15 @@ _OPENING_KEY = {
 
 
 class Artifacts:
-    """`names` and `content` per run; sizes and sums are remembered, and the content of the last few files."""
+    """The files of each run; sizes and sums are remembered."""
 
     def __init__(self) -> None:
         self._facts: dict[tuple[str, str], dict[str, Any]] = {}
-        self._recent: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._large: dict[tuple[str, str], int] = {}
 
     def names(self, run: Run) -> list[str]:
-        own = [name for name in _MAKERS if name != "zap-times.csv" or _is_live(run)]
         given = [name for result_id, name in self._large if result_id == run.result_id and name != "stbt.log"]
-        return list(dict.fromkeys(own + given))
+        return list(dict.fromkeys([*_MAKERS, *given]))
 
     def enlarge(self, run: Run, name: str, size: int) -> None:
         """Make one file of a run `size` bytes long: a new one, or one in place of its own."""
@@ -49,15 +47,6 @@ class Artifacts:
     def large(self, run: Run, name: str) -> int | None:
         """The size a file was enlarged to."""
         return self._large.get((run.result_id, name))
-
-    def content(self, run: Run, name: str) -> bytes:
-        key = (run.result_id, name)
-        content = self._recent.get(key)
-        if content is None:
-            content = self._recent[key] = _MAKERS[name](run)
-            if len(self._recent) > _KEPT:
-                self._recent.popitem(last=False)
-        return content
 
     def listing(self, run: Run) -> dict[str, dict[str, Any]]:
         """`{"size", "md5"}` per file. The vendor's page shows `size` alone; stbt_rig 33.1.0 needs `md5` too."""
@@ -76,18 +65,19 @@ class Artifacts:
     def chunks(self, run: Run, name: str) -> Iterable[bytes]:
         """A file's content, a piece at a time."""
         size = self.large(run, name)
-        return [self.content(run, name)] if size is None else _large_file(size)
+        return [content(run, name)] if size is None else _large_file(size)
+
+
+@lru_cache(maxsize=_KEPT)
+def content(run: Run, name: str) -> bytes:
+    """A file of a run, as the run left it."""
+    return _MAKERS[name](run)
 
 
 def _final_screen(run: Run) -> Screen:
     """What the device showed when the run ended."""
     case = run.job.revision.cases.get(run.test_case)
     return screen_of(case.screen if case else "home", run.result_id, run.end, 1.0, run.outcome.failure)
-
-
-def _is_live(run: Run) -> bool:
-    case = run.job.revision.cases.get(run.test_case)
-    return case is not None and case.screen == "live"
 
 
 def _stderr(run: Run) -> bytes:
@@ -109,11 +99,6 @@ def _box(kind: bytes, payload: bytes) -> bytes:
     return (len(payload) + 8).to_bytes(4, "big") + kind + payload
 
 
-def _zap_times(run: Run) -> bytes:
-    times = [0.9 + chance(run.result_id, "zap", i) for i in range(12)]
-    return "\n".join(["channel,seconds", *(f"{i + 1},{seconds:.3f}" for i, seconds in enumerate(times)), ""]).encode()
-
-
 def _network(run: Run) -> bytes:
     lines = [f"{run.job.node_id} -> gateway: {4 + 9 * chance(run.result_id, 'ping', i):.1f} ms" for i in range(30)]
     return "\n".join([*lines, ""]).encode()
@@ -126,7 +111,6 @@ _MAKERS: dict[str, Callable[[Run], bytes]] = {
     "stdout.log": _stdout,
     "thumbnail.jpg": lambda run: jpeg(_final_screen(run)),
     "video.mp4": _video,
-    "zap-times.csv": _zap_times,
     "diagnostics/network during the test/ping.log": _network,
 }
 

@@ -166,9 +166,9 @@ def _outcome_of(revision: Revision, name: str, picture: bool, key: tuple[object,
 
 def _not_found(revision: Revision, name: str) -> Failure:
     file, _, function = name.partition("::")
-    module = file.removesuffix(".py").replace("/", ".")
     if any(case.file == file for case in revision.cases.values()):
-        message = f"module '{module}' has no attribute '{function}'"
-        return Failure("AttributeError", message, f"function = getattr(module, {function!r})")
+        module = file.removesuffix(".py").replace("/", ".")
+        message, line = f"module '{module}' has no attribute '{function}'", f"function = getattr(module, {function!r})"
+        return Failure("AttributeError", message, line)
     message = f"[Errno 2] No such file or directory: '{file}'"
     return Failure("FileNotFoundError", message, f"module = import_by_filename({file!r})")

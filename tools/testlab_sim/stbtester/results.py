@@ -13,7 +13,7 @@ from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from testlab_sim.stbtester.artifacts import large_log, log_of, traceback_of, zone
+from testlab_sim.stbtester.artifacts import content, large_log, log_of, traceback_of, zone
 from testlab_sim.stbtester.jobs import Run
 from testlab_sim.stbtester.search import matcher
 from testlab_sim.stbtester.service import Refusal, api, base
@@ -123,7 +123,7 @@ async def _send_file(run: Run, name: str, world: World) -> Response:
     if size := artifacts.large(run, name):
         headers = {"content-length": str(size)}
         return StreamingResponse(artifacts.chunks(run, name), headers=headers, media_type=media_type)
-    return Response(await run_sync(artifacts.content, run, name), media_type=media_type)
+    return Response(await run_sync(content, run, name), media_type=media_type)
 
 
 def _row(run: Run, base_url: str) -> dict[str, Any]:

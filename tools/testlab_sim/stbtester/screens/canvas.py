@@ -123,11 +123,6 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def text_width(words: str, size: int) -> int:
-    """How wide `words` will be, in pixels."""
-    return int(_font(size).getlength(words))
-
-
 def _cut(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(words) <= width:
         return words
@@ -174,14 +169,3 @@ def buffering(canvas: Canvas) -> None:
     ring = ((0, -40), (28, -28), (40, 0), (28, 28), (0, 40), (-28, 28), (-40, 0), (-28, -28))
     for i, (x, y) in enumerate(ring):
         canvas.disc(640 + x, 360 + y, 4 + i // 2, WHITE, 0.25 + 0.1 * i)
-
-
-def keys(canvas: Canvas, *hints: tuple[str, str]) -> None:
-    """The line at the bottom that says what the keys do here."""
-    x = 64
-    for key, meaning in hints:
-        width = 26 + 9 * len(key)
-        canvas.panel((x, 672, x + width, 698), SLATE, 8)
-        canvas.text(x + width // 2, 685, key, 14, WHITE, "mm")
-        canvas.text(x + width + 10, 685, meaning, 15, FAINT, "lm")
-        x += width + 30 + 9 * len(meaning)

@@ -13,15 +13,11 @@ from testlab_sim.stbtester.screens.canvas import (
     WHITE,
     Canvas,
     dialog,
-    keys,
     plain,
     status_line,
-    text_width,
 )
 from testlab_sim.stbtester.screens.catalogue import CHANNELS, FILMS, Channel, clock_of, half_hour_of, programme
 from testlab_sim.stbtester.screens.scenes import poster, scene
-
-_TABS = ("Home", "Guide", "On demand", "Recordings", "Apps")
 
 
 def home(screen: Screen) -> Canvas:
@@ -31,12 +27,7 @@ def home(screen: Screen) -> Canvas:
     canvas = Canvas(scene(picture).copy())
     canvas.panel((0, 0, 1280, 720), NIGHT, 0, 0.35)
     canvas.shade(120, 420, 0.97)
-    status_line(canvas, screen, "")
-    left = 120
-    for i, tab in enumerate(_TABS):
-        canvas.text(left, 58, tab, 22, WHITE if i == 0 else MIST, "lm")
-        left += text_width(tab, 22) + 44
-    canvas.panel((120, 78, 120 + text_width("Home", 22), 82), ACCENT, 2)
+    status_line(canvas, screen, "Home")
     canvas.text(64, 188, title, 56, WHITE)
     canvas.text(66, 262, "2026   ·   1 h 52 min   ·   Drama   ·   12", 19, MIST)
     canvas.panel((64, 302, 218, 348), WHITE, 23)
@@ -83,13 +74,12 @@ def settings(screen: Screen) -> Canvas:
             canvas.panel((56, top, 1224, top + 58), ACCENT, 12)
         canvas.text(84, top + 29, name, 22, WHITE, "lm")
         canvas.text(1196, top + 29, value, 16, WHITE if i == chosen else FAINT, "rm", 310)
-    keys(canvas, ("OK", "Change"), ("BACK", "Home"))
     if screen.trouble == "missing":
         dialog(canvas, "Setting not available", "This option is not offered\nby the current software.", "Close")
     return canvas
 
 
-_LEFT, _TOP, _SLOT, _ROW, _SLOTS = 248, 282, 242, 62, 4
+_LEFT, _TOP, _SLOT, _ROW, _SLOTS = 248, 150, 242, 90, 4
 
 
 def epg(screen: Screen) -> Canvas:
@@ -98,7 +88,6 @@ def epg(screen: Screen) -> Canvas:
     status_line(canvas, screen, "TV guide")
     first = half_hour_of(screen.clock)
     chosen = screen.selection % len(CHANNELS)
-    _summary(canvas, screen, CHANNELS[chosen], first)
     for slot in range(_SLOTS):
         canvas.text(_LEFT + _SLOT * slot + 4, _TOP - 14, clock_of(first + slot), 17, MIST, "lm")
     if screen.trouble != "empty":
@@ -108,25 +97,9 @@ def epg(screen: Screen) -> Canvas:
     if screen.trouble == "empty":
         canvas.text(732, 440, "No programme information", 30, FAINT, "mm")
         canvas.text(732, 478, "The guide will be updated as soon as it arrives.", 18, FAINT, "mm")
-    keys(canvas, ("OK", "Watch"), ("RED", "Record"), ("BLUE", "Next day"), ("BACK", "Close"))
     if screen.trouble == "missing":
         dialog(canvas, "Please wait", "The guide is taking longer than usual\nto load this page.", "Cancel")
     return canvas
-
-
-def _summary(canvas: Canvas, screen: Screen, channel: Channel, first: int) -> None:
-    empty = screen.trouble == "empty"
-    title, start, length = programme(channel.number, first)
-    if empty:
-        canvas.panel((64, 108, 288, 234), SLATE, 10)
-    else:
-        canvas.picture(poster(channel.scene, 224, 126, 2), 64, 108, 10)
-    canvas.text(312, 112, "No information" if empty else title, 34, FAINT if empty else WHITE)
-    canvas.text(
-        312, 160, f"{channel.number}  {channel.name}   {clock_of(start)} to {clock_of(start + length)}", 18, MIST
-    )
-    if not empty:
-        canvas.text(312, 192, "A look at the week, with guests in the studio and reports from the road.", 18, MIST)
 
 
 def _channel_row(canvas: Canvas, row: int, channel: Channel, first: int, chosen: bool, *, empty: bool) -> None:
