@@ -60,7 +60,7 @@ def test_error_logs_name_the_instrument_of_the_bad_station(tofupilot):
     errors = [r for r in tofupilot.history.runs if r.station is station and r.outcome == "ERROR"]
     assert len(logs) == len(errors) > 10
     assert {log["message"] for log in logs} == {"RuntimeError: DMM not responding on GPIB0::22"}
-    assert {log["created_by_station"]["name"] for log in logs} == {fx.BAD_STATION}
+    assert {log["run"]["id"] for log in logs} == {run.id for run in errors}
 
 
 def test_a_file_of_the_history_is_fetched_through_its_link(tofupilot):

@@ -67,7 +67,7 @@ def test_runs_of_a_unit_come_in_both_shapes(fresh):
         assert [run["id"] for run in body[key]] == [run.id for run in reversed(runs)]
 
 
-def test_the_documented_shape_and_the_typed_one_tell_the_same(fresh):
+def test_the_documented_shape_and_the_one_the_client_reads_tell_the_same(fresh):
     _create(fresh, phases=PHASES, duration="PT11S", started_at="2026-01-01T08:00:00Z")
     body = fresh.v1.get("/runs", params={"serial_number": "pcba01-0001"}).json()
     (told,), (typed,) = body["data"], body["result"]
@@ -84,9 +84,7 @@ def test_the_documented_shape_and_the_typed_one_tell_the_same(fresh):
             "upperLimit": 5.2,
         }
     ]
-    assert typed["outcome"] == "FAIL"
-    assert typed["phases"][0]["measurements"][0]["lower_limit"] == 4.8
-    assert typed["unit"]["revision"]["component"]["part_number"] == "PCB01"
+    assert (typed["outcome"], typed["id"]) == ("FAIL", told["id"])
 
 
 @pytest.mark.parametrize(

@@ -129,19 +129,8 @@ class _Maker:
         operator = _OPERATORS[int(rng.random() * 3)]
         number = len(line.runs) + 1
         ended = round(at + seconds, 3)
-        run = Run(
-            number,
-            self._procedure,
-            version,
-            unit,
-            station,
-            operator,
-            at,
-            ended,
-            ended + 2,
-            outcome,
-            (cause, retries, value),
-        )
+        story = (cause, retries, value)
+        run = Run(number, self._procedure, version, unit, station, operator, at, ended, ended + 2, outcome, story)
         line.runs.append(run)
         unit.runs.append(run)
         return run

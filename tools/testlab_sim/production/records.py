@@ -196,7 +196,6 @@ class Measurement:
     value: Any = None
     units: str | None = None
     validators: list[Validator] = field(default_factory=list[Validator])
-    docstring: str | None = None
     series: list[Series] | None = None
 
 
@@ -210,7 +209,6 @@ class Phase:
     ended: float
     retry_count: int = 0
     measurements: list[Measurement] = field(default_factory=list[Measurement])
-    docstring: str | None = None
     sequence_path: str | None = None
 
 

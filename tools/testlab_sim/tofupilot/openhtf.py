@@ -96,16 +96,13 @@ def _phases(items: list[dict[str, Any]]) -> list[Phase]:
         begun = (item.get("start_time_millis") or 0) / 1000
         ended = (item.get("end_time_millis") or 0) / 1000
         measurements = [_measurement(key, m) for key, m in item["measurements"].items()]
-        code: dict[str, Any] = item.get("codeinfo") or {}
-        phases.append(Phase(name, outcome, begun, max(begun, ended), retry, measurements, code.get("docstring")))
+        phases.append(Phase(name, outcome, begun, max(begun, ended), retry, measurements))
     return phases
 
 
 def _measurement(name: str, item: dict[str, Any]) -> Measurement:
     outcome = item["outcome"] if item["outcome"] in ("PASS", "FAIL") else "UNSET"
-    made = Measurement(
-        name, outcome, item.get("measured_value"), _suffix(item.get("units")), docstring=item.get("docstring")
-    )
+    made = Measurement(name, outcome, item.get("measured_value"), _suffix(item.get("units")))
     if item.get("dimensions") and isinstance(made.value, list):
         made.series = _series(item, made)
     made.validators = [v for text in item.get("validators") or () for v in _validators(text, made)]

@@ -111,7 +111,6 @@ class MeasurementV1(BaseModel):
     units: str | None = None
     lower_limit: float | None = None
     upper_limit: float | None = None
-    docstring: str | None = None
 
 
 class PhaseV1(BaseModel):
@@ -120,7 +119,6 @@ class PhaseV1(BaseModel):
     start_time_millis: float | None = None
     end_time_millis: float | None = None
     measurements: list[MeasurementV1] | None = None
-    docstring: str | None = None
 
 
 class SubUnitV1(BaseModel):
@@ -192,9 +190,7 @@ def draft_of(history: History, body: dict[str, Any]) -> Draft:
 def _phase(body: PhaseBody) -> Phase:
     begun, ended = body.started_at.timestamp(), body.ended_at.timestamp()
     measurements = [_measurement(m) for m in body.measurements or ()]
-    return Phase(
-        body.name, body.outcome, begun, ended, body.retry_count, measurements, sequence_path=body.sequence_path
-    )
+    return Phase(body.name, body.outcome, begun, ended, body.retry_count, measurements, body.sequence_path)
 
 
 def _measurement(body: MeasurementBody) -> Measurement:
@@ -242,9 +238,10 @@ def draft_of_v1(run: RunV1, procedure: Procedure, now: float) -> Draft:
 def _phase_v1(body: PhaseV1, started: float, retry: int) -> Phase:
     begun = (body.start_time_millis or started * 1000) / 1000
     ended = (body.end_time_millis or begun * 1000) / 1000
-    phase = Phase(body.name, body.outcome, begun, ended, retry, docstring=body.docstring)
-    for m in body.measurements or ():
-        item = Measurement(m.name, m.outcome, m.measured_value, m.units, docstring=m.docstring)
-        item.validators = limits_of(m.lower_limit, m.upper_limit, m.measured_value)
-        phase.measurements.append(item)
-    return phase
+    measurements = [
+        Measurement(
+            m.name, m.outcome, m.measured_value, m.units, limits_of(m.lower_limit, m.upper_limit, m.measured_value)
+        )
+        for m in body.measurements or ()
+    ]
+    return Phase(body.name, body.outcome, begun, ended, retry, measurements)

@@ -17,9 +17,7 @@ from testlab_sim.tofupilot.shapes import (
     final_attempts,
     log_id,
     measurement_id,
-    named,
     phase_id,
-    run_head,
     stamp,
     validator,
 )
@@ -149,7 +147,6 @@ def _type_of(item: Measurement) -> str:
 
 
 def _log_row(run: Run, nth: int, line: LogLine) -> Row:
-    head = run_head(run)
     return {
         "id": log_id(run, nth),
         "level": line.level,
@@ -157,9 +154,5 @@ def _log_row(run: Run, nth: int, line: LogLine) -> Row:
         "created_at": stamp(line.at),
         "source_file": line.source,
         "line_number": line.line,
-        "run": {key: head[key] for key in ("id", "outcome", "started_at")},
-        "unit": {"id": run.unit.id, "serial_number": run.unit.serial},
-        "procedure": named(run.procedure),
-        "created_by_user": head["created_by_user"],
-        "created_by_station": head["created_by_station"],
+        "run": {"id": run.id, "outcome": run.outcome, "started_at": stamp(run.started)},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from testlab_sim.production.history import History
@@ -13,7 +14,6 @@ from testlab_sim.production.records import (
     Phase,
     Procedure,
     Run,
-    Series,
     Station,
     Unit,
     Validator,
@@ -91,10 +91,9 @@ def run_whole(history: History, run: Run, download: Callable[[str], str]) -> dic
     return run_head(run) | {
         "config": [],
         "secrets": [],
-        "phases": [phase_whole(run, nth, item) for nth, item in enumerate(detail.phases)],
-        "sequences": [],
+        "phases": [_phase(run, nth, item) for nth, item in enumerate(detail.phases)],
         "attachments": [_attachment(item, download(item.id)) for item in history.attachments(run)],
-        "logs": [{"id": log_id(run, nth)} | log_line(line) for nth, line in enumerate(detail.logs)],
+        "logs": [_log_line(log_id(run, nth), line) for nth, line in enumerate(detail.logs)],
         "sub_units": [
             _identified(unit) | {"part_number": unit.part.part_number, "part_name": unit.part.name} for unit in children
         ],
@@ -102,7 +101,7 @@ def run_whole(history: History, run: Run, download: Callable[[str], str]) -> dic
     }
 
 
-def phase_whole(run: Run, nth: int, item: Phase) -> dict[str, Any]:
+def _phase(run: Run, nth: int, item: Phase) -> dict[str, Any]:
     return {
         "id": phase_id(run, nth),
         "name": item.name,
@@ -113,7 +112,6 @@ def phase_whole(run: Run, nth: int, item: Phase) -> dict[str, Any]:
         "retry_count": item.retry_count,
         "sequence_path": item.sequence_path,
         "measurements": [_measurement(run, nth, place, m) for place, m in enumerate(item.measurements)],
-        "docstring": item.docstring,
     }
 
 
@@ -124,10 +122,8 @@ def _measurement(run: Run, nth: int, place: int, item: Measurement) -> dict[str,
         "outcome": item.outcome,
         "validators": [validator(v) for v in item.validators] or None,
         "units": item.units,
-        "aggregations": [],
         "measured_value": item.value,
-        "data_series": [_series(series) for series in item.series] if item.series else None,
-        "docstring": item.docstring,
+        "data_series": [asdict(series) for series in item.series] if item.series else None,
     }
 
 
@@ -144,17 +140,6 @@ def validator(item: Validator) -> dict[str, Any]:
     }
 
 
-def _series(item: Series) -> dict[str, Any]:
-    return {
-        "data": item.data,
-        "units": item.units,
-        "name": item.name,
-        "description": None,
-        "validators": None,
-        "aggregations": None,
-    }
-
-
 def _attachment(item: Attachment, download_url: str) -> dict[str, Any]:
     return {
         "id": item.id,
@@ -166,8 +151,9 @@ def _attachment(item: Attachment, download_url: str) -> dict[str, Any]:
     }
 
 
-def log_line(line: LogLine) -> dict[str, Any]:
+def _log_line(line_id: str, line: LogLine) -> dict[str, Any]:
     return {
+        "id": line_id,
         "level": line.level,
         "timestamp": stamp(line.at),
         "message": line.message,
@@ -182,37 +168,13 @@ def final_attempts(phases: list[Phase]) -> set[int]:
     return set(last.values())
 
 
-def unit_row(unit: Unit) -> dict[str, Any]:
-    """A unit in a list, with its last run."""
-    return _unit_head(unit) | {
-        "children": [_identified(child) for child in unit.children or ()],
-        "parent": _identified(unit.parent) if unit.parent else None,
-        "last_run": _last_run(unit.runs[-1]) if unit.runs else None,
-    }
-
-
-def _last_run(run: Run) -> dict[str, Any]:
-    head = run_head(run)
-    return {key: head[key] for key in ("id", "outcome", "started_at", "ended_at")} | {"procedure": named(run.procedure)}
-
-
 def unit_whole(unit: Unit) -> dict[str, Any]:
-    """A single unit, with the parts of its parent and sub-units."""
-    return _unit_head(unit) | {
-        "parent": _identified(unit.parent) | {"part": _part_of(unit.parent)} if unit.parent else None,
-        "children": [_identified(child) | {"part": _part_of(child)} for child in unit.children or ()],
-        "created_during": None,
-        "attachments": [],
-        "metadata": {},
-    }
-
-
-def _unit_head(unit: Unit) -> dict[str, Any]:
+    """A unit, with the parts of its parent and sub-units."""
     return _identified(unit) | {
         "created_at": stamp(unit.created),
         "sample": unit.sample,
         "part": _part_of(unit),
         "batch": _batch_of(unit),
-        "created_by_user": None,
-        "created_by_station": None,
+        "parent": _identified(unit.parent) | {"part": _part_of(unit.parent)} if unit.parent else None,
+        "children": [_identified(child) | {"part": _part_of(child)} for child in unit.children or ()],
     }

@@ -9,7 +9,7 @@ from testlab_sim.production.history import History
 from testlab_sim.production.records import Unit
 from testlab_sim.tofupilot.query import Query, page
 from testlab_sim.tofupilot.service import Refusal, api, body_of, found, invalid, text_in
-from testlab_sim.tofupilot.shapes import unit_row, unit_whole
+from testlab_sim.tofupilot.shapes import unit_whole
 from testlab_sim.world import World
 
 _UNIT = "/api/v2/units/{serial_number}"
@@ -22,7 +22,7 @@ async def list_units(request: Request, world: World) -> Response:
     wanted = query.many("serial_numbers")
     units = [unit for unit in world.production.units.values() if not wanted or unit.serial.lower() in wanted]
     units.sort(key=lambda unit: unit.created, reverse=query.descending("created_at"))
-    return page(query, units, unit_row)
+    return page(query, units, unit_whole)
 
 
 @api.route("DELETE", "/api/v2/units")

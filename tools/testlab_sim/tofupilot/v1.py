@@ -15,7 +15,7 @@ from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.query import duration
 from testlab_sim.tofupilot.runs import find_run
 from testlab_sim.tofupilot.service import ORGANIZATION, Refusal, api, body_of, caller, text_in
-from testlab_sim.tofupilot.shapes import final_attempts, log_line, phase_whole, run_head, stamp, validator
+from testlab_sim.tofupilot.shapes import run_head, stamp
 from testlab_sim.tofupilot.units import find_unit
 from testlab_sim.world import World
 
@@ -51,7 +51,7 @@ def _procedure(history: History, key: str, name: str, now: float) -> Procedure:
 @api.route("GET", "/api/v1/runs")
 async def get_runs_v1(request: Request, world: World) -> Response:
     """Get the runs of a unit by its serial number (v1), all of them, newest first, as v1's document shows them (`data`)
-    and as tofupilot 1.12.1 reads them (`result`)."""
+    and, in their heads, as tofupilot 1.12.1 reads them (`result`)."""
     history = world.production
     serial = request.query_params.get("serial_number", "")
     if not serial:
@@ -61,7 +61,7 @@ async def get_runs_v1(request: Request, world: World) -> Response:
         {
             "message": "Runs fetched successfuly.",
             "data": [_shown(history, run) for run in runs],
-            "result": [_typed(history, run) for run in runs],
+            "result": [run_head(run) for run in runs],
         }
     )
 
@@ -172,39 +172,3 @@ def _measurement(item: Measurement) -> dict[str, Any]:
         "lowerLimit": limits.get(">="),
         "upperLimit": limits.get("<="),
     }
-
-
-def _typed(history: History, run: Run) -> dict[str, Any]:
-    """A run as tofupilot 1.12.1 types it (`v1/responses/responses.py`, `Run`)."""
-    head, detail, unit = run_head(run), history.detail(run), run.unit
-    final = final_attempts(detail.phases)
-    component = {"id": unit.part.id, "part_number": unit.part.part_number, "name": unit.part.name}
-    return {key: head[key] for key in ("id", "created_at", "started_at", "ended_at", "duration", "outcome")} | {
-        "created_by_user": head["created_by_user"],
-        "created_by_station": head["created_by_station"],
-        "procedure": {"id": run.procedure.id, "identifier": run.procedure.short, "name": run.procedure.name},
-        "procedure_version": {"id": run.version.id, "value": run.version.tag} if run.version else None,
-        "unit": {
-            "id": unit.id,
-            "serial_number": unit.serial,
-            "batch": head["unit"]["batch"],
-            "revision": {"id": unit.revision.id, "identifier": unit.revision.name, "component": component},
-        },
-        "phases": [
-            phase_whole(run, nth, phase)
-            | {"is_final_attempt": nth in final, "measurements": [_typed_measurement(m) for m in phase.measurements]}
-            for nth, phase in enumerate(detail.phases)
-        ],
-        "attachments": [
-            {"id": a.id, "filename": a.name, "content_type": a.content_type, "size": len(a.data)}
-            for a in history.attachments(run)
-        ],
-        "file_import": None,
-        "logs": [log_line(line) for line in detail.logs],
-    }
-
-
-def _typed_measurement(item: Measurement) -> dict[str, Any]:
-    shown = _measurement(item)
-    shown["lower_limit"], shown["upper_limit"] = shown.pop("lowerLimit"), shown.pop("upperLimit")
-    return shown | {"validators": [validator(v) for v in item.validators]}
