@@ -50,7 +50,6 @@ def test_a_code_not_used_in_time_is_expired(fresh, device):
 
 
 def test_what_is_no_sign_in_is_refused(fresh):
-    assert fresh.anyone.post("/auth/api/oidc/device-authorization", data={}).json()["error"] == "invalid_client"
     assert _token(fresh, grant_type="password").json()["error"] == "unsupported_grant_type"
     assert _token(fresh, grant_type=GRANT, device_code="made-up").json()["error"] == "invalid_grant"
     unknown = {"user_code": "NOBODY"}

@@ -147,8 +147,6 @@ class Stand:
 class TestPlan:
     """A HardPy test plan: module key, its cases and their measurements."""
 
-    __test__ = False
-
     name: str
     seconds: float
     cases: tuple[tuple[str, str, str, Gauge], ...]

@@ -16,8 +16,6 @@ from testlab_sim.production.records import Unit, mint, number_of
 class TestRow:
     """One HardPy test run. `cause` is the failing case's key."""
 
-    __test__ = False
-
     number: int
     plan: str
     serial: str | None
@@ -72,21 +70,9 @@ class Stands:
             status, cause = self._outcome(rng, plan, attempt)
             ended = at + plan.seconds * (1.0 if status != "stop" else 0.4)
             batch = unit.batch.name if unit.batch else None
-            number = len(self.rows) + 1
+            number, part = len(self.rows) + 1, unit.part.part_number
             self.rows.append(
-                TestRow(
-                    number,
-                    plan.name,
-                    unit.serial,
-                    unit.part.part_number,
-                    batch,
-                    attempt,
-                    status,
-                    at,
-                    ended,
-                    stand,
-                    cause,
-                )
+                TestRow(number, plan.name, unit.serial, part, batch, attempt, status, at, ended, stand, cause)
             )
             if status in ("pass", "skip"):
                 return
@@ -108,11 +94,11 @@ class Stands:
         return None if number is None else self._by_number.get(number)
 
     def failed_case(self, row: TestRow) -> tuple[str, str, str, dict[str, Any]] | None:
-        """Module key, case key, case title and the failing measurement (HardPy's shape) of a seeded failure."""
-        plan = next((p for p in (PSU_FCT, BURN_IN) if p.name == row.plan), None)
-        if plan is None or not row.cause:
+        """Module key, case key, case title and the failing measurement (HardPy's shape) of a failure."""
+        found = next((case for case in (*PSU_FCT.cases, *BURN_IN.cases) if case[1] == row.cause), None)
+        if found is None:
             return None
-        module, case, title, gauge = next(c for c in plan.cases if c[1] == row.cause)
+        module, case, title, gauge = found
         rng = Random((self.seed << 32) | row.number)
         excess = (0.5 + 2 * rng.random()) * gauge.sigma
         above = gauge.high is not None and (gauge.low is None or rng.random() < 0.5)

@@ -39,9 +39,6 @@ class Grant:
 @api.route("POST", _OIDC + "/device-authorization", guarded=False)
 async def authorize_device(request: Request, world: World) -> Response:
     """Begin a sign-in."""
-    form = await _read_form(request)
-    if not form.get("client_id"):
-        return _refuse("invalid_client")
     device_code, user_code = secrets.token_urlsafe(24), secrets.token_hex(4).upper()
     world.production.stands.grants[device_code] = Grant(user_code, world.clock.now() + CODE_SECONDS)
     page = f"{world.base_url}/standcloud/auth/consent/openid/device-authorization"

@@ -11,7 +11,7 @@ from testlab_sim.stbtester.jobs import Job
 from testlab_sim.stbtester.nodes import Node
 from testlab_sim.stbtester.portal import Portal
 from testlab_sim.stbtester.service import Refusal, api, base, body, user, wait_while_connected
-from testlab_sim.stbtester.test_pack import Revision, resolve
+from testlab_sim.stbtester.test_pack import resolve
 from testlab_sim.world import Person, World, iso
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @api.route("GET", "/api/v2/test_pack/{test_pack_revision:path}/test_case_names")
 async def list_test_cases(request: Request, world: World) -> Response:
     """List test cases found at a revision of the test-pack."""
-    revision, _ = find_revision(request.path_params["test_pack_revision"])
+    revision, _ = resolve(request.path_params["test_pack_revision"])
     return JSONResponse(list(revision.cases))
 
 
@@ -37,7 +37,7 @@ async def run_tests(request: Request, world: World) -> Response:
 def _start_job(given: JobBody, who: Person, portal: Portal) -> Job:
     """Start the job that is asked for, or raise the documented refusal."""
     node = portal.node(given.node_id)
-    revision, branch = find_revision(given.test_pack_revision)
+    revision, branch = resolve(given.test_pack_revision)
     _require_free_node(node, who, portal)
     now = portal.clock.now()
     node.used(who.login, now)
@@ -60,14 +60,6 @@ def _start_job(given: JobBody, who: Person, portal: Portal) -> Job:
             picture_until=node.picture_until,
         )
     )
-
-
-def find_revision(name: str) -> tuple[Revision, str | None]:
-    """The revision that a branch, tag or commit sha names, and the full ref."""
-    found = resolve(name)
-    if found is None:
-        raise Refusal(404, f"Commit sha or branch {name!r} not found in test-pack")
-    return found
 
 
 def _require_free_node(node: Node, who: Person, portal: Portal) -> None:
@@ -118,10 +110,7 @@ async def get_node_job(request: Request, world: World) -> Response:
 @api.route("GET", "/api/v2/jobs/{job_uid:job_uid}/await_completion")
 async def await_job(request: Request, world: World) -> Response:
     """Wait for a job to finish: a long poll that answers 202 after 55 seconds."""
-    return await _await(_find_job(request, world), request, world)
-
-
-async def _await(job: Job, request: Request, world: World) -> Response:
+    job = _find_job(request, world)
     done = await wait_while_connected(request, world.portal.wait(job, world.portal.holds.await_completion))
     return _show_job(job, request, world, 200 if done else 202)
 

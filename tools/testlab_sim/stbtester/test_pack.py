@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
 
+from testlab_sim.stbtester.service import Refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -151,13 +153,14 @@ _REFS = {
 }
 
 
-def resolve(name: str) -> tuple[Revision, str | None] | None:
-    """The revision a branch, tag or commit sha names, and the full ref (None for a sha); None if there is none such."""
+def resolve(name: str) -> tuple[Revision, str | None]:
+    """The revision that a branch, tag or commit sha names, and the full ref (None for a sha); 404 if it names none."""
     if name == "HEAD":
         return CURRENT, "refs/heads/main"
     for ref in (name, f"refs/heads/{name}", f"refs/tags/{name}"):
         if ref in _REFS:
             return _REFS[ref], ref
-    if len(name) >= 7:
-        return next(((r, None) for r in REVISIONS if r.sha.startswith(name.lower())), None)
-    return None
+    for revision in REVISIONS:
+        if len(name) >= 7 and revision.sha.startswith(name.lower()):
+            return revision, None
+    raise Refusal(404, f"Commit sha or branch {name!r} not found in test-pack")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Detail, Procedure, Run, Station, Unit
+from testlab_sim.production.records import Detail, Phase, Procedure, Run, Station, Unit
 from testlab_sim.tofupilot.service import Refusal, email, found, invalid
 from testlab_sim.world import Person
 
@@ -112,6 +113,15 @@ def _make_unit(history: History, draft: Draft, part_number: str, now: float) -> 
     batch = history.batch_of(draft.batch, now) if draft.batch else None
     unit = history.units[draft.serial.upper()] = Unit(number, draft.serial, part, revision, batch, now)
     return unit
+
+
+def count_attempts(phases: list[Phase]) -> list[Phase]:
+    """The phases, where the same name again is the next attempt at it."""
+    seen: Counter[str] = Counter()
+    for phase in phases:
+        phase.retry_count = seen[phase.name]
+        seen[phase.name] += 1
+    return phases
 
 
 def part_number_in(serial: str) -> str:

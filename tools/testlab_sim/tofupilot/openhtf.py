@@ -20,7 +20,7 @@ from testlab_sim.production.records import (
     Validator,
     limit_of,
 )
-from testlab_sim.tofupilot.intake import Draft, Unreadable, part_number_in
+from testlab_sim.tofupilot.intake import Draft, Unreadable, count_attempts, part_number_in
 
 _LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
 _OUTCOMES = ("PASS", "FAIL", "ERROR", "TIMEOUT", "ABORTED")
@@ -54,7 +54,7 @@ def read(history: History, data: bytes, now: float) -> list[Draft]:
             str(metadata.get("operated_by") or metadata.get("operator") or ""),
             metadata={"station_id": str(report.get("station_id") or "")},
             detail=Detail(
-                _phases(phases),
+                count_attempts([_phase(phase) for phase in phases]),
                 [_log(line) for line in report.get("log_records") or ()] + _details(report),
                 _inline(history, phases),
             ),
@@ -84,20 +84,12 @@ def _procedure(history: History, metadata: dict[str, Any], now: float) -> Proced
     return history.find_procedure(name) or history.procedure_named(name, short, now)
 
 
-def _phases(items: list[dict[str, Any]]) -> list[Phase]:
-    """Every record of a phase; the same name again is the next attempt at it."""
-    seen: dict[str, int] = {}
-    phases: list[Phase] = []
-    for item in items:
-        name = item["name"]
-        retry = seen.get(name, 0)
-        seen[name] = retry + 1
-        outcome = item["outcome"] if item["outcome"] in ("PASS", "FAIL", "SKIP", "ERROR") else "ERROR"
-        begun = (item.get("start_time_millis") or 0) / 1000
-        ended = (item.get("end_time_millis") or 0) / 1000
-        measurements = [_measurement(key, m) for key, m in item["measurements"].items()]
-        phases.append(Phase(name, outcome, begun, max(begun, ended), retry, measurements))
-    return phases
+def _phase(item: dict[str, Any]) -> Phase:
+    outcome = item["outcome"] if item["outcome"] in ("PASS", "FAIL", "SKIP", "ERROR") else "ERROR"
+    begun = (item.get("start_time_millis") or 0) / 1000
+    ended = (item.get("end_time_millis") or 0) / 1000
+    measurements = [_measurement(key, m) for key, m in item["measurements"].items()]
+    return Phase(item["name"], outcome, begun, max(begun, ended), 0, measurements)
 
 
 def _measurement(name: str, item: dict[str, Any]) -> Measurement:

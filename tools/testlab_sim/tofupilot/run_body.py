@@ -19,7 +19,7 @@ from testlab_sim.production.records import (
     limit_of,
     limits_of,
 )
-from testlab_sim.tofupilot.intake import Draft
+from testlab_sim.tofupilot.intake import Draft, count_attempts
 from testlab_sim.tofupilot.query import parse_duration, parse_instant
 from testlab_sim.tofupilot.service import Refusal, found, invalid
 
@@ -211,11 +211,7 @@ def draft_of_v1(run: RunV1, procedure: Procedure, now: float) -> Draft:
     unit = run.unit_under_test
     seconds = parse_duration(run.duration, "duration") if run.duration else 0.0
     started = parse_instant(run.started_at, "started_at") if run.started_at else now - seconds
-    phases: list[Phase] = []
-    attempts: dict[str, int] = {}
-    for body in run.phases or ():
-        attempts[body.name] = attempts.get(body.name, -1) + 1
-        phases.append(_phase_v1(body, started, attempts[body.name]))
+    phases = count_attempts([_phase_v1(body, started) for body in run.phases or ()])
     if not seconds and phases:
         seconds = max(0.0, max(phase.ended for phase in phases) - started)
     return Draft(
@@ -235,7 +231,7 @@ def draft_of_v1(run: RunV1, procedure: Procedure, now: float) -> Draft:
     )
 
 
-def _phase_v1(body: PhaseV1, started: float, retry: int) -> Phase:
+def _phase_v1(body: PhaseV1, started: float) -> Phase:
     begun = (body.start_time_millis or started * 1000) / 1000
     ended = (body.end_time_millis or begun * 1000) / 1000
     measurements = [
@@ -244,4 +240,4 @@ def _phase_v1(body: PhaseV1, started: float, retry: int) -> Phase:
         )
         for m in body.measurements or ()
     ]
-    return Phase(body.name, body.outcome, begun, ended, retry, measurements)
+    return Phase(body.name, body.outcome, begun, ended, 0, measurements)
