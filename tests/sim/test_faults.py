@@ -151,7 +151,7 @@ def test_a_poll_whose_client_has_gone_is_no_longer_open(fresh_lab):
 
 
 def test_a_hold_can_be_changed_while_somebody_waits_elsewhere(fresh_lab):
-    assert fresh_lab.control.get("/holds").json()["await_completion"] == 55
+    assert fresh_lab.control.post("/holds", json={}).json()["await_completion"] == 55
     fresh_lab.control.post("/holds", json={"await_completion": 0.05})
     assert fresh_lab.you.get(poll_of_the_busy_node(fresh_lab)).status_code == 202
     assert fresh_lab.control.post("/holds", json={"patience": 1}).status_code == 400

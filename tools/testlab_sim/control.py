@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,7 +13,7 @@ from starlette.routing import Route
 from testlab_sim.fault_actions import Fault
 from testlab_sim.faults import ACTION_NAMES, CONTROL, Faults, Traffic
 from testlab_sim.stbtester.portal import Holds
-from testlab_sim.stbtester.service import Refusal
+from testlab_sim.stbtester.service import Refusal, body
 from testlab_sim.world import World
 
 
@@ -32,7 +32,6 @@ class Control:
             ("DELETE", "faults", self.clear_faults),
             ("GET", "requests", self.list_requests),
             ("DELETE", "requests", self.clear_requests),
-            ("GET", "holds", self.get_holds),
             ("POST", "holds", self.set_holds),
             ("POST", "clock", self.advance_clock),
             ("POST", "files", self.enlarge_file),
@@ -63,15 +62,12 @@ class Control:
         self._traffic.clear()
         return Response(status_code=204)
 
-    async def get_holds(self, request: Request) -> Response:
-        return JSONResponse(asdict(self._world.portal.holds))
-
     async def set_holds(self, request: Request) -> Response:
         """`{"await_completion", "stop", "stopping"}`, any of them, in seconds; see `Holds`."""
         given = await _object(request, asdict(Holds()))
         self._world.portal.holds = replace(self._world.portal.holds, **given)
         self._world.portal.notify()
-        return await self.get_holds(request)
+        return JSONResponse(asdict(self._world.portal.holds))
 
     async def advance_clock(self, request: Request) -> Response:
         """`{"advance_seconds"}`: let time pass at once, in real seconds."""
@@ -92,13 +88,7 @@ class Control:
 
 async def _object(request: Request, known: Collection[str]) -> dict[str, Any]:
     """The request's JSON object, of `known` keys."""
-    try:
-        given: object = await request.json()
-    except ValueError:
-        raise Refusal(400, "Request body is not valid JSON") from None
-    if not isinstance(given, dict):
-        raise Refusal(400, "Request body must be a JSON object")
-    fields = cast("dict[str, Any]", given)
+    fields = await body(request)
     if unknown := sorted(fields.keys() - set(known)):
         raise Refusal(400, f"Unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     return fields

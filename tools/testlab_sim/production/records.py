@@ -7,11 +7,9 @@ import re
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from operator import eq, ge, gt, le, lt, ne
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from testlab_sim.production.plant import Plan
-
+from testlab_sim.production.plant import Plan
 
 _COMPARISONS = {">=": ge, "<=": le, ">": gt, "<": lt, "!=": ne, "==": eq}
 _BITS = 48

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from testlab_sim.production.stands import Stands
 from testlab_sim.standcloud.service import api
 from testlab_sim.world import World
-
-if TYPE_CHECKING:
-    from testlab_sim.production.stands import Stands
 
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _OIDC = "/auth/api/oidc"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from testlab_sim.stbtester.artifacts import Artifacts
@@ -110,15 +111,10 @@ class Portal:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return False
-            await self._sleep(min(left, job.ends_in(now) + 0.001))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, job.ends_in(now) + 0.001)):
+                    await self._changed.wait()
         return True
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
 
     def notify(self) -> None:
         """Wake every long poll: a job was stopped, or the clock or a hold was changed."""

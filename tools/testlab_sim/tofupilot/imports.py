@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,14 +13,11 @@ from starlette.responses import JSONResponse, Response
 from testlab_sim.production.history import History
 from testlab_sim.production.records import Run, Station
 from testlab_sim.tofupilot import files
-from testlab_sim.tofupilot.intake import Unreadable, record
+from testlab_sim.tofupilot.intake import Draft, Unreadable, record
 from testlab_sim.tofupilot.service import Refusal, api, body_of, caller
 from testlab_sim.world import Person, World
 
-if TYPE_CHECKING:
-    from testlab_sim.tofupilot.intake import Draft
-
-Reader = Callable[[History, bytes, float], "list[Draft]"]
+Reader = Callable[[History, bytes, float], list[Draft]]
 
 
 @api.route("POST", "/api/v2/imports/structured")

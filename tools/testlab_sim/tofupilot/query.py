@@ -56,10 +56,7 @@ class Query:
         return self.text("sort_order") != "asc"
 
     def flag(self, key: str) -> bool:
-        text = self.text(key).lower()
-        if text not in ("", "true", "false"):
-            raise invalid(key, f"expected true or false, got {text!r}")
-        return text == "true"
+        return self.text(key).lower() == "true"
 
     def instant(self, key: str) -> float | None:
         text = self.text(key)

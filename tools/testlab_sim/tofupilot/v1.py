@@ -19,14 +19,6 @@ from testlab_sim.tofupilot.shapes import run_head, stamp
 from testlab_sim.tofupilot.units import find_unit
 from testlab_sim.world import World
 
-_STATUS = {
-    "PASS": ("Pass", "Successful"),
-    "FAIL": ("Fail", "Failed"),
-    "ERROR": ("Error", "Failed"),
-    "TIMEOUT": ("Timeout", "Failed"),
-    "ABORTED": ("Aborted", "Failed"),
-}
-
 
 @api.route("POST", "/api/v1/runs")
 async def create_run_v1(request: Request, world: World) -> Response:
@@ -139,7 +131,6 @@ def _created(world: World, run: Run) -> Response:
 
 def _shown(history: History, run: Run) -> dict[str, Any]:
     """A run as v1's document shows it; `id` and `procedure` are told too, as deleting and finding a run need them."""
-    name, category = _STATUS[run.outcome]
     phases = history.detail(run).phases
     return {
         "id": run.id,
@@ -147,7 +138,7 @@ def _shown(history: History, run: Run) -> dict[str, Any]:
         "createdAt": stamp(run.created),
         "startedAt": stamp(run.started),
         "createdBy": {"email": run.operator or None},
-        "status": {"name": name, "category": category},
+        "status": {"name": run.outcome.capitalize(), "category": "Successful" if run.outcome == "PASS" else "Failed"},
         "procedure": {"id": run.procedure.id, "identifier": run.procedure.short, "name": run.procedure.name},
         "phases": [
             {
