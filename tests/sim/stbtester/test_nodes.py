@@ -91,7 +91,7 @@ def test_a_pressed_key_changes_what_an_idle_device_shows(fresh_lab):
 @pytest.mark.parametrize(
     ("name", "body", "status"),
     [
-        ("Rack 1, Node 1", {"key": "HOME"}, 400),
+        ("Rack 1, Node 1", {"key": "KEY_NOPE"}, 400),
         ("Rack 1, Node 1", {}, 400),
         ("Rack 1, Node 1", {"key": "KEY_OK", "remote_control": "nope"}, 400),
         ("Rack 1, Node 1", {"key": "KEY_OK", "test_pack_revision": "nope"}, 404),

@@ -50,7 +50,7 @@ class InterruptionBody(BaseModel):
 
 
 class PressBody(BaseModel):
-    key: Annotated[str, StringConstraints(pattern=r"^KEY_\w+$")]
+    key: str
     test_pack_revision: str = "main"
     remote_control: RemoteControl = "stb4k"
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.stbtester.job_endpoints import job_json
-from testlab_sim.stbtester.nodes import Node
+from testlab_sim.stbtester.nodes import KEYS, Node
 from testlab_sim.stbtester.reservations import reservation_json
 from testlab_sim.stbtester.screens import Screen, jpeg, png
 from testlab_sim.stbtester.service import Refusal, api, base, body, user
@@ -70,6 +70,8 @@ async def press(request: Request, world: World) -> Response:
 
     node, who = world.portal.node(request.path_params["node_id"]), user(request, world)
     given = parse(PressBody, await body(request))
+    if given.key not in KEYS:
+        raise Refusal(400, f"Invalid key {given.key!r}: the remote control has keys like KEY_HOME and KEY_OK")
     resolve(given.test_pack_revision)
     if held := world.portal.held_by_other(_online(node).node_id, who.login):
         raise Refusal(409, f"Node {node.node_id} reserved by @{held.username}")
