@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from testlab_mcp.access.callers import LOCAL, Caller, caller_of, caller_tokens
@@ -22,6 +23,7 @@ from testlab_tools.jobs import Progress
 from testlab_tools.registry import Call, ToolSpec
 
 MAX_BUCKETS = 10_000
+MAX_POLICIES = 256
 
 
 @dataclass
@@ -73,11 +75,15 @@ class RequestGuard:
         self.policy = policy
         self._tools = {tool.name: tool for tool in tools}
         self._rate_limiter = RateLimiter(http.calls_per_minute)
+        self._list_exposed = lru_cache(MAX_POLICIES)(self._find_exposed)
 
-    def listed_tools(self, caller: Caller) -> list[str]:
+    def listed_tools(self, caller: Caller) -> tuple[str, ...]:
         """Names of the tools that the caller may see and call."""
-        found = exposed_tools(self._tools.values(), self._scopes.services, self.policy, caller.policy)
-        return [tool.name for tool in found]
+        return self._list_exposed(caller.policy)
+
+    def _find_exposed(self, policy: Policy | None) -> tuple[str, ...]:
+        found = exposed_tools(self._tools.values(), self._scopes.services, self.policy, policy)
+        return tuple(tool.name for tool in found)
 
     def visible_services(self, caller: Caller) -> list[Service]:
         """The services that the caller may use, as they are configured."""
