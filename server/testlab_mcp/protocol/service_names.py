@@ -35,7 +35,7 @@ def describe_services(services: Iterable[Service]) -> str:
     """The server's instructions, with a line on each service: its kind, what it holds or does, and what it cannot.
 
     >>> describe_services([portal])
-    "A test lab. … Services and what they have:\\nportal (stbtester): runs, logs, nodes, jobs"
+    "A test lab. … Services and what they have:\\nportal (its kind): runs, logs, nodes, jobs"
     """
     lines = [_describe(service) for service in services]
     return "\n".join([f"{INSTRUCTIONS} Services and what they have:", *lines]) if lines else INSTRUCTIONS

@@ -8,7 +8,6 @@ from testlab_tools.services import known_kinds
 
 ROOT = Path(__file__).parents[3]
 EXCEPTIONS = {
-    "server/testlab_mcp/protocol/service_names.py": "documentation: the line on a service, as the model reads it",
     "tools/testlab_tools/limits.py": "documentation: whose validators it reads beside OpenHTF's",
     "tools/testlab_tools/models/lab.py": "documentation: what a run is called in each service",
     "tools/testlab_tools/outbox/payload.py": "documentation: where a bound comes from",
