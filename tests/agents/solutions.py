@@ -6,7 +6,6 @@ shows where the server could do better: `calls` in `questions.toml` counts it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -75,44 +74,24 @@ async def _outcomes_at_a_station(call: Caller, gaps: Gaps) -> str:
 
 
 async def _when_it_broke(call: Caller, gaps: Gaps) -> str:
-    """Rows do not tell the revision, and no tool looks for the break."""
-    which = {"service": "portal", "test": gaps["test"]}
-    (passed,) = (await call("list_runs", **which, outcome="pass", limit=1))["runs"]
-    later = {"since": passed["started_at"], "sort": "oldest"}
-    _, failed = (await call("list_runs", **which, **later, limit=2))["runs"]
-    run = (await call("get_run", run_id=failed["run_id"]))["run"]
-    return f"Passed {passed['started_at']}, failed {failed['started_at']} with {run['revision'][:7]}"
+    group, *_ = (await call("triage", service="portal", test=gaps["test"], since="7d"))["groups"]
+    broke = group["broke"]
+    passed, failed = broke["last_pass"], broke["first_failure"]
+    return f"Passed {passed['started_at']}, failed {failed['started_at']} with {failed['revision'][:7]}"
 
 
 async def _heaviest_cause(call: Caller, gaps: Gaps) -> str:
-    """The same message at 39 tests is 39 causes, and most of them are not shown: its runs are counted by hand."""
-    found = await call("triage", since=gaps["since"], until=gaps["until"], limit=50)
-    failures = {service["service"]: service.get("failures", 0) for service in found["services"]}
-    service = max(failures, key=lambda name: failures[name])
-    runs = await _all_runs(call, service=service, outcome="error", **gaps)
-    (reason, _), *_ = Counter(run["reason"] for run in runs).most_common()
-    alike = [run for run in runs if run["reason"] == reason]
-    return f"{reason}, runs {len(alike)}, at {', '.join({run['station'] for run in alike})}"
+    heaviest = (await call("triage", since=gaps["since"], until=gaps["until"], limit=1))["groups"][0]
+    return f"{heaviest['reason']}, runs {heaviest['runs']}, at {', '.join(heaviest['by_station'])}"
 
 
 async def _rail_too_high(call: Caller, gaps: Gaps) -> str:
-    """A cause names its stations without their counts: each is asked about."""
-    found = await _triage_of_rail(call, gaps)
-    stations = sorted({name for group in found for name in group["station_names"]})
-    counts = {name: _failures(await _triage_of_rail(call, gaps, station=name)) for name in stations}
-    assert sum(counts.values()) == _failures(found)
-    return f"runs {_failures(found)}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-async def _triage_of_rail(call: Caller, gaps: Gaps, **more: str) -> list[dict[str, Any]]:
-    which = {"service": "factory", "test": "Main board FCT", "limit": 50}
-    answer = await call("triage", **which, **gaps, **more)
-    assert len(answer["groups"]) == answer["totals"]["causes"]
-    return [group for group in answer["groups"] if re.search(r"rail_5v \S+ V is above", group["reason"])]
-
-
-def _failures(groups: list[dict[str, Any]]) -> int:
-    return sum(group["failures"] for group in groups)
+    """Two measurements that failed together are a cause of their own."""
+    found = await call("triage", service="factory", reason="rail_5v above", **gaps)
+    at: Counter[str] = Counter()
+    for group in found["groups"]:
+        at.update(group["by_station"])
+    return f"runs {found['totals']['runs']}: " + ", ".join(f"{name} {count}" for name, count in at.items())
 
 
 async def _no_such_test(call: Caller, gaps: Gaps) -> str:

@@ -99,7 +99,7 @@ def _write_triage(available: Availability, given: Arguments) -> list[str]:
         steps.append("Where a group points at nodes, call list_nodes to see whether they are offline or held.")
     steps.append(
         "Report the groups, product failures first: what fails, how often, on which units and stations, since when, "
-        "new or known, and the evidence for product, infrastructure or flaky. End with what to do first."
+        "new or known, and the evidence for its class. End with what to do first."
     )
     manners = f"Only look: change nothing, start nothing, reserve nothing. {HONEST} {DATA}"
     return [_number_steps("Go through what failed in the lab.", steps), manners]

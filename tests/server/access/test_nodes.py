@@ -149,7 +149,7 @@ async def test_causes_are_those_of_their_nodes_alone(url: str, desk: Desk, thing
         mine = await ask(alice, "triage", service="portal", since="9d", station=things.mine)
         every = await ask(alice, "triage", service="portal", since="9d")
     bare = things.mine.partition(":")[2]
-    assert {name for group in theirs["groups"] for name in group.get("station_names", [])} == {bare}
+    assert {name for group in theirs["groups"] for name in group.get("by_station", {})} == {bare}
     assert theirs["totals"]["failures"] == mine["totals"]["failures"] < every["totals"]["failures"]
 
 

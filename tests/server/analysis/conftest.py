@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -50,16 +50,21 @@ class Truth:
         """Failures of golden, failing and ignored units in the window."""
         return sum(f.at >= self.since and f.sample for f in self.facts)
 
-    def causes(self) -> dict[Any, list[Fact]]:
-        """Failures in the window by cause, oldest first."""
-        found: dict[Any, list[Fact]] = {}
-        for fact in sorted(self.counted(), key=lambda f: f.at):
-            found.setdefault((fact.service, fact.test, fact.case, fact.cause), []).append(fact)
-        return found
+    def causes(self, test: str = "") -> dict[Any, list[Fact]]:
+        """Failures in the window by cause, oldest first; of one test, or of all."""
+        return _by_cause(f for f in self.counted() if test in ("", f.test))
 
-    def known_before(self) -> set[Any]:
-        """Causes of the window before."""
-        return {(f.service, f.test, f.case, f.cause) for f in self.facts if f.at < self.since and not f.sample}
+    def causes_before(self, test: str = "") -> dict[Any, list[Fact]]:
+        """The same of the window before."""
+        return _by_cause(f for f in self.facts if f.at < self.since and not f.sample and test in ("", f.test))
+
+
+def _by_cause(facts: Iterable[Fact]) -> dict[Any, list[Fact]]:
+    """One message at several tests and cases is one cause."""
+    found: dict[Any, list[Fact]] = {}
+    for fact in sorted(facts, key=lambda f: f.at):
+        found.setdefault((fact.service, fact.cause), []).append(fact)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +116,7 @@ def _phases(run: dict[str, Any]) -> Iterator[Fact]:
     for phase in last.values():
         if phase["outcome"] in ("FAIL", "ERROR"):
             failed = [m for m in phase["measurements"] if m["outcome"] == "FAIL"]
-            cause = frozenset((m["name"], _side(m)) for m in failed) or run["outcome"]
+            cause = frozenset((m["name"], _side(m)) for m in failed) or _words(run, phase)
             yield Fact(
                 "factory",
                 f"factory:{run['id']}",
@@ -123,6 +128,12 @@ def _phases(run: dict[str, Any]) -> Iterator[Fact]:
                 datetime.fromisoformat(run["started_at"]),
                 run["unit"]["sample"] is not None,
             )
+
+
+def _words(run: dict[str, Any], phase: dict[str, Any]) -> str:
+    """The error in the run's log; a time-out names its phase."""
+    words = next((line["message"] for line in run["logs"] if line["level"] == "ERROR"), "")
+    return f"{phase['name']} timed out" if "timed out" in words else words
 
 
 def _side(measurement: dict[str, Any]) -> str:
@@ -141,7 +152,7 @@ def _cloud(services: dict[str, Any], truth: Truth) -> Iterator[Fact]:
                     f"cloud:{row['test_run_id']}",
                     row["test_plan_name"],
                     case["name"],
-                    "beyond its limits",
+                    case["name"],
                     row["serial_number"],
                     row["test_stand_name"],
                     at,

@@ -13,7 +13,7 @@ from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import count_tokens
 from testlab_sim.production.effects import BAD_STATION
 from testlab_sim.stbtester.nodes import LOOSE_HDMI
-from testlab_sim.stbtester.test_pack import BROKEN, FLAKY_EPG
+from testlab_sim.stbtester.test_pack import BROKEN, CURRENT, FLAKY_EPG, RELEASED
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.lab_processes import LabProcess
 
@@ -65,16 +65,16 @@ def told(group: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def true(facts: list[Any], known: bool) -> tuple[Any, ...]:
-    """The same of what truly failed, oldest first."""
+def true(facts: list[Any], earlier: list[Any]) -> tuple[Any, ...]:
+    """The same of what truly failed, oldest first, and what failed so before the window."""
     return (
         len(facts),
         len({f.run_id for f in facts}),
         len({f.unit for f in facts if f.unit}),
         len({f.station for f in facts}),
-        minute(facts[0].at),
+        minute((earlier or facts)[0].at),
         minute(facts[-1].at),
-        not known,
+        not earlier,
         facts[-1].run_id,
     )
 
@@ -96,31 +96,29 @@ async def test_totals_over_three_services_are_what_truly_failed(
     assert totals["runs"] == len({f.run_id for f in facts})
     assert totals["samples"] == truth.samples() > 0
     assert totals["causes"] == len(causes)
-    assert totals["new"] == len(causes.keys() - truth.known_before())
+    assert totals["new"] == len(causes.keys() - truth.causes_before().keys())
     shares = {s["service"]: s.get("failures", 0) for s in answer["services"]}
     assert shares == {s: sum(f.service == s for f in facts) for s in ("portal", "factory", "cloud")}
-    seen = [g["last_seen"] for g in answer["groups"]]
-    assert len(seen) == 15
-    assert seen == sorted(seen, reverse=True)
+    shown = [g["runs"] for g in answer["groups"]]
+    heaviest = sorted((len({f.run_id for f in same}) for same in causes.values()), reverse=True)
+    assert 10 <= len(shown) <= 15
+    assert shown == heaviest[: len(shown)]
     assert count_tokens(answer) <= 4_000
-    hidden = len(facts) - sum(g["failures"] for g in answer["groups"])
-    assert f"Not shown: {len(causes) - 15} causes with {hidden} failures" in answer["note"]
+    assert answer["note"].startswith(f"{len(causes) - len(shown)} more causes with ")
+    assert "pass cursor" in answer["note"]
 
 
 async def test_every_group_of_every_test_has_its_true_counts(
     window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
     truth, span = window
-    causes, known = truth.causes(), truth.known_before()
-    of_run = {(facts[-1].run_id, key[2]): key for key, facts in causes.items()}
-    found: dict[Any, tuple[Any, ...]] = {}
     async with connect(sim.config_toml()) as client:
-        for service, test in sorted({key[:2] for key in causes}):
+        for service, test in sorted({(f.service, f.test) for f in truth.counted()}):
             answer = await ask(client, "triage", service=service, test=test, limit=50, **span)
-            assert "Not shown" not in answer["note"]
-            for group in answer["groups"]:
-                found[of_run[group["run_id"], group.get("case", group["test"])]] = told(group)
-    assert found == {key: true(facts, key in known) for key, facts in causes.items()}
+            assert "cursor" not in answer
+            before = truth.causes_before(test)
+            expected = [true(facts, before.get(key, [])) for key, facts in truth.causes(test).items()]
+            assert sorted(map(told, answer["groups"])) == sorted(expected), test
 
 
 async def test_a_test_that_truly_wavers_is_flaky_with_its_numbers(
@@ -131,7 +129,7 @@ async def test_a_test_that_truly_wavers_is_flaky_with_its_numbers(
         groups = (await ask(client, "triage", test=FLAKY_EPG, service="portal", **span))["groups"]
     (group,) = [g for g in groups if g["reason"] == "EPG is empty"]
     assert group["class"] == "flaky"
-    assert "to and fro" in group["evidence"]
+    assert "To and fro" in group["evidence"]
 
 
 async def test_a_test_that_its_revision_broke_is_the_products(
@@ -142,26 +140,60 @@ async def test_a_test_that_its_revision_broke_is_the_products(
         groups = (await ask(client, "triage", test=BROKEN, service="portal", **span))["groups"]
     (group,) = [g for g in groups if "subtitles-french" in g["reason"]]
     assert group["class"] == "product"
-    assert group["evidence"].startswith("0 runs of the test passed on its revision")
+    assert group["evidence"].startswith("0 passes on its revision")
 
 
-async def test_the_node_without_video_is_infrastructure_in_every_case_it_struck(
+async def test_when_a_test_broke_is_told_with_the_revision_though_it_was_before_the_window(
+    sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(sim.config_toml()) as client:
+        (group,) = (await ask(client, "triage", reason="subtitles-french", service="portal", since="3d"))["groups"]
+        listed = [await ask(client, "list_runs", test=BROKEN, service="portal", outcome="pass", limit=1)]
+        passed = listed[0]["runs"][0]
+        later = {"since": passed["started_at"], "sort": "oldest", "limit": 2}
+        failed = (await ask(client, "list_runs", test=BROKEN, service="portal", **later))["runs"][1]
+    broke = group["broke"]
+    runs = {"last_pass": (passed, RELEASED), "first_failure": (failed, CURRENT)}
+    assert broke == {
+        name: {"run_id": run["run_id"], "started_at": run["started_at"], "revision": revision.sha[:12]}
+        for name, (run, revision) in runs.items()
+    }
+
+
+async def test_the_node_without_video_is_one_cause_of_infrastructure_and_the_heaviest(
     window: tuple[Any, dict[str, str]], sim: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
     truth, span = window
     dark = [f for f in truth.counted() if f.cause == "No video"]
     async with connect(sim.config_toml()) as client:
-        answer = await ask(client, "triage", station=LOOSE_HDMI, service="portal", limit=50, **span)
-        (first,) = {f.station for f in dark}
-        one = await ask(client, "triage", service="portal", **span)
-    struck = [g for g in answer["groups"] if g["reason"] == "No video"]
-    assert struck
-    assert {g["class"] for g in struck} == {"infrastructure"}
-    assert {tuple(g["station_names"]) for g in struck} == {(first,)}
-    assert sum(g["reason"] == "No video" for g in one["groups"]) == 1
-    others = len({f.test for f in dark}) - 1
-    (group,) = [g for g in one["groups"] if g["reason"] == "No video"]
-    assert f"{others} other cases there failed with the same message" in group["evidence"]
+        answers = [
+            await ask(client, "triage", station=LOOSE_HDMI, service="portal", **span),
+            await ask(client, "triage", **span),
+        ]
+    (node,) = {f.station for f in dark}
+    for answer in answers:
+        group = answer["groups"][0]
+        assert (group["reason"], group["class"]) == ("No video", "infrastructure")
+        assert group["by_station"] == {node: len(dark)}
+        assert group["tests"] == len({f.test for f in dark})
+        assert group["broke"]["first_failure"]
+
+
+async def test_runs_of_a_category_or_a_user_are_counted_where_a_service_has_them_and_others_say_that_they_cannot(
+    sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(sim.config_toml()) as client:
+        of = {name: await ask(client, "triage", since="9d", user=name) for name in ("you", "colleague", "nightly")}
+        every = await ask(client, "triage", since="9d", service="portal")
+        nightly = await ask(client, "triage", since="9d", category="nightly")
+        one = await ask(client, "triage", since="9d", unit="STB4K-003001")
+    assert every["totals"]["runs"] == sum(answer["totals"]["runs"] for answer in of.values())
+    assert nightly["totals"]["runs"] == of["nightly"]["totals"]["runs"] > 0
+    shares = {share["service"]: share for share in nightly["services"]}
+    assert "cannot list runs by category" in shares["factory"]["error"]
+    assert "cannot list runs by category" in shares["cloud"]["error"]
+    shares = {share["service"]: share for share in one["services"]}
+    assert "cannot find runs by serial number" in shares["portal"]["error"]
 
 
 async def test_a_silent_instrument_is_infrastructure_and_a_rail_beyond_its_limits_the_products(
@@ -172,12 +204,12 @@ async def test_a_silent_instrument_is_infrastructure_and_a_rail_beyond_its_limit
         groups = (await ask(client, "triage", test=FVT, service="factory", limit=50, **span))["groups"]
     (silent,) = [g for g in groups if DMM in g["reason"]]
     assert silent["class"] == "infrastructure"
-    at = {f.station for f in truth.counted() if f.test == FVT and f.cause == "ERROR"}
+    at = {f.station for f in truth.counted() if f.test == FVT and isinstance(f.cause, str) and DMM in f.cause}
     assert BAD_STATION in at
-    assert set(silent["station_names"]) == at
+    assert set(silent["by_station"]) == at
     rails = [g for g in groups if g["reason"].startswith("rail_5v") and "above" in g["reason"]]
     assert rails
-    assert {g["class"] for g in rails} == {"product"}
+    assert {g["class"] for g in rails if g["failures"] > 1} == {"product"}
 
 
 async def test_a_service_killed_midway_is_told_and_the_others_are_whole(

@@ -15,6 +15,7 @@ from testlab_tools.errors import LabError, NotFound
 from testlab_tools.models.lab import FailedRun, Outcome, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
+from testlab_tools.triage.collect import MAX_PASSED_RUNS
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -61,6 +62,7 @@ class Ledger(FailureArchive):
         self.held = held
         self.asked: list[RunQuery] = []
         self.compared: list[RunQuery] = []
+        self.looked_up: list[RunQuery] = []
 
     async def probe(self) -> Health:
         return Health(self.name)
@@ -72,12 +74,13 @@ class Ledger(FailureArchive):
         return []
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
-        self.compared.append(query)
-        assert query.outcome == "pass"
+        (self.compared if limit == MAX_PASSED_RUNS else self.looked_up).append(query)
         if not self.held.compares:
             await asyncio.Event().wait()
-        found = [run for run in self.held.passes if run.test == query.test and _within(run, query)]
-        found.sort(key=lambda run: run.started_at, reverse=True)
+        runs = [*self.held.passes, *([] if query.outcome else [f.run for f in self.held.failures])]
+        found = [run for run in runs if run.test == query.test and _within(run, query)]
+        found = [run for run in found if query.station in ("", run.station)]
+        found.sort(key=lambda run: run.started_at, reverse=not query.oldest_first)
         return Runs(found[:limit], more=len(found) > limit)
 
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:

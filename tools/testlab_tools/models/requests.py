@@ -14,6 +14,10 @@ PhaseOutcome = Literal["pass", "fail", "error", "skip"]
 MeasurementOutcome = Literal["pass", "fail", "unset"]
 
 
+FARM_FILTERS = frozenset({"job", "category", "user"})
+"""What only the runs of jobs have, by fields of RunQuery."""
+
+
 @dataclass(frozen=True)
 class RunQuery:
     """Which runs to list; empty fields do not restrict.
@@ -27,6 +31,8 @@ class RunQuery:
     test: str = ""
     station: str = ""
     job: str = ""
+    category: str = ""
+    user: str = ""
     text: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -44,6 +50,8 @@ FILTERS: dict[str, str] = {
     "test": "test",
     "station": "station",
     "job": "job_uid",
+    "category": "category",
+    "user": "user",
     "text": "filter",
     "since": "since",
     "until": "until",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,8 +16,11 @@ from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.times import parse_span
-from testlab_tools.tools.arguments import RunId
-from testlab_tools.triage.triage import Triage, triage_failures
+from testlab_tools.tools.arguments import Cursor, RunId
+from testlab_tools.triage.causes import GroupBy
+from testlab_tools.triage.compare import Sort
+from testlab_tools.triage.rendering import Triage
+from testlab_tools.triage.triage import TriageOrder, triage_failures
 
 
 @tool(toolset="insight", access="observe", needs=FailureArchive, hints=LOOK)
@@ -26,12 +30,19 @@ async def triage(
     until: str = "",
     service: str = "",
     part: str = "",
+    unit: str = "",
     test: str = "",
     station: str = "",
+    reason: Annotated[str, Field(description="Words in the message")] = "",
+    category: str = "",
+    user: str = "",
+    group_by: GroupBy = "cause",
+    sort: Sort = "most",
     limit: Annotated[int, Field(ge=1, le=50)] = 15,
+    cursor: Cursor = "",
 ) -> Triage:
-    """List failures of all services by cause, newest first: counts, units, stations, new or not; product,
-    infrastructure or flaky, with evidence.
+    """List failures of all services by cause, the most runs first: counts by station, units, when it broke, new or
+    not; product, infrastructure, flaky or unclear, with evidence.
 
     No logs: explain_failure has them.
     """
@@ -44,8 +55,19 @@ async def triage(
         raise BadInput(
             "since lies in the future", "Nothing can have failed yet", "Give a time that has passed, or 24h."
         )
-    query = RunQuery(part=part, test=test, station=call.lab.native(station), since=begin, until=end)
-    return await triage_failures(archives, [] if service else mute, query, limit, call.deadline)
+    query = RunQuery(
+        unit=unit,
+        part=part,
+        test=test,
+        station=call.lab.native(station),
+        category=category,
+        user=user,
+        since=begin,
+        until=end,
+    )
+    asked = [since, until, service, part, unit, test, station, reason, category, user, group_by, sort]
+    order = TriageOrder(reason, group_by, sort, limit, cursor, json.dumps(asked))
+    return await triage_failures(archives, [] if service else mute, query, order, call.deadline)
 
 
 @tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from testlab_tools.capabilities import Failure
 from testlab_tools.untrusted import sanitize
@@ -39,16 +39,21 @@ _PARTS = {
     r"|(?<=[A-Za-z_])\d{5,}(?!\w)",
 }
 _PATTERN = re.compile("|".join(f"(?P<{name}>{part})" for name, part in _PARTS.items()))
+_STAND_INS = re.compile(r"<(?:id|time|…|place)>")
 _STANDS_FOR = {"id": "<id>", "time": "<time>", "quoted": "<…>", "place": "<place>", "number": "#"}
 
 
+GroupBy = Literal["cause", "case", "reason", "station"]
+
+
 class Cause(NamedTuple):
-    """What failures are counted by; `message` is normalised."""
+    """What failures are counted by; `message` is normalised. What does not tell them apart is empty."""
 
     service: str
-    test: str
-    case: str
-    message: str
+    test: str = ""
+    case: str = ""
+    message: str = ""
+    station: str = ""
 
 
 @lru_cache(maxsize=4_096)
@@ -60,29 +65,74 @@ def normalise(message: str) -> str:
     >>> normalise("Channel change took 2.64 s (limit 2.00 s)")
     'channel change took # (limit #)'
     """
-    text = " ".join(sanitize(message)[:MAX_CHARS].split())
-    return _PATTERN.sub(_stand_in, text).casefold()
+    return _replace(message, ("keep",))
 
 
-def find_cause(service: str, failure: Failure) -> Cause:
-    """The cause that a failure counts for."""
-    return Cause(service, failure.run.test, failure.case, normalise(failure.reason))
+@lru_cache(maxsize=4_096)
+def normalise_but_quotes(message: str) -> str:
+    """As `normalise`, but what is quoted stays: two tests that miss two pictures have two causes.
+
+    >>> normalise_but_quotes("Didn't find match for 'epg.png' within 10 seconds")
+    "didn't find match for 'epg.png' within #"
+    """
+    return _replace(message, ("keep", "quoted"))
 
 
-def group_by_cause(failures: Mapping[str, Iterable[Failure]]) -> dict[Cause, list[Failure]]:
-    """Failures of each service by cause, the newest first in each; causes by last seen, newest first."""
-    found: dict[Cause, list[Failure]] = {}
-    for service, every in failures.items():
+Grouped = dict[Cause, list[Failure]]
+"""Failures by cause, the newest first in each; causes by last seen, newest first."""
+
+
+def group_failures(spans: Sequence[Mapping[str, Iterable[Failure]]], group_by: GroupBy = "cause") -> list[Grouped]:
+    """Failures of each service, grouped alike in several spans of time.
+
+    A cause is a message, at whatever tests and stations. Where a case has several messages that differ in what they
+    quote, or none, the cause is the case's own.
+    """
+    exact: dict[Cause, set[str]] = {}
+    for service, failure in ((name, failure) for span in spans for name, every in span.items() for failure in every):
+        exact.setdefault(_find_own(service, failure), set()).add(normalise_but_quotes(failure.reason))
+
+    def find(service: str, failure: Failure) -> Cause:
+        own = _find_own(service, failure)
+        match group_by:
+            case "case":
+                return Cause(service, case=failure.case or failure.run.test)
+            case "station":
+                return Cause(service, station=failure.run.station)
+            case "reason":
+                return Cause(service, message=own.message)
+            case _:
+                (message, *others) = exact[own]
+                return Cause(service, message=message) if _has_words(message) and not others else own
+
+    return [_group(span, find) for span in spans]
+
+
+def _group(span: Mapping[str, Iterable[Failure]], find: Callable[[str, Failure], Cause]) -> Grouped:
+    found: Grouped = {}
+    for service, every in span.items():
         for failure in every:
-            found.setdefault(find_cause(service, failure), []).append(failure)
+            found.setdefault(find(service, failure), []).append(failure)
     for same in found.values():
         same.sort(key=lambda failure: failure.run.started_at, reverse=True)
     return dict(sorted(found.items(), key=lambda item: item[1][0].run.started_at, reverse=True))
 
 
-def _stand_in(match: re.Match[str]) -> str:
-    kind = next(name for name in _PARTS if match[name] is not None)
-    return match[0] if kind == "keep" else _STANDS_FOR[kind]
+def _find_own(service: str, failure: Failure) -> Cause:
+    return Cause(service, failure.run.test, failure.case, normalise(failure.reason))
+
+
+def _has_words(message: str) -> bool:
+    """Whether something is left of a message besides what stands for numbers, names and places."""
+    return any(sign.isalnum() for sign in _STAND_INS.sub("", message))
+
+
+def _replace(message: str, kept: Sequence[str]) -> str:
+    def stand_in(match: re.Match[str]) -> str:
+        kind = next(name for name in _PARTS if match[name] is not None)
+        return match[0] if kind in kept else _STANDS_FOR[kind]
+
+    return _PATTERN.sub(stand_in, " ".join(sanitize(message)[:MAX_CHARS].split())).casefold()
 
 
 _SILENT = (

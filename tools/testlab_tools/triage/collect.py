@@ -13,7 +13,6 @@ from testlab_tools.errors import LabError
 from testlab_tools.fanout import ask_all, gather_all
 from testlab_tools.models.lab import Run
 from testlab_tools.models.requests import RunQuery
-from testlab_tools.triage.causes import Cause
 
 MAX_FAILED_RUNS = 1_000
 """How many failed runs are read of one service in one window."""
@@ -55,26 +54,32 @@ class Collected:
     now: Failures | LabError
     before: Failures | LabError
     since: datetime
+    words: Sequence[str] = ()
+    """What a failure's message must hold to count, in lower case."""
 
     @property
     def failures(self) -> list[Failure]:
         """Failures in the window, of production units."""
-        return _of_production(self.now)
+        return _of_production(self._matching(self.now))
 
     @property
     def earlier(self) -> list[Failure]:
         """Failures before the window, of production units."""
-        return _of_production(self.before)
+        return _of_production(self._matching(self.before))
 
     @property
     def samples(self) -> int:
         """Failures of golden, failing and ignored units in the window."""
-        return sum(bool(f.run.sample) for f in _failures(self.now) if f.run.outcome != "stopped")
+        return sum(bool(f.run.sample) for f in self._matching(self.now) if f.run.outcome != "stopped")
 
     @property
     def stopped(self) -> int:
         """Runs in the window that somebody stopped: no verdict, and no failure."""
-        return len({f.run.run_id for f in _failures(self.now) if f.run.outcome == "stopped"})
+        return len({f.run.run_id for f in self._matching(self.now) if f.run.outcome == "stopped"})
+
+    def _matching(self, answer: Failures | LabError) -> list[Failure]:
+        failures = answer.failures if isinstance(answer, Failures) else []
+        return [f for f in failures if all(word in f.reason.casefold() for word in self.words)]
 
     @property
     def complete_since(self) -> datetime | None:
@@ -100,9 +105,10 @@ class Passes(NamedTuple):
 
 
 async def collect_failures(
-    archives: Sequence[FailureArchive], query: RunQuery, window: Window, deadline: Deadline
+    archives: Sequence[FailureArchive], query: RunQuery, reason: str, window: Window, deadline: Deadline
 ) -> list[Collected]:
-    """Failures of every service in the window and in the time before it, all asked at once.
+    """Failures of every service in the window and in the time before it, all asked at once; of those that are read,
+    only those with all words of `reason` in their message count.
 
     Raises:
         LabError: no service listed those in the window; the most telling error.
@@ -117,17 +123,22 @@ async def collect_failures(
         )
     )
     now.require_any()
-    return [Collected(a.name, now.of(a.name), before.of(a.name), window.since) for a in archives]
+    words = reason.casefold().split()
+    return [Collected(a.name, now.of(a.name), before.of(a.name), window.since, words) for a in archives]
 
 
 async def collect_passes(
-    archives: Sequence[RunArchive], query: RunQuery, window: Window, causes: Iterable[Cause], deadline: Deadline
+    archives: Sequence[RunArchive],
+    query: RunQuery,
+    window: Window,
+    wanted: Iterable[tuple[str, str]],
+    deadline: Deadline,
 ) -> dict[tuple[str, str], Passes | None]:
-    """Passes of the causes' tests, by service and test, all asked at once; None for those not had in time."""
+    """Passes by service and test, all asked at once; None for those not had in time."""
     services = {archive.name: archive for archive in archives}
     query = replace(query, outcome="pass", since=window.compared_since)
-    tests = list(dict.fromkeys((cause.service, cause.test) for cause in causes))
-    seconds = deadline.remaining()
+    tests = list(dict.fromkeys(wanted))
+    seconds = deadline.long_step()
     answers = await gather_all(*(_passes(services[name], replace(query, test=test), seconds) for name, test in tests))
     return dict(zip(tests, answers, strict=True))
 
@@ -140,12 +151,8 @@ async def _passes(archive: RunArchive, query: RunQuery, seconds: float) -> Passe
     return Passes([run for run in page.runs if run.test == query.test and not run.sample], page.more)
 
 
-def _failures(answer: Failures | LabError) -> list[Failure]:
-    return answer.failures if isinstance(answer, Failures) else []
-
-
-def _of_production(answer: Failures | LabError) -> list[Failure]:
-    return [f for f in _failures(answer) if not f.run.sample and f.run.outcome != "stopped"]
+def _of_production(failures: Sequence[Failure]) -> list[Failure]:
+    return [f for f in failures if not f.run.sample and f.run.outcome != "stopped"]
 
 
 def _oldest(answer: Failures, otherwise: datetime) -> datetime:

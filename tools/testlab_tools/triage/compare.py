@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from testlab_tools.capabilities import Failure
 from testlab_tools.models.lab import Run
-from testlab_tools.triage.causes import Cause, find_fault, group_by_cause
+from testlab_tools.triage.causes import Cause, GroupBy, group_failures
 from testlab_tools.triage.collect import Collected, Passes, Window
+
+MAX_TESTS = 3
+"""How many tests of a cause are compared with their passes: those that failed most."""
+
+Sort = Literal["most", "newest"]
 
 
 @dataclass(frozen=True)
 class ClassificationInput:
     """A cause's `failures` in the window, newest first, and those some time `before` it.
 
-    `passes` are runs of the same test that passed, in the window and that time before it: None where they could not be
-    read, `cut` where only the newest were. `complete_since` is since when all failures were read, None where all were.
-    `one_station`: no other was asked about. `alike` counts other cases with the same message at the same station.
+    `passes` are runs of the same tests that passed, in the window and that time before it: None where they could not be
+    read. Of the tests in `cut`, only the newest were. `complete_since` is since when all failures were read, None where
+    all were. `one_station`: no other was asked about. `mixed` counts the causes, where there are several.
     """
 
     failures: Sequence[Failure]
     before: Sequence[Failure]
     passes: Sequence[Run] | None
-    cut: bool
+    cut: Collection[str]
     since: datetime
-    alike: int = 0
     complete_since: datetime | None = None
     one_station: bool = False
+    mixed: int = 0
 
     @property
     def oldest_read(self) -> datetime | None:
         """Since when all passes and all failures were read; None where none was left out."""
-        passes = min(run.started_at for run in self.passes) if self.cut and self.passes else None
-        return max((since for since in (passes, self.complete_since) if since), default=None)
+        oldest = [min((p.started_at for p in self.passes or () if p.test == test), default=None) for test in self.cut]
+        return max((since for since in (*oldest, self.complete_since) if since), default=None)
 
     def comparable(self) -> ClassificationInput:
         """Without what is older than all passes and all failures were read: what else happened then is not known."""
@@ -50,7 +57,7 @@ class ClassificationInput:
 class TriageData:
     """`causes` are those in the window, newest last seen first; `earlier` holds failures before it.
 
-    `passes` are by service and test. `one_station`: only one was asked about.
+    `passes` are by service and test. `one_station`: only one was asked about. `unmixed`: a group has one cause only.
     """
 
     window: Window
@@ -58,61 +65,59 @@ class TriageData:
     causes: dict[Cause, list[Failure]]
     earlier: dict[Cause, list[Failure]]
     one_station: bool = False
+    unmixed: bool = True
     passes: dict[tuple[str, str], Passes | None] = field(default_factory=dict[tuple[str, str], Passes | None])
 
     def is_new(self, cause: Cause) -> bool:
-        """Whether the window before did not have it."""
-        return all(f.run.started_at < self.window.before for f in self.earlier.get(cause, []))
+        """Whether nothing that was read from before the window has it."""
+        return not self.earlier.get(cause)
+
+    def order(self, sort: Sort) -> list[Cause]:
+        """The causes with most runs first, or the newest last seen."""
+        if sort == "newest":
+            return list(self.causes)
+        return sorted(self.causes, key=lambda cause: -len({f.run.run_id for f in self.causes[cause]}))
+
+    def compared_tests(self, cause: Cause) -> list[str]:
+        """The tests of a cause that failed most, the most first."""
+        counts = Counter(f.run.test for f in self.causes[cause])
+        return [test for test, _ in counts.most_common(MAX_TESTS)]
+
+    def known_failures(self, service: str, test: str) -> list[Run]:
+        """All runs read that failed a test, of whatever cause, oldest first."""
+        every = [(cause, same) for group in (self.causes, self.earlier) for cause, same in group.items()]
+        found = [f.run for cause, same in every if cause.service == service for f in same if f.run.test == test]
+        return sorted(found, key=lambda run: run.started_at)
 
     def classification_input(self, cause: Cause) -> ClassificationInput:
         """What the class of a cause is decided by."""
-        passes = self.passes.get((cause.service, cause.test))
+        tests = self.compared_tests(cause)
+        read = {test: self.passes.get((cause.service, test)) for test in tests}
+        passes = [run for found in read.values() if found is not None for run in found.runs]
         return ClassificationInput(
-            failures=self.causes[cause],
-            before=self.earlier.get(cause, []),
-            passes=None if passes is None else passes.runs,
-            cut=passes is not None and passes.cut,
+            failures=[f for f in self.causes[cause] if f.run.test in tests],
+            before=[f for f in self.earlier.get(cause, []) if f.run.test in tests],
+            passes=None if None in read.values() else passes,
+            cut={test for test, found in read.items() if found is not None and found.cut},
             since=self.window.since,
             complete_since=next((c.complete_since for c in self.services if c.service == cause.service), None),
             one_station=self.one_station,
-            alike=self._count_alike(cause),
+            mixed=0 if self.unmixed else self._count_causes(cause),
         )
 
-    def _count_alike(self, cause: Cause) -> int:
-        """Other cases with the same message at one of the same stations; none where the cause has no message."""
-        if not cause.message:
-            return 0
-        stations = {f.run.station for f in self.causes[cause]}
-        return sum(
-            (other.service, other.message) == (cause.service, cause.message)
-            and any(f.run.station in stations for f in failures)
-            for other, failures in self.causes.items()
-            if other != cause
-        )
+    def _count_causes(self, cause: Cause) -> int:
+        (causes,) = group_failures([{cause.service: self.causes[cause]}])
+        return len(causes) if len(causes) > 1 else 0
 
 
-def compare(collected: Sequence[Collected], window: Window, one_station: bool) -> TriageData:
-    """Group what the services answered by cause; passes are added later."""
-    return TriageData(
-        window=window,
-        services=list(collected),
-        causes=group_by_cause({c.service: c.failures for c in collected}),
-        earlier=group_by_cause({c.service: c.earlier for c in collected}),
-        one_station=one_station,
-    )
-
-
-def choose_causes(causes: Mapping[Cause, Sequence[Failure]], limit: int) -> list[Cause]:
-    """The newest causes. Where not all have room, a fault of the equipment takes one place, however many cases of a
-    service it struck at the same stations."""
-    if len(causes) <= limit:
-        return list(causes)
-    struck: set[tuple[str, str, frozenset[str]]] = set()
-    chosen: list[Cause] = []
-    for cause, failures in causes.items():
-        fault = find_fault(failures[0])
-        strike = (cause.service, fault, frozenset(f.run.station for f in failures))
-        if not fault or strike not in struck:
-            chosen.append(cause)
-        struck.add(strike)
-    return chosen[:limit]
+def compare(
+    collected: Sequence[Collected], window: Window, one_station: bool, group_by: GroupBy = "cause"
+) -> TriageData:
+    """Group what the services answered; passes are added later."""
+    spans: list[Mapping[str, list[Failure]]] = [
+        {c.service: c.failures for c in collected},
+        {c.service: c.earlier for c in collected},
+    ]
+    causes, earlier = group_failures(spans, group_by)
+    unmixed = group_by in ("cause", "reason")
+    return TriageData(window, list(collected), causes, earlier, one_station, unmixed)

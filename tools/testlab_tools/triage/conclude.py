@@ -1,8 +1,7 @@
-"""Product, infrastructure or flaky: the class of a cause, decided by rules over runs, with the numbers behind it."""
+"""Product, infrastructure, flaky or unclear: the class of a cause, by rules over runs, with the numbers behind it."""
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -19,7 +18,7 @@ MIN_RUNS = 3
 """Fewer failures at one station, or passes at others, prove nothing."""
 
 
-CauseClass = Literal["product", "infrastructure", "flaky"]
+CauseClass = Literal["product", "infrastructure", "flaky", "unclear"]
 
 
 class Verdict(NamedTuple):
@@ -45,22 +44,21 @@ class OutcomeSequence(NamedTuple):
 
 
 def classify(data: ClassificationInput) -> Verdict:
-    """The class of a cause. Where the data does not tell, it stays with the product, and the evidence says so."""
+    """The class of a cause: unclear where there is too little to tell, and the evidence says what is missing."""
+    if data.mixed:
+        return Verdict("unclear", f"{data.mixed} causes: group_by=cause tells them apart.")
     if not data.failures[0].case and not data.failures[0].reason:
-        return Verdict(
-            "product", f"By default: what failed was not told or not read; causes may differ. {_places(data)}"
-        )
+        return Verdict("unclear", "What failed was not told or not read; causes may differ.")
     if verdict := _by_message(data):
         return verdict
     comparable = data.comparable()
     if not comparable.failures:
-        return Verdict(
-            "product", "By default: all its failures are older than the passes read; narrow since and until."
-        )
-    verdict = _by_station(comparable) or _by_sequence(comparable) or _by_default(comparable)
-    if data.oldest_read is None:
+        return Verdict("unclear", "Its failures are older than the passes read; narrow since and until.")
+    verdict = _by_station(comparable) or _by_sequence(comparable) or _by_history(comparable)
+    if data.oldest_read is None or len(comparable.failures) == len(data.failures):
         return verdict
-    return Verdict(verdict.class_, f"Since {iso(data.oldest_read)[:10]}: {verdict.evidence}")
+    judged = f"By its {len(comparable.failures)} failures since {iso(data.oldest_read)[:10]}"
+    return Verdict(verdict.class_, f"{judged}: {verdict.evidence}")
 
 
 def _by_message(data: ClassificationInput) -> Verdict | None:
@@ -68,10 +66,7 @@ def _by_message(data: ClassificationInput) -> Verdict | None:
     fault = find_fault(data.failures[0])
     if not fault:
         return None
-    said = f"The message tells of {fault}. {_places(data)}"
-    if data.alike:
-        said += f" {tally(data.alike, 'other case')} there failed with the same message."
-    return Verdict("infrastructure", said)
+    return Verdict("infrastructure", f"The message tells of {fault}. {_places(data)}".strip())
 
 
 def _by_station(data: ClassificationInput) -> Verdict | None:
@@ -92,8 +87,8 @@ def _by_station(data: ClassificationInput) -> Verdict | None:
     others = tally(len({run.station for run in elsewhere}), "other")
     return Verdict(
         "infrastructure",
-        f"All {len(same)} failures at one station, with {tally(here, 'pass', 'passes')} there, while {others} passed "
-        f"{len(elsewhere)} of the same test: by chance in {_percent(chance)} of cases.",
+        f"All {len(same)} at one station ({tally(here, 'pass', 'passes')} there), while {others} passed "
+        f"{tally(len(elsewhere), 'time')}: by chance in {_percent(chance)} of cases.",
     )
 
 
@@ -112,19 +107,25 @@ def _by_sequence(data: ClassificationInput) -> Verdict | None:
     known = " and revision" if _revision(data.failures[0]) else ""
     return Verdict(
         "flaky",
-        f"{tally(passed, 'pass', 'passes')} and {tally(every - passed, 'failure')} to and fro ({switches} changes) "
-        f"on the same {where}{known}, at {tally(len(switching), where)}: {failed} of the {len(data.failures)} here.",
+        f"To and fro on the same {where}{known}: {tally(passed, 'pass', 'passes')}, "
+        f"{tally(every - passed, 'failure')}{_earlier(data)}, {switches} changes"
+        + (f" at {len(switching)} {where}s." if len(switching) > 1 else "."),
     )
 
 
-def _by_default(data: ClassificationInput) -> Verdict:
-    """Product: nothing speaks for another class; how sure that is, is said."""
-    said = [_missing_data(data) or _pass_history(data), _places(data)]
+def _by_history(data: ClassificationInput) -> Verdict:
+    """Product: it failed with a verdict, more than once, and nothing speaks for another class. Else unclear."""
+    missing = _missing_data(data)
+    class_: CauseClass = "unclear" if missing else "product"
+    said = [missing] if missing else [_pass_history(data), _places(data)]
+    if _fails_since(data) and len(data.failures) + len(data.before) < MIN_RUNS:
+        class_ = "unclear"
     if retried := max(f.retried for f in data.failures):
-        said.append(f"Retried within the run up to {tally(retried, 'time')}, and failed still.")
+        said.append(f"Retried up to {tally(retried, 'time')} within a run.")
     if all(f.run.outcome == "error" for f in data.failures):
-        said.append("Ended in error, not with a verdict: the test itself may be at fault.")
-    return Verdict("product", " ".join(said))
+        class_ = "unclear"
+        said.append("In error, without a verdict: perhaps the test itself.")
+    return Verdict(class_, " ".join(part for part in said if part))
 
 
 def _sequences(data: ClassificationInput) -> list[OutcomeSequence]:
@@ -140,8 +141,8 @@ def _sequences(data: ClassificationInput) -> list[OutcomeSequence]:
     ]
 
 
-def _subject(run: Run, revision: str) -> tuple[str, str, str]:
-    return (run.unit, "" if run.unit else run.station, revision)
+def _subject(run: Run, revision: str) -> tuple[str, str, str, str]:
+    return (run.unit, "" if run.unit else run.station, revision, run.test)
 
 
 def _revision(failure: Failure) -> str:
@@ -156,11 +157,9 @@ def _meanwhile(data: ClassificationInput) -> list[Run]:
 def _missing_data(data: ClassificationInput) -> str:
     """What is missing to tell a product's failure from another; empty when there is enough."""
     if data.passes is None:
-        return "By default: passes of this test could not be read to compare with."
+        return "Passes to compare with could not be read."
     if len(data.failures) + len(data.before) == 1:
-        passed = _comparable_passes(data)
-        kept = f"{tally(len(passed), 'run')} of the test passed" if passed else "no run of the test passed"
-        return f"By default: it failed once, and {kept}; too little to tell."
+        return f"Failed once, beside {tally(len(_comparable_passes(data)), 'pass', 'passes')}: too little to tell."
     return ""
 
 
@@ -169,15 +168,27 @@ def _pass_history(data: ClassificationInput) -> str:
     passed = _comparable_passes(data)
     where = " on its revision" if _revision(data.failures[0]) else ""
     failed = len({f.run.run_id for f in (*data.failures, *data.before)})
-    said = f"{tally(len(passed), 'run')} of the test passed{where}, {failed} failed so."
+    said = f"{tally(len(passed), 'pass', 'passes')}{where} beside {tally(failed, 'failed run')}{_earlier(data)}."
     units = {f.run.unit for f in data.failures if f.run.unit}
     last = {f.run.unit: f.run.started_at for f in reversed(data.failures) if f.run.unit}
     later = {run.unit for run in data.passes or () if run.unit in last and run.started_at > last[run.unit]}
     if later:
-        said += f" {len(later)} of {tally(len(units), 'unit')} passed later; whether reworked first is not recorded."
-    elif not units and passed and any(one.switches == 1 and one.outcomes[0] for one in _sequences(data)):
-        said += " It passed before and fails since: a change that is not recorded, or too few runs to tell flaky."
+        said += f" {len(later)} of {tally(len(units), 'unit')} passed later, reworked or not."
+    elif _fails_since(data):
+        said += " Passed before, fails since."
     return said
+
+
+def _fails_since(data: ClassificationInput) -> bool:
+    """Whether it passed at a station, and has failed there since, on one revision: a change that nobody recorded, or
+    too few runs to tell flaky."""
+    units = any(f.run.unit for f in data.failures)
+    return not units and any(one.switches == 1 and one.outcomes[0] for one in _sequences(data))
+
+
+def _earlier(data: ClassificationInput) -> str:
+    """How many of the failures counted were before the window."""
+    return f" ({len(data.before)} before)" if data.before else ""
 
 
 def _comparable_passes(data: ClassificationInput) -> list[Run]:
@@ -187,28 +198,18 @@ def _comparable_passes(data: ClassificationInput) -> list[Run]:
 
 
 def _places(data: ClassificationInput) -> str:
-    """Where it failed, and where the same test passed meanwhile."""
+    """How often the same tests passed meanwhile, where it failed and elsewhere."""
     stations = {f.run.station for f in data.failures if f.run.station}
-    if not stations:
-        return "Its station is not recorded."
+    if not stations or data.passes is None:
+        return ""
     elsewhere = [run for run in _meanwhile(data) if run.station and run.station not in stations]
     there = [run for run in _meanwhile(data) if run.station in stations]
-    said = f"At {tally(len(stations), 'station')}"
-    if len(stations) > 1:
-        most = max(Counter(f.run.station for f in data.failures).values())
-        said += f" ({most} of {len(data.failures)} failures at one of them)"
-    if data.passes is None:
-        return f"{said}."
     at_least = "at least " if data.oldest_read and data.oldest_read > data.since else ""
-    said += f", which passed the test {at_least}{tally(len(there), 'time')} meanwhile"
+    said = f"Meanwhile {at_least}{tally(len(there), 'pass', 'passes')} there"
     if data.one_station:
         return f"{said}; others were not compared."
     others = len({run.station for run in elsewhere})
-    return (
-        f"{said}; {tally(others, 'other')} passed it {tally(len(elsewhere), 'time')}."
-        if others
-        else f"{said}; no other passed it."
-    )
+    return f"{said}, {len(elsewhere)} at {tally(others, 'other')}." if others else f"{said}, none elsewhere."
 
 
 def _percent(chance: float) -> str:

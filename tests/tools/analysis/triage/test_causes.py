@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testlab_tools.triage.causes import group_by_cause, normalise
+from testlab_tools.triage.causes import GroupBy, group_failures, normalise, normalise_but_quotes
 
 if TYPE_CHECKING:
     from tests.tools.analysis.conftest import Bench
@@ -78,15 +78,35 @@ def test_a_long_message_is_told_apart_by_its_beginning() -> None:
     assert normalise("a" * 5_000) == normalise("a" * 6_000)
 
 
-def test_failures_are_grouped_by_service_test_case_and_message_newest_last_seen_first(bench: Bench) -> None:
+def test_one_message_at_several_tests_and_cases_is_one_cause_in_each_service(bench: Bench) -> None:
     old, new = bench.failure(9, "took 2 s"), bench.failure(1, "took 3 s")
     case, test = bench.failure(5, "took 2 s", case="other"), bench.failure(4, "took 2 s", test="EOL")
     abroad = bench.failure(3, "took 2 s")
-    found = group_by_cause({"factory": [old, case, test, new], "cloud": [abroad]})
-    assert [(c.service, c.test, c.case) for c in found] == [
-        ("factory", "FCT", "rails"),
-        ("cloud", "FCT", "rails"),
-        ("factory", "EOL", "rails"),
-        ("factory", "FCT", "other"),
+    (found,) = group_failures([{"factory": [old, case, test, new], "cloud": [abroad]}])
+    assert [c.service for c in found] == ["factory", "cloud"]
+    assert next(iter(found.values())) == [new, test, case, old]
+
+
+def test_what_is_quoted_tells_tests_apart_but_not_the_runs_of_one(bench: Bench) -> None:
+    now = [bench.failure(1, "No match for 'a.png'", test="A"), bench.failure(2, "No match for 'b.png'", test="B")]
+    other = bench.failure(3, "No match for 'a.png'", test="C")
+    (found,) = group_failures([{"factory": [*now, other]}])
+    assert [len(same) for same in found.values()] == [2, 1]
+    earlier = bench.failure(40, "No match for 'c.png'", test="A")
+    found, before = group_failures([{"factory": [*now, other]}, {"factory": [earlier]}])
+    assert [len(same) for same in found.values()] == [1, 1, 1]
+    assert before.keys() <= found.keys()
+    assert normalise_but_quotes("Took 3 s at 'x'") == "took # at 'x'"
+
+
+def test_failures_are_grouped_by_step_reason_or_station_too(bench: Bench) -> None:
+    made = [
+        bench.failure(1, "took 'a'", test="A", station="S1"),
+        bench.failure(2, "took 'b'", test="B", station="S1"),
+        bench.failure(3, "gone", test="B", station="S2"),
     ]
-    assert next(iter(found.values())) == [new, old]
+
+    def sizes(group_by: GroupBy) -> list[int]:
+        return [len(same) for same in group_failures([{"factory": made}], group_by)[0].values()]
+
+    assert (sizes("cause"), sizes("case"), sizes("reason"), sizes("station")) == ([1, 1, 1], [3], [2, 1], [2, 1])

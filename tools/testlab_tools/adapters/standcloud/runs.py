@@ -29,7 +29,7 @@ from testlab_tools.http import Reply
 from testlab_tools.http.response import decode_value
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import Case, FailedRun, Measurement, Outcome, Run
-from testlab_tools.models.requests import FILTERS, RunQuery, refuse_filters
+from testlab_tools.models.requests import FARM_FILTERS, FILTERS, RunQuery, refuse_filters
 from testlab_tools.models.results import KnownRun, RunDetail, labels
 from testlab_tools.times import EARLIEST, iso
 
@@ -98,7 +98,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         return len(run_id) == 36 and run_id.count("-") == 4
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
-        refuse_filters(self.name, query, FILTERS.keys() - {"job"}, "StandCloud has no jobs")
+        refuse_filters(self.name, query, FILTERS.keys() - FARM_FILTERS, "StandCloud has no jobs")
         order, filters = Order(query, limit, Position.read(after)), filters_of(query)
 
         def keep(body: Body, moment: datetime) -> bool:

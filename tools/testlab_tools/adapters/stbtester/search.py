@@ -34,6 +34,8 @@ def expression(query: RunQuery, dates: Iterable[str]) -> str:
         f"result:{query.outcome}" if query.outcome else "",
         f"node:{_quoted(query.station, 'station')}" if query.station else "",
         f"testcase:{_quoted(query.test, 'test')}" if query.test else "",
+        f"category:{_quoted(query.category, 'category')}" if query.category else "",
+        f"user:{_quoted(query.user, 'user')}" if query.user else "",
         *dates,
         query.text,
     )

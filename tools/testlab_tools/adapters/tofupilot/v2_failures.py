@@ -21,7 +21,7 @@ from testlab_tools.adapters.tofupilot.v2_runs import ASKED, FULL_PAGE, V2Runs
 from testlab_tools.capabilities import Failure, FailureArchive, Failures
 from testlab_tools.fanout import gather_all
 from testlab_tools.models.lab import Run
-from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.requests import FARM_FILTERS, FILTERS, RunQuery, refuse_filters
 from testlab_tools.times import EARLIEST
 from testlab_tools.untrusted import shorten
 
@@ -68,6 +68,7 @@ class V2Failures(V2Runs, FailureArchive):
         """Where the query has no outcome, aborted runs are among them, with outcome `stopped`."""
         if query.job:
             return Failures([], 0)
+        refuse_filters(self.name, query, FILTERS.keys() - FARM_FILTERS, "It knows no jobs")
         params = await self.params_of(query)
         params["outcomes"] = ASKED[query.outcome] if query.outcome else _NOT_PASSED
         rows, more = await self._newest(params, limit)

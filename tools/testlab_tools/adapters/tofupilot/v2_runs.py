@@ -19,7 +19,7 @@ from testlab_tools.errors import BadInput, NotFound, nearest
 from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import FailedRun, Run
-from testlab_tools.models.requests import FILTERS, NewRun, RunQuery, refuse_filters, refuse_outcome
+from testlab_tools.models.requests import FARM_FILTERS, FILTERS, NewRun, RunQuery, refuse_filters, refuse_outcome
 from testlab_tools.models.results import RunDetail
 from testlab_tools.untrusted import shorten
 
@@ -141,7 +141,7 @@ class V2Runs(V2Api, UnitArchive, RunEraser, LogKeeper):
         return Health(f"{account} of {who.organization.name}", clock_skew(reply.headers))
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
-        refuse_filters(self.name, query, FILTERS.keys() - {"job"}, "It knows no jobs")
+        refuse_filters(self.name, query, FILTERS.keys() - FARM_FILTERS, "It knows no jobs")
         refuse_outcome(self.name, query, ASKED)
         params = await self.params_of(query)
         page, cursor, index = await self._resumed(params, after)
