@@ -126,8 +126,9 @@ class Plant:
         self._client = httpx2.Client(headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
         self.procedure = self._client.get(f"{self.url}/api/v2/procedures", params={"limit": 1}).json()["data"][0]
 
-    def config(self, durable: str, version: str = "v2", token: str = "") -> str:
-        patience = "" if "answer_within" in durable else "answer_within_seconds = 20\n"  # on a busy machine, too
+    def config(self, durable: str, version: str = "v2", token: str = "", answer_within: float = 20) -> str:
+        """A config of one service. A call has long to arrive, for a busy machine; give less where it cannot arrive."""
+        patience = "" if "answer_within" in durable else f"answer_within_seconds = {answer_within}\n"
         return (
             f'[server]\ntoolsets = ["all"]\n[audit]\nenabled = false\n'
             f"[durable]\nlongest_pause_seconds = 2\n{patience}{durable}\n"

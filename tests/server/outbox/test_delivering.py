@@ -115,7 +115,7 @@ def test_deliveries_of_a_service_taken_out_of_the_config_wait_and_say_so(
     plant: Plant, open_window: Callable[[str], Window], sqlite: str, until: Callable[..., Any]
 ) -> None:
     plant.trouble(action="reset")
-    window = open_window(plant.config(sqlite))
+    window = open_window(plant.config(sqlite, answer_within=5))
     window.call("create_run", **plant.run("SN-RENAMED"))
     window.close()
     plant.calm()

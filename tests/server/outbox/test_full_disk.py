@@ -69,7 +69,8 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def overdue(window: Any) -> timedelta:
     """For how long the delivery that has waited longest should have been tried again."""
     waiting = (one for one in window.call("list_deliveries")["deliveries"] if one["state"] == "queued")
-    return datetime.now(UTC) - min(datetime.fromisoformat(one["next_try_at"]) for one in waiting)
+    now = datetime.now(UTC)
+    return now - min((datetime.fromisoformat(one["next_try_at"]) for one in waiting), default=now)
 
 
 def test_what_was_being_sent_when_the_disk_was_full_arrives_once_there_is_space(
@@ -81,6 +82,8 @@ def test_what_was_being_sent_when_the_disk_was_full_arrives_once_there_is_space(
 ) -> None:
     window = open_window(plant.config(sqlite))
     window.call("create_run", **plant.run("SN-1"))
+    window.close()
+    window = open_window(plant.config(sqlite, answer_within=5))
     plant.trouble(action="status", status=503)
     assert window.call("create_run", **plant.run("SN-2"))["queued"]
     space(window, there=False)
@@ -98,7 +101,7 @@ def test_what_was_being_sent_when_the_disk_was_full_arrives_once_there_is_space(
 def test_what_was_given_before_a_small_disk_was_full_arrives_once_there_is_space(
     plant: Plant, open_window: Callable[[str], Window], small_disk: SmallDisk, until: Callable[..., Any]
 ) -> None:
-    window = open_window(plant.config(f"path = '{small_disk.folder / 'deliveries.sqlite'}'"))
+    window = open_window(plant.config(f"path = '{small_disk.folder / 'deliveries.sqlite'}'", answer_within=5))
     plant.trouble(action="status", status=503)
     given: list[str] = []
     refused = None

@@ -54,7 +54,7 @@ def test_a_report_given_in_an_outage_is_queued_and_imported_once_by_a_later_serv
     until: Callable[..., Any],
 ) -> None:
     plant.trouble(**fault)
-    window = open_window(plant.config(durable, version))
+    window = open_window(plant.config(durable, version, answer_within=1))
     answer = window.call("import_report", path="lot.stdf")
     (waiting,) = window.call("list_deliveries")["deliveries"]
     assert (waiting["delivery_id"], waiting["kind"], waiting["file"]) == (answer["queued"], "report", "lot.stdf")
@@ -73,8 +73,8 @@ def test_a_report_given_in_an_outage_is_queued_and_imported_once_by_a_later_serv
 def test_a_slow_service_ends_in_queued_within_the_calls_time_and_the_report_arrives_once(
     plant: Plant, open_window: Callable[[str], Window], durable: str, reports: Path, until: Callable[..., Any]
 ) -> None:
-    plant.trouble(**importing("v2"), action="slow", seconds=25, times=2)
-    window = open_window(plant.config(durable))
+    plant.trouble(**importing("v2"), action="slow", seconds=4, times=2)
+    window = open_window(plant.config(durable, answer_within=1).replace("token =", "timeout_seconds = 2\ntoken ="))
     answer = window.call("import_report", path="lot.stdf")
     assert answer.get("queued")
     until(lambda: window.call("list_deliveries", state="delivered")["deliveries"], seconds=60)

@@ -14,7 +14,7 @@ def test_of_three_servers_one_sends_and_when_it_is_killed_another_takes_over(
     plant: Plant, open_window: Callable[[str], Window], sqlite: str, until: Callable[..., Any], tmp_path: Path
 ) -> None:
     lock = tmp_path / "deliveries.sqlite.lock"
-    windows = [open_window(plant.config(sqlite)) for _ in range(3)]
+    windows = [open_window(plant.config(sqlite, answer_within=8)) for _ in range(3)]
     windows[0].call("create_run", **plant.run("SN-0"))
     assert int(lock.read_text(encoding="utf-8")) == windows[0].pid
     for n in (1, 2):  # written by the others, sent by the first

@@ -52,7 +52,7 @@ def test_a_pickled_row_is_not_unpickled_and_others_are_delivered(
 ) -> None:
     made = tmp_path / "made"
     plant.trouble(service="tofupilot", method="POST", action="status", status=503)
-    first = open_window(plant.config(durable))
+    first = open_window(plant.config(durable, answer_within=1))
     assert first.call("create_run", **plant.run("SN-POISONED"))["queued"]
     first.close()
     plant.calm()

@@ -44,6 +44,8 @@ def test_a_delivered_report_given_again_in_an_outage_is_neither_recorded_nor_giv
     window = open_window(plant.config(durable))
     first = window.call("import_report", path="r.json", serial_number="SN-1")
     plant.trouble(action="reset")
+    window.close()
+    window = open_window(plant.config(durable, answer_within=1))
     assert window.call("import_report", path="r.json", serial_number="SN-1")["queued"]
     plant.calm()
     (done,) = until(lambda: window.call("list_deliveries", state="delivered")["deliveries"])

@@ -45,7 +45,7 @@ def test_a_call_given_again_by_the_next_process_is_the_delivery_of_the_one_that_
     until: Callable[..., Any],
     request: pytest.FixtureRequest,
 ) -> None:
-    config = plant.config(request.getfixturevalue(database))
+    config = plant.config(request.getfixturevalue(database), answer_within=1)
     plant.trouble(action="status", status=503)
     first = open_window(config)
     first.ask("create_run", **plant.run("SN-1"))
@@ -65,7 +65,7 @@ def test_a_call_that_was_queued_and_is_given_again_while_it_waits_is_the_same_de
     plant: Plant, sqlite: str, open_window: Callable[[str], Window]
 ) -> None:
     plant.trouble(action="status", status=503)
-    window = open_window(plant.config(sqlite))
+    window = open_window(plant.config(sqlite, answer_within=1))
     first, again = (window.call("create_run", **plant.run("SN-1")) for _ in range(2))
     assert again["queued"] == first["queued"]
     assert window.call("list_deliveries")["waiting"] == 1

@@ -50,7 +50,7 @@ def test_files_of_a_run_given_in_an_outage_are_sent_after_it_though_the_server_i
     tmp_path: Path,
 ) -> None:
     plant.trouble(action="reset")
-    window = open_window(plant.config(durable, version))
+    window = open_window(plant.config(durable, version, answer_within=1))
     answer = window.call("create_run", **plant.run("SN-1", attachments=three))
     assert "3 attachments are kept and sent with it" in answer["note"]
     (waiting,) = window.call("list_deliveries")["deliveries"]
@@ -185,7 +185,7 @@ def test_the_files_in_a_report_wait_with_its_run(
 ) -> None:
     (folder / "r.json").write_bytes(OPENHTF.read_bytes())
     plant.trouble(status=429, retry_after="60")
-    window = open_window(plant.config(durable, version))
+    window = open_window(plant.config(durable, version, answer_within=1))
     answer = window.call("import_report", path="r.json", serial_number="SN-1")
     assert answer["queued"]
     assert "1 attachment is kept and sent with it" in answer["note"]
@@ -229,7 +229,7 @@ def test_on_postgresql_files_and_reports_wait_in_the_database_too(
     until: Callable[..., Any],
 ) -> None:
     (folder / "lot.stdf").write_bytes(STDF.read_bytes())
-    config = plant.config(f"{postgresql}\n[files]\nread_from = ['{folder}']")
+    config = plant.config(f"{postgresql}\nanswer_within_seconds = 1\n[files]\nread_from = ['{folder}']")
     plant.trouble(action="reset")
     windows = [open_window(config) for _ in range(2)]
     assert windows[0].call("create_run", **plant.run("SN-1", attachments=three))["queued"]
