@@ -59,18 +59,16 @@ async def _wrong_id(call: Caller, gaps: Gaps) -> str:
 
 
 async def _outcomes_of_a_test(call: Caller, gaps: Gaps) -> str:
-    """The outcomes are counted by hand."""
-    runs = await _all_runs(call, service="portal", **gaps)
-    counts = Counter(run["outcome"] for run in runs)
-    return f"total {len(runs)}, passed {counts['pass']}, failed {counts['fail']}, errors {counts['error']}"
+    counts = (await call("list_runs", service="portal", limit=0, **gaps))["services"][0]
+    by = Counter(counts["by_outcome"])
+    return f"total {counts['total']}, passed {by['pass']}, failed {by['fail']}, errors {by['error']}"
 
 
 async def _outcomes_at_a_station(call: Caller, gaps: Gaps) -> str:
-    """As before; this service tells no total either."""
-    runs = await _all_runs(call, service="factory", **gaps)
-    counts = Counter(run["outcome"] for run in runs)
-    told = f"total {len(runs)}, passed {counts['pass']}, failed {counts['fail']}, errors {counts['error']}"
-    return f"{told}, aborted {counts['stopped']}"
+    counts = (await call("list_runs", service="factory", limit=0, **gaps))["services"][0]
+    by = Counter(counts["by_outcome"])
+    told = f"total {counts['total']}, passed {by['pass']}, failed {by['fail']}, errors {by['error']}"
+    return f"{told}, aborted {by['stopped']}"
 
 
 async def _when_it_broke(call: Caller, gaps: Gaps) -> str:
@@ -145,9 +143,9 @@ async def _which_service_can(call: Caller, gaps: Gaps) -> str:
     told = (await call("read_log", run_id="cloud:1"))["error"]["next"]
     logs = sorted(name for name in ("portal", "factory", "old", "cloud") if name in told)
     every = (await call("list_runs", limit=1))["services"]
-    only = [one["service"] for one in every if "only by serial number" in one.get("error", "")]
+    only = [one["service"] for one in every if "only by serial number" in one.get("cannot", "")]
     every = (await call("list_runs", unit="STB4K-000001", limit=1))["services"]
-    never = [one["service"] for one in every if "cannot find runs by serial number" in one.get("error", "")]
+    never = [one["service"] for one in every if "cannot find runs by serial number" in one.get("cannot", "")]
     return f"a: {', '.join(logs)}; b: {', '.join(only)}; c: {', '.join(never)}"
 
 
@@ -159,9 +157,7 @@ async def _tests_compared(call: Caller, gaps: Gaps) -> str:
 
 
 async def _longest_run(call: Caller, gaps: Gaps) -> str:
-    """All are listed, as none can be sorted by length."""
-    runs = await _all_runs(call, service="portal", **gaps)
-    longest = max(runs, key=lambda run: run["duration_s"])
+    (longest,) = (await call("list_runs", service="portal", sort="longest", limit=1, **gaps))["runs"]
     where = f"{longest['test']} on {longest['station']} at {longest['started_at']}"
     return f"{where}, seconds {round(longest['duration_s'])}"
 

@@ -35,7 +35,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("list_runs", {"cursor": "bm9uc2Vuc2U"}, "cursor is not one this tool gave"),
         ("list_runs", {"service": "portal", "filter": "colour:red"}, "does not accept"),
         ("list_runs", {"service": "portal", "unit": "SN-1"}, "cannot find runs by serial number"),
-        ("get_failed_cases", {}, "run_id is missing"),
+        ("get_failed_cases", {}, "Give run_id or run_ids"),
         ("get_failed_cases", {"run_id": "42"}, "fits none of them. Ids look like <service>:<id>"),
         ("get_failed_cases", {"run_id": "portal:"}, "The id is empty"),
         ("get_failed_cases", {"run_id": f"portal:{RUN}/2020-01-01_00.00.00"}, "no such result"),

@@ -132,7 +132,8 @@ async def test_a_page_says_what_each_service_gave_and_has(shelves: list[Shelf]) 
         ("cloud", 1, 3, False),
     ]
     assert page.note == (
-        "More follow: pass cursor, with the same arguments. How many match in all, factory does not say."
+        "More follow: pass cursor, with the same arguments. How many match in all, factory does not say. "
+        "portal: the counts are lower bounds (at_least). limit=0 counts them."
     )
 
 

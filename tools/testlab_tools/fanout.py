@@ -4,7 +4,7 @@ that nobody may await."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
@@ -64,7 +64,23 @@ async def ask_all(
             return ServiceDown(service.name, f"{service.name} {late} within {within_s:.0f} s", "", next_step)
 
     asked = list(services)
-    answers = dict(zip([s.name for s in asked], await gather_all(*map(one, asked)), strict=True))
+    return _sorted(dict(zip([s.name for s in asked], await gather_all(*map(one, asked)), strict=True)))
+
+
+async def ask_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> Answers[T]:
+    """Ask the same about several things at once, by their names, and keep the error of each."""
+
+    async def one(name: str) -> T | LabError:
+        try:
+            return await ask(name)
+        except LabError as error:
+            return error.with_traceback(None)
+
+    asked = list(names)
+    return _sorted(dict(zip(asked, await gather_all(*map(one, asked)), strict=True)))
+
+
+def _sorted(answers: Mapping[str, T | LabError]) -> Answers[T]:
     return Answers(
         given={name: answer for name, answer in answers.items() if not isinstance(answer, LabError)},
         failed={name: answer for name, answer in answers.items() if isinstance(answer, LabError)},

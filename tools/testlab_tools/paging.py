@@ -6,8 +6,10 @@ A cursor says where a list goes on. It is tied to what it was made for, and hold
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,13 +19,21 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from testlab_tools.capabilities import FilterKeys, RunArchive, Runs
-from testlab_tools.errors import BadInput, LabError, ServiceError
+from testlab_tools.deadline import Deadline
+from testlab_tools.errors import BadInput, LabError, ServiceDown, ServiceError, Unsupported
 from testlab_tools.fanout import ask_all
-from testlab_tools.models.lab import Run, RunPage, RunShare
+from testlab_tools.models.lab import Outcome, Run, RunPage, RunShare
 from testlab_tools.models.requests import RunQuery
 
 MAX_BYTES = 10_000
 """Of an unpacked cursor, so that a forged one cannot fill the memory."""
+
+COUNT_PAGE = 2_000
+"""Runs read at a time where they are only counted."""
+MAX_COUNTED = 20_000
+"""Runs of one service that are counted in one call; beyond, a count is a lower bound."""
+COUNT_SHARE = 0.8
+"""Of a call's time, for counting."""
 
 
 def encode_cursor(made_for: str, position: Any) -> str:
@@ -140,11 +150,43 @@ async def list_merged(
     except _StrangePosition:
         raise cursor_error() from None
     answers.require_any()
-    page = _merge(answers.given, limit, query.oldest_first)
+    page = _merge(answers.given, limit, query)
     services = {a.name: _advance(start.progress(a.name), a.name, answers.given.get(a.name), page) for a in archives}
     more = any(not progress.ended for name, progress in services.items() if name not in answers.failed)
     after = RunCursor(query.since, query.until, services).encode(question) if more else ""
     return _render(page, after, services, answers.failed, answers.given)
+
+
+async def count_runs(archives: Sequence[RunArchive], query: RunQuery, deadline: Deadline) -> RunPage:
+    """How many runs of all `archives` match, by outcome, without the runs.
+
+    Raises LabError when all services failed; the most telling error.
+    """
+    answers = await ask_all(archives, lambda archive: _count(archive, query, deadline))
+    answers.require_any()
+    services = {
+        a.name: Progress(ended=True, total=runs.total, at_least=runs.at_least) if runs else Progress()
+        for a in archives
+        for runs in [answers.given.get(a.name)]
+    }
+    return _render([], "", services, answers.failed, answers.given)
+
+
+async def _count(archive: RunArchive, query: RunQuery, deadline: Deadline) -> Runs:
+    """The service's own count if it is exact; else that of its runs, as far as they can be read in time."""
+    pages: list[Runs] = []
+    counted: Counter[Outcome] = Counter()
+    async with deadline.timeout(COUNT_SHARE):
+        while not pages or (pages[-1].more and pages[-1].runs and counted.total() < MAX_COUNTED):
+            after = pages[-1].runs[-1].position if pages else ""
+            page = await archive.list_runs(query, COUNT_PAGE, after)
+            if not after and page.by_outcome is not None and not page.at_least:
+                return page
+            counted.update(run.outcome for run in page.runs)
+            pages.append(page)
+    if not pages:
+        raise ServiceDown(archive.name, f"{archive.name} did not count its runs in time", "", "Narrow since or test.")
+    return pages[0]._replace(total=counted.total(), at_least=pages[-1].more, by_outcome=counted)
 
 
 class _StrangePosition(Exception):
@@ -155,11 +197,15 @@ Merged = list[tuple[Run, str]]
 """Runs with the names of their services."""
 
 
-def _merge(given: Mapping[str, Runs], limit: int, oldest_first: bool) -> Merged:
+def _merge(given: Mapping[str, Runs], limit: int, query: RunQuery) -> Merged:
     """The first runs of all. Merged, not sorted: a page takes the first runs of each service, even of one that orders
     them oddly."""
     lists = [[(run, name) for run in runs.runs] for name, runs in given.items()]
-    return list(islice(merge(*lists, key=lambda item: item[0].started_at, reverse=not oldest_first), limit))
+
+    def place(item: tuple[Run, str]) -> Any:
+        return item[0].duration_s if query.longest_first else item[0].started_at
+
+    return list(islice(merge(*lists, key=place, reverse=not query.oldest_first), limit))
 
 
 def _advance(before: Progress, name: str, runs: Runs | None, page: Merged) -> Progress:
@@ -184,28 +230,52 @@ def _render(
 ) -> RunPage:
     keys = {name: runs.keys for name, runs in given.items() if runs.keys is not None}
     return RunPage(
-        runs=[run for run, _ in page],
-        services=[_share(name, read, page, failed.get(name), keys.get(name)) for name, read in services.items()],
+        runs=[_with_short_revision(run) for run, _ in page],
+        services=[_share(name, read, page, failed.get(name), given.get(name)) for name, read in services.items()],
         cursor=cursor,
         note=_note(cursor, services, failed, keys),
     )
 
 
-def _share(name: str, progress: Progress, page: Merged, error: LabError | None, keys: FilterKeys | None) -> RunShare:
+def _share(name: str, progress: Progress, page: Merged, error: LabError | None, runs: Runs | None) -> RunShare:
+    shown = [run for run, service in page if service == name]
+    counts: Mapping[Outcome, int] | None = runs.by_outcome if runs else None
+    if counts is None and progress.ended and progress.given == len(shown):  # the first page is all there is
+        counts = Counter[Outcome](run.outcome for run in shown)
+    keys = runs.keys if runs else None
     return RunShare(
         service=name,
-        shown=sum(service == name for _, service in page),
+        shown=len(shown),
         total=progress.total,
         at_least=progress.at_least,
+        by_outcome=dict(counts) if counts else {},
+        cannot=cannot_of(error),
         error=short_error(error),
+        note=runs.note if runs else "",
         keys_of_no_run=keys.lacking if keys else [],
         keys_of_runs=keys.carried if keys else [],
     )
 
 
+def cannot_of(error: LabError | None) -> str:
+    """What a service never does, which is no trouble of it; empty for other errors."""
+    return error.what if isinstance(error, Unsupported) else ""
+
+
 def short_error(error: LabError | None) -> str:
-    """The whole error of a service in trouble; only what it is, of a service that cannot answer such a question."""
-    return "" if error is None else str(error) if isinstance(error, ServiceError) else error.what
+    """The whole error of a service in trouble; only what it is, of one that finds nothing of the kind. Empty where it
+    is in `cannot_of`."""
+    if error is None or isinstance(error, Unsupported):
+        return ""
+    return str(error) if isinstance(error, ServiceError) else error.what
+
+
+def _with_short_revision(run: Run) -> Run:
+    """A row names a git SHA by its first 12 characters."""
+    return run.model_copy(update={"revision": run.revision[:12]}) if _SHA.fullmatch(run.revision) else run
+
+
+_SHA = re.compile("[0-9a-f]{40}")
 
 
 def _note(
@@ -214,6 +284,10 @@ def _note(
     parts = ["More follow: pass cursor, with the same arguments."] if cursor else []
     if silent := [name for name, progress in services.items() if progress.total is None and name not in failed]:
         parts.append(f"How many match in all, {', '.join(silent)} {'does' if len(silent) == 1 else 'do'} not say.")
+    if bounded := [name for name, progress in services.items() if progress.at_least]:
+        parts.append(f"{', '.join(bounded)}: the counts are lower bounds (at_least).")
+    if silent or bounded:
+        parts.append("limit=0 counts them." if cursor else "Narrow since or test.")
     if troubled := [name for name, error in failed.items() if isinstance(error, ServiceError)]:
         parts.append(f"Not in this list: {', '.join(troubled)} (see services).")
     for name, found in keys.items():

@@ -4,6 +4,7 @@ another node."""
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from heapq import merge
@@ -14,6 +15,7 @@ from testlab_mcp.access.service_scope import MethodCall, ServiceScope
 from testlab_tools.capabilities import Export, Failures, NodeInventory, Runs
 from testlab_tools.errors import BadInput, BadReply, Refused
 from testlab_tools.fanout import gather_all
+from testlab_tools.models.lab import Outcome, Run
 from testlab_tools.models.requests import RunQuery
 
 T = TypeVar("T")
@@ -27,7 +29,7 @@ async def list_runs(call: MethodCall) -> Runs:
     if call.scope.allows_all:
         return await call.forward()
     lists = [_allowed_runs(call.scope, runs) for runs in await _ask_each_node(call)]
-    return _merge_runs(lists, call["limit"], call["query"].oldest_first)
+    return _merge_runs(lists, call["limit"], call["query"])
 
 
 async def list_failures(call: MethodCall) -> Failures:
@@ -109,19 +111,25 @@ async def _stations(scope: ServiceScope, query: RunQuery) -> list[str]:
 def _allowed_runs(scope: ServiceScope, found: Runs) -> Runs:
     """The runs of allowed nodes. A total that counts other runs is dropped."""
     kept = [run for run in found.runs if scope.allows(run.station)]
-    return Runs(kept, found.more, found.total if len(kept) == len(found.runs) else None, found.at_least)
+    if len(kept) == len(found.runs):
+        return found
+    return Runs(kept, found.more, None, found.at_least)
 
 
-def _merge_runs(lists: Sequence[Runs], limit: int, oldest_first: bool) -> Runs:
+def _merge_runs(lists: Sequence[Runs], limit: int, query: RunQuery) -> Runs:
     """The first `limit` runs of all lists."""
-    merged = _merge(
-        [(found.runs, found.more) for found in lists], lambda run: (run.started_at, run.run_id), oldest_first
-    )
+
+    def place(run: Run) -> tuple[Any, str]:
+        return (run.duration_s if query.longest_first else run.started_at, run.run_id)
+
+    merged = _merge([(found.runs, found.more) for found in lists], place, query.oldest_first)
     totals = [found.total for found in lists]
     total = None if None in totals else sum(known for known in totals if known is not None)
     given = sum(len(found.runs) for found in lists)
     more = len(merged[:limit]) < given or any(found.more for found in lists)
-    return Runs(merged[:limit], more, total, any(found.at_least for found in lists))
+    counted = [found.by_outcome for found in lists if found.by_outcome is not None]
+    counts = sum(map(Counter, counted), Counter[Outcome]()) if len(counted) == len(lists) else None
+    return Runs(merged[:limit], more, total, any(found.at_least for found in lists), by_outcome=counts)
 
 
 def _merge_failures(lists: Sequence[Failures], limit: int) -> Failures:

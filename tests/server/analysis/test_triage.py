@@ -253,5 +253,5 @@ async def test_a_service_that_holds_runs_but_lists_no_failures_is_named(
     async with connect(sim.config_toml() + old) as client:
         answer = await ask(client, "triage")
     (share,) = [s for s in answer["services"] if s["service"] == "old"]
-    assert "Cannot list failures of many runs" in share["error"]
+    assert "Cannot list failures of many runs" in share["cannot"]
     assert "Nothing of old is in this" in answer["note"]

@@ -81,7 +81,8 @@ async def test_all_services_that_find_runs_by_serial_number_are_asked(
     async with connect(factory.everything) as client:
         run = (await ask(client, "list_runs", service="cloud", limit=1))["runs"][0]
         told = await ask(client, "get_unit", serial_number=run["unit"])
-        assert [share["service"] for share in told["services"]] == ["factory", "cloud"]
+        assert [share["service"] for share in told["services"]] == ["factory", "cloud", "portal"]
+        assert told["services"][-1] == {"service": "portal", "shown": 0, "cannot": "portal keeps no serial numbers"}
         assert run["run_id"] in [found["run_id"] for found in told["runs"]]
         starts = [found["started_at"] for found in told["runs"]]
         assert starts == sorted(starts)

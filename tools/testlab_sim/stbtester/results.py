@@ -40,10 +40,15 @@ def _select_runs(request: Request, world: World) -> list[Run]:
     query = request.query_params
     timezone = zone(query.get("tz", "UTC"))
     sort = query.get("sort", "date:desc")
-    if sort not in ("date:asc", "date:desc"):
-        raise Refusal(400, "Invalid sort: want date:asc or date:desc")
+    field, _, direction = sort.partition(":")
+    if field not in ("date", "duration") or direction not in ("asc", "desc"):
+        raise Refusal(400, "Invalid sort: want date or duration, :asc or :desc")
     chosen = filter(matcher(query.get("filter", ""), timezone), world.portal.runs())
-    return sorted(chosen, key=lambda run: (run.start, run.result_id), reverse=sort == "date:desc")[:MOST]
+
+    def place(run: Run) -> tuple[float, str]:
+        return (run.start if field == "date" else run.end - run.start, run.result_id)
+
+    return sorted(chosen, key=place, reverse=direction == "desc")[:MOST]
 
 
 @api.route("GET", "/api/v2/results")

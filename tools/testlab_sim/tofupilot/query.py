@@ -48,9 +48,9 @@ class Query:
         wanted = self.text("search_query").casefold()
         return any(wanted in name.casefold() for name in names)
 
-    def descending(self, by: str) -> bool:
-        """The direction of the list; `by` is the only key it can be sorted by here."""
-        for key, allowed in (("sort_by", (by,)), ("sort_order", ("desc", "asc"))):
+    def descending(self, *by: str) -> bool:
+        """The direction of the list; `by` are the keys it can be sorted by here."""
+        for key, allowed in (("sort_by", by), ("sort_order", ("desc", "asc"))):
             if self.text(key) not in ("", *allowed):
                 raise invalid(key, f"expected one of {'|'.join(allowed)}, got {self.text(key)!r}")
         return self.text("sort_order") != "asc"

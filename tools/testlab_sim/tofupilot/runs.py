@@ -51,7 +51,10 @@ async def list_runs(request: Request, world: World) -> Response:
     if query.text("search_query"):
         tests.append(lambda run: query.finds(run.unit.serial, run.procedure.name))
     runs = filter_runs(world.production, query, "outcomes", tests)
-    return page(query, runs if query.descending("started_at") else runs[::-1], run_head)
+    descending = query.descending("started_at", "duration")
+    if query.text("sort_by") == "duration":
+        runs.sort(key=lambda run: run.ended - run.started, reverse=True)
+    return page(query, runs if descending else runs[::-1], run_head)
 
 
 def filter_runs(history: History, query: Query, outcomes_key: str, own: list[Test]) -> list[Run]:

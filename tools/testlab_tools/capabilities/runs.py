@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, NamedTuple
 
 from testlab_tools.capabilities.service import Service
-from testlab_tools.models.lab import FailedRun, Run
+from testlab_tools.models.lab import FailedRun, Outcome, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
 
@@ -24,13 +24,19 @@ class FilterKeys(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """A stretch of runs. `total` is None where the service does not say; `more` tells whether others follow."""
+    """A stretch of runs. `total` is None where the service does not say; `more` tells whether others follow.
+
+    `by_outcome` counts the runs of `total`, None where that would take more requests. `note`, in our own words, says
+    of an empty list whether the service has runs of such a test at all.
+    """
 
     runs: list[Run]
     more: bool
     total: int | None = None
     at_least: bool = False
     keys: FilterKeys | None = None
+    by_outcome: Mapping[Outcome, int] | None = None
+    note: str = ""
 
 
 class RunArchive(Service):

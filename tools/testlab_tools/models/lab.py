@@ -27,8 +27,8 @@ class Run(ResultModel):
 
     `test` is what ran (test case, procedure or test plan), `station` where (node, station or stand), `unit` the
     serial number tested, `job_uid` the Stb-tester job, `attempt` which start of this unit, `sample` golden, failing
-    or ignored for units that are not production, `position` where a page can be resumed after this run, `revision` the
-    git SHA of a test pack or the version of a procedure; these two are for us alone.
+    or ignored for units that are not production, `revision` the git SHA of a test pack or the version of a procedure,
+    `position` where a page can be resumed after this run, for us alone.
     """
 
     run_id: str
@@ -43,8 +43,8 @@ class Run(ResultModel):
     attempt: int = 0
     sample: str = ""
     reason: Untrusted = ""
+    revision: Untrusted = ""
     position: str = Field(default="", exclude=True)
-    revision: str = Field(default="", exclude=True)
 
     @property
     def service(self) -> str:
@@ -83,28 +83,43 @@ class FailedRun(Run):
     artifacts: list[Untrusted] = []
 
 
+class UnreadRun(ResultModel):
+    """A run that was asked for and could not be read, with why."""
+
+    run_id: str
+    error: str
+
+
 class FailedCases(ResultModel):
-    """What failed in one run, or in every failed run of a job."""
+    """What failed in the runs asked for, or in every failed run of a job; `unread` are those that could not be read."""
 
     runs: list[FailedRun]
+    unread: list[UnreadRun] = []
     note: str = ""
     next: str = ""
 
 
 class ServiceShare(ResultModel):
     """What one service gave to a page. `total` is left out where the service does not say; `error` says why it gave
-    nothing."""
+    nothing, `cannot` that it never answers such a question."""
 
     service: str
     shown: int
     total: int | None = None
     at_least: bool = False
+    cannot: str = ""
     error: str = ""
 
 
 class RunShare(ServiceShare):
-    """Where nothing matched a filter: its keys that no run read carries, and those that runs do carry."""
+    """`by_outcome` counts the `total` runs that match, on a first page; each count is a lower bound where `at_least`.
 
+    Where nothing matched: whether there is such a test (`note`), a filter's keys that no run read carries, and those
+    that runs do carry.
+    """
+
+    by_outcome: dict[Outcome, int] = {}
+    note: str = ""
     keys_of_no_run: list[Untrusted] = []
     keys_of_runs: list[Untrusted] = []
 

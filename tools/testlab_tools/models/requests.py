@@ -22,7 +22,8 @@ FARM_FILTERS = frozenset({"job", "category", "user"})
 class RunQuery:
     """Which runs to list; empty fields do not restrict.
 
-    `text` is a filter in the service's own grammar. `oldest_first` reverses the order, which is by start time.
+    `text` is a filter in the service's own grammar. The order is by start time, newest first; `oldest_first` reverses
+    it, `longest_first` goes by duration instead.
     """
 
     outcome: str = ""
@@ -37,6 +38,7 @@ class RunQuery:
     since: datetime | None = None
     until: datetime | None = None
     oldest_first: bool = False
+    longest_first: bool = False
 
     def contains(self, moment: datetime) -> bool:
         """Whether the span of time holds a moment: `since` is in it, `until` is not."""
@@ -75,6 +77,12 @@ def refuse_filters(service: str, query: RunQuery, can: Collection[str], why: str
         able = ", ".join(name for field, name in FILTERS.items() if field in can)
         next_step = instead or (f"It can by {able}." if able else "")
         raise Unsupported(f"{service} cannot list runs by {' or '.join(cannot)}", why, next_step)
+
+
+def refuse_longest(service: str, query: RunQuery) -> None:
+    """Raise Unsupported where the longest runs are asked for first of a service that cannot sort by duration."""
+    if query.longest_first:
+        raise Unsupported(f"{service} cannot sort runs by duration", "", "Leave sort out.")
 
 
 def refuse_outcome(service: str, query: RunQuery, gives: Collection[str]) -> None:

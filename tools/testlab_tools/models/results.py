@@ -30,14 +30,12 @@ class Artifact(ResultModel):
 class KnownRun(Run):
     """A run with what is known besides its outcome.
 
-    `user` started or operated it; `revision` is the git SHA of a test pack or the version of a procedure; `cases_run`
-    counts steps, a retried one once.
+    `user` started or operated it; `cases_run` counts steps, a retried one once.
     """
 
     user: Untrusted = ""
     category: Untrusted = ""
     branch: Untrusted = ""
-    revision: Untrusted = ""
     batch: Untrusted = ""
     notes: Untrusted = ""
     triage_url: Untrusted = ""

@@ -45,9 +45,15 @@ class Passport(ResultModel):
 
 
 async def make_passport(
-    archives: Sequence[UnitArchive], serial_number: str, limit: int, deadline: Deadline, unasked: Sequence[str] = ()
+    archives: Sequence[UnitArchive],
+    serial_number: str,
+    limit: int,
+    deadline: Deadline,
+    unasked: Sequence[str] = (),
+    blind: Sequence[str] = (),
 ) -> Passport:
-    """The passport of a unit, with the last `limit` of its runs; `unasked` names services that were left out.
+    """The passport of a unit, with the last `limit` of its runs; `unasked` names services that were left out, `blind`
+    those that keep no serial numbers.
 
     Raises:
         NotFound: every service answered, and none knows the unit.
@@ -56,7 +62,11 @@ async def make_passport(
     data = await collect(archives, serial_number, deadline, unasked)
     findings = compare(data)
     verdict = conclude(data, findings)
-    return render(data, findings, verdict, [archive.name for archive in archives], limit)
+    passport = render(data, findings, verdict, [archive.name for archive in archives], limit)
+    passport.services += [
+        ServiceShare(service=name, shown=0, cannot=f"{name} keeps no serial numbers") for name in blind
+    ]
+    return passport
 
 
 def render(

@@ -8,16 +8,20 @@ from pydantic import Field
 
 from testlab_tools.capabilities import DETAILED_FAILURES, Export, RunArchive, RunEraser, RunExport
 from testlab_tools.errors import BadInput
+from testlab_tools.fanout import ask_each
 from testlab_tools.files.io import Writer
 from testlab_tools.files.transfers import TransferResult
-from testlab_tools.models.lab import Deleted, FailedCases, RunPage
+from testlab_tools.models.lab import Deleted, FailedCases, FailedRun, RunPage, UnreadRun
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import Exported, RunDetail, shorten_run, summarise_failures
-from testlab_tools.paging import list_merged
+from testlab_tools.paging import count_runs, list_merged
 from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso, parse_span
-from testlab_tools.tools.arguments import AnyOutcome, Cursor, Limit, RunId, Service, Since, Until
+from testlab_tools.tools.arguments import AnyOutcome, Cursor, RunId, Service, Since, Until
 from testlab_tools.untrusted import quote
+
+MAX_ASKED = 20
+"""Runs of which get_failed_cases tells at once."""
 
 
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
@@ -32,15 +36,17 @@ async def list_runs(
     since: Since = "",
     until: Until = "",
     filter: Annotated[str, Field(description="In the service's own grammar; needs service")] = "",
-    sort: Literal["newest", "oldest"] = "newest",
-    limit: Limit = 20,
+    sort: Literal["newest", "oldest", "longest"] = "newest",
+    limit: Annotated[int, Field(ge=0, le=200, description="0: only counts, by outcome")] = 20,
     cursor: Cursor = "",
 ) -> RunPage:
-    """List test runs of all services or one, newest first, with outcome, test, unit, station and failure reason.
+    """List or count test runs of all services or one: outcome, test, unit, station, revision and failure reason.
 
-    Gives no steps or logs: explain_failure does. Says each service's total and any outage.
+    Gives no steps or logs: explain_failure does. Says each service's total by outcome, and any outage.
     """
     archives = call.lab.offering(RunArchive, service)
+    if limit == 0 and cursor:
+        raise BadInput("limit=0 counts all runs, not a page of them", "", "Leave cursor out.")
     if filter and len(archives) > 1:
         raise BadInput("filter is in one service's own grammar", "", "Give service as well.")
     begin, end = parse_span(since, until)
@@ -54,7 +60,10 @@ async def list_runs(
         since=begin,
         until=end,
         oldest_first=sort == "oldest",
+        longest_first=sort == "longest",
     )
+    if limit == 0:
+        return await count_runs(archives, query, call.deadline)
     question = "\n".join((call.caller, service, outcome, unit, part, test, station, since, until, filter, sort))
     return await list_merged(archives, query, limit, cursor, question)
 
@@ -74,19 +83,32 @@ async def get_run(
 @tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
 async def get_failed_cases(
     call: Call,
-    run_id: Annotated[str, Field(description="Run handle, or a job_uid for all its failed runs", min_length=1)],
+    run_id: Annotated[str, Field(description="Run handle, or a job_uid for all its failed runs")] = "",
+    run_ids: Annotated[list[str], Field(max_length=MAX_ASKED, description="Several at once")] = [],
 ) -> FailedCases:
     """Explain a run that did not pass: its failing steps with reason, measurements against limits, attempts, traceback.
 
     A retried step counts once, with its last attempt. Leaves out passing steps and logs.
     """
-    archive, native = call.lab.run_owner(run_id, RunArchive)
-    runs = await archive.get_failures(native)
+    asked = list(dict.fromkeys(name for name in (run_id, *run_ids) if name))
+    if not asked:
+        raise BadInput("No run is asked for", "", "Give run_id or run_ids: list_runs shows runs.")
+
+    async def read(handle: str) -> list[FailedRun]:
+        archive, native = call.lab.run_owner(handle, RunArchive)
+        return await archive.get_failures(native)
+
+    answers = await ask_each(asked, read)
+    answers.require_any()
+    unread = [UnreadRun(run_id=handle, error=str(error)) for handle, error in answers.failed.items()]
+    runs = [run for found in answers.given.values() for run in found]
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:
-        return FailedCases(runs=[], note="Nothing failed: the run passed, or no run of the job has failed so far.")
+        note = "Nothing failed: the run passed, or no run of the job has failed so far."
+        return FailedCases(runs=[], unread=unread, note=note)
     summary = summarise_failures(failed, DETAILED_FAILURES)
-    return summary.model_copy(update={"next": "list_runs(test=…) shows whether the same fails elsewhere."})
+    after = "list_runs(test=…) shows whether the same fails elsewhere."
+    return summary.model_copy(update={"unread": unread, "next": after})
 
 
 async def _ask_before_deleting(call: Call, run_id: str, confirm: str) -> Question:

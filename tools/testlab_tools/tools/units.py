@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import UnitArchive, UnitRegistry
+from testlab_tools.capabilities import RunArchive, UnitArchive, UnitRegistry
 from testlab_tools.errors import BadInput, Conflict
 from testlab_tools.models.lab import Deleted, Unit
 from testlab_tools.models.requests import UnitChange
@@ -31,7 +31,9 @@ async def get_unit(
     """
     archives = call.lab.offering(UnitArchive, service)
     unasked = [other.name for other in call.lab.offering(UnitArchive) if other not in archives]
-    return await make_passport(archives, serial_number, limit, call.deadline, unasked)
+    others = [] if service else call.lab.offering(RunArchive)
+    blind = [other.name for other in others if not isinstance(other, UnitArchive)]
+    return await make_passport(archives, serial_number, limit, call.deadline, unasked, blind)
 
 
 @tool(toolset="production", access="operate", needs=UnitRegistry, hints=END)

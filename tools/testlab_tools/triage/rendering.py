@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from testlab_tools.capabilities import Failures, RunArchive
 from testlab_tools.errors import LabError
 from testlab_tools.models.lab import ResultModel
-from testlab_tools.paging import short_error
+from testlab_tools.paging import cannot_of, short_error
 from testlab_tools.times import Minute, Moment, iso
 from testlab_tools.token_estimate import estimate_result
 from testlab_tools.triage.breaks import Break
@@ -69,13 +69,14 @@ class CauseGroup(ResultModel):
 
 class TriageShare(ResultModel):
     """What one service gave: failures of `runs` runs that did not pass, `unread` of them without their cases;
-    `at_least` where there are more than were read. `error` says why it gave nothing."""
+    `at_least` where there are more than were read. `error` says why it gave nothing, `cannot` that it never does."""
 
     service: str
     failures: int = 0
     runs: int = 0
     at_least: bool = False
     unread: int = 0
+    cannot: str = ""
     error: str = ""
 
 
@@ -123,7 +124,9 @@ def render(
 ) -> Triage:
     """The result with as many of the causes that have a verdict as it may cost; `mute` services list no failures."""
     silent = [
-        TriageShare(service=a.name, error=f"Cannot list failures of many runs. list_runs(service={a.name}) shows runs.")
+        TriageShare(
+            service=a.name, cannot=f"Cannot list failures of many runs. list_runs(service={a.name}) shows runs."
+        )
         for a in mute
     ]
     whole = Triage(
@@ -185,7 +188,7 @@ def _group(cause: Cause, verdict: Verdict, broke: Break | None, data: TriageData
 def _share(collected: Collected) -> TriageShare:
     now, failures = collected.now, collected.failures
     if isinstance(now, LabError):
-        return TriageShare(service=collected.service, error=short_error(now))
+        return TriageShare(service=collected.service, cannot=cannot_of(now), error=short_error(now))
     return TriageShare(
         service=collected.service,
         failures=len(failures),

@@ -127,7 +127,7 @@ async def test_few_units_are_named_in_the_question_and_many_are_not(
 
 async def test_the_span_holds_the_starts_of_runs_and_of_their_phases(factory: Callable[..., TofuPilotV2]) -> None:
     server = Server(9, runs=[run(0), run(60)])
-    await factory(server).list_failures(RunQuery(since=START - timedelta(days=9), until=START), 9)
+    await factory(server).list_failures(RunQuery(since=START - timedelta(days=9), until=START + timedelta(hours=2)), 9)
     for query in server.queries("phases", "measurements"):
         assert query["started_after"] == ["2026-11-20T06:59:59.000Z"]
         assert query["started_before"] == ["2026-11-20T08:00:51.000Z"]

@@ -260,7 +260,7 @@ async def test_a_service_that_cannot_list_failures_is_named(
     ledger: Callable[..., Ledger], mute: Callable[[str], Mute], ask: Callable[..., Awaitable[dict[str, Any]]]
 ) -> None:
     answer = await ask(ledger("factory"), mute("old"))
-    assert "Cannot list failures of many runs" in shares(answer)["old"]["error"]
+    assert "Cannot list failures of many runs" in shares(answer)["old"]["cannot"]
     assert "Nothing of old is in this" in answer["note"]
     assert answer["totals"]["failures"] == 0
     with pytest.raises(Unsupported, match="Service old cannot do this"):

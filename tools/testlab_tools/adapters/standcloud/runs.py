@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from itertools import zip_longest
@@ -29,7 +30,7 @@ from testlab_tools.http import Reply
 from testlab_tools.http.response import decode_value
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import Case, FailedRun, Measurement, Outcome, Run
-from testlab_tools.models.requests import FARM_FILTERS, FILTERS, RunQuery, refuse_filters
+from testlab_tools.models.requests import FARM_FILTERS, FILTERS, RunQuery, refuse_filters, refuse_longest
 from testlab_tools.models.results import KnownRun, RunDetail, labels
 from testlab_tools.times import EARLIEST, iso
 
@@ -99,6 +100,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         refuse_filters(self.name, query, FILTERS.keys() - FARM_FILTERS, "StandCloud has no jobs")
+        refuse_longest(self.name, query)
         order, filters = Order(query, limit, Position.read(after)), filters_of(query)
 
         def keep(body: Body, moment: datetime) -> bool:
@@ -123,7 +125,27 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         total = len(listing.rows) if listing.begun_at == 0 else None
         at_least = total is not None and not order.complete(listing)
         keys = await self._missing_keys(filters) if filters.keys and total == 0 else None
-        return Runs([self._run(*row) for row in rows], len(rest) > limit, total, at_least, keys)
+        counts = (
+            None if total is None else Counter[Outcome](outcome(str(row.body.get("status"))) for row in listing.rows)
+        )
+        note = await self._whether_there_is(query) if query.test and total == 0 else ""
+        return Runs([self._run(*row) for row in rows], len(rest) > limit, total, at_least, keys, counts, note)
+
+    async def _whether_there_is(self, query: RunQuery) -> str:
+        """Of an empty list: whether such a test plan has ever run here."""
+        known = RunQuery(test=query.test)
+        filters = filters_of(known)
+        if query != known:
+            listing = await self.read_rows(
+                "test_run",
+                filters.params,
+                self._id_of,
+                lambda body, _: filters.allow(self.name, body),
+                lambda listing: bool(listing.rows),
+            )
+            if listing.rows:
+                return "It has runs of such a test plan, but none that matches the rest."
+        return "No run here, of any time, is of such a test plan: its name must be whole."
 
     async def _missing_keys(self, filters: Filters) -> FilterKeys | None:
         """What of a filter no run carries, by the runs read for it, or else by the first of the whole list."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +28,7 @@ from testlab_tools.errors import BadInput, BadReply, NotFound, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.http.errors import foreign
 from testlab_tools.http.response import decode
-from testlab_tools.models.lab import Case, FailedRun, Run
+from testlab_tools.models.lab import Case, FailedRun, Outcome, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import Artifact, KnownRun, RunDetail, labels
 from testlab_tools.times import EARLIEST
@@ -40,12 +41,12 @@ REQUESTS = 5
 
 
 class TimeSpan(NamedTuple):
-    """Rows in the query's order; `cut`: others follow them. `total` is what the first list held, `at_least` that many
-    there are."""
+    """Rows in the query's order; `cut`: others follow them. `by_outcome` counts what the first list held, `at_least`
+    that many there are."""
 
     rows: list[ResultRow]
     cut: bool
-    total: int
+    by_outcome: Mapping[Outcome, int]
     at_least: bool
 
 
@@ -57,8 +58,23 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         found = await self._span(query, limit, after)
-        runs = [self.run_of(row) for row in found.rows[:limit]]
-        return Runs(runs, more=len(found.rows) > limit or found.cut, total=found.total, at_least=found.at_least)
+        runs = [self._listed(row, query) for row in found.rows[:limit]]
+        return Runs(
+            runs,
+            more=len(found.rows) > limit or found.cut,
+            total=sum(found.by_outcome.values()),
+            at_least=found.at_least,
+            by_outcome=found.by_outcome,
+            note="" if found.by_outcome or found.at_least or not query.test else await self._whether_there_is(query),
+        )
+
+    async def _whether_there_is(self, query: RunQuery) -> str:
+        """Of an empty list: whether such a test has ever run here."""
+        known = RunQuery(test=query.test)
+        rows = [] if query == known else await self.rows(known, ())
+        if any(matches(row, known) for row in rows):
+            return "It has runs of such a test, but none that matches the rest."
+        return "No run here, of any time, is of such a test. A test pack may have it all the same."
 
     async def _span(self, query: RunQuery, limit: int, after: str = "") -> TimeSpan:
         """At least `limit` rows that match, if there are as many, past the portal's limit of rows.
@@ -72,11 +88,13 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
                 "Ask by test, station or job instead, or put a filter in its own grammar into filter.",
             )
         if query.outcome not in ("", "pass", "fail", "error"):
-            return TimeSpan([], cut=False, total=0, at_least=False)
+            return TimeSpan([], cut=False, by_outcome={}, at_least=False)
         if query.station:
             query = replace(query, station=await self.node_id(query.station))
+        if query.longest_first:
+            return await self._longest(query, after)
         found, cut = await self._matching(query, after)
-        total, at_least = len(found), cut is not None
+        counts, at_least = _count(found), cut is not None
         rest = _past(found, after, query.oldest_first)
         for _ in range(REQUESTS - 1):
             if cut is None or len(rest) > limit:
@@ -88,7 +106,21 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
             cut = edge
         if cut is not None and not rest:
             raise self.too_many()
-        return TimeSpan(rest, cut is not None, total, at_least)
+        return TimeSpan(rest, cut is not None, counts, at_least)
+
+    async def _longest(self, query: RunQuery, after: str) -> TimeSpan:
+        """The longest first, of one list: no filter is documented that would go on where the portal cut it."""
+        rows = await self.rows(query, around(query.since, query.until))
+        cut = len(rows) >= ROW_LIMIT
+        found = sorted((row for row in rows if matches(row, query)), key=_length, reverse=True)
+        if after:
+            seconds, _, result_id = after.partition(" ")
+            rest = [row for row in found if _length(row) < (float(seconds), result_id)]
+        else:
+            rest = found
+        if cut and not rest:
+            raise self.too_many()
+        return TimeSpan(rest, cut, _count(found), cut)
 
     async def node_id(self, station: str) -> str:
         """The id of the node of that id or friendly name: a name that no node has would read as "no runs"."""
@@ -106,7 +138,6 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
             user=detail.username or "",
             category=detail.job_category or "",
             branch=(detail.test_pack_branch or "").removeprefix("refs/heads/"),
-            revision=detail.test_pack_sha,
             triage_url=detail.triage_url or "",
             cases_run=1,
         )
@@ -168,8 +199,8 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
 
     async def rows(self, query: RunQuery, dates: Iterable[str]) -> list[ResultRow]:
         """The first ROW_LIMIT results, in the query's order and within `dates`, as the portal picks them."""
-        order = "asc" if query.oldest_first else "desc"
-        params = {"filter": expression(query, dates), "sort": f"date:{order}", "tz": "UTC"}
+        order = "duration:desc" if query.longest_first else "date:asc" if query.oldest_first else "date:desc"
+        params = {"filter": expression(query, dates), "sort": order, "tz": "UTC"}
         reply = await self.client.get("/api/v2/results", params)
         return decode(self.check(reply, "list of results"), list[ResultRow])
 
@@ -220,13 +251,19 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
             outcome=row.result,
             test=row.test_case,
             started_at=row.start_time,
-            duration_s=round((row.end_time - row.start_time).total_seconds(), 1) if row.end_time else 0,
+            duration_s=round(_length(row)[0], 1),
             station=row.node_id,
             job_uid=self.handle(row.job_uid),
             reason=row.failure_reason or "",
             position=f"{row.start_time.isoformat()} {row.result_id}",
             revision=row.test_pack_sha,
         )
+
+    def _listed(self, row: ResultRow, query: RunQuery) -> Run:
+        run = self.run_of(row)
+        if query.longest_first:
+            run.position = f"{_length(row)[0]} {row.result_id}"
+        return run
 
     def _failed(self, row: ResultRow) -> FailedRun:
         return FailedRun(
@@ -248,6 +285,16 @@ def _case(row: ResultRow) -> Case:
 
 def _order(row: ResultRow) -> tuple[datetime, str]:
     return (row.start_time, row.result_id)
+
+
+def _length(row: ResultRow) -> tuple[float, str]:
+    """In seconds, 0 where it has no end; and the id, which orders those of one length."""
+    seconds = (row.end_time - row.start_time).total_seconds() if row.end_time else 0.0
+    return (seconds, row.result_id)
+
+
+def _count(rows: Iterable[ResultRow]) -> Mapping[Outcome, int]:
+    return Counter(row.result for row in rows)
 
 
 def _start_of(after: str) -> datetime | None:

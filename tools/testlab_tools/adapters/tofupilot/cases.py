@@ -95,7 +95,6 @@ def v2_detail(run: Run, row: WholeRun) -> RunDetail:
     known = KnownRun(
         **run.model_dump(),
         user=_name(row.operated_by) or _name(row.created_by_user),
-        revision=row.version,
         batch=row.unit.batch.number if row.unit.batch else "",
         notes=row.docstring or "",
         cases_run=len(every),

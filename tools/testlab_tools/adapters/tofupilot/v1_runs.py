@@ -5,6 +5,7 @@ It finds runs by serial number alone, and has no units of their own: they are re
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import cast
 from urllib.parse import quote, unquote
@@ -97,11 +98,14 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
         runs = [self._run(query.unit, row) for row in await self.rows(query.unit) or ()]
         found = [run for run in runs if query.outcome in ("", run.outcome) and query.contains(run.started_at)]
         found.sort(key=lambda run: run.started_at, reverse=not query.oldest_first)
+        if query.longest_first:
+            found.sort(key=lambda run: run.duration_s, reverse=True)
         skip = int(after or 0)
         page = found[skip : skip + limit]
         for n, run in enumerate(page):
             run.position = str(skip + n + 1)
-        return Runs(page, more=len(found) > skip + limit, total=len(found))
+        counts = Counter[Outcome](run.outcome for run in found)
+        return Runs(page, more=len(found) > skip + limit, total=len(found), by_outcome=counts)
 
     async def get_run(self, run_id: str) -> RunDetail:
         run, row = await self._row(run_id)

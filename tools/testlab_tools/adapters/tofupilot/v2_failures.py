@@ -71,7 +71,7 @@ class V2Failures(V2Runs, FailureArchive):
         refuse_filters(self.name, query, FILTERS.keys() - FARM_FILTERS, "It knows no jobs")
         params = await self.params_of(query)
         params["outcomes"] = ASKED[query.outcome] if query.outcome else _NOT_PASSED
-        rows, more = await self._newest(params, limit)
+        rows, more = await self._newest(query, params, limit)
         reading = await self._reading(rows, params)
         words = await self._words([row for row in rows if _unexplained(reading[row.id])])
         found: list[Failure] = []
@@ -81,7 +81,7 @@ class V2Failures(V2Runs, FailureArchive):
             found += _failures_of(row, self.run_of(row), told or [], said)
         return Failures(found, len(rows), more, sum(told is None for told in reading.values()))
 
-    async def _newest(self, params: dict[str, Any], limit: int) -> tuple[list[RunRow], bool]:
+    async def _newest(self, query: RunQuery, params: dict[str, Any], limit: int) -> tuple[list[RunRow], bool]:
         """The newest `limit` runs, and whether there are others. One that is listed again, because a newer one has
         come before it meanwhile, counts once."""
         params = params | {"sort_order": "desc", "limit": min(limit, FULL_PAGE)}
@@ -90,7 +90,8 @@ class V2Failures(V2Runs, FailureArchive):
         while True:
             page = await self.run_page(params, cursor)
             for row in page.data:
-                rows.setdefault(row.id, row)
+                if query.contains(row.started_at):
+                    rows.setdefault(row.id, row)
             cursor = page.next_cursor
             if not cursor or len(rows) >= limit:
                 return list(rows.values())[:limit], bool(cursor) or len(rows) > limit
