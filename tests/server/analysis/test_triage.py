@@ -190,10 +190,10 @@ async def test_runs_of_a_category_or_a_user_are_counted_where_a_service_has_them
     assert every["totals"]["runs"] == sum(answer["totals"]["runs"] for answer in of.values())
     assert nightly["totals"]["runs"] == of["nightly"]["totals"]["runs"] > 0
     shares = {share["service"]: share for share in nightly["services"]}
-    assert "cannot list runs by category" in shares["factory"]["error"]
-    assert "cannot list runs by category" in shares["cloud"]["error"]
+    assert "cannot list runs by category" in shares["factory"]["cannot"]
+    assert "cannot list runs by category" in shares["cloud"]["cannot"]
     shares = {share["service"]: share for share in one["services"]}
-    assert "cannot find runs by serial number" in shares["portal"]["error"]
+    assert "cannot find runs by serial number" in shares["portal"]["cannot"]
 
 
 async def test_a_silent_instrument_is_infrastructure_and_a_rail_beyond_its_limits_the_products(
