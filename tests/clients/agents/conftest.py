@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +16,13 @@ import pytest
 
 HERE = Path(__file__).parent
 BIN = "Scripts" if os.name == "nt" else "bin"
-UV = "uv==0.13.8"
 SECONDS = 120
 
 
 @pytest.fixture(scope="session")
-def uv(kept: Callable[[str, bytes, Callable[[Path], None]], Path], install: Callable[..., None]) -> Path:
-    """Installs a client's sixty packages in a second or two, where pip takes a minute."""
-
-    def build(folder: Path) -> None:
-        install("uv", sys.executable, "-m", "venv", folder)
-        install("uv", folder / BIN / "python", "-m", "pip", "install", "--quiet", "--retries=2", UV)
-
-    return kept("uv", f"{UV} {sys.version} {sys.base_prefix}".encode(), build) / BIN / "uv"
-
-
-@pytest.fixture(scope="session")
-def agent_python(
-    uv: Path, kept: Callable[[str, bytes, Callable[[Path], None]], Path], install: Callable[..., None]
-) -> Callable[[str], Path]:
+def agent_python(client_python: Callable[..., Path]) -> Callable[[str], Path]:
     """The Python of an agent's environment, by the name of its file in `requirements/`."""
-    settings = os.environ | {"UV_SYSTEM_CERTS": "1", "UV_PYTHON_DOWNLOADS": "never"}
-
-    def python_of(name: str) -> Path:
-        requirements = HERE / "requirements" / f"{name}.txt"
-
-        def build(folder: Path) -> None:
-            install(name, uv, "venv", "--quiet", "--python", sys.executable, folder, env=settings)
-            to = ("--python", folder / BIN / "python", "--no-deps", "--require-hashes")
-            install(name, uv, "pip", "install", "--quiet", *to, "-r", requirements, env=settings)
-
-        made_from = requirements.read_bytes() + sys.version.encode() + sys.base_prefix.encode()
-        return kept(name, made_from, build) / BIN / "python"
-
-    return python_of
+    return partial(client_python, folder=HERE / "requirements")
 
 
 @pytest.fixture(scope="session")
