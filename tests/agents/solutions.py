@@ -98,10 +98,9 @@ async def _no_such_test(call: Caller, gaps: Gaps) -> str:
 
 
 async def _unit_verdict(call: Caller, gaps: Gaps) -> str:
-    """The reason does not name the procedure; a finding further down does."""
     passport = await call("get_unit", serial_number=gaps["unit"])
-    missing = [finding["test"] for finding in passport["findings"] if finding["kind"] == "gap"]
-    return f"ship {'yes' if passport['ship'] == 'ship' else 'no'}: {', '.join(missing)} is missing"
+    first = passport["reasons"][0]
+    return f"ship {'yes' if passport['ship'] == 'ship' else 'no'}: {first['kind']}, {first['test']}"
 
 
 async def _run_written(call: Caller, gaps: Gaps) -> str:

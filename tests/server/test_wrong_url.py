@@ -256,4 +256,4 @@ async def test_one_wrong_url_is_that_services_failure_in_what_all_are_asked(
             assert any(f"[services.{service}] url" in part["why"] for part in told["missing"]), name
             unit = await ask(client, "get_unit", serial_number=runs[0]["unit"])
             assert unit["ship"] == "do not ship", name
-            assert f"{service} did not answer (see services)." in unit["reasons"], name
+            assert f"{service} did not answer (see services)." in unit["unknown"], name

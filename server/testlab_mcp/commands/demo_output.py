@@ -52,7 +52,9 @@ def show_passport(passport: Answer) -> str:
         for p in passport["procedures"]
     ]
     heads = ("service", "procedure", "sub-unit", "first", "last", "runs")
-    reasons = [f"     {reason}" for reason in passport.get("reasons", [])]
+    against = [f"{r['kind']}: {r.get('test', '')} ({r['why']})" for r in passport.get("reasons", [])]
+    said = (passport.get("why", ""), *against, *passport.get("unknown", []))
+    reasons = [f"     {reason}" for reason in said if reason]
     verdict = f"   {paint(ship, 'pass' if ship == 'ship' else 'fail')}"
     return "\n".join([table(heads, rows, indent=3), "", verdict, *reasons])
 

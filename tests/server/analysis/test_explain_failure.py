@@ -18,6 +18,7 @@ from PIL import Image
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import count_tokens
 from testlab_sim.production.history import History
+from testlab_sim.stbtester.test_pack import BROKEN
 from testlab_tools.explain import collect
 from tests.fixture_types import Connect, RefusedCaller
 from tests.lab_processes import LabProcess
@@ -138,6 +139,19 @@ async def test_the_same_failure_elsewhere_is_counted_as_the_portals_own_results_
     assert told.get("stations", 0) == len({node_of(one) for one in alike})
     newest = sorted(alike, key=days_of, reverse=True)[:3]
     assert told.get("run_ids", []) == [f"portal:{one['result_id']}" for one in newest]
+
+
+async def test_when_a_test_broke_is_told_with_its_last_pass_and_first_failure(bench: Bench, connect: Connect) -> None:
+    rows = [row for row in bench.results(f"testcase:{BROKEN}") if row["test_case"] == BROKEN]
+    last = next(n for n, row in enumerate(rows) if row["result"] == "pass")
+    passed, first = rows[last], rows[last - 1]
+    assert last > 1
+    async with connect(bench.config) as client:
+        answer, _ = await explained(client, f"portal:{rows[0]['result_id']}")
+    for name, row in (("last_pass", passed), ("first_failure", first)):
+        told = answer["broke"][name]
+        assert (told["run_id"], told["revision"]) == (f"portal:{row['result_id']}", row["test_pack_sha"][:12])
+        assert datetime.fromisoformat(told["started_at"]).timestamp() == int(days_of(row) * 86400)
 
 
 async def test_a_failed_measurement_is_told_beside_its_limits_with_the_units_other_runs(
@@ -276,7 +290,7 @@ async def test_a_part_that_a_service_fails_over_is_named(
     async with connect(bench.config) as client:
         answer, _ = await explained(client, f"factory:{run.id}")
     assert part in missing(answer)
-    assert set(missing(answer)) <= {"log", "elsewhere"}
+    assert set(missing(answer)) <= {"log", "elsewhere", "broke"}
     assert all("HTTP 500" in why for why in missing(answer).values())
     assert answer["run"]["cases"]
 
@@ -299,6 +313,6 @@ async def test_where_runs_are_found_only_by_serial_number_the_same_elsewhere_is_
     old = f'[services.old]\nkind = "tofupilot"\napi_version = "v1"\nurl = "{service["url"]}"\n'
     async with connect(f'{old}token = "{service["token"]}"\n') as client:
         answer, _ = await explained(client, f"old:{run.unit.serial}/{run.id}")
-    assert set(missing(answer)) == {"elsewhere"}
+    assert set(missing(answer)) == {"elsewhere", "broke"}
     assert "lists runs only by serial number" in missing(answer)["elsewhere"]
     assert answer["run"]["cases"]

@@ -82,7 +82,7 @@ def truth(serial: str) -> set[tuple[str, str, str]]:
 
 
 def told_of(answer: dict[str, Any]) -> set[tuple[str, str, str]]:
-    return {(f["kind"], f["test"], f.get("unit", "")) for f in answer.get("findings", [])}
+    return {(f["kind"], f["test"], f.get("unit", "")) for f in answer.get("reasons", []) if f["kind"] != "sample"}
 
 
 async def test_thirty_ordinary_units_have_the_verdict_worked_out_from_the_labs_data(
@@ -93,7 +93,7 @@ async def test_thirty_ordinary_units_have_the_verdict_worked_out_from_the_labs_d
             serial = f"STB4K-{number:06d}"
             answer = await ask(client, "get_unit", serial_number=serial)
             assert told_of(answer) == truth(serial), serial
-            assert answer["ship"] == ("do not ship" if truth(serial) else "ship"), (serial, answer["reasons"])
+            assert answer["ship"] == ("do not ship" if truth(serial) else "ship"), serial
 
 
 async def test_units_that_left_the_line_or_failed_last_are_not_shipped(
@@ -117,11 +117,14 @@ async def test_a_planted_gap_is_found_with_the_sample_it_was_worked_out_from(
         answer = await ask(client, "get_unit", serial_number=serial.lower())
     assert answer["ship"] == "do not ship"
     assert told_of(answer) == truth(serial) >= {("gap", NAMES[short], "")}
-    (gap,) = [f for f in answer["findings"] if f["kind"] == "gap"]
-    passed, _, count, *words = gap["evidence"].split()
+    gap = answer["reasons"][0]
+    assert (gap["kind"], gap["test"]) == ("gap", NAMES[short])
+    passed, _, count, *words = gap["why"].split()
     assert 20 <= int(passed) <= int(count)
     assert " ".join(words).startswith("other units of the part passed it")
-    assert f"Compared with {count} other units" in answer["note"]
+    compared = answer["compared_with"]
+    assert (compared["part"], compared["units"], compared["services"]) == ("STB-4K", int(count), ["cloud", "factory"])
+    assert compared["since"] < compared["until"]
 
 
 @pytest.mark.parametrize("serial", fx.OUT_OF_ORDER)
@@ -132,7 +135,7 @@ async def test_a_planted_step_out_of_order_is_found(
         answer = await ask(client, "get_unit", serial_number=serial)
     assert answer["ship"] == "do not ship"
     assert told_of(answer) == truth(serial) >= {("out of order", NAMES["EOL1"], "")}
-    (early,) = [f for f in answer["findings"] if f["kind"] == "out of order"]
+    (early,) = [f for f in answer["reasons"] if f["kind"] == "out of order"]
     assert early["before"] == NAMES["FVT1"]
     first = next(run for run in answer["runs"] if run["test"] == NAMES["EOL1"])
     assert early["run_id"] == first["run_id"]
@@ -145,7 +148,7 @@ async def test_a_sample_is_not_a_production_unit(
     async with connect(lab.config_toml()) as client:
         answer = await ask(client, "get_unit", serial_number=serial, limit=5)
     assert answer["ship"] == "do not ship"
-    assert answer["reasons"][0] == f"It is not a production unit (sample: {sample})."
+    assert answer["reasons"][0]["why"] == f"It is not a production unit (sample: {sample})"
     known = HISTORY.units[serial].runs
     assert len(answer["runs"]) == 5
     assert f"The last 5 of {len(known)} runs" in answer["note"]
@@ -180,7 +183,8 @@ async def test_with_a_service_dead_nothing_is_shipped_and_the_rest_is_told(
     async with connect(config) as client:
         answer = await ask(client, "get_unit", serial_number=good)
     assert answer["ship"] == "do not ship"
-    assert answer["reasons"] == ["cloud did not answer (see services)."]
+    assert "reasons" not in answer
+    assert answer["unknown"] == ["cloud did not answer (see services)."]
     shares = {share["service"]: share for share in answer["services"]}
     assert "cannot be reached" in shares["cloud"]["error"]
     assert shares["factory"]["total"] == len(HISTORY.units[good].runs)
@@ -213,7 +217,7 @@ async def test_a_service_that_fails_over_a_part_of_the_question_is_named_and_not
     async with connect(lab.config_toml()) as client:
         answer = await ask(client, "get_unit", serial_number=good)
     assert answer["ship"] == "do not ship"
-    assert any(one.startswith(reason) for one in answer["reasons"])
+    assert any(one.startswith(reason) for one in answer["unknown"])
 
 
 async def test_asking_one_service_alone_never_ships(lab: SimLab, connect: Connect, ask: ToolCaller) -> None:
@@ -221,7 +225,7 @@ async def test_asking_one_service_alone_never_ships(lab: SimLab, connect: Connec
     async with connect(lab.config_toml()) as client:
         answer = await ask(client, "get_unit", serial_number=good, service="factory")
     assert answer["ship"] == "do not ship"
-    assert answer["reasons"] == ["cloud was not asked: leave service out."]
+    assert answer["unknown"] == ["cloud was not asked: leave service out."]
     assert {run["run_id"].partition(":")[0] for run in answer["runs"]} == {"factory"}
 
 
@@ -235,7 +239,7 @@ async def test_one_factory_configured_twice_counts_each_run_once(
     async with connect(lab.config_toml() + twice + old) as client:
         answer = await ask(client, "get_unit", serial_number=good)
     runs = len(HISTORY.units[good].runs)
-    assert answer["ship"] == "ship", answer["reasons"]
+    assert answer["ship"] == "ship", answer
     assert sum(row["attempts"] for row in answer["procedures"] if row["service"] == "factory") == runs
     assert {row["service"] for row in answer["procedures"]} == {"factory", "cloud"}
     assert f"{2 * runs} of the runs are kept by several services, and counted once." in answer["note"]

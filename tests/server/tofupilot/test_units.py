@@ -67,9 +67,10 @@ async def test_parent_and_sample_are_told(factory: Factory, connect: Connect, as
         told = await ask(client, "get_unit", serial_number=child)
         (unit,) = told["units"]
         assert (unit["parent"], unit["sample"], unit["batch"]) == (serial, "golden", "LOT-9")
-        assert (told["ship"], told["reasons"]) == (
+        (reason,) = told["reasons"]
+        assert (told["ship"], reason) == (
             "do not ship",
-            ["It is not a production unit (sample: golden)."],
+            {"kind": "sample", "why": "It is not a production unit (sample: golden)"},
         )
         unit = await ask(client, "update_unit", serial_number=child, sample="production")
         assert "sample" not in unit
@@ -93,7 +94,7 @@ async def test_all_services_that_find_runs_by_serial_number_are_asked(
     shares = {share["service"]: share for share in told["services"]}
     assert "cannot be reached" in shares["gone"]["error"]
     assert "gone failed" in told["note"]
-    assert "gone did not answer (see services)." in told["reasons"]
+    assert "gone did not answer (see services)." in told["unknown"]
     assert "error" not in shares["cloud"]
 
 
@@ -107,7 +108,7 @@ async def test_a_service_that_fails_only_over_the_unit_is_said(
         told = await ask(client, "get_unit", serial_number=serial)
     assert "units" not in told
     assert len(told["runs"]) == 1
-    assert (told["ship"], told["reasons"][0]) == ("do not ship", "factory did not answer (see services).")
+    assert (told["ship"], told["unknown"][0]) == ("do not ship", "factory did not answer (see services).")
     assert "HTTP 500" in told["services"][0]["error"]
 
 

@@ -110,7 +110,7 @@ async def test_of_very_many_sub_units_the_first_are_looked_at_and_nothing_is_shi
     one.inside["A"] = [f"P{n}" for n in range(collect.MAX_UNITS)]
     told = await make_passport([one], "A", 20, Deadline())
     assert told.ship == "do not ship"
-    assert told.reasons == ["It has more sub-units than were looked at."]
+    assert told.unknown == ["It has more sub-units than were looked at."]
     looked_at = {query.unit for query in one.asked if query.unit.startswith("P")}
     assert len(looked_at) == collect.MAX_UNITS - 1
 
@@ -134,7 +134,7 @@ async def test_more_runs_than_are_read_keep_a_unit_from_being_shipped(
         one.keep(f"O{n}", "FCT", "EOL")
     one.keep("A", "FCT", "FCT", "FCT", "EOL")
     told = await make_passport([one], "A", 20, Deadline())
-    assert told.reasons == ["one has more runs of it than were read."]
+    assert told.unknown == ["one has more runs of it than were read."]
     (share,) = told.services
     assert (share.total, share.at_least) == (3, True)
 
@@ -150,7 +150,7 @@ async def test_a_service_that_lists_runs_only_by_serial_number_says_so_where_it_
     assert (await make_passport([one, old], "A", 20, Deadline())).ship == "ship"
     old.keep("A", "OTHER")
     told = await make_passport([one, old], "A", 20, Deadline())
-    assert told.reasons == ["old cannot list other units of a part: what is missing there cannot be told."]
+    assert told.unknown == ["old cannot list other units of a part: what is missing there cannot be told."]
 
 
 async def test_a_service_that_failed_once_is_not_asked_again(ledger: Callable[[str], Ledger]) -> None:
@@ -160,7 +160,7 @@ async def test_a_service_that_failed_once_is_not_asked_again(ledger: Callable[[s
     one.keep("P", "FCT", part="PSU")
     one.inside["A"] = ["P"]
     told = await make_passport([one, gone], "A", 20, Deadline())
-    assert told.reasons[0] == "gone did not answer (see services)."
+    assert told.unknown[0] == "gone did not answer (see services)."
     assert len(gone.asked) == 1
     with pytest.raises(ServiceDown):
         await make_passport([gone], "A", 20, Deadline())
@@ -182,6 +182,6 @@ async def test_a_service_that_never_answers_costs_a_bounded_time(
     monkeypatch.setattr(collect, "QUESTION_SHARE", 0.001)
     told = await make_passport([one, stuck], "A", 20, Deadline())
     assert told.ship == "do not ship"
-    assert told.reasons[0] == "stuck did not answer (see services)."
+    assert told.unknown[0] == "stuck did not answer (see services)."
     assert [share.error for share in told.services if share.service == "one"] == [""]
     assert len(told.runs) == 1

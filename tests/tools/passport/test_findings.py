@@ -65,7 +65,7 @@ def test_a_gap_is_what_four_in_five_others_passed_and_this_one_never_saw(
 
 def test_a_gap_states_how_many_others_it_was_worked_out_from() -> None:
     (gap,) = find_gaps(group_by_procedure(runs_of("SN", "FVT+ EOL+")), peers(*USUAL, "FVT+ EOL+ EMC-"), "PSU-1")
-    assert gap.evidence == "8 of 9 other units of the part passed it, this one has no run of it"
+    assert gap.why == "8 of 9 other units of the part passed it, this one has no run of it"
     assert (gap.service, gap.unit) == ("factory", "PSU-1")
 
 

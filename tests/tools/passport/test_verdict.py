@@ -37,13 +37,16 @@ def told(unit: UnitHistory | None = None, **fields: Any) -> PassportInput:
 
 
 def against(one: PassportInput) -> list[str]:
-    verdict = conclude(one, compare(one))
-    return [] if verdict.ship else verdict.reasons
+    """What speaks against a unit, what matters first; then what is not known."""
+    reasons = compare(one)
+    verdict = conclude(one, reasons)
+    said = [*(f"{reason.kind}: {reason.why}" for reason in reasons), *verdict.unknown]
+    assert verdict.ship == (not said)
+    return said
 
 
 def reason_for(one: PassportInput) -> str:
-    (reason,) = conclude(one, []).reasons
-    return reason
+    return conclude(one, []).why
 
 
 def test_nothing_speaks_against_a_unit_that_passed_what_others_passed_in_their_order() -> None:
@@ -56,20 +59,20 @@ def test_nothing_speaks_against_a_unit_that_passed_what_others_passed_in_their_o
     [
         (
             told(UnitHistory("SN", runs("SN", "FVT EOL", "fail"))),
-            ["The last outcome of a procedure is not pass (Its last"],
+            ["open failure: Its one run ended with fail"],
         ),
         (
             told(UnitHistory("SN", runs("SN", "FVT"))),
-            ["A procedure that others of its part passed is missing (9 of 9 other"],
+            ["gap: 9 of 9 other"],
         ),
-        (told(UnitHistory("SN", runs("SN", "EOL FVT"))), ["A procedure was begun out of order (9 of 9 other"]),
+        (told(UnitHistory("SN", runs("SN", "EOL FVT"))), ["out of order: 9 of 9 other"]),
         (
             told(UnitHistory("SN", runs("SN", "FVT EOL", sample="golden"))),
-            ["It is not a production unit (sample: golden)"],
+            ["sample: It is not a production unit (sample: golden)"],
         ),
         (
             told(UnitHistory("SN", runs("SN", "FVT"), [Unit(service="f", serial_number="SN", sample="ignored")])),
-            ["It is not"],
+            ["sample: It is not"],
         ),
         (told(UnitHistory("SN", [], [Unit(service="f", serial_number="SN")])), ["No service has a run of it"]),
         (told(failed={"cloud": ServiceDown("cloud", "Service cloud cannot be reached")}), ["cloud did not answer"]),
@@ -88,7 +91,7 @@ def test_nothing_speaks_against_a_unit_that_passed_what_others_passed_in_their_o
         (told(UnitHistory("SN", runs("SN", "FVT EOL", part=""))), ["Its part is not known"]),
         (
             told(sub_units=[UnitHistory("PSU", runs("PSU", "FCT", "fail", "PSU"))]),
-            ["The last outcome of a procedure is not pass, in a sub-unit"],
+            ["open failure: Its one run ended with fail"],
         ),
         (told(sub_units=[UnitHistory("PSU", runs("PSU", "FCT", part="PSU"))]), []),
         (
@@ -96,11 +99,11 @@ def test_nothing_speaks_against_a_unit_that_passed_what_others_passed_in_their_o
                 sub_units=[UnitHistory("PSU", runs("PSU", "X", part="PSU"))],
                 peers={"box": beside(), "psu": beside(9, "X Y")},
             ),
-            ["A procedure that others of its part passed is missing, in a sub-unit"],
+            ["gap: 9 of 9"],
         ),
         (
             told(sub_units=[UnitHistory("PSU", runs("PSU", "FCT", part="PSU", sample="failing"))]),
-            ["A sub-unit is not a prod"],
+            ["sample: A sub-unit is not a prod"],
         ),
     ],
 )
@@ -108,6 +111,17 @@ def test_each_thing_that_speaks_against_a_unit_or_is_not_known_is_a_reason(one: 
     reasons = against(one)
     assert len(reasons) == len(said)
     assert all(reason.startswith(start) for reason, start in zip(reasons, said, strict=True))
+
+
+def test_the_reason_that_matters_most_comes_first_and_names_its_procedure_and_what_is_not_known_stands_apart() -> None:
+    bad = UnitHistory("SN", [*runs("SN", "EOL FVT", "fail", sample="")])
+    one = told(bad, peers={"box": beside(9, "FVT EOL EMC")}, failed={"cloud": ServiceDown("cloud", "down")})
+    reasons = compare(one)
+    assert [(r.kind, r.test) for r in reasons] == [("open failure", "FVT"), ("gap", "EMC"), ("out of order", "EOL")]
+    verdict = conclude(one, reasons)
+    assert verdict == (False, "", ["cloud did not answer (see services)."])
+    nothing = conclude(told(failed={"cloud": ServiceDown("cloud", "down")}), [])
+    assert nothing.why == "Nothing that is known speaks against it, but not all is known."
 
 
 def test_runs_whose_procedure_has_no_name_cannot_be_told_apart() -> None:
@@ -129,7 +143,8 @@ def test_a_reason_holds_nothing_that_the_lab_wrote() -> None:
 
 @pytest.mark.parametrize("tests", ["FVT EOL", "FVT", "EOL FVT"])
 def test_a_sample_is_not_compared_with_production(tests: str) -> None:
-    assert compare(told(UnitHistory("SN", runs("SN", tests, sample="golden")))) == []
+    (reason,) = compare(told(UnitHistory("SN", runs("SN", tests, sample="golden"))))
+    assert reason.kind == "sample"
 
 
 def test_a_sub_unit_without_a_run_is_told_and_stops_shipping_only_where_others_of_its_part_have_some() -> None:
@@ -140,4 +155,4 @@ def test_a_sub_unit_without_a_run_is_told_and_stops_shipping_only_where_others_o
     few = told(sub_units=[bare], peers={"box": beside(), "psu": beside(2, "POWER")})
     assert against(few) == ["A sub-unit has no run, and too few others of its part to tell whether it should have."]
     many = told(sub_units=[bare], peers={"box": beside(), "psu": beside(9, "POWER")})
-    assert "in a sub-unit (9 of 9 other" in " ".join(against(many))
+    assert "gap: 9 of 9 other" in " ".join(against(many))

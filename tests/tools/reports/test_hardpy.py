@@ -82,6 +82,7 @@ def test_a_measurement_that_hardpy_did_not_judge_is_compared_with_its_limits() -
         ({"value": "n/a"}, "unset", (4.75, 5.25, "")),
         ({"lower_limit": None, "upper_limit": None}, "pass", (None, None, "")),
         ({"lower_limit": float("-inf"), "upper_limit": 6}, "pass", (None, 6.0, "")),
+        ({"result": False, "operation": "gtlt", "lower_limit": None, "upper_limit": 120}, "fail", (None, 120.0, "")),
     ],
 )
 def test_every_comparison_has_its_limits(fields: dict[str, object], outcome: str, limits: tuple[object, ...]) -> None:

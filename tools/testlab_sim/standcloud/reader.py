@@ -188,8 +188,9 @@ def _failed_cases(stands: Stands, row: TestRow) -> list[dict[str, Any]]:
     if found is None:
         return []
     module, case, title, measurement = found
-    low, high = measurement["lower_limit"], measurement["upper_limit"]
-    text = f"{measurement['name']} {measurement['value']} {measurement['unit']}"
+    low, high, value = measurement["lower_limit"], measurement["upper_limit"], measurement["value"]
+    text = f"{measurement['name']} {value} {measurement['unit']}"
+    broken = f"is below {low}" if low is not None and value < low else f"is above {high}"
     return [
         {
             "module_id": module,
@@ -198,7 +199,7 @@ def _failed_cases(stands: Stands, row: TestRow) -> list[dict[str, Any]]:
             "start_time": int(row.started),
             "stop_time": int(row.finished),
             "name": title,
-            "assertion_msg": f"AssertionError: {text} out of {low}..{high}",
+            "assertion_msg": f"AssertionError: {text} {broken}",
             "msg": {"0": text},
             "measurements": [measurement],
             "chart": None,

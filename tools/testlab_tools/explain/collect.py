@@ -20,6 +20,7 @@ from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import KnownRun, RunDetail
 from testlab_tools.paging import list_merged
 from testlab_tools.registry import Picture
+from testlab_tools.triage.breaks import Break, find_break
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ MAX_READ_RUNS = 12
 """How many runs are read one by one, where a service lists them without saying what failed."""
 
 
-Part = Literal["cases", "log", "history", "elsewhere", "screenshot"]
+Part = Literal["cases", "log", "history", "elsewhere", "broke", "screenshot"]
 
 
 class Missing(ResultModel):
@@ -59,7 +60,8 @@ class CollectedLog(NamedTuple):
 class Evidence:
     """All that was had of a failed run. `contradicts`: the run is said not to have passed, but no case of it failed.
 
-    `history` lists runs of its unit or station, `similar` failures of its test; `missing` names parts not had.
+    `history` lists runs of its unit or station, `similar` failures of its test; `broke` is when the test did; `missing`
+    names parts not had.
     """
 
     run: KnownRun
@@ -69,6 +71,7 @@ class Evidence:
     log: CollectedLog | None = None
     history: RunPage | None = None
     similar: Failures | None = None
+    broke: Break | None = None
     screen: Picture | None = None
     missing: list[Missing] = field(default_factory=list[Missing])
 
@@ -92,11 +95,14 @@ async def collect(
     async def similar() -> None:
         evidence.similar = await parts.get("elsewhere", collect_similar(archive, detail.run))
 
+    async def broke() -> None:
+        evidence.broke = await parts.get("broke", collect_break(archive, detail.run))
+
     async def screen() -> None:
         if isinstance(archive, RunScreenshots):
             evidence.screen = await parts.get("screenshot", collect_screen(archive, native))
 
-    await gather_all(cases_and_log(), history(), similar(), screen())
+    await gather_all(cases_and_log(), history(), similar(), broke(), screen())
     shares = evidence.history.services if evidence.history else []
     evidence.missing += [Missing(part="history", why=share.error) for share in shares if share.error]
     evidence.missing.sort(key=lambda missing: missing.part)
@@ -174,6 +180,22 @@ async def collect_similar(archive: RunArchive, run: Run) -> Failures:
     found = {run.run_id: failures for run, failures in zip(mute, read, strict=False)}
     failures = [failure for listed_one in listed.failures for failure in found.get(listed_one.run.run_id, [listed_one])]
     return listed._replace(failures=[f for f in failures if f.run.test.casefold() == run.test.casefold()])
+
+
+async def collect_break(archive: RunArchive, run: Run) -> Break:
+    """When the run's test broke; at its station, where the test passed elsewhere just before the run.
+
+    Raises:
+        Unsupported: the archive cannot list runs by test.
+    """
+    query = RunQuery(test=run.test)
+    anywhere = await find_break(archive, query, run.started_at)
+    if not run.station or anywhere.first_failure is None or anywhere.first_failure.run_id != run.run_id:
+        return anywhere
+    there = await find_break(archive, replace(query, station=run.station), run.started_at)
+    if there.first_failure is None or there.first_failure.run_id == run.run_id:
+        return anywhere
+    return there.model_copy(update={"note": f"{there.note} At its station; others pass.".strip()})
 
 
 async def _list_failures(archive: RunArchive, query: RunQuery) -> Failures:

@@ -12,6 +12,7 @@ from testlab_tools.explain.compare import Comparison, RunHistory, SimilarFailure
 from testlab_tools.models.lab import Case, Measurement, ResultModel, Run
 from testlab_tools.models.results import Excerpt, RunDetail
 from testlab_tools.token_estimate import estimate_tokens
+from testlab_tools.triage.breaks import Break
 from testlab_tools.untrusted import Untrusted, sanitize, shorten
 
 MAX_TOKENS = 2_350
@@ -33,9 +34,11 @@ class ExplainedRun(Run):
 
 
 class Explanation(ResultModel):
-    """Why a run failed; `elsewhere` is the same failure in other runs, `missing` what could not be had."""
+    """Why a run failed; `broke` is when its test did, `elsewhere` the same failure in other runs, `missing` what could
+    not be had."""
 
     run: ExplainedRun
+    broke: Break | None = None
     elsewhere: SimilarFailures | None = None
     missing: list[Missing] = []
     note: str = ""
@@ -100,6 +103,7 @@ def _render(evidence: Evidence, comparison: Comparison, said: Sequence[str], sca
     )
     return Explanation(
         run=run,
+        broke=evidence.broke,
         elsewhere=comparison.similar,
         missing=evidence.missing,
         note=" ".join(notes),

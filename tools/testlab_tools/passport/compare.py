@@ -1,5 +1,5 @@
 """What speaks against a unit: open failures, and procedures that its peers went through and it did not; and so, whether
-to ship it. The reasons are in our words: the names of procedures and units stand in the findings."""
+to ship it. Sentences are in our words: the names of procedures and units stand beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 from testlab_tools.errors import ServiceError
-from testlab_tools.models.lab import ResultModel
+from testlab_tools.models.lab import ResultModel, Run
 from testlab_tools.passport.histories import MIN_PEERS, PassportInput, PeerUnits, ProcedureKey, Procedures, UnitHistory
 from testlab_tools.untrusted import Untrusted
 
@@ -18,29 +18,35 @@ MIN_BEGAN_FIRST = 0.9
 """Share of the peers that began one procedure before another, from which on that is the order."""
 
 
-Kind = Literal["gap", "out of order", "open failure"]
+Kind = Literal["sample", "open failure", "gap", "out of order"]
 
 
-class Finding(ResultModel):
-    """What speaks against the unit, or a sub-unit (`unit`), with its `evidence` in our words.
+class Reason(ResultModel):
+    """What speaks against the unit, or a sub-unit (`unit`), and `why` in our words.
 
-    A gap is a procedure that others of the part passed and this one never saw; out of order, `test` began before
-    `before`, which others begin first; an open failure is a procedure whose last outcome is not pass.
+    A sample is not production; an open failure is a procedure `test` whose last outcome is not pass; a gap is one that
+    others of the part passed and this one never saw; out of order, `test` began before `before`, which others begin
+    first.
     """
 
     kind: Kind
-    service: str
-    test: Untrusted
+    why: str
+    test: Untrusted = ""
     before: Untrusted = ""
     unit: Untrusted = ""
-    evidence: str
+    service: str = ""
     run_id: str = ""
 
 
-def compare(data: PassportInput) -> list[Finding]:
-    """What speaks against the unit, then against its sub-units. A sample is not compared: it goes beside the line."""
-    found: list[Finding] = []
+def compare(data: PassportInput) -> list[Reason]:
+    """What speaks against the unit, what matters most first, then against its sub-units. A sample is not compared: it
+    goes beside the line."""
+    found: list[Reason] = []
     for unit in data.units:
+        if unit.sample:
+            which = f" (sample: {unit.sample})" if unit.sample in _SAMPLES else ""
+            said = f"{'It' if unit is data.unit else 'A sub-unit'} is not a production unit{which}"
+            found.append(Reason(kind="sample", why=said, unit=data.sub_unit_name(unit)))
         own, peers, name = unit.procedures, data.peers_of(unit), data.sub_unit_name(unit)
         found += find_open_failures(own, name)
         if not unit.sample:
@@ -48,17 +54,15 @@ def compare(data: PassportInput) -> list[Finding]:
     return found
 
 
-def find_open_failures(own: Procedures, unit: str) -> list[Finding]:
+def find_open_failures(own: Procedures, unit: str) -> list[Reason]:
     """Procedures whose last outcome is not pass."""
     return [
-        Finding(
+        Reason(
             kind="open failure",
             service=key.service,
             test=runs[-1].test,
             unit=unit,
-            evidence=f"Its last of {len(runs)} runs ended with {runs[-1].outcome}"
-            if runs[-1].outcome != "running"
-            else "It is still running",
+            why=_ended(runs),
             run_id=runs[-1].run_id,
         )
         for key, runs in own.items()
@@ -66,24 +70,30 @@ def find_open_failures(own: Procedures, unit: str) -> list[Finding]:
     ]
 
 
-def find_gaps(own: Procedures, peers: PeerUnits, unit: str, cut: Collection[str] = ()) -> list[Finding]:
+def _ended(runs: Sequence[Run]) -> str:
+    if runs[-1].outcome == "running":
+        return "It is still running"
+    return f"{f'The last of {len(runs)} runs' if len(runs) > 1 else 'Its one run'} ended with {runs[-1].outcome}"
+
+
+def find_gaps(own: Procedures, peers: PeerUnits, unit: str, cut: Collection[str] = ()) -> list[Reason]:
     """Procedures that most peers passed and this unit never saw; not in services of which `cut` runs are unread."""
     if not peers.enough:
         return []
     count = len(peers.units)
     names = {key: runs[-1].test for peer in peers.units for key, runs in peer.items()}
-    found: list[Finding] = []
+    found: list[Reason] = []
     for key, name in names.items():
         passed = sum(key in peer and peer[key][-1].outcome == "pass" for peer in peers.units)
         if key not in own and key.service not in cut and passed >= MIN_PASSED * count:
-            evidence = f"{passed} of {count} other units of the part passed it, this one has no run of it"
-            found.append(Finding(kind="gap", service=key.service, test=name, unit=unit, evidence=evidence))
+            why = f"{passed} of {count} other units of the part passed it, this one has no run of it"
+            found.append(Reason(kind="gap", service=key.service, test=name, unit=unit, why=why))
     return found
 
 
-def find_out_of_order(own: Procedures, peers: PeerUnits, unit: str, cut: Collection[str] = ()) -> list[Finding]:
+def find_out_of_order(own: Procedures, peers: PeerUnits, unit: str, cut: Collection[str] = ()) -> list[Reason]:
     """Procedures begun before one that peers begin first: of several such, the one that most peers show."""
-    found: list[Finding] = []
+    found: list[Reason] = []
     keys = [key for key in own if key.service not in cut]
     for place, early in enumerate(keys):
         pairs = [(*_began_first(peers, late, early), late) for late in keys[place + 1 :]]
@@ -94,13 +104,13 @@ def find_out_of_order(own: Procedures, peers: PeerUnits, unit: str, cut: Collect
             both, first, late = max(usual)
             run = own[early][0]
             found.append(
-                Finding(
+                Reason(
                     kind="out of order",
                     service=early.service,
                     test=run.test,
                     before=own[late][0].test,
                     unit=unit,
-                    evidence=f"{first} of {both} other units of the part began them in the other order",
+                    why=f"{first} of {both} other units of the part began it after the procedure in before",
                     run_id=run.run_id,
                 )
             )
@@ -114,36 +124,24 @@ def _began_first(peers: PeerUnits, first: ProcedureKey, second: ProcedureKey) ->
 
 
 _SAMPLES = ("golden", "failing", "ignored")
-_AGAINST: dict[str, tuple[str, str]] = {
-    "open failure": ("The last outcome of a procedure is not pass", "The last outcome of {} procedures is not pass"),
-    "gap": (
-        "A procedure that others of its part passed is missing",
-        "{} procedures that others of its part passed are missing",
-    ),
-    "out of order": ("A procedure was begun out of order", "{} procedures were begun out of order"),
-}
 
 
 class Verdict(NamedTuple):
-    """Whether to ship a unit, and why, or why not."""
+    """Whether to ship a unit, why in a sentence where nothing speaks against it, and what is `unknown`."""
 
     ship: bool
-    reasons: list[str]
+    why: str
+    unknown: list[str]
 
 
-def conclude(data: PassportInput, findings: Sequence[Finding]) -> Verdict:
+def conclude(data: PassportInput, against: Sequence[Reason]) -> Verdict:
     """Ship a unit when nothing speaks against it and everything is known."""
-    against = [*_samples(data), *_unknown(data), *_weigh(findings)]
-    return Verdict(ship=not against, reasons=against or [_reason_to_ship(data)])
-
-
-def _samples(data: PassportInput) -> list[str]:
-    reasons: list[str] = []
-    for unit in data.units:
-        if unit.sample:
-            which = f" (sample: {unit.sample})" if unit.sample in _SAMPLES else ""
-            reasons.append(f"{'It' if unit is data.unit else 'A sub-unit'} is not a production unit{which}.")
-    return list(dict.fromkeys(reasons))
+    unknown = _unknown(data)
+    if against:
+        return Verdict(False, "", unknown)
+    if unknown:
+        return Verdict(False, "Nothing that is known speaks against it, but not all is known.", unknown)
+    return Verdict(True, _reason_to_ship(data), [])
 
 
 def _unknown(data: PassportInput) -> list[str]:
@@ -178,18 +176,6 @@ def _uncompared(unit: UnitHistory, peers: PeerUnits) -> list[str]:
         few = f"Only {len(peers.units)}" if peers.units else "No"
         return [f"{few} other units of its part to compare with: what is missing cannot be told."]
     return []
-
-
-def _weigh(findings: Sequence[Finding]) -> list[str]:
-    """A reason for each kind of finding, in the unit and in its sub-units."""
-    reasons: list[str] = []
-    for kind, (one, several) in _AGAINST.items():
-        for inside in (False, True):
-            these = [f for f in findings if f.kind == kind and bool(f.unit) is inside]
-            if these:
-                said = one if len(these) == 1 else several.format(len(these))
-                reasons.append(f"{said}{', in a sub-unit' if inside else ''} ({these[0].evidence}).")
-    return reasons
 
 
 def _reason_to_ship(data: PassportInput) -> str:

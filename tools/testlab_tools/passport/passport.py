@@ -9,9 +9,9 @@ from testlab_tools.capabilities import UnitArchive
 from testlab_tools.deadline import Deadline
 from testlab_tools.models.lab import Outcome, ResultModel, Run, ServiceShare, Unit
 from testlab_tools.passport.collect import collect
-from testlab_tools.passport.compare import Finding, Verdict, compare, conclude
+from testlab_tools.passport.compare import Reason, Verdict, compare, conclude
 from testlab_tools.passport.histories import PassportInput, PeerUnits
-from testlab_tools.times import Moment, iso
+from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted
 
 
@@ -30,13 +30,26 @@ class Procedure(ResultModel):
     last_run: str
 
 
+class ComparedWith(ResultModel):
+    """The other units of its part that a unit was compared with: how many, their runs in which services, and when."""
+
+    part: Untrusted
+    units: int
+    services: list[str]
+    since: Moment
+    until: Moment
+
+
 class Passport(ResultModel):
-    """Whether to ship a unit, and why: `findings` is what speaks against it, `units` what each registry knows of it and
+    """Whether to ship a unit: `reasons` speak against it, what matters most first; `why` is said where none does, and
+    `unknown` is what is not known, which keeps it from being shipped too. `units` is what each registry knows of it and
     of its sub-units, `runs` their runs over all services, oldest first."""
 
     ship: Literal["ship", "do not ship"]
-    reasons: list[str]
-    findings: list[Finding] = []
+    why: str = ""
+    reasons: list[Reason] = []
+    unknown: list[str] = []
+    compared_with: ComparedWith | None = None
     procedures: list[Procedure] = []
     units: list[Unit] = []
     runs: list[Run] = []
@@ -60,9 +73,9 @@ async def make_passport(
         LabError: no service answered; the most telling error.
     """
     data = await collect(archives, serial_number, deadline, unasked)
-    findings = compare(data)
-    verdict = conclude(data, findings)
-    passport = render(data, findings, verdict, [archive.name for archive in archives], limit)
+    reasons = compare(data)
+    verdict = conclude(data, reasons)
+    passport = render(data, reasons, verdict, [archive.name for archive in archives], limit)
     passport.services += [
         ServiceShare(service=name, shown=0, cannot=f"{name} keeps no serial numbers") for name in blind
     ]
@@ -70,15 +83,17 @@ async def make_passport(
 
 
 def render(
-    data: PassportInput, findings: Sequence[Finding], verdict: Verdict, services: Sequence[str], limit: int
+    data: PassportInput, reasons: Sequence[Reason], verdict: Verdict, services: Sequence[str], limit: int
 ) -> Passport:
     """The result, with the last `limit` runs of the unit and its sub-units."""
     runs = sorted((run for unit in data.units for run in unit.runs), key=lambda run: (run.started_at, run.run_id))
     shown = runs[-limit:]
     return Passport(
         ship="ship" if verdict.ship else "do not ship",
-        reasons=verdict.reasons,
-        findings=list(findings),
+        why=verdict.why,
+        reasons=list(reasons),
+        unknown=verdict.unknown,
+        compared_with=_compared_with(data.unit.part, data.peers_of(data.unit)),
         procedures=[
             summarise(found, data.sub_unit_name(unit)) for unit in data.units for found in unit.procedures.values()
         ],
@@ -120,16 +135,13 @@ def _note(data: PassportInput, count: int, shown: int) -> str:
     notes = [f"The last {shown} of {count} runs: limit shows more; all were considered."] if shown < count else []
     if duplicates := sum(unit.duplicates for unit in data.units):
         notes.append(f"{duplicates} of the runs are kept by several services, and counted once.")
-    notes.append(_compared_with(data.peers_of(data.unit)))
     if data.failed:
         notes.append(f"Not all is told: {', '.join(data.failed)} failed (see services).")
     return " ".join(note for note in notes if note)
 
 
-def _compared_with(peers: PeerUnits) -> str:
+def _compared_with(part: str, peers: PeerUnits) -> ComparedWith | None:
     if peers.begin is None or peers.end is None:
-        return ""
-    return (
-        f"Compared with {len(peers.units)} other units of the part that went through the line between "
-        f"{iso(peers.begin)} and {iso(peers.end)}."
-    )
+        return None
+    services = sorted({key.service for procedures in peers.units for key in procedures})
+    return ComparedWith(part=part, units=len(peers.units), services=services, since=peers.begin, until=peers.end)

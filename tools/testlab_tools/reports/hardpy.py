@@ -82,7 +82,7 @@ def _to_limits(m: Measured) -> Limits:
             return Limits(upper=number)
         case operation if operation in _SIGNS:
             return Limits(expected=f"x {_SIGNS[operation]} {wanted}")
-        case operation if operation in _RANGES:
+        case operation if operation in _RANGES and None not in (m.lower_limit, m.upper_limit):
             return Limits(expected=_RANGES[operation].format(m.lower_limit, m.upper_limit))
         case _:
             return Limits(m.lower_limit, m.upper_limit)

@@ -72,7 +72,7 @@ async def triage(
 
 @tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)
 async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]:
-    """Explain a failed run: steps, log, unit's history, same failure elsewhere, screenshot.
+    """Explain a failed run: steps, log, when it broke, unit's history, same failure elsewhere, screenshot.
 
     For jobs: get_failed_cases.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.server.faults.conftest import Judge, Plant
     from tests.server.faults.tools.conftest import Round
 
-WORDS = {"note", "next", "why", "untrusted", "text", "reason", "reasons", "missing", "log", "error"}
+WORDS = {"note", "next", "why", "untrusted", "text", "reason", "reasons", "unknown", "missing", "log", "error"}
 """What is written for a reader: it may say more, or less."""
 LESS = {"unavailable", "do not ship", "licence expired"}
 """What is said where nothing better is known; by a portal's own clock, a licence may have expired."""

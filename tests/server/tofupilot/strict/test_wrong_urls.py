@@ -77,7 +77,7 @@ async def test_a_unit_that_passed_elsewhere_is_not_shipped_on_the_word_of_anothe
     async with connect(f"{sim.config_toml()}\n[services{lab[2]}") as client:
         told = await ask(client, "get_unit", serial_number=run["unit"])
     assert told["ship"] == "do not ship"
-    assert "other did not answer (see services)." in told["reasons"]
+    assert "other did not answer (see services)." in told["unknown"]
 
 
 @ANSWERS

@@ -103,6 +103,7 @@ class CaseMeasurement(Wire):
     value: Any = None
     unit: str | None = None
     result: bool | None = None
+    operation: str | None = None
     comparison_value: Any = None
     lower_limit: float | None = None
     upper_limit: float | None = None

@@ -45,6 +45,7 @@ CALL_SECONDS = 42.0
 def case_of(row: FailedCaseRow) -> Case:
     """A failed case; one that calls itself passed is failed all the same, since it is in that list."""
     said = list(row.msg.values()) if isinstance(row.msg, dict) else row.msg if isinstance(row.msg, list) else [row.msg]
+    said = [text for text in said if text and text not in (row.assertion_msg or "")]
     ended: Outcome = outcome(row.status)
     return Case(
         case=row.name,
@@ -56,16 +57,29 @@ def case_of(row: FailedCaseRow) -> Case:
 
 
 def _measurement(m: CaseMeasurement) -> Measurement:
-    kept = m.result if m.result is not None else Limits(m.lower_limit, m.upper_limit).allow(m.value)
+    limits = _limits(m)
+    kept = m.result if m.result is not None else limits.allow(m.value)
     return Measurement(
         name=m.name,
         outcome="unset" if kept is None else "pass" if kept else "fail",
         value=m.value,
         units=m.unit or "",
-        lower=m.lower_limit,
-        upper=m.upper_limit,
-        expected="" if m.comparison_value is None else str(m.comparison_value),
+        lower=limits.lower,
+        upper=limits.upper,
+        expected=limits.expected,
     )
+
+
+_OPERATORS = {"eq": "==", "ne": "!=", "ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+def _limits(m: CaseMeasurement) -> Limits:
+    """A measurement's limits, each said once: by an operation and what it compares with, or by a range."""
+    wanted, operator = m.comparison_value, _OPERATORS.get((m.operation or "").casefold(), "")
+    if wanted is not None and operator:
+        return Limits.validator(operator, wanted)
+    repeated = wanted is None or wanted in (m.lower_limit, m.upper_limit)
+    return Limits(m.lower_limit, m.upper_limit, "" if repeated else str(wanted))
 
 
 _SOURCES = ("dut_info", "test_stand_info", "test_run_artifact")
