@@ -199,3 +199,14 @@ async def test_failed_cases_of_several_runs_are_told_at_once_and_a_wrong_one_is_
     assert unread["run_id"] == wrong
     assert "factory has no such run" in unread["error"]
     assert "Give run_id or run_ids" in none
+
+
+async def test_a_filter_that_compares_without_a_key_is_told_as_perhaps_words(
+    config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(config) as client:
+        told = await ask(client, "list_runs", service="portal", filter="duration>300")
+        plain = await ask(client, "list_runs", service="portal", filter="category:of-nobody")
+    assert told["services"][0]["total"] == 0
+    assert "it may be read as words" in told["services"][0]["note"]
+    assert "note" not in plain["services"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -65,8 +66,19 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
             total=sum(found.by_outcome.values()),
             at_least=found.at_least,
             by_outcome=found.by_outcome,
-            note="" if found.by_outcome or found.at_least or not query.test else await self._whether_there_is(query),
+            note="" if found.by_outcome or found.at_least else await self._note_on_nothing(query),
         )
+
+    async def _note_on_nothing(self, query: RunQuery) -> str:
+        """What an empty list may be empty for. Of the search grammar only terms `key:value` are shown in the
+        vendor's examples; one that compares without a key may be read as words, and found nowhere."""
+        notes = [await self._whether_there_is(query)] if query.test else []
+        if any(":" not in term and re.search("[<>=]", term) for term in query.text.split()):
+            notes.append(
+                "A term of filter compares without key: as in date:>=2026-01-01, so it may be read as words to find. "
+                'sort="longest" shows the longest runs.'
+            )
+        return " ".join(notes)
 
     async def _whether_there_is(self, query: RunQuery) -> str:
         """Of an empty list: whether such a test has ever run here."""
