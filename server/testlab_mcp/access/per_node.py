@@ -72,7 +72,7 @@ async def _ask_each_node(call: MethodCall) -> tuple[Any, ...]:
 
     async def ask(node: str) -> Any:
         async with places:
-            return await call.forward(query=replace(call["query"], station=node))
+            return await call.forward(query=replace(call["query"], station=node, explain_empty=False))
 
     return await gather_all(*[ask(node) for node in await _stations(call.scope, call["query"])])
 

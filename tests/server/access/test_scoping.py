@@ -205,8 +205,12 @@ async def test_totals_and_pages_are_of_the_callers_nodes(
             seen += page["runs"]
             if not (cursor := page.get("cursor", "")):
                 break
+        counted = await ask(erin, "list_runs", service="portal", limit=0)
+        nothing = await ask(erin, "list_runs", service="portal", test="test_of_nothing")
         theirs = (await ask(alice, "list_runs", service="portal", limit=5))["cursor"]
         assert "cursor" in await refused(erin, "list_runs", service="portal", limit=5, cursor=theirs)
+    assert sum(counted["services"][0]["by_outcome"].values()) == COUNTS[MINE] + COUNTS[ALSO]
+    assert "note" not in nothing["services"][0]
     assert len({run["run_id"] for run in seen}) == len(seen) == COUNTS[MINE] + COUNTS[ALSO]
     assert {run["station"] for run in seen} == {MINE, ALSO}
     assert [run["started_at"] for run in seen] == sorted((run["started_at"] for run in seen), reverse=True)

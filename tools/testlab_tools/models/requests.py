@@ -23,7 +23,8 @@ class RunQuery:
     """Which runs to list; empty fields do not restrict.
 
     `text` is a filter in the service's own grammar. The order is by start time, newest first; `oldest_first` reverses
-    it, `longest_first` goes by duration instead.
+    it, `longest_first` goes by duration instead. `explain_empty`: an empty list may take one more request, to say
+    whether there is such a test at all.
     """
 
     outcome: str = ""
@@ -39,6 +40,7 @@ class RunQuery:
     until: datetime | None = None
     oldest_first: bool = False
     longest_first: bool = False
+    explain_empty: bool = False
 
     def contains(self, moment: datetime) -> bool:
         """Whether the span of time holds a moment: `since` is in it, `until` is not."""

@@ -61,6 +61,7 @@ async def list_runs(
         until=end,
         oldest_first=sort == "oldest",
         longest_first=sort == "longest",
+        explain_empty=True,
     )
     if limit == 0:
         return await count_runs(archives, query, call.deadline)

@@ -142,12 +142,12 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         counts = (
             None if total is None else Counter[Outcome](outcome(str(row.body.get("status"))) for row in listing.rows)
         )
-        note = await self._whether_there_is(query) if query.test and total == 0 else ""
+        note = await self._whether_there_is(query) if query.explain_empty and query.test and total == 0 else ""
         return Runs([self._run(*row) for row in rows], len(rest) > limit, total, at_least, keys, counts, note)
 
     async def _whether_there_is(self, query: RunQuery) -> str:
         """Of an empty list: whether such a test plan has ever run here."""
-        known = RunQuery(test=query.test)
+        known = RunQuery(test=query.test, explain_empty=True)
         filters = filters_of(known)
         if query != known:
             listing = await self.read_rows(

@@ -66,7 +66,7 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
             total=sum(found.by_outcome.values()),
             at_least=found.at_least,
             by_outcome=found.by_outcome,
-            note="" if found.by_outcome or found.at_least else await self._note_on_nothing(query),
+            note=await self._note_on_nothing(query) if query.explain_empty and not found.rows and not after else "",
         )
 
     async def _note_on_nothing(self, query: RunQuery) -> str:
@@ -82,7 +82,7 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
 
     async def _whether_there_is(self, query: RunQuery) -> str:
         """Of an empty list: whether such a test has ever run here."""
-        known = RunQuery(test=query.test)
+        known = RunQuery(test=query.test, explain_empty=True)
         rows = [] if query == known else await self.rows(known, ())
         if any(matches(row, known) for row in rows):
             return "It has runs of such a test, but none that matches the rest."
