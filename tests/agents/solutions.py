@@ -6,6 +6,7 @@ shows where the server could do better: `calls` in `questions.toml` counts it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -24,38 +25,30 @@ Solution = Callable[[Caller, Gaps], Awaitable[str]]
 
 
 async def _running_job(call: Caller, gaps: Gaps) -> str:
-    """Neither the node nor the job says who started it; a run of the job that has finished does."""
     nodes = (await call("list_nodes"))["nodes"]
     (node,) = [node for node in nodes if node["state"] == "busy"]
-    job = await call("get_job", job_uid=node["job"]["job_uid"])
-    runs = (await call("list_runs", service="portal", station=node["name"], limit=1))["runs"]
-    run = (await call("get_run", run_id=runs[0]["run_id"]))["run"]
-    assert run["job_uid"] == job["job_uid"]
-    return f"On {node['name']}, started by {run['user']} at {job['started_at']}"
+    return f"On {node['name']}, started by {node['job']['started_by']} at {node['job']['started_at']}"
 
 
 async def _endless_reservation(call: Caller, gaps: Gaps) -> str:
-    """That there is no end shows only in that none is told."""
     (node,) = (await call("list_nodes", text=gaps["node"]))["nodes"]
     held = node["reservation"]
-    return f"{held['holder']}, for {held['message']}, end {held.get('expires_at', 'none')}"
+    return f"{held['holder']}, for {held['message']}, end {held['expires_at'].replace('no end', 'none')}"
 
 
 async def _device_types(call: Caller, gaps: Gaps) -> str:
-    """A search for the type hides the nodes without one, so all are listed."""
-    nodes = (await call("list_nodes"))["nodes"]
-    rokus = sum(node.get("device_type") == "roku" for node in nodes)
-    return f"rokus {rokus}, unknown {', '.join(node['node_id'] for node in nodes if 'device_type' not in node)}"
+    found = await call("list_nodes", text="roku")
+    rokus = sum(node["device_type"] == "roku" for node in found["nodes"])
+    unknown = re.findall("'(.*?)'", found["note"])
+    return f"rokus {rokus}, unknown {', '.join(unknown)}"
 
 
 async def _wrong_id(call: Caller, gaps: Gaps) -> str:
-    """One wrong id hides what is told of the others."""
     ids = gaps["ids"].split(", ")
-    told = (await call("list_nodes", node_ids=ids, detail=True))["error"]["what"]
-    (wrong,) = [node_id for node_id in ids if node_id in told]
-    nodes = (await call("list_nodes", node_ids=[i for i in ids if i != wrong], detail=True))["nodes"]
-    (expired,) = [node for node in nodes if node["state"] == "licence expired"]
-    return f"{wrong} is none; {expired['node_id']} expired on {expired['detail']['licence_expiry']}"
+    found = await call("list_nodes", node_ids=ids)
+    (wrong,) = [node_id for node_id in ids if node_id in found["note"]]
+    (expired,) = [node for node in found["nodes"] if node["state"] == "licence expired"]
+    return f"{wrong} is none; {expired['node_id']} expired on {expired['licence_expiry']}"
 
 
 async def _outcomes_of_a_test(call: Caller, gaps: Gaps) -> str:
@@ -149,10 +142,9 @@ async def _which_service_can(call: Caller, gaps: Gaps) -> str:
 
 
 async def _tests_compared(call: Caller, gaps: Gaps) -> str:
-    old, new = [
-        set((await call("list_test_cases", revision=gaps[which], limit=200))["test_cases"]) for which in ("old", "new")
-    ]
-    return f"added {len(new - old)}, removed {len(old - new)}: {', '.join(sorted(new ^ old))}"
+    told = await call("list_test_cases", revision=gaps["new"], compare_to=gaps["old"])
+    added, removed = told["added"], told["removed"]
+    return f"added {len(added)}, removed {len(removed)}: {', '.join([*added, *removed])}"
 
 
 async def _longest_run(call: Caller, gaps: Gaps) -> str:
@@ -173,9 +165,7 @@ async def _failing_step(call: Caller, gaps: Gaps) -> str:
 
 
 async def _last_match(call: Caller, gaps: Gaps) -> str:
-    """All matches are read for the last."""
-    lines = (await call("read_log", run_id=gaps["run"], search="Match found", context=0))["lines"]
-    return lines.splitlines()[-1]
+    return (await call("read_log", run_id=gaps["run"], search="Match found", last=1, context=0))["lines"]
 
 
 async def _waiting(call: Caller, gaps: Gaps) -> str:

@@ -29,7 +29,7 @@ class Farm(NodeInventory, NodeReservations, RemoteControl):
     async def list_nodes(self) -> list[Node]:
         return [await self.get_node(node) for node in self.nodes]
 
-    async def get_node(self, node_id: str, detail: bool = False) -> Node:
+    async def get_node(self, node_id: str, detail: bool = False, addresses: bool = False) -> Node:
         self.asked.append(node_id)
         if self.fails:
             raise self.fails
@@ -39,7 +39,9 @@ class Farm(NodeInventory, NodeReservations, RemoteControl):
 
     async def get_reservation(self, reservation_id: str) -> Reservation:
         node = await self.get_node(reservation_id)
-        return Reservation(reservation_id=node.node_id, node_id=node.node_id, holder="you", yours=True)
+        return Reservation(
+            reservation_id=node.node_id, node_id=node.node_id, holder="you", yours=True, expires_at="not told"
+        )
 
     async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
         raise NotImplementedError

@@ -118,7 +118,8 @@ def _show_limits(measurement: Answer) -> str:
 
 def _show_use(node: Answer) -> str:
     if held := node.get("reservation"):
-        return f"{held.get('holder', 'you')} until {held.get('expires_at', 'ended')}: {held.get('message', '')}"
+        until = held["expires_at"] if held["expires_at"] == "no end" else f"until {held['expires_at']}"
+        return f"{held.get('holder', 'you')} {until}: {held.get('message', '')}"
     if (job := node.get("job")) and not job["finished"]:
         return f"job {job['done']} of {job['total']} tests"
     return f"idle since {node['last_used_at']}" if node.get("last_used_at") else ""

@@ -15,7 +15,6 @@ from testlab_tools.capabilities import Health, NodeInventory, Service
 from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import Reservation
-from testlab_tools.times import iso
 from testlab_tools.tools import all_tools
 from testlab_tools.untrusted import shorten
 
@@ -52,8 +51,7 @@ def doctor(config_file: str) -> int:
     head = ("service", "kind", "reached", "token", "clock", "account")
     print(table(head, [finding[:6] for finding in findings]))
     for held in (reservation for finding in findings for reservation in finding.held):
-        until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
-        what = f"{held.node_id} {until} (reservation {held.reservation_id})"
+        what = f"{held.node_id} {held.until} (reservation {held.reservation_id})"
         print(f"\n{paint('you hold', 'bold')} {what}: {held.message}")
     unwell = [finding for finding in findings if finding.remedy]
     for finding in unwell:

@@ -95,3 +95,23 @@ async def test_too_many_matches_show_the_first_and_the_last_and_say_so(
     shown = tail["lines"].split("\n")
     assert shown[-1] == "100000:match number 100000"
     assert tail["note"] == f"Only the last {len(shown)} lines fit."
+
+
+async def test_only_the_last_matches_are_told_when_asked_for(
+    lab: SimLab, portal: Portal, connect: Connect, ask: ToolCaller
+) -> None:
+    run = portal.failed()["result_id"]
+    lines = portal.get(f"results{run}/stbt.log").text.splitlines()
+    hits = [number for number, line in enumerate(lines, 1) if "pressed " in line.lower()]
+    assert len(hits) > 2
+    async with connect(lab.config_toml()) as client:
+        one = await ask(client, "read_log", run_id=f"portal:{run}", search="pressed ", last=1, context=0)
+        near = await ask(client, "read_log", run_id=f"portal:{run}", search="pressed ", last=1, context=1)
+        two = await ask(client, "read_log", run_id=f"portal:{run}", search="pressed ", last=2, context=0)
+        none = await ask(client, "read_log", run_id=f"portal:{run}", search="(a+)+$", last=1)
+    assert one["lines"] == f"{hits[-1]}:{lines[hits[-1] - 1]}"
+    assert one["matches"] == len(hits)
+    assert "note" not in one
+    assert one["lines"] in near["lines"].splitlines()
+    assert [line.partition(":")[0] for line in two["lines"].splitlines() if line != "--"] == [str(n) for n in hits[-2:]]
+    assert (none["matches"], none.get("lines", "")) == (0, "")

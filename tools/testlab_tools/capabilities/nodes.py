@@ -18,8 +18,8 @@ class NodeInventory(Service):
         """Return every node of the farm, whatever its state."""
 
     @abstractmethod
-    async def get_node(self, node_id: str, detail: bool = False) -> Node:
-        """Return one node; `detail` adds its configuration.
+    async def get_node(self, node_id: str, detail: bool = False, addresses: bool = False) -> Node:
+        """Return one node; `detail` adds its configuration, `addresses` where it is in the network and the world.
 
         Raises:
             NotFound: the farm has no such node. A bare node id is looked up in each farm by this.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -118,16 +118,18 @@ class Tail:
 class Matches:
     """The lines that contain a text, in any case, with `context` lines around each; `count` counts all of them.
 
-    Of too many, the first and the last are shown.
+    Of too many, the first and the last are shown; with `last`, only so many from the end.
     """
 
-    def __init__(self, text: str, context: int) -> None:
+    def __init__(self, text: str, context: int, last: int = 0) -> None:
         self._text = text.casefold()
         self._context = context
         self._before: deque[str] = deque(maxlen=context)
         self._after = 0
         self._seen = 0
         self._shown = Ends(SHOWN_CHARS)
+        self._last = last
+        self._latest: deque[Ends] = deque([self._shown], maxlen=last or 1)
         self.count = 0
 
     def see(self, lines: list[str]) -> None:
@@ -141,7 +143,7 @@ class Matches:
 
     def shown(self) -> str:
         """The lines, as `grep -n` prints them."""
-        return self._shown.render()
+        return Ends.join(self._latest).render()
 
     def _contains(self, text: str) -> bool:
         return self._text in text.casefold()
@@ -149,6 +151,9 @@ class Matches:
     def _look(self, number: int, line: str, found: bool) -> None:
         if found:
             self.count += 1
+            if self._last:
+                self._shown = Ends(SHOWN_CHARS)
+                self._latest.append(self._shown)
             for n, earlier in enumerate(self._before, number - len(self._before)):
                 self._shown.add(n, "-", earlier)
             self._before.clear()
@@ -172,7 +177,9 @@ class Ends:
 
     def add(self, number: int, mark: str, text: str) -> None:
         """Add a line, with `:` or `-` after its number."""
-        line = _format_line(number, mark, text)
+        self._keep(number, _format_line(number, mark, text))
+
+    def _keep(self, number: int, line: str) -> None:
         size = len(line) + 1
         if not self._last and self._first_size + size <= self._half:
             self._first.append((number, line))
@@ -182,6 +189,15 @@ class Ends:
         self._last_size += size
         while self._last_size > self._half:
             self._last_size -= len(self._last.popleft()[1]) + 1
+
+    @classmethod
+    def join(cls, parts: Iterable[Ends]) -> Ends:
+        """The lines of all, in order."""
+        joined = cls(SHOWN_CHARS)
+        for part in parts:
+            for number, line in (*part._first, *part._last):
+                joined._keep(number, line)
+        return joined
 
     def render(self) -> str:
         """The lines, with `--` between those that do not follow each other."""

@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from testlab_tools.times import Minute, Moment
+from testlab_tools.times import Minute, Moment, iso
 from testlab_tools.untrusted import Untrusted, UntrustedData, UntrustedEnd
 
 Outcome = Literal["pass", "fail", "error", "skip", "stopped", "running"]
+NOT_TOLD, UNKNOWN = "not told", "unknown"
+"""What a service does not say, where leaving it out would read as something else."""
+
 NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
 
 
@@ -165,14 +168,21 @@ class Deleted(ResultModel):
 
 
 class Reservation(ResultModel):
-    """A node held by somebody; without `expires_at` it is held until ended."""
+    """A node held by somebody; with "no end" it is held until it is ended."""
 
     reservation_id: str
     node_id: str
     holder: Untrusted
     yours: bool
-    expires_at: Moment | None = None
+    expires_at: Literal["no end", "not told"] | Moment
     message: Untrusted = ""
+
+    @property
+    def until(self) -> str:
+        """Its end, as part of a sentence."""
+        if not isinstance(self.expires_at, str):
+            return f"until {iso(self.expires_at)}"
+        return "without end" if self.expires_at == "no end" else "until when is not told"
 
 
 class Reservations(ResultModel):
@@ -208,17 +218,21 @@ def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
 
 
 class JobBrief(ResultModel):
-    """A node's current job, in one line; of an idle node, with detail, its last."""
+    """A node's current job, in one line; of an idle node, with detail, its last. `started_by` is of a running job: a
+    login, or NOT_TOLD."""
 
     job_uid: str
     finished: bool
     done: int
     total: int
+    started_by: Untrusted = ""
+    started_at: Moment | None = None
 
 
 class Node(ResultModel):
     """A device under test with its node. `why` is the service's reason for not being available; `last_used_at` says
-    since when it has been idle, and is left out while it is in use."""
+    since when it has been idle, and is left out while it is in use. `device_type` is UNKNOWN where the service has
+    none, `licence_expiry` is said of an expired licence, and with detail."""
 
     node_id: str
     state: NodeState
@@ -229,6 +243,7 @@ class Node(ResultModel):
     last_used_by: Untrusted = ""
     last_used_at: Minute | None = None
     why: Untrusted = ""
+    licence_expiry: Untrusted = ""
     detail: dict[str, UntrustedData] = {}
 
 
@@ -239,17 +254,32 @@ class Taken(ResultModel):
 
 
 class NodeList(ResultModel):
-    """The lab's nodes, or those asked for by id: `total` of them, `free` ones among them, `shown` that match."""
+    """The lab's nodes, or those asked for by id: `total` of them, `free` ones among them, `shown` that match. `note`
+    says which ids are no node, and which nodes a text may have missed."""
 
     nodes: list[Node]
     shown: int
     total: int
     free: int
     services: list[ServiceShare] = []
+    note: str = ""
+
+
+class FailedTest(ResultModel):
+    """A run of a job that did not pass: the step that failed, and why."""
+
+    run_id: str
+    outcome: Outcome
+    case: Untrusted
+    reason: Untrusted = ""
 
 
 class Job(ResultModel):
-    """A test job. `done` counts the tests that have finished, of `total`; a soak job's total grows."""
+    """A test job. `done` counts the tests that have finished, of `total`; a soak job's total grows.
+
+    `started_by` is of a running job: a login, or NOT_TOLD. `failures` are of a finished one, newest first, and
+    `more_failures` counts those not shown.
+    """
 
     job_uid: str
     node_id: str
@@ -258,8 +288,11 @@ class Job(ResultModel):
     failed: int
     errored: int
     total: int
+    started_by: Untrusted = ""
     started_at: Moment | None = None
     ended_at: Moment | None = None
+    failures: list[FailedTest] = []
+    more_failures: int = 0
     note: str = ""
     next: str = ""
 
@@ -282,11 +315,18 @@ class StoppedJob(ResultModel):
 
 
 class TestCases(ResultModel):
-    """A page of test case names; `total` counts all that match. `cursor` fetches the next page."""
+    """A page of test case names; `total` counts all that match. `cursor` fetches the next page.
+
+    Compared with another revision, the names `added` to that, and those `removed` from it, in place of `test_cases`.
+    `nearest` are names written alike where none matches.
+    """
 
     __test__ = False
 
-    test_cases: list[Untrusted]
+    test_cases: list[Untrusted] | None = None
+    added: list[Untrusted] | None = None
+    removed: list[Untrusted] | None = None
     total: int
+    nearest: list[Untrusted] = []
     cursor: str = ""
     next: str = ""

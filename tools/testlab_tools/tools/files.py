@@ -35,6 +35,7 @@ async def read_log(
     run_id: RunId,
     tail: Annotated[int, Field(ge=1, le=1000)] = 100,
     search: Annotated[str, Field(max_length=200, description="Plain text, any case")] = "",
+    last: Annotated[int, Field(ge=0, le=50, description="Only so many matches from the end")] = 0,
     context: Annotated[int, Field(ge=0, le=20)] = 2,
     tz: str = "UTC",
 ) -> LogExcerpt:
@@ -43,12 +44,13 @@ async def read_log(
     Says what it cut. get_artifact saves whole logs.
     """
     keeper, native = call.lab.run_owner(run_id, LogKeeper)
-    selector = Matches(search, context) if search else Tail(tail)
+    selector = Matches(search, context, last) if search else Tail(tail)
     async with keeper.open_log(native, check_zone(tz, "tz")) as log:
         seconds = call.deadline.long_step()
         reading = await read(log.chunks, selector, seconds)
         reading.certain = log.says_its_end
     matches = selector.count if isinstance(selector, Matches) else None
+    wanted = matches if not last or matches is None else min(matches, last)
     lines = selector.shown()
     return LogExcerpt(
         run_id=keeper.handle(native),
@@ -56,7 +58,7 @@ async def read_log(
         total_bytes=reading.bytes,
         matches=matches,
         lines=lines,
-        note=_note_cuts(reading, seconds, lines, tail if matches is None else None, matches),
+        note=_note_cuts(reading, seconds, lines, tail if matches is None else None, wanted),
     )
 
 

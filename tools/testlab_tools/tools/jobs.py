@@ -11,6 +11,8 @@ from pydantic import Field
 
 from testlab_tools.capabilities import JobRunner, TestPack
 from testlab_tools.errors import BadInput, nearest
+from testlab_tools.fanout import gather_all
+from testlab_tools.job_report import describe_job
 from testlab_tools.jobs import check_owner, describe_stopped, stop_and_watch
 from testlab_tools.models.lab import Job, StoppedJob, TestCases
 from testlab_tools.models.requests import TestOrder
@@ -34,10 +36,12 @@ def match_names(names: Iterable[str], search: str) -> list[str]:
 
 
 def find_nearest_cases(name: str, known: Iterable[str], count: int = _SHOWN) -> list[str]:
-    """The known names that are written most like this one, best first; none when nothing is alike."""
+    """The known names that are written most like this one, best first; none when nothing is alike. A name without its
+    file is held against names without theirs."""
     words = _words(name)
     likely = heapq.nlargest(_CANDIDATES, known, key=lambda other: len(words & _words(other)))
-    return nearest(name, filter(_PLAIN.fullmatch, likely), count)
+    plain = {other if "::" in name else other.partition("::")[2]: other for other in filter(_PLAIN.fullmatch, likely)}
+    return [plain[near] for near in nearest(name, plain, count)]
 
 
 def check_names(asked: Collection[str], known: Collection[str]) -> None:
@@ -67,6 +71,7 @@ def _words(name: str) -> set[str]:
 
 
 SAME = "This is the order given before, whose answer was not heard: nothing was started twice."
+MORE = "More follow: pass cursor, with the same arguments. "
 JobUid = Annotated[str, Field(description="From run_tests")]
 
 
@@ -75,6 +80,7 @@ async def list_test_cases(
     call: Call,
     revision: Annotated[str, Field(min_length=1, description="Branch, tag or commit SHA")],
     search: Annotated[str, Field(description="Words the names must contain")] = "",
+    compare_to: Annotated[str, Field(description="Another revision: only the names added to it and removed")] = "",
     service: str = "",
     limit: Limit = 50,
     cursor: Cursor = "",
@@ -84,11 +90,38 @@ async def list_test_cases(
     Says nothing of how they fared: list_runs(test=…) does.
     """
     pack = call.lab.one(TestPack, service)
-    found = match_names(await pack.list_test_cases(revision), search)
+    if compare_to:
+        lists = await gather_all(pack.list_test_cases(revision), pack.list_test_cases(compare_to))
+        new, old = [match_names(names, search) for names in lists]
+        return _compare(new, old, limit, cursor)
+    names = await pack.list_test_cases(revision)
+    found = match_names(names, search)
     page = paginate(found, limit, cursor)
-    more = "More follow: pass cursor, with the same arguments. " if page.cursor else ""
-    runs = "run_tests runs them; test_pack_revision is this revision." if found else "Search with fewer words."
-    return TestCases(test_cases=page.items, total=len(found), cursor=page.cursor, next=more + runs)
+    near = [] if found else find_nearest_cases(search, names)
+    fewer = "Search with fewer words." if len(search.split()) > 1 else "Search for a part of the name."
+    runs = "run_tests runs them; test_pack_revision is this revision." if found else fewer
+    return TestCases(
+        test_cases=page.items,
+        total=len(found),
+        nearest=near,
+        cursor=page.cursor,
+        next=(MORE if page.cursor else "") + runs,
+    )
+
+
+def _compare(new: list[str], old: list[str], limit: int, cursor: str) -> TestCases:
+    """What one list has that the other lacks; a page can hold some of both."""
+    before, after = set(old), set(new)
+    added, removed = [n for n in new if n not in before], [n for n in old if n not in after]
+    page = paginate([*(f"+{name}" for name in added), *(f"-{name}" for name in removed)], limit, cursor)
+    counts = f"{len(added)} are added and {len(removed)} removed in all."
+    return TestCases(
+        added=[item[1:] for item in page.items if item[0] == "+"],
+        removed=[item[1:] for item in page.items if item[0] == "-"],
+        total=len(added) + len(removed),
+        cursor=page.cursor,
+        next=f"{MORE if page.cursor else ''}{counts}",
+    )
 
 
 @tool(toolset="jobs", access="operate", needs=JobRunner, hints=ADD)
@@ -106,8 +139,8 @@ async def run_tests(
 ) -> Job:
     """Run tests on a node. Returns its job_uid at once, or after wait_seconds with the counts so far.
 
-    The node must be free or reserved by you. Gives counts, not failures: get_job waits on, get_failed_cases(job_uid)
-    explains.
+    The node must be free or reserved by you. Says why runs failed once all have finished: get_job waits on,
+    get_failed_cases(job_uid) has tracebacks.
     """
     runner, native = await call.lab.node_owner(node_id, JobRunner)
     forever = soak == "run forever"
@@ -125,6 +158,8 @@ async def run_tests(
     uid, known = call.lab.native(started.job_uid), started.model_copy(update={"note": ""})
     left = wait_seconds - call.deadline.spent_s
     job = await call.lab.job_poller.wait(runner, uid, left, call.progress, known=known, soak=forever)
+    if job.finished:
+        job = await describe_job(runner, job, call.deadline)
     return job.model_copy(update={"note": " ".join(f"{note} {job.note}".split())})
 
 
@@ -135,14 +170,14 @@ async def get_job(
     node_id: Annotated[str, Field(description="Or: this node's current or last job")] = "",
     wait_seconds: Wait = 0,
 ) -> Job:
-    """Get a test job's state and counts.
+    """Get a test job's state and counts: while it runs, who started it; at its end, why its runs failed.
 
-    finished=false: call again with the same job_uid. get_failed_cases(job_uid) explains what
-    failed.
+    finished=false: call again with the same job_uid. get_failed_cases(job_uid) has tracebacks.
     """
     runner, native, known = await _find_job(call, job_uid, node_id)
     left = wait_seconds - call.deadline.spent_s
-    return await call.lab.job_poller.wait(runner, native, left, call.progress, known=known)
+    job = await call.lab.job_poller.wait(runner, native, left, call.progress, known=known)
+    return await describe_job(runner, job, call.deadline)
 
 
 async def _ask_before_stopping(call: Call, job_uid: str, node_id: str, confirm: str) -> Question | None:

@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import NodeInventory, NodeReservations, RemoteControl, RunScreenshots, Screenshots
-from testlab_tools.errors import BadInput, Refused
-from testlab_tools.fanout import ask_all, gather_all
+from testlab_tools.errors import BadInput, NotFound, Refused
+from testlab_tools.fanout import ask_all, ask_each, gather_all
 from testlab_tools.files.artifacts import prepare_picture
-from testlab_tools.models.lab import Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
+from testlab_tools.models.lab import UNKNOWN, Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
 from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
-from testlab_tools.times import iso
 from testlab_tools.tools.arguments import NodeId
 from testlab_tools.untrusted import quote
 
@@ -24,21 +23,30 @@ async def list_nodes(
     available: Annotated[bool, Field(description="Only those free to reserve")] = False,
     text: Annotated[str, Field(description="Part of id, name or device type")] = "",
     node_ids: list[str] = [],
-    detail: Annotated[bool, Field(description="Add configuration, address, licence, last user and job")] = False,
+    detail: Annotated[bool, Field(description="Add configuration, licence, last user and job")] = False,
+    addresses: Annotated[bool, Field(description="Also IP addresses and city")] = False,
 ) -> NodeList:
-    """List the lab's nodes: state, who holds each until when and why, what runs, since when idle.
+    """List the lab's nodes: state, who holds each until when and why, what runs, who started it, since when idle.
 
     detail is for a few nodes. reserve_nodes takes one; grab_screenshot shows its screen.
     """
+    wrong, shares = "", list[ServiceShare]()
     if node_ids:
-        every, shares = await _get_nodes(call, node_ids, detail), []
+        every, wrong = await _get_nodes(call, node_ids, detail, addresses)
     else:
         every, shares = await _list_every_node(call)
     chosen = [node for node in every if _matches(node, available, text)]
-    if detail and not node_ids:
-        chosen = await _get_nodes(call, [node.node_id for node in chosen], detail)
-    free = sum(node.state == "free" for node in every)
-    return NodeList(nodes=chosen, shown=len(chosen), total=len(every), free=free, services=shares)
+    untyped = [n for n in every if n not in chosen and n.device_type == UNKNOWN and _matches(n, available, "")]
+    if (detail or addresses) and not node_ids:
+        chosen, _ = await _get_nodes(call, [node.node_id for node in chosen], detail, addresses)
+    return NodeList(
+        nodes=chosen,
+        shown=len(chosen),
+        total=len(every),
+        free=sum(node.state == "free" for node in every),
+        services=shares,
+        note=f"{wrong} {_note_untyped(untyped) if text else ''}".strip(),
+    )
 
 
 @tool(toolset="nodes", access="observe", needs=(Screenshots, RunScreenshots), hints=LOOK)
@@ -70,10 +78,32 @@ async def grab_screenshot(
     return await asyncio.to_thread(prepare_picture, image, what, size, target)
 
 
-async def _get_nodes(call: Call, node_ids: list[str], detail: bool) -> list[Node]:
-    """Those nodes alone, each asked for by itself."""
-    owned = await gather_all(*(call.lab.node_owner(node_id, NodeInventory) for node_id in dict.fromkeys(node_ids)))
-    return list(await gather_all(*(farm.get_node(native, detail) for farm, native in owned)))
+async def _get_nodes(call: Call, node_ids: list[str], detail: bool, addresses: bool) -> tuple[list[Node], str]:
+    """Those nodes alone, each asked for by itself; and which are none, where not all are."""
+
+    async def get(node_id: str) -> Node:
+        farm, native = await call.lab.node_owner(node_id, NodeInventory)
+        return await farm.get_node(native, detail, addresses)
+
+    answers = await ask_each(dict.fromkeys(node_ids), get)
+    wrong = _and_more([f"{quote(node_id, 60)}: {error.what}." for node_id, error in answers.failed.items()])
+    if len(answers.failed) > 1 and all(isinstance(answers.of(node_id), NotFound) for node_id in node_ids):
+        raise NotFound("None of these is a node that can be shown", wrong, "list_nodes shows all nodes.")
+    answers.require_any()
+    return list(answers.given.values()), wrong
+
+
+def _note_untyped(nodes: list[Node]) -> str:
+    """What a text may have missed."""
+    if not nodes:
+        return ""
+    named = _and_more([repr(node.node_id) for node in nodes], ", ")
+    return f"Not among these, and of unknown device type: {len(nodes)} ({named})."
+
+
+def _and_more(texts: list[str], between: str = " ") -> str:
+    more = [f"and {len(texts) - NAMED} more"] if len(texts) > NAMED else []
+    return between.join([*texts[:NAMED], *more])
 
 
 async def _list_every_node(call: Call) -> tuple[list[Node], list[ServiceShare]]:
@@ -89,6 +119,7 @@ def _matches(node: Node, available: bool, text: str) -> bool:
     return (not available or node.state == "free") and text.casefold() in words
 
 
+NAMED = 5
 ReservationId = Annotated[str, Field(min_length=1, description="From list_nodes")]
 LONGEST_MINUTES = 1440
 FOREVER = 0
@@ -169,9 +200,8 @@ async def _ask_before_interrupting(call: Call, reservation_id: str, message: str
     held = await farm.get_reservation(native)
     if held.yours:
         raise BadInput("This reservation is yours", "", "end_reservation ends it.")
-    until = f"until {iso(held.expires_at)}" if held.expires_at else "without an end"
     return Question(
-        f"End reservation {held.reservation_id!r} of node {held.node_id!r}, which another user holds {until}?",
+        f"End reservation {held.reservation_id!r} of node {held.node_id!r}, which another user holds, {held.until}?",
         target=held.node_id,
         quoted=f"\nHolder: {quote(held.holder)}\nTheir message: {quote(held.message)}\n"
         f"They will read: {quote(message, 1000)}",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WORDS = {"note", "next", "why", "untrusted", "text", "reason", "reasons", "unknown", "missing", "log", "error"}
 """What is written for a reader: it may say more, or less."""
-LESS = {"unavailable", "do not ship", "licence expired"}
+LESS = {"unavailable", "do not ship", "licence expired", "not told", "unknown"}
 """What is said where nothing better is known; by a portal's own clock, a licence may have expired."""
 LOOKING = {
     *("list_runs", "get_run", "get_failed_cases", "get_unit", "list_catalog"),

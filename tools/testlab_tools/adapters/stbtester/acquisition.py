@@ -16,18 +16,20 @@ from datetime import datetime
 
 import anyio
 
-from testlab_tools.adapters.stbtester.models import NodeStatus, ReservationEntry
+from testlab_tools.adapters.stbtester.models import QUOTED, NodeStatus, ReservationEntry
 from testlab_tools.adapters.stbtester.nodes import Nodes
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound
 from testlab_tools.http import Reply, ServiceClient
 from testlab_tools.http.policy import look_up
 from testlab_tools.models.lab import Reservation
+from testlab_tools.untrusted import quote
 
 DOUBTED_S = 300
 """A reservation that is younger than its order by more than this is not the one, nor is one that is older."""
 
 RELEASE_SECONDS = 4.0
 MAX_DOUBTED = 100
+MAX_NAMED = 5
 SKEW_S = 2
 """The portal tells both times in whole seconds."""
 
@@ -83,9 +85,10 @@ class Attempt:
 
     def __init__(self, farm: Acquisition, node_ids: Sequence[str], message: str, before: Sequence[NodeStatus]) -> None:
         known = {status.node_id for status in before}
-        if not known.issuperset(node_ids):
-            named = "node among those to reserve" if len(node_ids) > 1 else "node"
-            raise NotFound(f"{farm.name} has no such {named}", "", "list_nodes shows all nodes.")
+        if wrong := [quote(node_id, QUOTED) for node_id in node_ids if node_id not in known]:
+            more = f" and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
+            what = f"{farm.name} has no such node: {', '.join(wrong[:MAX_NAMED])}{more}"
+            raise NotFound(what, "Nothing was reserved", "list_nodes shows all nodes.")
         self._farm, self._nodes, self._message = farm, list(node_ids), message
         self._before = {status.reservation.reservation_id for status in before if status.reservation}
         self._asked_at = time.monotonic()

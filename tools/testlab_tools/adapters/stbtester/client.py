@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 
-from testlab_tools.adapters.stbtester.models import NODE_ID, ArtifactEntry, NodeStatus, ResultRow, path_of
+from testlab_tools.adapters.stbtester.models import NODE_ID, QUOTED, ArtifactEntry, NodeStatus, ResultRow, path_of
 from testlab_tools.capabilities import Health
 from testlab_tools.errors import (
     AnswerLost,
@@ -26,6 +26,7 @@ from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.errors import foreign, limited, lost, unlisted
 from testlab_tools.http.response import Wire, date_of, decode
 from testlab_tools.services import HttpService
+from testlab_tools.untrusted import quote
 
 PORTAL = "a Stb-tester portal"
 NODES = "/api/v2/nodes"
@@ -95,7 +96,7 @@ class Portal(HttpService):
     async def check_result(self, reply: Reply, run_id: str) -> Reply:
         """As `check_found`, for a result."""
         shown = "list_runs shows the runs there are."
-        return await self.check_found(reply, "result", shown, lambda: self.has_result(run_id))
+        return await self.check_found(reply, f"result {quote(run_id, QUOTED)}", shown, lambda: self.has_result(run_id))
 
     def failure(self, reply: Reply, what: str) -> LabError:
         """What a status means ("Status Codes" of each section). The body is not quoted: it may hold anybody's text."""
@@ -132,7 +133,7 @@ class Portal(HttpService):
     def node_path(self, node_id: str) -> str:
         """Where a node is. Raises NotFound for what cannot be a node's id: that never stands in a path."""
         if not NODE_ID.fullmatch(node_id):
-            raise NotFound(f"{self.name} has no such node", "", "list_nodes shows all nodes.")
+            raise NotFound(f"{self.name} has no such node {quote(node_id, QUOTED)}", "", "list_nodes shows all nodes.")
         return f"{NODES}/{node_id}"
 
     async def get_status(self, node_id: str) -> NodeStatus:

@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr
 from testlab_tools.errors import NotFound
 from testlab_tools.http.response import Wire
 from testlab_tools.times import Moment, utc
+from testlab_tools.untrusted import quote as quote_text
 
 _NODE = r"(?!\.|[\w.-]*\.\.)[\w.-]{1,40}"
 _JOB = rf"/?{_NODE}/[0-9A-Za-z]{{1,8}}/[0-9]{{1,10}}"
@@ -25,6 +26,8 @@ _RESULT = rf"{_JOB}/(?![\w.:-]*\.\.)[\w.:-]{{1,32}}"
 NODE_ID = re.compile(_NODE, re.ASCII)
 JOB_UID = re.compile(_JOB, re.ASCII)
 RESULT_ID = re.compile(_RESULT, re.ASCII)
+QUOTED = 80
+"""Characters of an id that is of nothing, in the sentence that says so."""
 
 NodeId = Annotated[str, Field(pattern=re.compile(rf"^{_NODE}\Z", re.ASCII))]
 JobUid = Annotated[str, Field(pattern=re.compile(rf"^{_JOB}\Z", re.ASCII))]
@@ -43,7 +46,11 @@ def path_of(native: str) -> str:
     """
     bare = native.strip("/")
     if not (JOB_UID.fullmatch(bare) or RESULT_ID.fullmatch(bare)):
-        raise NotFound("There is no such run or job", "", "list_runs and list_nodes show the ids there are.")
+        raise NotFound(
+            f"There is no such run or job as {quote_text(native, QUOTED)}",
+            "",
+            "list_runs and list_nodes show the ids there are.",
+        )
     return quote("/" + bare, safe="/:._-")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, cast
 
 from testlab_tools.adapters.stbtester.client import Portal
 from testlab_tools.adapters.stbtester.models import JobStatus, NodeStatus, ReservationEntry, path_of
@@ -14,15 +15,19 @@ from testlab_tools.adapters.stbtester.test_pack import Pack
 from testlab_tools.capabilities import Image, NodeInventory, RemoteControl, RunScreenshots, Screenshots
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, ServiceDown
 from testlab_tools.http import Reply
-from testlab_tools.models.lab import JobBrief, Node, NodeState, Reservation, Taken
-from testlab_tools.times import iso
+from testlab_tools.models.lab import NOT_TOLD, UNKNOWN, JobBrief, Node, NodeState, Reservation, Taken
 
 OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
 
 
 PRESSES = frozenset({200, 204, 400, 401, 403, 404, 409, 503})
-_DETAILS = ("licence_expiry", "local_ip_address", "geoip_city", "geoip_country", "config")
+_PLACES = ("local_ip_address", "geoip_city", "geoip_country")
+_ADDRESS = re.compile(r"(?i)address|host|(?:^|_)(?:ip|mac|url)(?:_|$)")
+_IN_VALUE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|://|(?i:[0-9a-f]{0,4}:){3}")
+_STARTED = "Node {} is running test job {} started by @"
+"""`not_available_reason` of a node that runs a test, for want of a field that says it."""
+
 KEY = re.compile(r"[A-Za-z0-9_]{1,60}")
 
 
@@ -32,8 +37,11 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
     async def list_nodes(self) -> list[Node]:
         return [self._node(status) for status in await self.list_statuses()]
 
-    async def get_node(self, node_id: str, detail: bool = False) -> Node:
-        return self._node(await self.get_status(node_id), detail)
+    async def get_node(self, node_id: str, detail: bool = False, addresses: bool = False) -> Node:
+        status = await self.get_status(node_id)
+        return self._node(status, detail or addresses).model_copy(
+            update={"detail": _details(status, addresses) if detail or addresses else {}}
+        )
 
     async def grab_screenshot(self, node_id: str, thumbnail: bool = False) -> Image:
         name = "thumbnail.jpg" if thumbnail else "screenshot.png"
@@ -69,7 +77,7 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
             return Conflict(what, "", "list_nodes shows who has which; call again.")
         ours = [s for s in taken if await self._is_ours(s)]
         own = [self._handle_of_own(s) for s in ours]
-        types = {s.device_type for s in taken}
+        types = {s.device_type for s in taken} - {None}
         free = [s.node_id for s in statuses.values() if s.available and s.device_type in types]
         others = ", ".join(self.handle(n) for n in free if n not in node_ids)
         instead = f"Free nodes of the same device type: {others}." if others else "No node of the same type is free."
@@ -101,35 +109,37 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
 
     def _node(self, status: NodeStatus, detail: bool = False) -> Node:
         state = _state(status)
-        in_use = state in ("busy", "reserved", "reserved by you") and not detail
+        running = status.job is not None and status.job.status == "running"
+        in_use = running or (state in ("reserved", "reserved by you") and not detail)
         return Node(
             node_id=self.handle(status.node_id),
             state=state,
             name=status.friendly_name or "",
-            device_type=status.device_type or "",
+            device_type=status.device_type or UNKNOWN,
             reservation=self.make_reservation(status.reservation) if status.reservation else None,
-            job=self._job(status.job) if status.job and (detail or status.job.status == "running") else None,
-            last_used_by=(status.last_used_by or "") if detail else "",
+            job=self._job(status, status.job) if status.job and (detail or running) else None,
+            last_used_by=(status.last_used_by or "") if detail and not running else "",
             last_used_at=None if in_use else status.last_used_time,
             why=(status.not_available_reason or "") if state == "unavailable" else "",
-            detail={name: value for name in _DETAILS if (value := getattr(status, name))} if detail else {},
+            licence_expiry=(status.licence_expiry or "") if detail or state == "licence expired" else "",
         )
 
     def make_reservation(self, entry: ReservationEntry) -> Reservation:
-        """A reservation in the lab's words."""
+        """A reservation in the lab's words. One made without "duration_secs" has null: it "will never expire"."""
+        endless = "no end" if "expires" in entry.model_fields_set else NOT_TOLD
         return Reservation(
             reservation_id=self.handle(str(entry.reservation_id)),
             node_id=self.handle(entry.node_id),
             holder=entry.username,
             yours=entry.reserved_by_you,
-            expires_at=entry.expires,
+            expires_at=entry.expires or endless,
             message=entry.message,
         )
 
     def _taken(self, status: NodeStatus, ours: bool) -> str:
         """Our own words for why a node is taken. The holder's message is in list_nodes, where it is marked as data."""
         node, held = self.handle(status.node_id), status.reservation
-        until = f"until {iso(held.expires)}" if held and held.expires else "without end"
+        until = self.make_reservation(held).until if held else ""
         if status.job and status.job.status == "running" and (held is None or held.reserved_by_you):
             return f"Node {node!r} is running {'your own ' if ours else ''}job {self.handle(status.job.job_uid)!r}"
         if held and held.reserved_by_you:
@@ -139,14 +149,40 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
             return f"Node {node!r} is reserved by {login_of(held.username)} {until}; list_nodes has their message"
         return f"Node {node!r} is {_state(status)}"
 
-    def _job(self, job: JobStatus) -> JobBrief:
-        counts = job.result_counts
+    def _job(self, status: NodeStatus, job: JobStatus) -> JobBrief:
+        counts, finished = job.result_counts, job.status == "exited"
         return JobBrief(
             job_uid=self.handle(job.job_uid),
-            finished=job.status == "exited",
+            finished=finished,
             done=counts.passed + counts.fail + counts.error,
             total=counts.total,
+            started_by="" if finished else _starter(status, job),
+            started_at=job.start_time,
         )
+
+
+def _starter(status: NodeStatus, job: JobStatus) -> str:
+    """Who started the running job, where the portal says it. `last_used_by` may have come since, be it for a look."""
+    said, words = status.not_available_reason or "", _STARTED.format(status.node_id, job.job_uid)
+    return said.removeprefix(words) if said.startswith(words) else NOT_TOLD
+
+
+def _details(status: NodeStatus, addresses: bool) -> dict[str, Any]:
+    """The configuration, without what leads to the device or the site unless that is asked for."""
+    if addresses:
+        return {name: value for name in (*_PLACES, "config") if (value := getattr(status, name))}
+    config = _without_addresses(status.config)
+    return {"config": config} if config else {}
+
+
+def _without_addresses(config: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            value = _without_addresses(cast(dict[str, Any], value))
+        if not (_ADDRESS.search(name) or _IN_VALUE.search(str(value))):
+            kept[name] = value
+    return kept
 
 
 def _state(status: NodeStatus) -> NodeState:

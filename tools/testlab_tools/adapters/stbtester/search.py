@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from unicodedata import category
 
-from testlab_tools.adapters.stbtester.models import RESULT_ID, ResultRow, path_of
+from testlab_tools.adapters.stbtester.models import QUOTED, RESULT_ID, ResultRow, path_of
 from testlab_tools.errors import BadInput, NotFound
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.times import iso
+from testlab_tools.untrusted import quote
 
 ROW_LIMIT = 2_000
 """`GET /api/v2/results` returns the first 2,000 matches and no cursor ("Get list of test results", Notes)."""
@@ -21,7 +22,7 @@ def result_path(service: str, run_id: str) -> str:
     if RESULT_ID.fullmatch(run_id.strip("/")):
         return f"/api/v2/results{path_of(run_id)}"
     raise NotFound(
-        f"{service} has no such result",
+        f"{service} has no such result {quote(run_id, QUOTED)}",
         "Its run ids look like /<node>/<n>/<n>/<start>" + (", this is a job's" if len(parts) == 3 else ""),
         "list_runs shows the runs there are, and their job_uid.",
     )

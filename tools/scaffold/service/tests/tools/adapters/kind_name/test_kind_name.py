@@ -87,7 +87,7 @@ async def test_a_node_is_reserved_extended_and_given_back(call: Call, served: Se
     (held,) = made.reservations
     assert (held.node_id, held.yours) == ("bench:node-1", True)
     longer = await extend_reservation.handler(call, reservation_id=held.reservation_id, minutes=5)
-    assert longer.expires_at > held.expires_at
+    assert longer.until > held.until
     assert (await end_reservation.handler(call, reservation_id=held.reservation_id)).ended
     assert not (await end_reservation.handler(call, reservation_id=held.reservation_id)).ended
     assert served.bench.changes == ["reserve", "extend", "end"]

@@ -24,7 +24,7 @@ class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
     async def list_nodes(self) -> list[Node]:
         return [self._node(row) for row in await self._node_rows()]
 
-    async def get_node(self, node_id: str, detail: bool = False) -> Node:
+    async def get_node(self, node_id: str, detail: bool = False, addresses: bool = False) -> Node:
         found = next((self._node(row) for row in await self._node_rows() if row.id == node_id), None)
         if found is None:
             raise NotFound(f"{self.name} has no such node", "", "list_nodes shows all nodes.")
@@ -138,7 +138,7 @@ class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
             node_id=self.handle(row.node),
             holder=row.holder,
             yours=row.mine,
-            expires_at=row.expires,
+            expires_at=row.expires or "no end",
             message=row.message,
         )
 
