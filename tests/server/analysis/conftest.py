@@ -140,6 +140,11 @@ def _side(measurement: dict[str, Any]) -> str:
     return next(v["operator"] for v in measurement["validators"] if v["outcome"] == "FAIL")
 
 
+def _is_below(measured: dict[str, Any]) -> bool:
+    """Whether the lower limit was broken, and not the upper one."""
+    return measured["lower_limit"] is not None and measured["value"] < measured["lower_limit"]
+
+
 def _cloud(services: dict[str, Any], truth: Truth) -> Iterator[Fact]:
     service = services["standcloud"]
     root = f"{service['url']}/integration/api/v1/test_run"
@@ -152,7 +157,7 @@ def _cloud(services: dict[str, Any], truth: Truth) -> Iterator[Fact]:
                     f"cloud:{row['test_run_id']}",
                     row["test_plan_name"],
                     case["name"],
-                    case["name"],
+                    (case["name"], _is_below(case["measurements"][0])),
                     row["serial_number"],
                     row["test_stand_name"],
                     at,
