@@ -103,11 +103,30 @@ SAMPLES: Mapping[str, ToolSample] = {
             "export_runs",
             "runs",
             "observe",
-            ON_PORTAL,
-            {"save_to": "runs.xml", "format": "junit"},
-            faults=[Call({"save_to": "{n}.csv", "since": "24h", "service": "{service}"})],
-            hostile=[Call({"save_to": f"export/{{n}}.{form}", "format": form}) for form in ("csv", "junit")],
-            other_node=[{"save_to": "a.csv"}, {"save_to": "b.csv", "station": "{node}"}],
+            ALL,
+            {"save_to": "runs.xml", "format": "junit", "service": "{service}"},
+            besides={OLD: {"unit": "{serial}"}},
+            faults=[
+                Call({"save_to": "{n}.csv", "since": "24h", "service": "{service}"}, (PORTAL, FACTORY)),
+                Call({"save_to": "{n}.csv", "unit": "{serial}", "service": "{service}"}, (OLD, CLOUD)),
+            ],
+            hostile=[
+                *(
+                    Call({"save_to": f"export/{{n}}.{form}", "format": form, "service": PORTAL}, (PORTAL,))
+                    for form in ("csv", "junit")
+                ),
+                *(
+                    Call(
+                        {"save_to": f"export/{{n}}.{form}", "format": form, "service": "{service}", "unit": "{serial}"},
+                        (FACTORY, OLD, CLOUD),
+                    )
+                    for form in ("csv", "junit")
+                ),
+            ],
+            other_node=[
+                {"save_to": "a.csv", "service": PORTAL},
+                {"save_to": "b.csv", "station": "{node}", "service": PORTAL},
+            ],
         ),
         ToolSample(
             "get_unit",

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -97,36 +96,28 @@ async def _unit_verdict(call: Caller, gaps: Gaps) -> str:
 
 
 async def _run_written(call: Caller, gaps: Gaps) -> str:
-    """What was stored is not said back: the unit is asked for before, and again after."""
-    before = await call("get_unit", serial_number=gaps["unit"], service="factory")
+    """What was stored is said back."""
     end = datetime.fromisoformat(gaps["start"]) + timedelta(seconds=int(gaps["seconds"]))
     names = {"serial_number": gaps["unit"], "part_number": gaps["part"], "procedure_id": gaps["procedure"]}
     times = {"started_at": gaps["start"], "ended_at": end.isoformat()}
-    await call("create_run", service="factory", outcome="pass", **names, **times)
-    after = await call("get_unit", serial_number=gaps["unit"], service="factory")
-    (unit,), (run,) = after["units"], after["runs"]
-    stored = datetime.fromisoformat(run["started_at"]) + timedelta(seconds=run["duration_s"])
-    return f"revision {unit['revision']}, end {stored:%H:%M:%S}, unit {'new' if 'error' in before else 'known'}"
+    stored = (await call("create_run", service="factory", outcome="pass", **names, **times))["run"]
+    ended = datetime.fromisoformat(stored["started_at"]) + timedelta(seconds=stored["duration_s"])
+    return f"revision {stored['revision']}, end {ended:%H:%M:%S}, unit {stored['unit_is']}"
 
 
 async def _report_imported(call: Caller, gaps: Gaps) -> str:
-    """The import answers with an id alone: its run is read back."""
-    (run_id,) = (await call("import_report", path=gaps["report"], service="factory"))["run_ids"]
-    (run,) = (await call("get_failed_cases", run_id=run_id))["runs"]
-    (case,) = run["cases"]
-    (measured,) = case["measurements"]
-    read = f"{measured['name']} read {measured['value']}"
-    start = datetime.fromisoformat(run["started_at"])
-    return f"{run['unit']}: {case['case']}, {read}, start {start:%H:%M}"
+    """What was stored is said back, with the step that failed."""
+    (stored,) = (await call("import_report", path=gaps["report"], service="factory"))["runs"]
+    start = datetime.fromisoformat(stored["started_at"])
+    return f"{stored['unit']}: {stored['reason']}, start {start:%H:%M}"
 
 
 async def _export(call: Caller, gaps: Gaps) -> str:
-    """The columns are not told: they are read from the file, which whoever is elsewhere cannot."""
+    """The columns are told, so that whoever cannot read the file knows them."""
     span = {"since": gaps["since"], "until": gaps["until"]}
     which = {"service": "portal", "outcome": "fail", "station": gaps["node"]}
     done = await call("export_runs", save_to="failed.csv", **which, **span)
-    header = Path(done["saved_to"]).read_text(encoding="utf-8").partition("\n")[0].split(",")
-    (column,) = [name for name in header if "reason" in name]
+    (column,) = [name for name in done["columns"] if "reason" in name]
     return f"rows {done['runs']}, column {column}"
 
 

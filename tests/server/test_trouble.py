@@ -29,7 +29,11 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("list_runs", {"limit": 1000}, "limit should be less than or equal to 200"),
         ("list_runs", {"since": "yesterday"}, "since is not a time. Give ISO 8601"),
         ("list_runs", {"since": "2026-11-20T20:00", "until": "2026-11-20T08:00"}, "until is not after since"),
-        ("export_runs", {"save_to": "r.csv", "since": "24h", "until": "7d"}, "until is not after since"),
+        (
+            "export_runs",
+            {"save_to": "r.csv", "since": "24h", "until": "7d", "service": "portal"},
+            "until is not after since",
+        ),
         ("list_runs", {"service": "portl"}, "no service of that name. Did you mean 'portal'?"),
         ("list_runs", {"filter": "result:fail"}, "Give service as well"),
         ("list_runs", {"cursor": "bm9uc2Vuc2U"}, "cursor is not one this tool gave"),

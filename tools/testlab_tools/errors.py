@@ -21,9 +21,9 @@ test author wrote never becomes part of it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 
 class LabError(Exception):
@@ -37,7 +37,19 @@ class LabError(Exception):
         self.what = what
         self.why = why
         self.next_step = next_step
+        self.service_says = ""
+        self.nearest: Mapping[str, str] = {}
         super().__init__(" ".join(_sentence(part) for part in (what, why, next_step) if part))
+
+    def saying(self, reason: str) -> Self:
+        """The error with the service's own reason for it: data that is carried beside our text, never in it."""
+        self.service_says = reason
+        return self
+
+    def near(self, names: Mapping[str, str]) -> Self:
+        """The error with the ids that may be meant and their names, which are carried beside our text as well."""
+        self.nearest = names
+        return self
 
 
 class BadInput(LabError):
@@ -106,8 +118,11 @@ class ServiceDown(ServiceError):
 class AnswerLost(ServiceError):
     """A change was sent and its answer never came: it may or may not have happened.
 
-    `look` asks again what became of it: its result once it is there, None while it is not.
+    `look` asks again what became of it: its result once it is there, None while it is not. `status` is that of an HTTP
+    answer that does not tell, 0 where there was none at all.
     """
+
+    status = 0
 
     def __init__(
         self,

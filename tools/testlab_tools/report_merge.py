@@ -109,13 +109,22 @@ MAX_RECORD_BYTES = 4 * 2**20
 ColumnFilter = Mapping[str, Callable[[str], bool]]
 """By the name of a column, whether a record with a value is kept."""
 EVERYTHING: ColumnFilter = MappingProxyType({})
+Words = Mapping[str, tuple[str, Callable[[str], str] | None]]
+"""By the name of a column, its other name, and how its values are written anew, if they are."""
+NO_WORDS: Words = MappingProxyType({})
 
 
 class CsvMerger(Merger):
-    """Merges CSV pages, each of which begins with the same header."""
+    """Merges CSV pages, each of which begins with the same header; `columns` are its names.
 
-    def __init__(self, kept: ColumnFilter = EVERYTHING) -> None:
+    Columns in `words` are given another name, and their values written anew where that says how.
+    """
+
+    def __init__(self, kept: ColumnFilter = EVERYTHING, words: Words = NO_WORDS) -> None:
+        self.columns: list[str] = []
         self._kept = kept
+        self._words = words
+        self._rewritten: list[tuple[int, Callable[[str], str]]] = []
         self._columns: list[tuple[int, Callable[[str], bool]]] = []
         self._header: bytes | None = None
         self._at_header = True
@@ -154,7 +163,14 @@ class CsvMerger(Merger):
         if not record.strip() or not self._matches(record):
             return b""
         self.runs += 1
-        return record
+        return self._rewrite(record) if self._rewritten else record
+
+    def _rewrite(self, record: bytes) -> bytes:
+        cells = _parse_cells(record)
+        for at, rewrite in self._rewritten:
+            if at < len(cells):
+                cells[at] = rewrite(cells[at])
+        return _write_cells(cells)
 
     def _matches(self, record: bytes) -> bool:
         """Whether the record passes the filters of the columns that the table has."""
@@ -170,10 +186,23 @@ class CsvMerger(Merger):
             self._columns = [
                 (at, self._kept[name]) for at, name in enumerate(_parse_cells(record)) if name in self._kept
             ]
-            return record
+            return self._name_columns(record)
         if record.strip() != self._header:
             raise ValueError("Its columns differ from page to page")
         return b""
+
+    def _name_columns(self, record: bytes) -> bytes:
+        told = _parse_cells(record)
+        words = [self._words.get(name, (name, None)) for name in told]
+        self.columns = [name for name, _ in words]
+        self._rewritten = [(at, rewrite) for at, (_, rewrite) in enumerate(words) if rewrite]
+        return record if self.columns == told else _write_cells(self.columns)
+
+
+def _write_cells(cells: list[str]) -> bytes:
+    out = io.StringIO()
+    csv.writer(out).writerow(cells)
+    return out.getvalue().encode()
 
 
 def _parse_cells(record: bytes) -> list[str]:
@@ -185,6 +214,6 @@ def _split_lines(chunk: bytes) -> list[bytes]:
     return [*(line + b"\n" for line in lines), *([rest] if rest else [])]
 
 
-def make_merger(form: Literal["csv", "junit"], kept: ColumnFilter = EVERYTHING) -> Merger:
-    """A merger for a format. `kept` filters the records of CSV alone."""
-    return CsvMerger(kept) if form == "csv" else JunitMerger()
+def make_merger(form: Literal["csv", "junit"], kept: ColumnFilter = EVERYTHING, words: Words = NO_WORDS) -> Merger:
+    """A merger for a format. `kept` filters the records of CSV alone, whose columns are named by `words`."""
+    return CsvMerger(kept, words) if form == "csv" else JunitMerger()

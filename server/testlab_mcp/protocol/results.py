@@ -20,13 +20,20 @@ from testlab_tools.known_secrets import mask
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.registry import Call, Illustrated, Picture, drop_mentions
 from testlab_tools.tools import all_tools
-from testlab_tools.untrusted import FROM_LAB
+from testlab_tools.untrusted import FROM_LAB, Untrusted
 
 Result = ResultModel | Picture | Illustrated[Any]
 MAX_CHARS = 200_000
 """Of an answer: some 60,000 tokens, far more than a question needs."""
 
 _SHORTER = (400, 100, 30)
+
+
+class ErrorFacts(ResultModel):
+    """A service's own reason for a refusal; and by id, the names of what may be meant."""
+
+    service_says: Untrusted = ""
+    nearest: dict[str, Untrusted] = {}
 
 
 def to_result(value: ResultModel | Picture | Illustrated[Any]) -> CallToolResult:
@@ -88,10 +95,14 @@ def _to_block(image: Image) -> ImageContent:
 
 def to_error_result(tool: str, error: LabError) -> CallToolResult:
     """A failure. Some clients show the model only its text, others only its structure: both have what, why and the
-    next step. What a person wrote, such as a holder's message, is in the structure alone, marked as untrusted."""
+    next step. What others wrote, such as a holder's message or a service's own reason, is in the structure alone,
+    marked as untrusted."""
     details = error.details if isinstance(error, Conflict) else None
     texts = {"what": error.what, "why": error.why, "next": error.next_step}
     structure = _to_data(details) if isinstance(details, ResultModel) else {}
+    if error.service_says or error.nearest:
+        said = _to_data(ErrorFacts(service_says=error.service_says, nearest=dict(error.nearest)))
+        structure |= said | {"untrusted": [*structure.get("untrusted", ()), *said["untrusted"]]}
     return _to_failure(
         f"{tool} failed: {error}", structure | {"error": {name: text for name, text in texts.items() if text}}
     )

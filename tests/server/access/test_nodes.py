@@ -162,7 +162,9 @@ async def test_a_glob_lets_through_what_it_fits(url: str, desk: Desk, things: Th
         run = (await ask(frank, "list_runs", station=things.mine, limit=1))["runs"][0]["run_id"]
         assert (await ask(frank, "get_run", run_id=run))["run"]["run_id"] == run
         assert (await ask(frank, "read_log", run_id=run))["total_lines"]
-        exported = await ask(frank, "export_runs", station=things.mine, save_to="mine.csv", since="2d")
+        exported = await ask(
+            frank, "export_runs", service="portal", station=things.mine, save_to="mine.csv", since="2d"
+        )
         assert exported["finished"]
         await ask(frank, "extend_reservation", minutes=1, reservation_id=made["reservations"][0]["reservation_id"])
         await ask(frank, "end_reservation", reservation_id=made["reservations"][0]["reservation_id"])

@@ -153,7 +153,7 @@ async def test_words_of_the_grammar_find_nothing_of_another_node(
     name = f"{len(text)}.csv"
     async with desk.signed_in(url, "erin") as erin:
         listed = await erin.call_tool("list_runs", {"test": text, "service": "portal"})
-        await erin.call_tool("export_runs", {"test": text, "station": MINE, "save_to": name})
+        await erin.call_tool("export_runs", {"service": "portal", "test": text, "station": MINE, "save_to": name})
     assert listed.is_error or not listed.structured_content["runs"]
     assert OTHER not in text_of(listed)
     for file in saved.rglob("*.csv"):
@@ -170,7 +170,9 @@ async def test_a_filter_in_the_services_grammar_is_refused_and_tells_nothing(
         }
         assert len(said) == 1
         assert "[callers.erin] nodes" in said.pop()
-        told = await refused(erin, "export_runs", station=MINE, save_to="f.csv", filter=f"node:{OTHER}")
+        told = await refused(
+            erin, "export_runs", service="portal", station=MINE, save_to="f.csv", filter=f"node:{OTHER}"
+        )
         assert "[callers.erin] nodes" in told
         assert (await ask(alice, "list_runs", service="portal", filter=f"node:{OTHER}", limit=1))["runs"]
 
@@ -225,7 +227,7 @@ async def test_causes_are_counted_over_the_callers_nodes(url: str, desk: Desk, a
 
 async def test_the_report_of_a_node_has_its_runs(url: str, desk: Desk, ask: ToolCaller, saved: Path) -> None:
     async with desk.signed_in(url, "erin") as erin:
-        made = await ask(erin, "export_runs", station=MINE, save_to="mine.csv", test="test_a")
+        made = await ask(erin, "export_runs", service="portal", station=MINE, save_to="mine.csv", test="test_a")
     text = Path(made["saved_to"]).read_text()
     assert made["runs"] == COUNTS[MINE] == text.count(f"/{MINE}/")
     assert OTHER not in text

@@ -127,13 +127,13 @@ async def test_a_file_is_its_savers(
     url: str, desk: Desk, ask: ToolCaller, refused: RefusedCaller, tmp_path: Path
 ) -> None:
     async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "bob") as bob:
-        saved = await ask(alice, "export_runs", save_to="runs.xml", format="junit", since="1d")
+        saved = await ask(alice, "export_runs", service="portal", save_to="runs.xml", format="junit", since="1d")
         assert saved["saved_to"] == str(tmp_path / "files" / "alice" / "runs.xml")
         for path in ("runs.xml", saved["saved_to"], "../alice/runs.xml"):
             told = await refused(bob, "import_report", path=path)
             assert "no such file" in told or "not read there" in told
-        assert "not saved there" in await refused(bob, "export_runs", save_to="../alice/other.xml")
-        theirs = await ask(bob, "export_runs", save_to="runs.xml", format="junit", since="1d")
+        assert "not saved there" in await refused(bob, "export_runs", service="portal", save_to="../alice/other.xml")
+        theirs = await ask(bob, "export_runs", service="portal", save_to="runs.xml", format="junit", since="1d")
         assert theirs["saved_to"] == str(tmp_path / "files" / "bob" / "runs.xml")
 
 

@@ -99,11 +99,11 @@ def calls() -> list[tuple[str, dict[str, Any]]]:
 
 
 SECRET_BODY = {
-    "message": f"token {PLANTED} is wrong",
+    "message": f"token {planted('env')} is wrong: see https://store.example/x?signature={PLANTED}",
     "api_key": PLANTED,
     "upload_url": f"https://store.example/x?signature={PLANTED}",
     "download_url": f"https://store.example/x?X-Amz-Signature={PLANTED}",
-    "issues": [{"path": [PLANTED], "message": PLANTED}],
+    "issues": [{"path": [PLANTED], "message": f"no {planted('env')}"}],
 }
 HEADERS = {
     "Set_Cookie": f"session={PLANTED}",

@@ -36,6 +36,27 @@ def test_a_run_given_while_the_service_is_down_is_queued_and_arrives_once_when_i
     assert plant.serials() == ["SN-DOWN"]
 
 
+def test_what_waits_says_the_status_it_was_answered_with_and_when_it_is_tried_again(
+    plant: Plant, open_window: Callable[[str], Window], sqlite: str, until: Callable[..., Any]
+) -> None:
+    window = open_window(plant.config(sqlite, "v1"))
+    plant.trouble(status=503, method="POST", path_prefix="/api/v1/runs")
+    window.call("create_run", **plant.run("SN-503"))
+
+    def told() -> dict[str, Any]:
+        (waiting,) = window.call("list_deliveries", state="waiting")["deliveries"]
+        assert waiting["reason"].endswith(": do not record it anew.")
+        sending = "It is being sent now" in waiting["reason"]
+        due = "as soon as its turn comes" in waiting["reason"]
+        assert sending or due or ("at next_try_at" in waiting["reason"] and waiting["next_try_at"])
+        assert "Record it again" not in waiting["reason"]
+        return waiting if "503" in waiting["reason"] else {}
+
+    waiting = until(told)
+    assert "answered 503, and the run is not there" in waiting["reason"]
+    assert "did not answer" not in waiting["reason"]
+
+
 def test_a_run_given_while_the_service_is_up_is_answered_with_its_id(
     plant: Plant, open_window: Callable[[str], Window], sqlite: str
 ) -> None:

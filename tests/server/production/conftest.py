@@ -43,10 +43,14 @@ class Factory:
         """What lies behind a presigned URL."""
         return httpx2.get(url, trust_env=False).raise_for_status().content
 
+    def rows_of(self, serial_number: str) -> list[dict[str, Any]]:
+        """A unit's runs, as TofuPilot itself lists them."""
+        reply = self._http.get("/api/v2/runs", params={"serial_numbers": serial_number, "limit": 100})
+        return reply.raise_for_status().json()["data"]
+
     def runs_of(self, serial_number: str) -> int:
         """How many runs a unit has."""
-        reply = self._http.get("/api/v2/runs", params={"serial_numbers": serial_number, "limit": 100})
-        return len(reply.raise_for_status().json()["data"])
+        return len(self.rows_of(serial_number))
 
     def close(self) -> None:
         """End the connections."""

@@ -84,7 +84,7 @@ async def test_what_exists_is_not_overwritten(
     async with connect(lab.config_toml(str(tmp_path))) as client:
         for tool, arguments in (
             ("get_artifact", {"run_id": f"portal:{run}", "name": PING}),
-            ("export_runs", {"outcome": "fail"}),
+            ("export_runs", {"outcome": "fail", "service": "portal"}),
         ):
             told = await refused(client, tool, **arguments, save_to="mine.log")
             assert "There is a file of that name already" in told
@@ -100,7 +100,7 @@ async def test_nothing_is_saved_outside_the_folders(
         told = await refused(client, "get_artifact", run_id=f"portal:{run}", name=PING, save_to=save_to)
         assert "Only below the folders" in told
         if not save_to.endswith("/"):
-            assert "Only below the folders" in await refused(client, "export_runs", save_to=save_to)
+            assert "Only below the folders" in await refused(client, "export_runs", service="portal", save_to=save_to)
     assert list(tmp_path.rglob("*.log")) == []
 
 

@@ -44,7 +44,7 @@ async def test_a_report_goes_past_the_limit_none_lost_and_none_twice(
 ) -> None:
     until = datetime.now(UTC).isoformat()
     async with connect(lab.config_toml(str(tmp_path))) as client:
-        answer = await ask(client, "export_runs", save_to=f"all.{form}", format=form, until=until)
+        answer = await ask(client, "export_runs", service="portal", save_to=f"all.{form}", format=form, until=until)
     rows = [row for row in portal.every_result() if row["start_time"] < until]
     written = tmp_path / f"all.{form}"
     assert (answer["runs"], answer["bytes"]) == (len(rows), written.stat().st_size)
@@ -55,7 +55,10 @@ async def test_a_report_goes_past_the_limit_none_lost_and_none_twice(
         with written.open(encoding="utf-8", newline="") as file:
             read = list(csv.DictReader(file))
         assert len(read) == len(rows)
-        assert {row["result_id"]: row["result"] for row in read} == {row["result_id"]: row["result"] for row in rows}
+        told = {row["run_id"]: row["outcome"] for row in read}
+        assert told == {f"portal:{row['result_id']}": row["result"] for row in rows}
+        assert answer["columns"] == list(read[0])
+        assert {"run_id", "job_uid", "outcome", "test", "started_at", "reason"} <= set(answer["columns"])
     else:
         root = Xml.parse(written).getroot()
         assert (root.tag, {suite.tag for suite in root}) == ("testsuites", {"testsuite"})
@@ -76,10 +79,12 @@ async def test_a_reports_filters_are_those_of_list_runs(
     how = {"outcome": "fail", "station": f"portal:{station}", "since": "60d", "filter": "-category:nobodys"}
     async with connect(lab.config_toml(str(tmp_path))) as client:
         listed = await ask(client, "list_runs", service="portal", limit=200, **how)
-        report = await ask(client, "export_runs", save_to="r.csv", **how)
-        nothing = await ask(client, "export_runs", save_to="none.xml", format="junit", test="no such test")
+        report = await ask(client, "export_runs", service="portal", save_to="r.csv", **how)
+        nothing = await ask(
+            client, "export_runs", service="portal", save_to="none.xml", format="junit", test="no such test"
+        )
     with (tmp_path / "r.csv").open(encoding="utf-8", newline="") as file:
-        ids = [f"portal:{row['result_id']}" for row in csv.DictReader(file)]
+        ids = [row["run_id"] for row in csv.DictReader(file)]
     assert ids == [run["run_id"] for run in listed["runs"]]
     assert report["runs"] == len(ids) > 0
     assert nothing["runs"] == 0

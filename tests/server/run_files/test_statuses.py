@@ -23,8 +23,8 @@ ENDPOINTS = {
         {"name": "stdout.log", "save_to": "x/"},
         "/api/v2/results{run}/artifacts/stdout.log",
     ),
-    "export_runs as csv": ({"save_to": "r.csv"}, "/api/v2/results.csv"),
-    "export_runs as junit": ({"save_to": "r.xml", "format": "junit"}, "/api/v2/results.xml"),
+    "export_runs as csv": ({"save_to": "r.csv", "service": "portal"}, "/api/v2/results.csv"),
+    "export_runs as junit": ({"save_to": "r.xml", "format": "junit", "service": "portal"}, "/api/v2/results.xml"),
 }
 ELSEWHERE = "What answers for service portal is not a Stb-tester portal"
 """The run is listed, so the portal has not said that it is not there."""
@@ -133,6 +133,6 @@ async def test_a_report_that_is_none_is_an_error_and_leaves_no_file(
 ) -> None:
     portal.fault(path_prefix=f"/api/v2/results.{'csv' if form == 'csv' else 'xml'}", action="garbage", body=body)
     async with connect(lab.config_toml(str(tmp_path / "out"))) as client:
-        told = await refused(client, "export_runs", save_to="r", format=form)
+        told = await refused(client, "export_runs", service="portal", save_to="r", format=form)
     assert f"portal sent a report that cannot be used. {why}" in told
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

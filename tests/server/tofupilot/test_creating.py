@@ -144,8 +144,9 @@ async def test_v1_sends_once_and_says_that_the_run_is_not_there(
 ) -> None:
     run = new_run()
     factory.fault(method="POST", path_prefix="/api/v1/runs", times=1, **fault)
+    did = f"answered {fault['status']}" if "status" in fault else "did not answer"
     async with adapter("v1") as service:
-        with pytest.raises(AnswerLost, match="did not answer, and the run is not there"):
+        with pytest.raises(AnswerLost, match=rf"{did}, and the run is not there"):
             await service.create_run(run)
     assert factory.asked("POST", "/api/v1/runs") == 1
     assert factory.runs(run.serial_number) == []

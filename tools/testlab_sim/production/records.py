@@ -118,6 +118,7 @@ class Unit(Record):
     batch: Batch | None
     created: float
     sample: str | None = None
+    created_during: Run | None = None
     parent: Unit | None = None
     children: list[Unit] | None = None
     runs: list[Run] = field(default_factory=list["Run"])

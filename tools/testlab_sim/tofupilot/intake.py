@@ -45,6 +45,7 @@ def record(history: History, draft: Draft, who: Person | Station, now: float) ->
     """Keep the draft as a run, with its unit, part, revision, batch and version made where they are new."""
     _check(draft)
     children = [_find_sub_unit(history, serial, draft.serial) for serial in draft.sub_units]
+    is_new = history.find_unit(draft.serial) is None
     unit = _find_or_make_unit(history, draft, now)
     for child in children:
         history.attach(unit, child)
@@ -67,6 +68,8 @@ def record(history: History, draft: Draft, who: Person | Station, now: float) ->
         metadata=dict(draft.metadata),
     )
     history.add_run(run)
+    if is_new:
+        unit.created_during = run
     return run
 
 

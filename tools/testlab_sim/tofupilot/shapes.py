@@ -168,6 +168,13 @@ def final_attempts(phases: list[Phase]) -> set[int]:
     return set(last.values())
 
 
+def _created_during(run: Run) -> dict[str, Any]:
+    """The run that made a unit: `created_during` in the client's types."""
+    keys = ("id", "created_at", "started_at", "ended_at", "duration", "outcome")
+    head = run_head(run)
+    return {key: head[key] for key in keys} | {"procedure": named(run.procedure)}
+
+
 def unit_whole(unit: Unit) -> dict[str, Any]:
     """A unit, with the parts of its parent and sub-units."""
     return _identified(unit) | {
@@ -177,4 +184,5 @@ def unit_whole(unit: Unit) -> dict[str, Any]:
         "batch": _batch_of(unit),
         "parent": _identified(unit.parent) | {"part": _part_of(unit.parent)} if unit.parent else None,
         "children": [_identified(child) | {"part": _part_of(child)} for child in unit.children or ()],
+        "created_during": _created_during(unit.created_during) if unit.created_during else None,
     }

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
-from testlab_tools.models.lab import CreatedRun
+from testlab_tools.models.lab import CreatedRun, StoredRun
 from testlab_tools.models.requests import NewRun
 
 
@@ -31,6 +31,10 @@ class RunSink(Service):
     @abstractmethod
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         """Return the run as it was recorded before, if it was: of that serial number, procedure and start time."""
+
+    async def read_stored(self, run_id: str) -> StoredRun | None:
+        """Return what the service has of a run that was just recorded; None where it does not say."""
+        return None
 
     def foresee_losses(self, run: NewRun) -> list[str]:
         """Return what the service would not keep of a run, in our words, without asking it.

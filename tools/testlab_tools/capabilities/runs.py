@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from testlab_tools.capabilities.service import Service
@@ -104,11 +104,13 @@ class FailureArchive(RunArchive):
 
 
 class Export(NamedTuple):
-    """What was written: `runs` in the report, of `listed` that the service lists, asked for in `pages`."""
+    """What was written: `runs` in the report, of `listed` that the service lists, asked for in `pages`; a table's
+    `columns`."""
 
     runs: int
     listed: int
     pages: int
+    columns: Sequence[str] = ()
 
 
 class RunExport(Service):
@@ -118,7 +120,11 @@ class RunExport(Service):
     async def export_runs(
         self, query: RunQuery, form: Literal["csv", "junit"], write: Callable[[bytes], Awaitable[None]]
     ) -> Export:
-        """Write all runs that match, newest first, none twice: a CSV table or one JUnit XML document."""
+        """Write all runs that match, newest first, none twice: a CSV table, with the columns of list_runs as far as it
+        has them, or one JUnit XML document.
+
+        Raises Unsupported for what the service's runs do not carry.
+        """
 
 
 class RunContents(NamedTuple):

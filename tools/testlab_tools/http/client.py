@@ -113,7 +113,7 @@ class ServiceClient:
         if reply.is_web_page:
             raise lost(self.service, method, "A web page answered in its place, as a proxy or a sign-in page does")
         if not settled(reply):
-            raise lost(self.service, method, f"HTTP {reply.status} does not say whether it was done")
+            raise lost(self.service, method, "That does not say whether it was done", reply.status)
         return reply
 
     async def upload(self, url: str, data: bytes, media_type: str) -> Reply:

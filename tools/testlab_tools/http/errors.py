@@ -1,13 +1,53 @@
-"""What is said when a service does not answer as it should: never its own words, an address or a secret."""
+"""What is said when a service does not answer as it should: never its own words, an address or a secret. Its own reason
+for a refusal is carried beside that, as data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 import httpx2
 
 from testlab_tools.errors import AnswerLost, BadReply, ConfigError, LabError, RateLimited, ServiceDown
 from testlab_tools.http.policy import Again, Hung, retry_after
+from testlab_tools.known_secrets import mask
+from testlab_tools.untrusted import shorten
+
+if TYPE_CHECKING:
+    from testlab_tools.http.response import Reply
+
+
+MAX_REASON = 300
+"""Characters of a service's own reason."""
+_QUERY = re.compile(r"(https?://[^\s?]+)\?\S*")
+
+
+def reason_in(reply: Reply) -> str:
+    """What the service itself says of a refusal, without the secrets that addresses and texts may hold. Empty where it
+    says nothing in a form that JSON APIs have: message, issues, error or detail."""
+    members = reply.members
+    whole = [members.get(name) for name in ("message", "issues", "error", "detail")]
+    return to_reason(*(text for part in whole for text in _texts(part)))
+
+
+def to_reason(*texts: str) -> str:
+    """Texts of a service as its reason for a refusal, each once."""
+    return shorten(mask(_QUERY.sub(r"\1?…", "; ".join(dict.fromkeys(texts)))), MAX_REASON)
+
+
+def _texts(part: object) -> Iterator[str]:
+    """A text, or that of `{"message"}` or `{"msg", "loc"}`, or of each such in a list."""
+    if isinstance(part, list):
+        for item in cast("list[object]", part)[:5]:
+            yield from _texts(item)
+    elif isinstance(part, dict):
+        told = cast("dict[str, object]", part)
+        where = told.get("loc")
+        place = f"{'.'.join(map(str, cast('list[object]', where)[:6]))}: " if isinstance(where, list) else ""
+        yield from (f"{place}{text}" for name in ("message", "msg") for text in _texts(told.get(name)))
+    elif isinstance(part, str) and part:
+        yield part
 
 
 def failure_of(service: str, error: Exception) -> LabError:
@@ -23,14 +63,17 @@ def failure_of(service: str, error: Exception) -> LabError:
     )
 
 
-def lost(service: str, method: str, why: str | Exception) -> AnswerLost:
-    """A change that was sent and got no answer of the service's own."""
-    return AnswerLost(
+def lost(service: str, method: str, why: str | Exception, status: int = 0) -> AnswerLost:
+    """A change that was sent and got no answer of the service's own, or one whose HTTP status does not tell."""
+    did = f"answered {status}" if status else "did not answer"
+    error = AnswerLost(
         service,
-        f"Service {service} was sent the change ({method}) and did not answer",
+        f"Service {service} was sent the change ({method}) and {did}",
         why if isinstance(why, str) else _cause(why),
         "It may or may not have happened: look before you try again.",
     )
+    error.status = status
+    return error
 
 
 def broken_off(service: str, received: int, error: Exception) -> ServiceDown:

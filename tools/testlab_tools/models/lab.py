@@ -136,12 +136,31 @@ class RunPage(ResultModel):
     note: str = ""
 
 
+class StoredRun(ResultModel):
+    """A run as its service has it, or as it will be sent there.
+
+    Of a stored one, `unit_is` tells whether it made its unit, and `reason` which steps failed.
+    """
+
+    unit: Untrusted = ""
+    unit_is: Literal["", "new", "known", "not told"] = ""
+    part: Untrusted = ""
+    revision: Untrusted = ""
+    procedure: Untrusted = ""
+    outcome: Outcome
+    started_at: Moment
+    duration_s: float
+    reason: Untrusted = ""
+
+
 class CreatedRun(ResultModel):
-    """A run that the service has taken; or, with `queued`, the delivery that will bring it there."""
+    """A run that the service has taken, with the `run` as it has stored it; or, with `queued`, the delivery that will
+    bring it there, with the `run` as it will be sent."""
 
     run_id: str = ""
     procedure: Untrusted
     queued: str = ""
+    run: StoredRun | None = None
     note: str = ""
     next: str = ""
 

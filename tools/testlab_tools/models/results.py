@@ -140,12 +140,14 @@ class LogExcerpt(ResultModel):
 
 
 class Exported(ResultModel):
-    """A report of runs in a file of `bytes`; `finished` is false while it is still being written."""
+    """A report of runs in a file of `bytes`, and the `columns` of a table; `finished` is false while it is still being
+    written."""
 
     saved_to: str
     format: Literal["csv", "junit"]
     finished: bool
     runs: int | None = None
+    columns: list[Untrusted] = []
     bytes: int
     note: str = ""
     next: str = ""

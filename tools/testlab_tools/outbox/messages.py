@@ -14,7 +14,8 @@ BOUNDS = f"more than {MAX_FILES} files or {MAX_BYTES // 2**20} MiB are not kept 
 
 def describe_waiting(record: DeliveryRecord) -> str:
     """That a delivery is written down, and why it waits."""
-    why = str(record.progress.failure) if record.progress.failure else "The service has not answered yet."
+    failure = record.progress.failure
+    why = failure.describe_waiting() if failure else "The service has not answered yet."
     files = len(record.payload.files) if isinstance(record.payload, RunPayload) else 0
     kept = "1 attachment is" if files == 1 else f"{files} attachments are"
     more = f" {kept} kept and sent with it." if files else ""

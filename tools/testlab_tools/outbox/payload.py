@@ -103,25 +103,40 @@ REFUSALS = (BadInput, Conflict, errors.Refused, errors.Unsupported, errors.NotFo
 
 
 class Failure(BaseModel):
-    """A LabError as it is stored; it quotes no reply's text."""
+    """A LabError as it is stored; no reply's text is in it but `service_says` and `nearest`, which are untrusted."""
 
     kind: str
     what: str
     why: str = ""
     next_step: str = ""
+    service_says: str = ""
+    nearest: dict[str, str] = {}
 
     @classmethod
     def from_error(cls, error: LabError) -> Failure:
-        return cls(kind=type(error).__name__, what=error.what, why=error.why, next_step=error.next_step)
+        return cls(
+            kind=type(error).__name__,
+            what=error.what,
+            why=error.why,
+            next_step=error.next_step,
+            service_says=error.service_says,
+            nearest=dict(error.nearest),
+        )
 
     def __str__(self) -> str:
         return str(LabError(self.what, self.why, self.next_step))
+
+    def describe_waiting(self) -> str:
+        """Why a delivery waits. Of what to do, only what the operator may: it goes on by itself."""
+        by_operator = self.kind in {kind.__name__ for kind in OPERATOR}
+        return str(LabError(self.what, self.why, self.next_step if by_operator else ""))
 
     def to_error(self, service: str) -> LabError:
         """The error, of its own class."""
         kind: Any = getattr(errors, self.kind, LabError)
         texts = (self.what, self.why, self.next_step)
-        return kind(service, *texts) if issubclass(kind, ServiceError) else kind(*texts)
+        error: LabError = kind(service, *texts) if issubclass(kind, ServiceError) else kind(*texts)
+        return error.saying(self.service_says).near(self.nearest)
 
 
 class Progress(BaseModel):

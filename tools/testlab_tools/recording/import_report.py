@@ -19,12 +19,12 @@ from testlab_tools.errors import BadInput, LabError, Unsupported
 from testlab_tools.fanout import ask_all
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.io import read_file, too_large_error
-from testlab_tools.models.lab import ResultModel
+from testlab_tools.models.lab import ResultModel, StoredRun
 from testlab_tools.models.requests import NewRun
 from testlab_tools.outbox.messages import AT_ONCE, QUEUED, build_refusal, describe_waiting
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.outbox.payload import ReportPayload
-from testlab_tools.recording.record import record_run
+from testlab_tools.recording.record import read_back, record_run
 from testlab_tools.registry import Call
 from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read_identity
 from testlab_tools.reports.report import Attachment, PlannedRun, Report, format_count, plan_run
@@ -52,7 +52,8 @@ class ReportOverrides:
 
 
 class ImportedReport(ResultModel):
-    """The runs that a report has become, or the delivery that is `queued`; or, of a dry run, the run it would become.
+    """The runs that a report has become, as they are stored, or the delivery that is `queued`, as it will be sent; or,
+    of a dry run, the run it would become.
 
     `missing` names arguments without which it cannot be recorded, `refused` says what the service would not take,
     `unchecked` what could not be asked, `lost` what would not be kept.
@@ -60,6 +61,7 @@ class ImportedReport(ResultModel):
 
     format: Format
     run_ids: list[str] = []
+    runs: list[StoredRun] = []
     queued: str = ""
     plan: PlannedRun | None = None
     missing: list[str] = []
@@ -128,12 +130,14 @@ async def record_report(call: Call, sink: RunSink, form: Format, report: Report)
     run = replace(run, ref=str(uuid5(UUID(run.ref), sink.name)))
     if (known := await _ask_briefly(call.deadline, sink.find_created(run), None)) is not None:
         note = "It was there already: nothing was recorded."
-        return ImportedReport(format=form, run_ids=[known.run_id], note=note, next=known.next)
+        stored = await read_back(call, sink, [call.lab.native(known.run_id)])
+        return ImportedReport(format=form, run_ids=[known.run_id], runs=stored, note=note, next=known.next)
     done = await record_run(call, sink, run, report.attachments)
     created = done.created
     return ImportedReport(
         format=form,
         run_ids=[created.run_id] if created.run_id else [],
+        runs=[created.run] if created.run else [],
         queued=created.queued,
         lost=[*report.dropped, *(f"{left} ({done.why})" for left in format_count(len(done.left), "attachment"))],
         note=created.note,
@@ -197,6 +201,18 @@ def plan_import(service: ReportImporter, form: Format, data: bytes) -> ImportedR
 
 
 async def deliver_report(
+    call: Call, service: ReportImporter, form: Format, name: str, data: bytes, given: ReportOverrides
+) -> ImportedReport:
+    """Have the service read the report, unless it is known to have, and say what it has stored.
+
+    Raises: as `_send`.
+    """
+    done = await _send(call, service, form, name, data, given)
+    stored = await read_back(call, service, [call.lab.native(run_id) for run_id in done.run_ids])
+    return done.model_copy(update={"runs": stored})
+
+
+async def _send(
     call: Call, service: ReportImporter, form: Format, name: str, data: bytes, given: ReportOverrides
 ) -> ImportedReport:
     """Have the service read the report, unless it is known to have.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from testlab_tools.capabilities import AttachmentSink, RunSink
+from testlab_tools.capabilities import AttachmentSink, RunSink, Service
 from testlab_tools.errors import AnswerLost, BadReply, LabError, Unsupported
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.io import read_file
 from testlab_tools.http.trace import record_ref
-from testlab_tools.models.lab import CreatedRun
+from testlab_tools.models.lab import CreatedRun, StoredRun
 from testlab_tools.models.requests import NewRun
 from testlab_tools.outbox.messages import (
     AT_ONCE,
@@ -30,6 +31,11 @@ from testlab_tools.untrusted import sanitize
 
 ATTACH_SHARE = 0.45
 """Of a call's time, for sending files: the run is recorded by then."""
+READ_BACK_S = 1.5
+READ_BACK_SHARE = 0.1
+"""Of a call's time, for reading back what was stored: some clients give up after 5 s."""
+MAX_READ_BACK = 5
+NOT_READ_BACK = "What was stored could not be read back now."
 DOUBT = "; whether the first of them is with the run is not known"
 
 
@@ -108,6 +114,7 @@ async def record_run(
             created = created.model_copy(update={"note": f"{created.note} {AT_ONCE}".strip()})
     else:
         created = await _deliver(call, outbox, sink, run, kept, len(others), digest)
+    created = await _with_stored(call, sink, run, created)
     if not others:
         return RecordedRun(created)
     if not created.run_id:
@@ -117,6 +124,37 @@ async def record_run(
         return RecordedRun(created, [file.name for file in others], why)
     left, why = await attach_now(sink, call.lab.native(created.run_id), others, call.deadline.share(ATTACH_SHARE))
     return RecordedRun(created, left, why)
+
+
+async def read_back(call: Call, service: Service, natives: Sequence[str]) -> list[StoredRun]:
+    """What the service has of its first runs of these, as far as it says so soon."""
+    stored: list[StoredRun] = []
+    if isinstance(service, RunSink):
+        with suppress(LabError, TimeoutError):
+            async with asyncio.timeout(min(READ_BACK_S, max(0.0, call.deadline.share(READ_BACK_SHARE)))):
+                for native in natives[:MAX_READ_BACK]:
+                    stored += filter(None, [await service.read_stored(native)])
+    return stored
+
+
+async def _with_stored(call: Call, sink: RunSink, run: NewRun, created: CreatedRun) -> CreatedRun:
+    """The same with the run as it was stored, or as it will be sent."""
+    if not created.run_id:
+        return created.model_copy(update={"run": _describe(run)})
+    stored = await read_back(call, sink, [call.lab.native(created.run_id)])
+    note = f"{created.note} {NOT_READ_BACK}".strip() if not stored else created.note
+    return created.model_copy(update={"run": stored[0] if stored else None, "note": note})
+
+
+def _describe(run: NewRun) -> StoredRun:
+    return StoredRun(
+        unit=run.serial_number,
+        part=run.part_number,
+        revision=run.revision,
+        outcome=run.outcome,
+        started_at=run.started_at,
+        duration_s=round((run.ended_at - run.started_at).total_seconds(), 1),
+    )
 
 
 async def _deliver(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,7 +12,7 @@ from testlab_tools.errors import BadInput, Conflict, Unsupported
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.outbox.messages import BOUNDS
 from testlab_tools.outbox.outbox import Outbox
-from testlab_tools.outbox.payload import DeliveryRecord, Payload, ReportPayload, State
+from testlab_tools.outbox.payload import DeliveryRecord, Payload, Progress, ReportPayload, State
 from testlab_tools.registry import LOOK, Call, Hints, Question, tool
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted, quote
@@ -20,7 +21,8 @@ RELEASE = Hints(read_only=False, destructive=True, idempotent=False)
 
 
 class Delivery(ResultModel):
-    """A run or a report on its way to a service. `reason` says why it is not there yet, or why it is parked.
+    """A run or a report on its way to a service. `reason` says why it is not there yet, or why it is parked;
+    `service_says` is the service's own reason.
 
     A run may be there (`run_id`) before its files are: `files_sent` of `files`.
     """
@@ -35,6 +37,7 @@ class Delivery(ResultModel):
     written_at: Moment
     attempts: int = 0
     reason: str = ""
+    service_says: Untrusted = ""
     next_try_at: Moment | None = None
     run_id: str = ""
     run_ids: list[str] = []
@@ -152,13 +155,31 @@ def _delivery(record: DeliveryRecord) -> Delivery:
         state=progress.state,
         written_at=record.written_at,
         attempts=progress.attempts,
-        reason=str(progress.failure) if progress.failure and progress.state != "delivered" else "",
+        reason=_describe_reason(progress),
+        service_says=progress.failure.service_says if progress.failure else "",
         next_try_at=progress.next_try_at,
         run_id=progress.created.run_id if progress.created else "",
         run_ids=progress.run_ids,
         files_sent=len(progress.sent),
         **_describe_payload(record.payload),
     )
+
+
+def _describe_reason(progress: Progress) -> str:
+    """Why a delivery is not there, and of one that waits what becomes of it."""
+    failure = progress.failure
+    match progress.state:
+        case "delivered":
+            return ""
+        case "parked":
+            return str(failure) if failure else ""
+        case "sending":
+            now = "It is being sent now"
+        case "queued" if progress.next_try_at and progress.next_try_at > datetime.now(UTC):
+            now = "It is tried again at next_try_at"
+        case "queued":
+            now = "It is due, and sent as soon as its turn comes"
+    return f"{failure.describe_waiting() if failure else ''} {now}: do not record it anew.".strip()
 
 
 def _describe_payload(payload: Payload) -> dict[str, Any]:

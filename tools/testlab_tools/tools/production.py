@@ -100,7 +100,7 @@ async def create_run(
     attachments: Annotated[list[str], Field(max_length=20)] = [],
     service: str = "",
 ) -> CreatedRun:
-    """Record a finished production run; a new unit is created. Starts no tests: run_tests does."""
+    """Record a finished production run, of a new unit too; run_tests starts tests."""
     sink = call.lab.one(RunSink, service)
     files = read_attachments(call.files, attachments, sink)
     start, end = _resolve_span(started_at, ended_at, phases)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from testlab_tools.capabilities import DETAILED_FAILURES, Export, RunArchive, RunEraser, RunExport
 from testlab_tools.errors import BadInput
+from testlab_tools.export import export_listed
 from testlab_tools.fanout import ask_each
 from testlab_tools.files.io import Writer
 from testlab_tools.files.transfers import TransferResult
@@ -138,39 +139,56 @@ async def delete_run(
     return Deleted(deleted=eraser.handle(native))
 
 
-@tool(toolset="runs", access="observe", needs=RunExport, hints=LOOK)
+@tool(toolset="runs", access="observe", needs=RunArchive, hints=LOOK)
 async def export_runs(
     call: Call,
-    save_to: Annotated[str, Field(min_length=1)],
+    save_to: Annotated[str, Field(min_length=1, description="A name alone: below [files] save_to")],
     format: Literal["csv", "junit"] = "csv",
     service: str = "",
-    outcome: Literal["", "pass", "fail", "error"] = "",
+    outcome: AnyOutcome = "",
+    unit: str = "",
+    part: str = "",
     test: str = "",
     station: str = "",
     since: str = "",
     until: str = "",
     filter: str = "",
 ) -> Exported:
-    """Write all runs that match, filtered as by list_runs, to a CSV or JUnit XML file, however many there are.
+    """Write a service's runs that match, filtered as by list_runs, to a CSV or JUnit XML file, however many.
 
-    Gives the count, not the runs. Never overwrites. finished=false: call again with the same arguments.
+    Gives count and columns, named as in list_runs, not the runs. Never overwrites. finished=false: call again with the
+    same arguments.
     """
-    exporter = call.lab.one(RunExport, service)
+    archive = call.lab.one(RunArchive, service)
     target = call.files.to_write(save_to)
     if target is None:
         raise BadInput("save_to is empty", "", "Give a file name.")
     begin, end = parse_span(since, until)
-    query = RunQuery(outcome=outcome, test=test, station=call.lab.native(station), text=filter, since=begin, until=end)
+    query = RunQuery(
+        outcome=outcome,
+        unit=unit,
+        part=part,
+        test=test,
+        station=call.lab.native(station),
+        text=filter,
+        since=begin,
+        until=end,
+    )
 
     async def work(out: Writer) -> Export:
-        return await exporter.export_runs(query, format, out.write)
+        if isinstance(archive, RunExport):
+            return await archive.export_runs(query, format, out.write)
+        return await export_listed(archive, query, format, out.write)
 
     async def watch(size: int) -> None:
         await call.progress(size, size, f"{size} bytes written")
 
-    key = (exporter.name, format, outcome, test, station, since, until, filter)
+    key = (archive.name, format, outcome, unit, part, test, station, since, until, filter)
     state = await call.files.transfers.run(target, key, work, watch, call.deadline.long_step())
     return _report_export(state, str(target), format)
+
+
+MAX_COLUMNS = 50
 
 
 def _report_export(state: TransferResult, path: str, format: Literal["csv", "junit"]) -> Exported:
@@ -183,6 +201,7 @@ def _report_export(state: TransferResult, path: str, format: Literal["csv", "jun
         format=format,
         finished=True,
         runs=facts.runs,
+        columns=list(facts.columns[:MAX_COLUMNS]),
         bytes=state.size,
         note=_note_about_pages(facts, format),
     )

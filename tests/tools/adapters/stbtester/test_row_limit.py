@@ -170,4 +170,4 @@ async def test_a_report_that_differs_from_the_list_is_told_by_its_counts(
         pass
 
     origin.answer = fewer
-    assert await made.export_runs(RunQuery(), "csv", write) == (2, 3, 1)
+    assert (await made.export_runs(RunQuery(), "csv", write))[:3] == (2, 3, 1)

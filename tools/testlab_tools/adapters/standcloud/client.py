@@ -11,7 +11,7 @@ from testlab_tools.adapters.standcloud.paging import Body, Listing, PagingTraits
 from testlab_tools.capabilities import Health
 from testlab_tools.errors import AuthError, BadInput, BadReply, LabError, ServiceDown
 from testlab_tools.http import Reply, ServiceClient, clock_skew
-from testlab_tools.http.errors import foreign, limited, unlisted
+from testlab_tools.http.errors import foreign, limited, reason_in, unlisted
 from testlab_tools.http.response import decode_value
 from testlab_tools.services import HttpService
 
@@ -119,7 +119,8 @@ class StandCloudApi(HttpService):
         name = self.name
         match reply.status:
             case 400 | 422 if is_own_error(reply):
-                return BadInput(f"{name} does not accept the arguments of the {what}", "", "Check filter and ids.")
+                refused = f"{name} does not accept the arguments of the {what}"
+                return BadInput(refused, "", "Check filter and ids.").saying(reason_in(reply))
             case status if status == 401 or (status == 403 and is_own_error(reply)):
                 return AuthError(
                     name,

@@ -23,7 +23,7 @@ from testlab_tools.errors import (
     ServiceDown,
 )
 from testlab_tools.http import Reply, clock_skew
-from testlab_tools.http.errors import foreign, limited, lost, unlisted
+from testlab_tools.http.errors import foreign, limited, lost, reason_in, unlisted
 from testlab_tools.http.response import Wire, date_of, decode
 from testlab_tools.services import HttpService
 from testlab_tools.untrusted import quote
@@ -99,11 +99,12 @@ class Portal(HttpService):
         return await self.check_found(reply, f"result {quote(run_id, QUOTED)}", shown, lambda: self.has_result(run_id))
 
     def failure(self, reply: Reply, what: str) -> LabError:
-        """What a status means ("Status Codes" of each section). The body is not quoted: it may hold anybody's text."""
+        """What a status means ("Status Codes" of each section). The body may hold anybody's text."""
         name = self.name
         match reply.status:
             case 400 if not reply.is_web_page:
-                return BadInput(f"{name} does not accept {what}", "", "Check the arguments' values.")
+                refused = BadInput(f"{name} does not accept {what}", "", "Check the arguments' values.")
+                return refused.saying(reason_in(reply))
             case 401 | 403:
                 return AuthError(
                     name,

@@ -13,8 +13,8 @@ from testlab_tools.adapters.stbtester.runs import Results
 from testlab_tools.adapters.stbtester.search import ROW_LIMIT, exact, expression, matches
 from testlab_tools.capabilities import Export, RunExport
 from testlab_tools.errors import BadReply
-from testlab_tools.models.requests import RunQuery
-from testlab_tools.report_merge import EVERYTHING, ColumnFilter, Merger, make_merger
+from testlab_tools.models.requests import RunQuery, refuse_outcome
+from testlab_tools.report_merge import EVERYTHING, ColumnFilter, CsvMerger, Merger, Words, make_merger
 from testlab_tools.times import iso
 
 MAX_PAGE_BYTES = 256 * 2**20
@@ -26,19 +26,34 @@ class Reports(Results, RunExport):
     async def export_runs(
         self, query: RunQuery, form: Literal["csv", "junit"], write: Callable[[bytes], Awaitable[None]]
     ) -> Export:
+        self.refuse_unknown(query)
+        refuse_outcome(self.name, query, ("pass", "fail", "error"))
         query = replace(query, since=_second(query.since), until=_second(query.until))
         if query.station:
             query = replace(query, station=await self.node_id(query.station))
         node = query.station
         keep: ColumnFilter = {"result_id": lambda run_id: node_of(run_id) == node} if node else EVERYTHING
-        merged, listed, pages = make_merger(form, keep), 0, 0
+        merged, listed, pages = make_merger(form, keep, self._words()), 0, 0
         async with aclosing(self._spans(query)) as spans:
             async for dates, count in spans:
                 listed += count
                 pages += 1
                 await self._page(expression(query, dates), form, merged, write)
         await write(merged.end())
-        return Export(merged.runs, listed, pages)
+        return Export(merged.runs, listed, pages, merged.columns if isinstance(merged, CsvMerger) else ())
+
+    def _words(self) -> Words:
+        """Its columns in the words of list_runs; those that have none keep their names."""
+        return {
+            "result_id": ("run_id", self.handle),
+            "job_uid": ("job_uid", self.handle),
+            "start_time": ("started_at", None),
+            "end_time": ("ended_at", None),
+            "test_case": ("test", None),
+            "test_pack_sha": ("revision", None),
+            "result": ("outcome", None),
+            "failure_reason": ("reason", None),
+        }
 
     async def _page(
         self, text: str, form: Literal["csv", "junit"], merged: Merger, write: Callable[[bytes], Awaitable[None]]

@@ -93,12 +93,7 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
 
         Raises Unsupported for what results do not carry, NotFound for a node there is not.
         """
-        if query.unit or query.part:
-            raise Unsupported(
-                f"{self.name} cannot find runs by serial number or part",
-                "Stb-tester results carry neither",
-                "Ask by test, station or job instead, or put a filter in its own grammar into filter.",
-            )
+        self.refuse_unknown(query)
         if query.outcome not in ("", "pass", "fail", "error"):
             return TimeSpan([], cut=False, by_outcome={}, at_least=False)
         if query.station:
@@ -133,6 +128,15 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
         if cut and not rest:
             raise self.too_many()
         return TimeSpan(rest, cut, _count(found), cut)
+
+    def refuse_unknown(self, query: RunQuery) -> None:
+        """Raise Unsupported for what results do not carry."""
+        if query.unit or query.part:
+            raise Unsupported(
+                f"{self.name} cannot find runs by serial number or part",
+                "Stb-tester results carry neither",
+                "Ask by test, station or job instead, or put a filter in its own grammar into filter.",
+            )
 
     async def node_id(self, station: str) -> str:
         """The id of the node of that id or friendly name: a name that no node has would read as "no runs"."""

@@ -35,6 +35,11 @@ def failed(every: Iterable[Case]) -> list[Case]:
     return [case for case in every if case.outcome in ("fail", "error")]
 
 
+def describe_failed(failed: Iterable[Case]) -> str:
+    """The steps that failed, each with its reason."""
+    return "; ".join(f"{case.case}: {case.reason}" if case.reason else case.case for case in failed)
+
+
 def _case(tries: list[PhaseRow | V1Phase]) -> Case:
     last = tries[-1]
     measurements = [measured(m) for m in last.measurements]

@@ -24,7 +24,7 @@ from testlab_tools.errors import (
     ServiceDown,
 )
 from testlab_tools.http import Reply
-from testlab_tools.http.errors import foreign, limited, unlisted
+from testlab_tools.http.errors import foreign, limited, reason_in, unlisted
 from testlab_tools.http.policy import look_up
 from testlab_tools.http.response import decode
 from testlab_tools.services import HttpService
@@ -34,6 +34,8 @@ SENT_MEASUREMENT: dict[str, str] = {"pass": "PASS", "fail": "FAIL", "unset": "UN
 SUCCESSES = frozenset({200, 201, 204})
 REFUSALS = frozenset({400, 401, 403, 404, 409, 422})
 """With these, nothing was done. 408 and 429 may as well be a proxy's, after the work."""
+REASONED = frozenset({400, 404, 409, 422})
+"""With these, the service's own reason is carried beside ours."""
 IDENTIFIER = re.compile(r"[a-zA-Z0-9_.:+-]{1,60}")
 """Serial, part and revision numbers ("Create a run"); compared without regard to case."""
 
@@ -108,10 +110,11 @@ class TofuPilotApi(HttpService):
         """
         if reply.status in SUCCESSES:
             return reply
-        raise self._failure(reply, what, missing, act, listing)
+        failure = self._failure(reply, what, missing, act, listing)
+        raise failure.saying(reason_in(reply)) if reply.status in REASONED and self.is_own_error(reply) else failure
 
     def _failure(self, reply: Reply, what: str, missing: str, act: str, listing: bool) -> LabError:
-        """The error behind a status. The service's own message is not quoted: it may hold anybody's text."""
+        """The error behind a status. The service's own message is not part of it: it may hold anybody's text."""
         name = self.name
         own = self.is_own_error(reply) and not (listing and reply.status == 404)
         match reply.status:
@@ -235,7 +238,7 @@ LOOKS = (0.0, 1.0, 3.0)
 FOUND = "The answer was lost; this is the run as the service has it."
 
 
-async def record(service: str, send: Send, find: Find, *, has_ref: bool) -> Reply | str:
+async def record(send: Send, find: Find, *, has_ref: bool) -> Reply | str:
     """Send a run; the reply, or the id of the run that `find` found to be there.
 
     Where the service knows it again by its `client_run_ref` (`has_ref`), it is sent once more when the answer was lost
@@ -245,15 +248,15 @@ async def record(service: str, send: Send, find: Find, *, has_ref: bool) -> Repl
     """
     try:
         reply = await send()
-    except AnswerLost:
+    except AnswerLost as lost:
         if not has_ref:
-            return await _look(service, find)
+            return await _look(lost, find)
         if found := await _found_now(find):
             return found
         try:
             reply = await send()
-        except AnswerLost:
-            return await _look(service, find)
+        except AnswerLost as again:
+            return await _look(again, find)
         return reply if reply.status in SUCCESSES else await _found_now(find) or reply
     return (await find() or reply) if has_ref and reply.status == 409 else reply
 
@@ -276,7 +279,8 @@ async def _found_now(find: Find) -> str:
         return ""
 
 
-async def _look(service: str, find: Find) -> str:
+async def _look(lost: AnswerLost, find: Find) -> str:
+    service = lost.service
     try:
         if found := await look_up(find, LOOKS):
             return found
@@ -289,7 +293,7 @@ async def _look(service: str, find: Find) -> str:
         ) from None
     raise AnswerLost(
         service,
-        f"{service} did not answer, and the run is not there",
+        f"{service} {f'answered {lost.status}' if lost.status else 'did not answer'}, and the run is not there",
         "It was looked for by serial number, procedure and start time",
         "Record it again with the same started_at, once list_runs(unit=…) still does not show it.",
     )

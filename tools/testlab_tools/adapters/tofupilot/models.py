@@ -206,9 +206,10 @@ class Upload(Identified):
 
 
 class Imported(Wire):
-    """What became of one report; its `error` is the service's text and is not read."""
+    """What became of one report; its `error` is the service's text."""
 
     success: bool
+    error: str | None = None
     id: Id | None = None
     ids: list[Id] | None = None
     already_imported: bool | None = None
@@ -227,6 +228,7 @@ class Imports(Wire):
 class UnitWhole(Unit):
     """`GET /v2/units/{serial_number}`; its attachments' presigned URLs are not read."""
 
+    created_during: Identified | None = None
     parent: Serial | None = None
     children: list[Serial] | None = None
 

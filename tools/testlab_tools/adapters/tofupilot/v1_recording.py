@@ -20,8 +20,9 @@ from testlab_tools.adapters.tofupilot.v1_runs import V1Runs, quote_id, split, to
 from testlab_tools.capabilities import Foreseen, Importing, Keeping
 from testlab_tools.errors import AnswerLost, LabError
 from testlab_tools.http import clock_skew
+from testlab_tools.http.errors import reason_in
 from testlab_tools.http.response import decode
-from testlab_tools.models.lab import CreatedRun
+from testlab_tools.models.lab import CreatedRun, StoredRun
 from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 
 LOOK_SECONDS = 3.0
@@ -87,17 +88,37 @@ class V1Recording(V1Runs, Recorder):
 
     async def create_run(self, run: NewRun) -> CreatedRun:
         send = partial(self.change, "POST", "/api/v1/runs", V1Created, body=run_body(run))
-        sent = await record(self.name, send, partial(self._recorded, run), has_ref=False)
+        sent = await record(send, partial(self._recorded, run), has_ref=False)
         if isinstance(sent, str):
             return self._created(run, sent, FOUND)
         if sent.status in CULPRITS:
-            raise await refusal(self.name, sent, run, self._place_of, procedure_known=False)
+            refused = await refusal(self.name, sent, run, self._place_of, procedure_known=False)
+            raise refused.saying(reason_in(sent))
         self.check(sent, "run", "Check serial_number, part_number and the phases.", act="record")
         return self._created(run, await self._key_of(run, decode(sent, V1Created).key))
 
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         found = await self._recorded(run)
         return self._created(run, found) if found else None
+
+    async def read_stored(self, run_id: str) -> StoredRun:
+        """Whether the unit is known shows in its other runs; that it has none does not say that it is new."""
+        quoted_serial, text = split(run_id)
+        serial, key = unquote(quoted_serial), Key.parse(text)
+        rows = await self.rows(serial) or []
+        run, row = self.find_row(serial, key, rows)
+        told = row.unit.revision if row.unit else None
+        return StoredRun(
+            unit=serial,
+            unit_is="known" if len(rows) > 1 else "not told",
+            part=told.component.part_number if told and told.component else "",
+            revision=told.identifier if told else "",
+            procedure=run.test,
+            outcome=run.outcome,
+            started_at=run.started_at,
+            duration_s=run.duration_s,
+            reason=run.reason,
+        )
 
     def foresee_losses(self, run: NewRun) -> list[str]:
         return [lossy] if (lossy := _lossy(run)) else []

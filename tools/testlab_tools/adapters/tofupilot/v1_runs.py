@@ -10,7 +10,7 @@ from functools import partial
 from typing import cast
 from urllib.parse import quote, unquote
 
-from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases, failed, v1_detail
+from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases, describe_failed, failed, v1_detail
 from testlab_tools.adapters.tofupilot.client import SUCCESSES, TofuPilotApi, unit_segment, unknown_change
 from testlab_tools.adapters.tofupilot.models import Named
 from testlab_tools.adapters.tofupilot.v1_models import Key, V1Done, V1Run
@@ -114,7 +114,7 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
     async def get_failures(self, run_id: str) -> list[FailedRun]:
         run, row = await self._row(run_id)
         every = cases(row.phases)
-        return [FailedRun(**run.model_dump(), cases=failed(every), cases_run=len(every))]
+        return [FailedRun(**run.model_dump(exclude={"reason"}), cases=failed(every), cases_run=len(every))]
 
     async def get_run_contents(self, run_id: str) -> RunContents:
         """v1 does not tell of attachments."""
@@ -135,8 +135,12 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
             Conflict: it is one of several that nothing tells apart.
         """
         quoted_serial, text = split(run_id)
-        serial, key = unquote(quoted_serial), Key.parse(text)
-        found = key.among(await self.rows(serial) or ())
+        serial = unquote(quoted_serial)
+        return self.find_row(serial, Key.parse(text), await self.rows(serial) or [])
+
+    def find_row(self, serial: str, key: Key, rows: list[V1Run]) -> tuple[Run, V1Run]:
+        """As `_row`, in the list of its unit's runs."""
+        found = key.among(rows)
         if not found:
             raise NotFound(f"{self.name} has no such run", "", _SHOWN)
         if len(found) > 1:
@@ -155,6 +159,7 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
             started_at=row.started_at,
             duration_s=round(row.duration or 0, 1),
             unit=serial,
+            reason=describe_failed(failed(cases(row.phases))),
         )
 
     def _outcome(self, row: V1Run) -> Outcome:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from testlab_tools.adapters.tofupilot.cases import OUTCOMES, cases, describe_failed, failed
 from testlab_tools.adapters.tofupilot.client import (
     FOUND,
     SENT,
@@ -34,9 +35,10 @@ from testlab_tools.adapters.tofupilot.refusals import CULPRITS, Place, PlaceOf, 
 from testlab_tools.adapters.tofupilot.v2_runs import PAGE, V2Runs
 from testlab_tools.capabilities import Foreseen, Importing, Keeping
 from testlab_tools.errors import AnswerLost, BadInput, NotFound
+from testlab_tools.http.errors import reason_in, to_reason
 from testlab_tools.http.response import decode
 from testlab_tools.limits import Limits
-from testlab_tools.models.lab import CreatedRun
+from testlab_tools.models.lab import CreatedRun, StoredRun
 from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 
 _NEAR = timedelta(seconds=1)
@@ -108,11 +110,12 @@ class V2Recording(V2Runs, Recorder):
         procedure = await self.procedure(run)
         body = run_body(run, procedure.id)
         send = partial(self.change, "POST", "/api/v2/runs", Identified, body=body)
-        sent = await record(self.name, send, partial(self._recorded, run, procedure), has_ref=True)
+        sent = await record(send, partial(self._recorded, run, procedure), has_ref=True)
         if isinstance(sent, str):
             return self.created(run, sent, procedure.name, FOUND)
         if sent.status in CULPRITS:
-            raise await refusal(self.name, sent, run, self._place_of(run), procedure_known=True)
+            refused = await refusal(self.name, sent, run, self._place_of(run), procedure_known=True)
+            raise refused.saying(reason_in(sent))
         self.check(sent, "run", "Check serial_number, part_number and the phases' times.", act="record")
         return self.created(run, decode(sent, Identified).id, procedure.name, _lossy(run))
 
@@ -120,6 +123,24 @@ class V2Recording(V2Runs, Recorder):
         procedure = await self.procedure(run)
         found = await self._recorded(run, procedure)
         return self.created(run, found, procedure.name, "") if found else None
+
+    async def read_stored(self, run_id: str) -> StoredRun:
+        """`created_during` of the unit is the run that made it."""
+        row = await self.whole_run(run_id)
+        unit = await self.unit_of(row.unit.serial_number)
+        made_by = unit.created_during
+        part = row.unit.part
+        return StoredRun(
+            unit=row.unit.serial_number,
+            unit_is="not told" if made_by is None else "new" if made_by.id == row.id else "known",
+            part=part.number if part else "",
+            revision=part.revision.number if part and part.revision else "",
+            procedure=row.procedure.name,
+            outcome=OUTCOMES[row.outcome],
+            started_at=row.started_at,
+            duration_s=round((row.ended_at - row.started_at).total_seconds(), 1),
+            reason=describe_failed(failed(cases(row.phases or []))),
+        )
 
     def foresee_losses(self, run: NewRun) -> list[str]:
         run_body(run, run.procedure_id)
@@ -167,7 +188,9 @@ class V2Recording(V2Runs, Recorder):
         results = decode(self.check(reply, "report", act="import"), Imports).results
         result = next((result for result in results if result.success and result.every()), None)
         if result is None:
-            raise BadInput(f"{self.name} could not read the report", "", f"Is it one that {importer} reads, and whole?")
+            said = to_reason(*(result.error for result in results if result.error))
+            what = f"{self.name} could not read the report"
+            raise BadInput(what, "", f"Is it one that {importer} reads, and whole?").saying(said)
         return result
 
     async def _finalize(self, upload: str) -> None:

@@ -22,7 +22,7 @@ from testlab_tools.http.response import decode
 from testlab_tools.models.lab import FailedRun, Run
 from testlab_tools.models.requests import FARM_FILTERS, FILTERS, NewRun, RunQuery, refuse_filters, refuse_outcome
 from testlab_tools.models.results import RunDetail
-from testlab_tools.untrusted import shorten
+from testlab_tools.untrusted import quote, shorten
 
 PAGE = 50
 """The documented default `limit`. Always the same, so that a cursor and an index into its page name a run for good."""
@@ -93,11 +93,13 @@ class V2Api(TofuPilotApi):
             raise BadInput("Several procedures have that name", "", "Give the procedure's id.")
         names = {p.name: p.id for p in every if p.name.isprintable() and len(p.name) < 80}
         near = nearest(run.procedure_id, names, 3, cutoff=0.4)
+        ids = [self.handle(names[name]) for name in near]
+        hint = f"Nearest ids: {', '.join(ids)}. " if ids else ""
         raise NotFound(
-            f"{self.name} has no such procedure",
+            f"{self.name} has no such procedure: {quote(run.procedure_id, 80)}",
             f"It has {len(every)}",
-            f"Nearest ids: {', '.join(names[n] for n in near)}." if near else "",
-        )
+            f"{hint}list_catalog shows ids and names: give either.",
+        ).near(dict(zip(ids, near, strict=True)))
 
     async def ids_of(self, noun: str, wanted: str) -> list[str]:
         """The ids of procedures or stations of that id or name. Raises NotFound where there is none: a list of the runs
@@ -175,12 +177,13 @@ class V2Runs(V2Api, UnitArchive, RunEraser, LogKeeper):
         errors = [line.message for line in run.logs or [] if line.level in ("ERROR", "CRITICAL")]
         said = errors[-1] if errors else run.docstring or ""
         not_passed = failed(every)
+        explained = any(case.reason for case in not_passed)
         for case in not_passed:
             case.reason = case.reason or shorten(said)
         return [
             FailedRun(
                 **self.run_of(run).model_dump(exclude={"reason"}),
-                reason=said,
+                reason="" if explained else said,
                 cases=not_passed,
                 cases_run=len(every),
                 artifacts=[attachment.name for attachment in run.attachments or []],
