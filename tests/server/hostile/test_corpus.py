@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +93,14 @@ def rows(known: dict[str, str]) -> list[Row]:
 
 def hidden(text: str) -> set[str]:
     """Characters that act or hide, found by what Unicode says of them."""
-    found = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t"}
-    variation = {c for c in text if "\ufe00" <= c <= "\ufe0f" or "\U000e0000" <= c <= "\U000e0fff"}
-    return found | variation | ({*"\u034f\u115f\u1160\u3164\uffa0\u180b\u180e"} & set(text))
+    return {character for character in set(text) if _hides(character)}
+
+
+@cache
+def _hides(character: str) -> bool:
+    acts = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\n\t"
+    varies = "\ufe00" <= character <= "\ufe0f" or "\U000e0000" <= character <= "\U000e0fff"
+    return acts or varies or character in "\u034f\u115f\u1160\u3164\uffa0\u180b\u180e"
 
 
 def strings(value: Any, name: str = "", marked: frozenset[str] = frozenset(), data: bool = False) -> Iterator[Any]:
