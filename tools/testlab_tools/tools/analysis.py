@@ -72,9 +72,9 @@ async def triage(
 
 @tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)
 async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]:
-    """Explain a failed run: steps, log, when it broke, unit's history, same failure elsewhere, screenshot.
+    """Explain a failed run by what lies around it: log, when it broke, unit's history, same failure elsewhere, screenshot.
 
-    For jobs: get_failed_cases.
+    For the failing steps alone, or a job: get_failed_cases.
     """
     archive, native = call.lab.run_owner(run_id, RunArchive)
     detail = await _get_detail(archive, native)

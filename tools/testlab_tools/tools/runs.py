@@ -74,9 +74,9 @@ async def list_runs(
 async def get_run(
     call: Call, run_id: RunId, include: list[Literal["cases", "measurements", "tags", "artifacts"]] = []
 ) -> RunDetail:
-    """Get one run: outcome, reason, who ran it, revision, batch, category, link; steps and more with include.
+    """Get what is recorded of one run: outcome, reason, who ran it, revision, batch, category, link; more with include.
 
-    get_failed_cases is shorter on why it failed.
+    Why it failed: get_failed_cases.
     """
     archive, native = call.lab.run_owner(run_id, RunArchive)
     return shorten_run(await archive.get_run(native), include)
@@ -88,9 +88,9 @@ async def get_failed_cases(
     run_id: Annotated[str, Field(description="Run handle, or a job_uid for all its failed runs")] = "",
     run_ids: Annotated[list[str], Field(max_length=MAX_ASKED, description="Several at once")] = [],
 ) -> FailedCases:
-    """Explain a run that did not pass: its failing steps with reason, measurements against limits, attempts, traceback.
+    """Get the failing steps of runs or a job: reason, measurements against limits, attempts, traceback.
 
-    A retried step counts once, with its last attempt. Leaves out passing steps and logs.
+    A retried step counts once, with its last attempt. Leaves out passing steps, logs and history: explain_failure.
     """
     asked = list(dict.fromkeys(name for name in (run_id, *run_ids) if name))
     if not asked:
@@ -107,6 +107,8 @@ async def get_failed_cases(
     failed = [run for run in runs if run.outcome != "pass"]
     if not failed:
         note = "Nothing failed: the run passed, or no run of the job has failed so far."
+        if unread:
+            note = "Of the runs that could be read, none failed."
         return FailedCases(runs=[], unread=unread, note=note)
     summary = summarise_failures(failed, DETAILED_FAILURES)
     after = "list_runs(test=…) shows whether the same fails elsewhere."
