@@ -72,7 +72,7 @@ async def triage(
 
 @tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)
 async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]:
-    """Explain a failed run by what lies around it: log, when it broke, unit's history, same failure elsewhere, screenshot.
+    """Explain a failed run by what is around it: log, when it broke, unit's history, same failure elsewhere, screen.
 
     For the failing steps alone, or a job: get_failed_cases.
     """
