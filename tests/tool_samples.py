@@ -107,8 +107,8 @@ SAMPLES: Mapping[str, ToolSample] = {
             {"save_to": "runs.xml", "format": "junit", "service": "{service}"},
             besides={OLD: {"unit": "{serial}"}},
             faults=[
-                Call({"save_to": "{n}.csv", "since": "24h", "service": "{service}"}, (PORTAL, FACTORY)),
-                Call({"save_to": "{n}.csv", "unit": "{serial}", "service": "{service}"}, (OLD, CLOUD)),
+                Call({"save_to": "{n}-{service}.csv", "since": "24h", "service": "{service}"}, (PORTAL, FACTORY)),
+                Call({"save_to": "{n}-{service}.csv", "unit": "{serial}", "service": "{service}"}, (OLD, CLOUD)),
             ],
             hostile=[
                 *(

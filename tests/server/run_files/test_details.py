@@ -49,6 +49,7 @@ async def test_a_run_is_told_briefly_unless_more_is_asked_for(
         brief = await ask(client, "get_run", run_id=listed["run_id"])
         cases = await ask(client, "get_run", run_id=listed["run_id"], include=["cases"])
         whole = await ask(client, "get_run", run_id=listed["run_id"], include=["measurements"])
+    assert brief["run"].get("revision", "").startswith(listed.pop("revision", ""))
     assert {key: brief["run"][key] for key in listed} == listed
     assert not {"cases", "tags", "artifacts"} & set(brief)
     assert [case["case"] for case in cases["cases"]] == [case["case"] for case in whole["cases"]]

@@ -34,7 +34,13 @@ STATUSES: dict[int, str] = {
     520: DOWN,
     202: "BadReply",
 }
-KNOWS_NONE = {("list_runs", "old"), ("get_unit", "old"), ("get_unit", "factory"), ("get_unit", "cloud")}
+KNOWS_NONE = {
+    ("list_runs", "old"),
+    ("export_runs", "old"),
+    ("get_unit", "old"),
+    ("get_unit", "factory"),
+    ("get_unit", "cloud"),
+}
 """They tell that there is no such unit, which is an answer."""
 
 

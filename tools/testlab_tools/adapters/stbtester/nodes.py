@@ -16,6 +16,7 @@ from testlab_tools.capabilities import Image, NodeInventory, RemoteControl, RunS
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, ServiceDown
 from testlab_tools.http import Reply
 from testlab_tools.models.lab import NOT_TOLD, UNKNOWN, JobBrief, Node, NodeState, Reservation, Taken
+from testlab_tools.untrusted import sanitize_data
 
 OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
@@ -39,9 +40,7 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
 
     async def get_node(self, node_id: str, detail: bool = False, addresses: bool = False) -> Node:
         status = await self.get_status(node_id)
-        return self._node(status, detail or addresses).model_copy(
-            update={"detail": _details(status, addresses) if detail or addresses else {}}
-        )
+        return self._node(status, _details(status, addresses) if detail or addresses else None)
 
     async def grab_screenshot(self, node_id: str, thumbnail: bool = False) -> Image:
         name = "thumbnail.jpg" if thumbnail else "screenshot.png"
@@ -107,8 +106,9 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
         assert status.reservation, "ours is what we run or hold"
         return self.handle(str(status.reservation.reservation_id))
 
-    def _node(self, status: NodeStatus, detail: bool = False) -> Node:
-        state = _state(status)
+    def _node(self, status: NodeStatus, details: dict[str, Any] | None = None) -> Node:
+        """The node; with `details`, also what is known of it while it is idle."""
+        state, detail = _state(status), details is not None
         running = status.job is not None and status.job.status == "running"
         in_use = running or (state in ("reserved", "reserved by you") and not detail)
         return Node(
@@ -122,6 +122,7 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
             last_used_at=None if in_use else status.last_used_time,
             why=(status.not_available_reason or "") if state == "unavailable" else "",
             licence_expiry=(status.licence_expiry or "") if detail or state == "licence expired" else "",
+            detail=details or {},
         )
 
     def make_reservation(self, entry: ReservationEntry) -> Reservation:
@@ -171,7 +172,7 @@ def _details(status: NodeStatus, addresses: bool) -> dict[str, Any]:
     """The configuration, without what leads to the device or the site unless that is asked for."""
     if addresses:
         return {name: value for name in (*_PLACES, "config") if (value := getattr(status, name))}
-    config = _without_addresses(status.config)
+    config = _without_addresses(sanitize_data(status.config))  # no deeper than a bound
     return {"config": config} if config else {}
 
 
