@@ -237,8 +237,7 @@ def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
 
 
 class JobBrief(ResultModel):
-    """A node's current job, in one line; of an idle node, with detail, its last. `started_by` is of a running job: a
-    login, or NOT_TOLD."""
+    """A node's current job; of an idle node, with detail, its last. `started_by` is a login or NOT_TOLD."""
 
     job_uid: str
     finished: bool
