@@ -21,6 +21,7 @@ MANY = 4
 """More calls than this are too many where one could have answered."""
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 _BEFORE_TIME = re.compile(r"(?<=\d)T(?=\d\d:)")
+_AFTER_TIME = re.compile(r"(?<=:\d\d)Z")
 _MARKS = re.compile(r"[*`\"'(){}\[\]<>=,;:|/]+")
 
 
@@ -42,7 +43,7 @@ def _holds(text: str, wording: str) -> bool:
 
 def _plain(text: str) -> str:
     """In small letters, without the marks that answers differ in."""
-    spaced = _BEFORE_TIME.sub(" ", _THOUSANDS.sub("", text))
+    spaced = _AFTER_TIME.sub("", _BEFORE_TIME.sub(" ", _THOUSANDS.sub("", text)))
     return " ".join(_MARKS.sub(" ", spaced).casefold().split())
 
 

@@ -88,6 +88,7 @@ def test_an_answer_is_right_however_it_is_dressed() -> None:
     facts = [["total 1234"], ["2026-11-10*", "10 November"], ["Rack 1, Node 3"]]
     assert is_right("**Total: 1,234**, since 2026-11-10T01:36Z, at `Rack 1, Node 3`.", facts)
     assert is_right("rack 1 node 3 – total = 1234 – 10 November 2026", facts)
+    assert is_right("14:52Z", [["14:52"]])
     assert not is_right("total 12345, 10 November, Rack 1, Node 3", facts)
     assert not is_right("total 1234.5, 10 November, Rack 1, Node 3", facts)
     assert not is_right("", facts)

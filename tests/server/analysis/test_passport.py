@@ -225,7 +225,7 @@ async def test_asking_one_service_alone_never_ships(lab: SimLab, connect: Connec
     async with connect(lab.config_toml()) as client:
         answer = await ask(client, "get_unit", serial_number=good, service="factory")
     assert answer["ship"] == "do not ship"
-    assert answer["unknown"] == ["cloud was not asked: leave service out."]
+    assert answer["unknown"] == ["cloud was not asked: call without service."]
     assert {run["run_id"].partition(":")[0] for run in answer["runs"]} == {"factory"}
 
 

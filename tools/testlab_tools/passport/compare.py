@@ -150,7 +150,7 @@ def _unknown(data: PassportInput) -> list[str]:
         f"{name} {'did not answer' if isinstance(error, ServiceError) else 'cannot be asked'} (see services)."
         for name, error in data.failed.items()
     ]
-    reasons += [f"{name} was not asked: leave service out." for name in data.unasked]
+    reasons += [f"{name} was not asked: call without service." for name in data.unasked]
     cut = sorted({name for unit in data.units for name in unit.cut})
     reasons += [f"{name} has more runs of it than were read." for name in cut]
     if data.unread:

@@ -80,7 +80,7 @@ async def list_test_cases(
     call: Call,
     revision: Annotated[str, Field(min_length=1, description="Branch, tag or commit SHA")],
     search: Annotated[str, Field(description="Words the names must contain")] = "",
-    compare_to: Annotated[str, Field(description="Another revision: only the names added to it and removed")] = "",
+    compare_to: Annotated[str, Field(description="Lists what revision added to this one, and removed")] = "",
     service: str = "",
     limit: Limit = 50,
     cursor: Cursor = "",
