@@ -171,7 +171,7 @@ async def test_until_is_not_in_the_span_and_since_is(
         before = await ask(client, "list_runs", service=service, until=start, limit=5)
         after = await ask(client, "list_runs", service=service, since=start, limit=5)
     assert all(run["started_at"] < start for run in before["runs"])
-    assert [run["started_at"] for run in after["runs"]] == [start]
+    assert {run["started_at"] for run in after["runs"]} == {start}  # others may have recorded in that second
 
 
 async def test_rows_name_the_revision_where_the_list_tells_it(config: str, connect: Connect, ask: ToolCaller) -> None:

@@ -104,7 +104,7 @@ async def _hostile(
 ) -> AsyncIterator[str]:
     """`sends` writes the end of an answer's head and the file; the first of them is the log too. `asked` is told the
     targets of all requests."""
-    talks: set[asyncio.Task[None]] = set()
+    talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -125,7 +125,7 @@ async def _hostile(
                 await writer.wait_closed()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.add(asyncio.ensure_future(talk(reader, writer)))
+        talks[asyncio.ensure_future(talk(reader, writer))] = writer
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -137,6 +137,8 @@ async def _hostile(
         for task in talks:
             task.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
+        for writer in talks.values():  # a talk that was cancelled before it began has not closed its own
+            writer.close()
         await server.wait_closed()
 
 
