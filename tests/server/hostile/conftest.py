@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -349,7 +349,7 @@ class Origin:
         self._reply = "\r\n".join([f"HTTP/1.1 {status} X", "Connection: close", *lines, "", ""]).encode() + content
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError), closing(writer):
             self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"))
             writer.write(self._reply)
             await writer.drain()
