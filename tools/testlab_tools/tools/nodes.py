@@ -38,7 +38,7 @@ async def list_nodes(
     chosen = [node for node in every if _matches(node, available, text)]
     untyped = [n for n in every if n not in chosen and n.device_type == UNKNOWN and _matches(n, available, "")]
     if (detail or addresses) and not node_ids:
-        chosen, _ = await _get_nodes(call, [node.node_id for node in chosen], detail, addresses)
+        chosen, wrong = await _get_nodes(call, [node.node_id for node in chosen], detail, addresses)
     return NodeList(
         nodes=chosen,
         shown=len(chosen),
