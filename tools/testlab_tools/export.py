@@ -30,11 +30,10 @@ async def export_listed(
     """
     table: _Table = _CsvTable() if form == "csv" else _JunitTable()
     await write(table.begin(archive.name).encode())
-    written, pages, after = 0, 0, ""
+    written, after = 0, ""
     while True:
         page = await archive.list_runs(query, PAGE, after)
         written += len(page.runs)
-        pages += 1
         await write(table.rows(page.runs).encode())
         if not page.more:
             break

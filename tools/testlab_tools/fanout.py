@@ -4,7 +4,7 @@ that nobody may await."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, overload
 
@@ -51,20 +51,19 @@ async def ask_all(
     An exception that is no LabError is raised, once the other questions have been cancelled.
     """
 
-    async def one(service: S) -> T | LabError:
+    asked = {service.name: service for service in services}
+
+    async def within(name: str) -> T:
         limit = asyncio.timeout(within_s)
         try:
             async with limit:
-                return await ask(service)
-        except LabError as error:
-            return error.with_traceback(None)  # whose frames hold what the service sent
+                return await ask(asked[name])
         except TimeoutError:
             if not limit.expired():
                 raise
-            return ServiceDown(service.name, f"{service.name} {late} within {within_s:.0f} s", "", next_step)
+            raise ServiceDown(name, f"{name} {late} within {within_s:.0f} s", "", next_step) from None
 
-    asked = list(services)
-    return _sorted(dict(zip([s.name for s in asked], await gather_all(*map(one, asked)), strict=True)))
+    return await ask_each(asked, within)
 
 
 async def ask_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> Answers[T]:
@@ -74,13 +73,10 @@ async def ask_each(names: Iterable[str], ask: Callable[[str], Awaitable[T]]) -> 
         try:
             return await ask(name)
         except LabError as error:
-            return error.with_traceback(None)
+            return error.with_traceback(None)  # whose frames hold what the service sent
 
     asked = list(names)
-    return _sorted(dict(zip(asked, await gather_all(*map(one, asked)), strict=True)))
-
-
-def _sorted(answers: Mapping[str, T | LabError]) -> Answers[T]:
+    answers = dict(zip(asked, await gather_all(*map(one, asked)), strict=True))
     return Answers(
         given={name: answer for name, answer in answers.items() if not isinstance(answer, LabError)},
         failed={name: answer for name, answer in answers.items() if isinstance(answer, LabError)},
