@@ -12,6 +12,7 @@ from typing import Any
 UNUSED = {
     *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
     *("keyring", "testlab_tools.signin.session", "testlab_tools.signin.device"),
+    *("duckdb", "numpy", "scipy", "matplotlib"),
     *("testlab_mcp.access.authentication", "testlab_mcp.access.authentication", "testlab_mcp.access.scoping"),
 }
 """Screens, the simulated lab, token counts, exports, sign-in and the like: imported by the call that needs them."""

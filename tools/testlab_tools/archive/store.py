@@ -1,0 +1,141 @@
+"""What a store of history does, whatever keeps it: Parquet files that DuckDB reads, or PostgreSQL.
+
+A history is what one service told one caller; its key names both. One process at a time writes a history, under its
+lock; others read meanwhile what was last committed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from testlab_tools.archive.schema import TABLES, Row, Table
+from testlab_tools.errors import Conflict, LabError
+
+
+class HistoryBusy(Conflict):
+    """Another process, or another call of this one, writes this history. What was committed can be read."""
+
+
+class HistoryDamaged(LabError):
+    """A history could not be read as it was written. It has been thrown away, and has to be filled again."""
+
+
+@dataclass(frozen=True)
+class HistoryState:
+    """What a history holds. `sync` is what the last commit left in `HistoryWriter.sync`; empty before the first."""
+
+    rows: Mapping[Table, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
+    size_bytes: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+    """`started_at` of the earliest and the latest run held, with its zone."""
+    sync: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    lost: str = ""
+    """Why what was there is not used: `it was written by another version`. '' where nothing is wrong."""
+
+
+class HistoryView(Protocol):
+    """Histories to query, as they were last committed."""
+
+    async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
+        """Rows of one SELECT over `runs`, `failures`, `measurements`: in the SQL that DuckDB and PostgreSQL share, with
+        parameters as `$name`.
+
+        Integers divide as integers do, text sorts by code point, NULLs last ascending and first descending. Times come
+        back without zone and are UTC; decimals as int or float. A time in `params` has its zone, or is UTC.
+
+        Raises:
+            HistoryDamaged: it had to be thrown away.
+        """
+        ...
+
+
+class HistoryWriter(Protocol):
+    """Writes one history. Nothing is seen by others before `commit`, which is atomic: all of it, with `sync`, or none.
+
+    Rows are taken in batches of any size, and kept out of memory; a commit of 20,000 to 500,000 rows is best.
+    """
+
+    sync: dict[str, Any]
+    """State of syncing, as JSON: kept with the rows, as it stands at `commit`."""
+    lost: str
+    """Why what was held before has been thrown away on opening; '' where nothing was."""
+
+    async def append(self, table: Table, rows: Iterable[Row]) -> None:
+        """Add rows. Of runs with one `run_id` in the same commit, the last counts."""
+        ...
+
+    async def replace(self, table: Table, rows: Iterable[Row]) -> None:
+        """Add rows in place of those that the table held of the same runs at the last commit."""
+        ...
+
+    async def delete(self, run_ids: Iterable[str], tables: Sequence[Table] = TABLES) -> None:
+        """Remove what the tables held of these runs at the last commit; rows of this commit stay."""
+        ...
+
+    async def delete_before(self, moment: datetime) -> None:
+        """Remove the rows of all tables that started before a time with its zone."""
+        ...
+
+    async def commit(self) -> HistoryState:
+        """Make all that was done since the last commit visible, and keep it over a crash.
+
+        Raises:
+            LabError: the disk is full, or the database refuses. What was committed before is as it was.
+        """
+        ...
+
+
+class HistoryStore(Protocol):
+    """Histories by key: `<service>-<fingerprint of url, credential and what the caller may see>`, of `[a-z0-9_-]`."""
+
+    def view(self, keys: Sequence[str]) -> HistoryView:
+        """The rows of these histories together; one that is not there has no rows."""
+        ...
+
+    async def read_state(self, key: str) -> HistoryState:
+        """What is held; an empty state where there is nothing."""
+        ...
+
+    def write(self, key: str, wait_s: float = 0.0) -> AbstractAsyncContextManager[HistoryWriter]:
+        """Hold the history's lock and write; what is not committed on leaving is dropped.
+
+        Raises:
+            HistoryBusy: another has the lock for longer than `wait_s`.
+            LabError: it cannot be written at all.
+        """
+        ...
+
+    async def list_keys(self) -> list[str]:
+        """The histories that there are."""
+        ...
+
+    async def discard(self, key: str) -> None:
+        """Remove a history, unless another writes it (HistoryBusy)."""
+        ...
+
+
+_WITH = re.compile(r"\s*WITH\s+(RECURSIVE\s+)?", re.IGNORECASE)
+
+
+def with_tables(sql: str, tables: Mapping[Table, str]) -> str:
+    """A SELECT with the tables in front of its own common table expressions; `tables` has a SELECT for each."""
+    found = _WITH.match(sql)
+    recursive, rest = ("RECURSIVE " if found[1] else "", f", {sql[found.end() :]}") if found else ("", f" {sql}")
+    heads = ", ".join(f"{name} AS NOT MATERIALIZED ({select})" for name, select in tables.items())
+    return f"WITH {recursive}{heads}{rest}"
+
+
+def as_plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Rows with decimals as int where they are whole, else as float: the same from every store."""
+    return [tuple(_as_number(cell) if isinstance(cell, Decimal) else cell for cell in row) for row in rows]
+
+
+def _as_number(value: Decimal) -> int | float:
+    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
