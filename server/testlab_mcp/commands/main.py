@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -22,18 +23,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         from testlab_sim.__main__ import main as simlab
 
         return simlab(given[1:])
-    args = build_parser()[0].parse_args(given)
+    parser, commands = build_parser()
+    args, words = parser.parse_known_args(given)
+    if words and args.command != "call":
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    if words and not args.tool and words[0] in ("-h", "--help"):
+        next(command for command in commands if command.prog.endswith(" call")).print_help()
+        return 0
     try:
-        return _run(args)
+        code = _run(args, words)
+        sys.stdout.flush()
+        return code
     except LabError as error:
         print(f"testlab-mcp {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains again as it ends
+        print(f"testlab-mcp {args.command}: what read its output has gone", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
     match args.command:
+        case "call":
+            from testlab_mcp.commands.call import Options, call
+
+            return call(args.tool, words, Options(args.config, args.demo, args.json, args.wait, args.junit))
         case "serve":
             from testlab_mcp.commands.serve import serve
 
@@ -100,7 +117,26 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     for command in signing:
         command.add_argument("service", metavar="SERVICE", help="its name in the config")
         _config(command)
-    return parser, [serve, doctor, tools, client, *signing, _token(commands), _audit(commands), *_simulated(commands)]
+    named = [serve, doctor, tools, _call(commands), client, *signing, _token(commands), _audit(commands)]
+    return parser, [*named, *_simulated(commands)]
+
+
+def _call(commands: Commands) -> argparse.ArgumentParser:
+    call = commands.add_parser(
+        "call",
+        help="call one tool from a shell or from CI",
+        description="Call one tool: testlab-mcp call TOOL --argument value … Its own arguments: call TOOL --help.",
+        epilog="Exit codes: 0 well, 1 the tool failed or its job did not pass, 2 usage or config is wrong.",
+        allow_abbrev=False,
+        add_help=False,
+    )
+    call.add_argument("tool", metavar="TOOL", nargs="?", default="", help="`testlab-mcp tools` lists them")
+    call.add_argument("--json", action="store_true", help="the answer as JSON")
+    call.add_argument("--wait", action="store_true", help="run_tests: reserve the node, wait for the end, give it back")
+    call.add_argument("--junit", metavar="FILE", default="", help="run_tests: as --wait, and write a JUnit report")
+    call.add_argument("--demo", action="store_true", help="ask the simulated lab; needs no config")
+    _config(call)
+    return call
 
 
 def _token(commands: Commands) -> argparse.ArgumentParser:

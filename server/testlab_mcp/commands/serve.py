@@ -28,7 +28,7 @@ def serve(config_file: str, demo: bool, http: str) -> int:
         raise ConfigError("--demo and --config exclude each other", "", "--demo brings its own lab.")
     host, port = _address(http) if http else ("", 0)
     with ExitStack() as stack:
-        read = _start_simlab(stack) if demo else _read_config(config_file)
+        read = start_simlab(stack) if demo else read_config(config_file)
         # The SDK takes half a second to import: the simulated lab starts meanwhile.
         from testlab_mcp.protocol.server import build_server
 
@@ -60,12 +60,12 @@ def policy_of(config: Config) -> Policy:
     return replace(policy, unasked=server.unasked)
 
 
-def _read_config(config_file: str) -> Callable[[], Config]:
+def read_config(config_file: str) -> Callable[[], Config]:
     config = load_config(find_config(config_file))
     return lambda: config
 
 
-def _start_simlab(stack: ExitStack) -> Callable[[], Config]:
+def start_simlab(stack: ExitStack) -> Callable[[], Config]:
     """Start the simulated lab, and return what reads its config; the lab need not answer before that."""
     from testlab_mcp.commands.simlab import SimLab
 

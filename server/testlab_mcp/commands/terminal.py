@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from testlab_tools.untrusted import sanitize
 
@@ -21,16 +21,21 @@ def paint(text: str, style: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], indent: int = 2) -> str:
-    """Columns as wide as they need to be, the widest cut with `…` so that a line fits the terminal."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    indent: int = 2,
+    whole: Collection[str] = (),
+    piped: int = 110,
+) -> str:
+    """Columns as wide as they need to be, the widest but those in `whole` cut with `…` so that a line fits the
+    terminal, or `piped` columns where there is none."""
     cells = [[sanitize(str(cell)).replace("\n", " ") for cell in row] for row in rows]
     widths = [max([_width(title), *(_width(row[n]) for row in cells)]) for n, title in enumerate(head)]
-    room = max(60, shutil.get_terminal_size((110, 24)).columns) - indent - 2 * (len(head) - 1)
-    while sum(widths) > room:
-        widest = widths.index(max(widths))
+    room = max(60, shutil.get_terminal_size((piped, 24)).columns) - indent - 2 * (len(head) - 1)
+    cut = [n for n, title in enumerate(head) if title not in whole]
+    while sum(widths) > room and (widest := max(cut, key=widths.__getitem__, default=-1)) >= 0 and widths[widest] > 8:
         widths[widest] = max(8, widths[widest] - (sum(widths) - room))
-        if max(widths) <= 8:
-            break
     lines = [paint(_line(list(head), widths), "dim"), *(_coloured(row, widths) for row in cells)]
     return "\n".join(" " * indent + line.rstrip() for line in lines)
 

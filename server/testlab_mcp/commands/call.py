@@ -1,0 +1,101 @@
+"""`testlab-mcp call`: one tool from a shell or from CI, with the schema, access, audit and confirmation of MCP."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, cast
+
+import anyio
+
+from testlab_mcp.commands.call_arguments import describe_arguments, find_tool_named, parse_arguments
+from testlab_mcp.commands.call_output import render_answer
+from testlab_mcp.commands.serve import policy_of, read_config, start_simlab
+from testlab_mcp.commands.terminal import paint, table
+from testlab_tools.errors import BadInput
+from testlab_tools.registry import ToolSpec
+from testlab_tools.untrusted import sanitize
+
+CALL_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a call is made and shown: see `testlab-mcp call --help`."""
+
+    config: str = ""
+    demo: bool = False
+    as_json: bool = False
+    wait: bool = False
+    junit: str = ""
+
+
+def call(name: str, words: Sequence[str], options: Options) -> int:
+    """Call a tool and print its answer. Returns 0, or 1 when the tool failed, or the job that it watched did not pass.
+
+    Raises:
+        BadInput: no such tool, or arguments that it does not take; nothing was started.
+    """
+    if not name:
+        raise BadInput("No tool is named", "", "Write call TOOL --argument value; `testlab-mcp tools` lists them.")
+    tool = find_tool_named(name)
+    if {"--help", "-h"} & set(words):
+        print(_describe(tool))
+        return 0
+    arguments = parse_arguments(tool, words)
+    if (options.wait or options.junit) and tool.name != "run_tests":
+        raise BadInput("--wait and --junit go with run_tests alone")
+    signal.signal(signal.SIGTERM, _interrupt)
+    with ExitStack() as stack:
+        config = (start_simlab(stack) if options.demo else read_config(options.config))()
+        # The SDK takes half a second to import: what is wrong so far is said before that.
+        from testlab_mcp.commands.call_session import Session
+
+        session = Session(config.lab(), policy_of(config), config.folders(), config.audit_logger())
+        if tool.name == "run_tests" and (options.wait or options.junit):
+            from testlab_mcp.commands.watched_job import run_watched
+
+            return anyio.run(run_watched, session, arguments, options)
+        return anyio.run(_call_once, session, tool.name, arguments, options)
+
+
+async def _call_once(session: Any, name: str, arguments: Mapping[str, Any], options: Options) -> int:
+    async with session:
+        answer = await session.call(name, arguments)
+    print_answer(answer.structure, answer.texts, answer.failed, options)
+    return 1 if answer.failed or has_failed(answer.structure) else 0
+
+
+def has_failed(job: Mapping[str, Any]) -> bool:
+    """Whether an answer is a job that has ended without passing whole."""
+    return job.get("finished") is True and "job_uid" in job and job.get("passed", 0) < job.get("total", 0)
+
+
+def print_answer(structure: Mapping[str, Any], texts: Sequence[str], failed: bool, options: Options) -> None:
+    """An answer on standard output, a failure on standard error; with --json its structure on standard output."""
+    if options.as_json:
+        print(json.dumps(structure or {"text": texts}, ensure_ascii=False, indent=2))
+    if failed:
+        print(paint_error("\n".join(texts)), file=sys.stderr)
+    elif not options.as_json:
+        print(render_answer(structure) if structure else "\n".join(map(sanitize, texts)))
+
+
+def paint_error(text: str) -> str:
+    """A failure as it is shown."""
+    return f"testlab-mcp call: {' '.join(sanitize(text).split())}"
+
+
+def _describe(tool: ToolSpec) -> str:
+    head = f"{paint(tool.name, 'bold')} ({tool.access} access, toolset {tool.toolset})\n\n{tool.description}\n"
+    return f"{head}\n{table(('argument', 'type', 'what'), cast(Any, describe_arguments(tool)))}"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """A signal to end acts as Ctrl+C does, so that what is held is given back."""
+    signal.raise_signal(signal.SIGINT)
