@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -40,22 +41,26 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ("list_runs", {"service": "portal", "filter": "colour:red"}, "does not accept"),
         ("list_runs", {"service": "portal", "unit": "SN-1"}, "cannot find runs by serial number"),
         ("get_failed_cases", {}, "Give run_id or run_ids"),
-        ("get_failed_cases", {"run_id": "42"}, "fits none of them. Ids look like <service>:<id>"),
+        ("get_failed_cases", {"run_id": "42"}, 'fits none of them: run_id "42". Ids look like <service>:<id>'),
         ("get_failed_cases", {"run_id": "portal:"}, "The id is empty"),
         ("get_failed_cases", {"run_id": f"portal:{RUN}/2020-01-01_00.00.00"}, "no such result"),
         ("get_failed_cases", {"run_id": "portal:/stb-tester-00044b80f101/0a21/99999"}, "no such job"),
         ("get_failed_cases", {"run_id": f"factory:{UUID}"}, "factory has no such run"),
         ("get_failed_cases", {"run_id": "factory:42"}, "Its run ids are UUIDs"),
-        ("get_failed_cases", {"run_id": "cloud:42"}, "cloud has no such test run. Its run ids are UUIDs"),
+        (
+            "get_failed_cases",
+            {"run_id": "cloud:42"},
+            'cloud has no such test run: run_id "cloud:42". Its run ids are UUIDs',
+        ),
         ("get_failed_cases", {"run_id": f"cloud:{UUID}"}, "cloud has no such test run"),
         (
             "get_failed_cases",
             {"run_id": UUID},
-            "could belong to several services. Put one of factory, cloud and a colon in front",
+            f'could belong to several services: run_id "{UUID}". Put one of factory, cloud and a colon in front',
         ),
         ("list_nodes", {"node_ids": ["nowhere"]}, "no such node"),
         ("grab_screenshot", {}, "Give either node_id or run_id"),
-        ("grab_screenshot", {"node_id": "nowhere"}, "no such node. list_nodes shows all nodes"),
+        ("grab_screenshot", {"node_id": "nowhere"}, "no such node 'nowhere'. list_nodes shows all nodes"),
         ("grab_screenshot", {"node_id": "factory:nowhere"}, "Service factory cannot do this. These can: portal"),
         ("grab_screenshot", {"node_id": "{free}", "save_to": "/etc/screen.png"}, "Only below the folders"),
         ("grab_screenshot", {"node_id": "{free}", "save_to": "../../screen.png"}, "Only below the folders"),
@@ -106,6 +111,54 @@ async def test_bad_input_is_told_with_what_to_do(
         assert told in said
         assert len(said) < 600
         assert (await ask(client, "list_nodes"))["nodes"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("get_run", {"run_id": f"factory:{UUID}"}, f'no such run: run_id "factory:{UUID}"'),
+        ("get_run", {"run_id": "old:SN-1/9"}, 'no such run: run_id "old:SN-1/9"'),
+        ("get_failed_cases", {"run_ids": [f"cloud:{UUID}"]}, f'no such test run: run_ids "cloud:{UUID}"'),
+        ("explain_failure", {"run_id": "cloud:42"}, 'no such test run: run_id "cloud:42"'),
+        ("read_log", {"run_id": f"factory:{UUID}"}, f'no such run: run_id "factory:{UUID}"'),
+        ("get_artifact", {"run_id": "{portal}", "name": "a.png"}, 'no such artifact: name "a.png"'),
+        ("delete_run", {"run_id": "factory:7"}, 'no such run: run_id "factory:7"'),
+        ("get_unit", {"serial_number": "NO-SUCH"}, 'that serial number: serial_number "NO-SUCH"'),
+        ("get_unit", {"serial_number": "SN-\x1b[31m9" + 80 * "0"}, f'"SN-9{54 * "0"}… [26 more characters]"'),
+        ("delete_unit", {"serial_number": "NO-1", "service": "factory"}, 'no such unit: serial_number "NO-1"'),
+        ("delete_unit", {"serial_number": "NO-1", "service": "old"}, 'no such unit: serial_number "NO-1"'),
+        (
+            "update_unit",
+            {"serial_number": "{unit}", "sub_units": ["NO-2"], "service": "factory"},
+            'no such sub-unit: sub_units "NO-2"',
+        ),
+        ("update_unit", {"serial_number": "NO-1", "batch_number": "B", "service": "factory"}, 'serial_number "NO-1"'),
+        ("end_reservation", {"reservation_id": "portal:999"}, 'no such reservation: reservation_id "portal:999"'),
+        ("list_runs", {"service": "portal", "station": "Rack 99"}, 'no node of that name: station "Rack 99"'),
+        ("import_report", {"path": "none.json", "service": "factory"}, 'save_to: path "none.json"'),
+        ("release_delivery", {"delivery_id": "none"}, 'no such delivery: delivery_id "none"'),
+    ],
+)
+async def test_what_is_not_there_is_quoted_with_its_argument(
+    tool: str,
+    arguments: dict[str, Any],
+    told: str,
+    sim: SimLab,
+    tmp_path: Path,
+    connect: Connect,
+    ask: ToolCaller,
+    refused: RefusedCaller,
+) -> None:
+    settings = f"[server]\naccess = 'admin'\ntoolsets = 'all'\n[files]\nread_from = ['{tmp_path}']\n"
+    factory = sim.services()["tofupilot"]
+    old = f'url = "{factory["url"]}"\ntoken = "{factory["token"]}"\n'
+    settings += f'[services.old]\nkind = "tofupilot"\napi_version = "v1"\n{old}'
+    async with connect(f"{sim.config_toml()}\n{settings}") as client:
+        (run,) = (await ask(client, "list_runs", service="factory", limit=1))["runs"]
+        (result,) = (await ask(client, "list_runs", service="portal", limit=1))["runs"]
+        names = {"unit": run["unit"], "portal": result["run_id"]}
+        said = await refused(client, tool, **{key: fill(value, names) for key, value in arguments.items()})
+        assert told in said
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

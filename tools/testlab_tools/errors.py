@@ -37,9 +37,16 @@ class LabError(Exception):
         self.what = what
         self.why = why
         self.next_step = next_step
+        self.about = ""
         self.service_says = ""
         self.nearest: Mapping[str, str] = {}
         super().__init__(" ".join(_sentence(part) for part in (what, why, next_step) if part))
+
+    def naming(self, asked: str) -> Self:
+        """The error with the id or name that it is about, native or as the caller gave it: who answers the call quotes
+        the argument that holds it."""
+        self.about = asked
+        return self
 
     def saying(self, reason: str) -> Self:
         """The error with the service's own reason for it: data that is carried beside our text, never in it."""

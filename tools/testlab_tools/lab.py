@@ -80,9 +80,9 @@ class Lab:
                 "The id has no configured service in front of it and fits none of them",
                 "",
                 f"Ids look like <service>:<id>, as the list tools return them. Services: {', '.join(self.services)}.",
-            )
+            ).naming(native)
         if len(able) > 1:
-            raise BadInput(_SEVERAL, "", _put_in_front(able))
+            raise BadInput(_SEVERAL, "", _put_in_front(able)).naming(native)
         return able[0], native
 
     async def node_owner(self, node_id: str, capability: type[C]) -> tuple[C, str]:
@@ -111,7 +111,7 @@ class Lab:
         possible = [s for s in able if not isinstance(answers.failed.get(s.name), NotFound | Refused)]
         errors = [answers.failed[s.name] for s in possible or able if s.name in answers.failed]
         if len(possible) > 1:
-            raise BadInput(_SEVERAL, "; ".join(map(str, errors)), _put_in_front(possible))
+            raise BadInput(_SEVERAL, "; ".join(map(str, errors)), _put_in_front(possible)).naming(native)
         if possible and not errors:
             return possible[0], native
         raise next((error for error in errors if isinstance(error, Refused)), errors[0])
@@ -163,7 +163,8 @@ class Lab:
     def _refuse_mistyped(self, native: str) -> None:
         head, colon, _ = native.partition(":")
         if colon and (near := nearest(head.casefold(), self.services, cutoff=0.75)):
-            raise BadInput("The id begins with no configured service", "", f"Did you mean {near[0]}:…?")
+            mistyped = BadInput("The id begins with no configured service", "", f"Did you mean {near[0]}:…?")
+            raise mistyped.naming(native)
 
     def _find_service(self, service: str) -> Service:
         if service not in self.services:

@@ -20,11 +20,14 @@ from testlab_tools.known_secrets import mask
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.registry import Call, Illustrated, Picture, drop_mentions
 from testlab_tools.tools import all_tools
-from testlab_tools.untrusted import FROM_LAB, Untrusted
+from testlab_tools.untrusted import FROM_LAB, Untrusted, quote
 
 Result = ResultModel | Picture | Illustrated[Any]
 MAX_CHARS = 200_000
 """Of an answer: some 60,000 tokens, far more than a question needs."""
+
+MAX_QUOTED = 80
+"""Characters of an argument that is quoted in an error."""
 
 _SHORTER = (400, 100, 30)
 
@@ -159,12 +162,21 @@ def limit_result(value: Result, call: Call, arguments: Mapping[str, Any]) -> Res
 
 
 def limit_error(error: LabError, call: Call, arguments: Mapping[str, Any]) -> LabError:
-    """The error, with a next step that can be taken."""
-    allowed = drop_mentions(error.next_step, _unusable(call, arguments))
-    if allowed != error.next_step:
-        error.next_step = allowed
-        error.args = (str(LabError(error.what, error.why, allowed)),)
+    """The error, with the argument that it is about and a next step that can be taken."""
+    if error.about:
+        error.what, error.about = f"{error.what}: {_quote_argument(error.about, arguments)}", ""
+    error.next_step = drop_mentions(error.next_step, _unusable(call, arguments))
+    error.args = (str(LabError(error.what, error.why, error.next_step)),)
     return error
+
+
+def _quote_argument(asked: str, arguments: Mapping[str, Any]) -> str:
+    """The argument that holds an id, native or as a handle, and its text as the caller gave it."""
+    for name, value in arguments.items():
+        for text in cast(list[object], value) if isinstance(value, list) else [value]:
+            if isinstance(text, str) and (text.strip() == asked or text.strip().endswith(f":{asked}")):
+                return f"{name} {quote(text, MAX_QUOTED)}"
+    return quote(asked, MAX_QUOTED)
 
 
 def _limit_next(value: ResultModel, call: Call, arguments: Mapping[str, Any]) -> ResultModel:

@@ -91,7 +91,8 @@ def find_artifact(files: Sequence[KeptFile], name: str) -> KeptFile:
     """
     found = [f for f in files if f.name == name] or [f for f in files if sanitize(f.name) == name]
     if not found:
-        raise NotFound("The run has no such artifact", f"It has {len(files)}", "Leave name empty to list them.")
+        missing = NotFound("The run has no such artifact", f"It has {len(files)}", "Leave name empty to list them.")
+        raise missing.naming(name)
     parts = found[0].name.split("/")
     if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
         raise BadInput("The artifact's name is a path that leads elsewhere", "", "It is not read.")

@@ -83,7 +83,9 @@ class Folders:
                 "Put the file there, or add its folder to [files] read_from.",
             )
         if found is None:
-            raise NotFound("There is no such file below [files] read_from and save_to", "", "Check its path.")
+            raise NotFound("There is no such file below [files] read_from and save_to", "", "Check its path.").naming(
+                path
+            )
         return found
 
 

@@ -141,7 +141,8 @@ class Outbox:
         """As `get`. Raises NotFound where there is none."""
         record = await self.get(delivery_id)
         if record is None:
-            raise NotFound("There is no such delivery", "", "list_deliveries shows those there are.")
+            missing = NotFound("There is no such delivery", "", "list_deliveries shows those there are.")
+            raise missing.naming(delivery_id)
         return record
 
     async def list(self, limit: int) -> dict[Which, Listed]:

@@ -50,7 +50,7 @@ async def collect(
             raise most_telling(failed.values())
         if not failed:
             next_step = "It must be exact; list_runs shows units."
-            raise NotFound("No service knows a unit of that serial number", "", next_step)
+            raise NotFound("No service knows a unit of that serial number", "", next_step).naming(serial_number)
     sub_units, unread = await collector.collect_sub_units(unit)
     peers = await collector.collect_peers([unit, *sub_units])
     return PassportInput(unit, sub_units, peers, failed, list(unasked), unread)

@@ -203,10 +203,10 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
     async def _row(self, run_id: str) -> TestRunRow:
         what, then = f"{self.name} has no such test run", "list_runs shows the runs there are."
         if not self.owns_run(run_id):
-            raise NotFound(what, "Its run ids are UUIDs", then)
+            raise NotFound(what, "Its run ids are UUIDs", then).naming(run_id)
         reply = await self.get(f"test_run/{quote(run_id, safe='')}")
         if reply.status == 404 and await self._lacks(run_id, reply):
-            raise NotFound(what, "", then)
+            raise NotFound(what, "", then).naming(run_id)
         self.check(reply, "test run")
         rows = decode_value(reply, self.read_list(reply), list[TestRunRow])
         found = next((row for row in rows if row.test_run_id.casefold() == run_id.casefold()), None)

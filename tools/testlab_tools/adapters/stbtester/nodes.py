@@ -47,13 +47,15 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
         reply = await self.client.get(f"{self.node_path(node_id)}/{name}", final=OFFLINE)
         if reply.status == 503:
             raise await self.not_answering(node_id, "No screen was grabbed")
-        await self.check_found(reply, "node", "list_nodes shows all nodes.", lambda: self.has_node(node_id))
+        await self.check_found(
+            reply, f"node {node_id!r}", "list_nodes shows all nodes.", lambda: self.has_node(node_id)
+        )
         return _image(reply)
 
     async def get_run_screenshot(self, run_id: str, thumbnail: bool = False) -> Image:
         name = "artifacts/thumbnail.jpg" if thumbnail else "screenshot.png"
         reply = await self.client.get(f"/api/v2/results{path_of(run_id)}/{name}")
-        what, shown = "run, or no screenshot of it", "list_runs shows the runs there are."
+        what, shown = f"run {run_id!r}, or no screenshot of it", "list_runs shows the runs there are."
         await self.check_found(reply, what, shown, lambda: self.has_file(run_id, name.rpartition("/")[2]))
         return _image(reply)
 

@@ -144,7 +144,7 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
         for status in await self.list_statuses():
             if named in (status.node_id.casefold(), (status.friendly_name or "").casefold()):
                 return status.node_id
-        raise NotFound(f"{self.name} has no node of that name", "", "list_nodes shows all nodes.")
+        raise NotFound(f"{self.name} has no node of that name", "", "list_nodes shows all nodes.").naming(station)
 
     async def get_run(self, run_id: str) -> RunDetail:
         detail = await self.detail(run_id)

@@ -79,9 +79,10 @@ class TofuPilotApi(HttpService):
         what: str,
         missing: str,
         find: Callable[[], Awaitable[object]],
+        about: str,
         **request: Any,
     ) -> None:
-        """Delete `what`. Where the answer was lost, it is gone if `find` raises NotFound.
+        """Delete `what`, whose id or name is `about`. Where the answer was lost, it is gone if `find` raises NotFound.
 
         Raises AnswerLost when it is still there as far as can be seen, or cannot be looked up.
         """
@@ -101,16 +102,28 @@ class TofuPilotApi(HttpService):
                 ) from None
             unanswered = f"{self.name} did not answer, and the {what} is still there"
             raise AnswerLost(self.name, unanswered, lost.why, "It is safe to call again.") from None
-        self.check(reply, what, missing, act="delete")
+        self.check(reply, what, missing, about=about, act="delete")
 
-    def check(self, reply: Reply, what: str, missing: str = "", *, act: str = "change", listing: bool = False) -> Reply:
+    def check(
+        self,
+        reply: Reply,
+        what: str,
+        missing: str = "",
+        *,
+        about: str = "",
+        act: str = "change",
+        listing: bool = False,
+    ) -> Reply:
         """The reply if it is a success; otherwise raises what its status means for `what`, in our words.
 
-        `listing`: no documentation has a 404 for it, so whoever answers so does not know the list.
+        `about` is its id or name, which a 404 quotes. `listing`: no documentation has a 404 for it, so whoever answers
+        so does not know the list.
         """
         if reply.status in SUCCESSES:
             return reply
         failure = self._failure(reply, what, missing, act, listing)
+        if isinstance(failure, NotFound):
+            failure.naming(about)
         raise failure.saying(reason_in(reply)) if reply.status in REASONED and self.is_own_error(reply) else failure
 
     def _failure(self, reply: Reply, what: str, missing: str, act: str, listing: bool) -> LabError:

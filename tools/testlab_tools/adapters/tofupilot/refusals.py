@@ -19,6 +19,7 @@ from testlab_tools.fanout import gather_all
 from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.response import decode
 from testlab_tools.models.requests import NewRun
+from testlab_tools.untrusted import quote
 
 T = TypeVar("T")
 CULPRITS = frozenset({404, 409})
@@ -48,7 +49,8 @@ async def refusal(service: str, reply: Reply, run: NewRun, place_of: PlaceOf, *,
     """The error behind a 404 or 409 of the service's own, naming what it is about as far as that can be found out."""
     missing = reply.status == 404
     fields = fields_in(reply)
-    no_procedure = NotFound(f"{service} has no such procedure", "", "Give the id it has in TofuPilot, such as FVT1.")
+    hint = "Give the id it has in TofuPilot, such as FVT1."
+    no_procedure = NotFound(f"{service} has no such procedure: {quote(run.procedure_id, 80)}", "", hint)
     if missing and any(field.startswith("procedure_id") for field in fields):
         return no_procedure
     wanted = Place.UNKNOWN if missing else Place.ELSEWHERE

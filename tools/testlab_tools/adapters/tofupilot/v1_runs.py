@@ -125,7 +125,7 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
 
     async def delete_run(self, run_id: str) -> None:
         path = f"/api/v1/runs/{deletable(self.name, run_id)}"
-        await self.delete(path, V1Done, "run", _SHOWN, partial(self._row, run_id))
+        await self.delete(path, V1Done, "run", _SHOWN, partial(self._row, run_id), run_id)
 
     async def _row(self, run_id: str) -> tuple[Run, V1Run]:
         """A run, as it is called in `run_id`.
@@ -136,7 +136,10 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
         """
         quoted_serial, text = split(run_id)
         serial = unquote(quoted_serial)
-        return self.find_row(serial, Key.parse(text), await self.rows(serial) or [])
+        try:
+            return self.find_row(serial, Key.parse(text), await self.rows(serial) or [])
+        except NotFound as missing:
+            raise missing.naming(run_id) from None
 
     def find_row(self, serial: str, key: Key, rows: list[V1Run]) -> tuple[Run, V1Run]:
         """As `_row`, in the list of its unit's runs."""
@@ -186,7 +189,9 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
         """What its last run tells: v1 has no operation for a unit."""
         rows = await self.rows(serial_number)
         if not rows:
-            raise NotFound(f"{self.name} has no such unit", "v1 tells units by their runs, and has none", _UNKNOWN)
+            raise NotFound(
+                f"{self.name} has no such unit", "v1 tells units by their runs, and has none", _UNKNOWN
+            ).naming(serial_number)
         told = [row.unit for row in sorted(rows, key=lambda row: row.started_at) if row.unit]
         unit, revision = (told[-1], told[-1].revision) if told else (None, None)
         return Unit(
@@ -215,7 +220,8 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
             if reply.status not in SUCCESSES:
                 again = AnswerLost(self.name, "", f"Asked once more, it refused (HTTP {reply.status})")
                 raise unknown_change(again) from None
-        self.check(reply, "unit", "It, or one of sub_units, is not known there; or is part of another unit.")
+        hint = "It, or one of sub_units, is not known there; or is part of another unit."
+        self.check(reply, "unit", hint, about=serial_number)
         return Unit(
             service=self.name,
             serial_number=serial_number,
@@ -226,7 +232,7 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
     async def list_unit_runs(self, serial_number: str) -> tuple[list[str], bool]:
         rows = await self.rows(serial_number)
         if rows is None:
-            raise NotFound(f"{self.name} has no such unit", "", _UNKNOWN)
+            raise NotFound(f"{self.name} has no such unit", "", _UNKNOWN).naming(serial_number)
         return [f"{quote_id(serial_number)}/{Key.of(row)}" for row in rows], True
 
     async def delete_unit(self, serial_number: str) -> None:
@@ -237,7 +243,7 @@ class V1Runs(TofuPilotApi, UnitArchive, RunEraser, UnitRegistry):
             if not rows:
                 raise Unsupported("it has no runs, and v1 tells units only by their runs")
 
-        await self.delete(f"/api/v1/units/{unit_segment(serial_number)}", V1Done, "unit", _UNKNOWN, find)
+        await self.delete(f"/api/v1/units/{unit_segment(serial_number)}", V1Done, "unit", _UNKNOWN, find, serial_number)
 
 
 def quote_id(serial: str) -> str:

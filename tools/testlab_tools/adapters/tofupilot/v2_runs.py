@@ -81,7 +81,7 @@ class V2Api(TofuPilotApi):
     async def unit_of(self, serial_number: str) -> UnitWhole:
         """`GET /v2/units/{serial_number}`."""
         reply = await self.client.get(f"/api/v2/units/{unit_segment(serial_number)}")
-        return decode(self.check(reply, "unit", UNKNOWN_UNIT), UnitWhole)
+        return decode(self.check(reply, "unit", UNKNOWN_UNIT, about=serial_number), UnitWhole)
 
     async def procedure(self, run: NewRun) -> Named:
         """The procedure of that id or name. Raises NotFound naming the nearest of those there are."""
@@ -106,7 +106,7 @@ class V2Api(TofuPilotApi):
         of none would read as "no runs"."""
         if found := _find(await self._every(f"{noun}s"), wanted):
             return [item.id for item in found]
-        raise NotFound(f"{self.name} has no {noun} of that name", "", "Names must match whole.")
+        raise NotFound(f"{self.name} has no {noun} of that name", "", "Names must match whole.").naming(wanted)
 
     async def _every(self, noun: str) -> list[Named]:
         every: list[Named] = []
@@ -198,24 +198,27 @@ class V2Runs(V2Api, UnitArchive, RunEraser, LogKeeper):
 
     async def delete_run(self, run_id: str) -> None:
         await self.delete(
-            "/api/v2/runs", ManyIds, "run", _SHOWN, lambda: self.whole_run(run_id), params={"ids": [run_id]}
+            "/api/v2/runs", ManyIds, "run", _SHOWN, lambda: self.whole_run(run_id), run_id, params={"ids": [run_id]}
         )
 
     async def whole_run(self, run_id: str) -> WholeRun:
         """`GET /v2/runs/{id}`."""
         if not is_uuid(run_id):
-            raise NotFound(f"{self.name} has no such run", "Its run ids are UUIDs", _SHOWN)
+            raise self._no_such_run(run_id)
         reply = await self.client.get(f"/api/v2/runs/{run_id}")
-        return decode(self.check(reply, "run", _SHOWN), WholeRun)
+        return decode(self.check(reply, "run", _SHOWN, about=run_id), WholeRun)
+
+    def _no_such_run(self, run_id: str) -> NotFound:
+        return NotFound(f"{self.name} has no such run", "Its run ids are UUIDs", _SHOWN).naming(run_id)
 
     @asynccontextmanager
     async def open_log(self, run_id: str, tz: str) -> AsyncGenerator[Download, None]:
         if not is_uuid(run_id):
-            raise NotFound(f"{self.name} has no such run", "Its run ids are UUIDs", "list_runs shows the runs.")
+            raise self._no_such_run(run_id)
         first = await self._log_page(run_id)
         if not first.data:
             reply = await self.client.get(f"/api/v2/runs/{run_id}")
-            self.check(reply, "run", _SHOWN)
+            self.check(reply, "run", _SHOWN, about=run_id)
         yield Download(self._lines(run_id, first, ZoneInfo(tz)))
 
     async def _lines(self, run_id: str, page: Entries[LogEntry], zone: ZoneInfo) -> AsyncIterator[bytes]:

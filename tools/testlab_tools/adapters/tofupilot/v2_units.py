@@ -58,12 +58,12 @@ class V2Units(V2Api, UnitRegistry, ProductionCatalog):
         path = f"/api/v2/units/{unit_segment(serial_number)}"
         for child in change.remove:
             params = {"child_serial_number": child}
-            await self._change(serial_number, _without(child), "DELETE", f"{path}/children", "sub-unit", params=params)
+            await self._change(serial_number, _without(child), "DELETE", f"{path}/children", child, params=params)
         for child in change.add:
             body = {"child_serial_number": child}
-            await self._change(serial_number, _with(child), "PUT", f"{path}/children", "sub-unit", body=body)
+            await self._change(serial_number, _with(child), "PUT", f"{path}/children", child, body=body)
         if changed := _fields(change):
-            await self._change(serial_number, _as(change), "PATCH", path, "unit", body=changed)
+            await self._change(serial_number, _as(change), "PATCH", path, "", body=changed)
         try:
             return await self.get_unit(serial_number)
         except LabError as error:
@@ -85,10 +85,12 @@ class V2Units(V2Api, UnitRegistry, ProductionCatalog):
         unit_segment(serial_number)
         params = {"serial_numbers": [serial_number]}
         find = partial(self.get_unit, serial_number)
-        await self.delete("/api/v2/units", ManyIds, "unit", UNKNOWN_UNIT, find, params=params)
+        await self.delete("/api/v2/units", ManyIds, "unit", UNKNOWN_UNIT, find, serial_number, params=params)
 
-    async def _change(self, serial: str, done: Done, method: str, path: str, what: str, **request: Any) -> None:
-        """One change, sent once more when its answer was lost and the unit is not as it would be `done`."""
+    async def _change(self, serial: str, done: Done, method: str, path: str, child: str, **request: Any) -> None:
+        """One change of a unit, or of its sub-unit `child`; sent once more when its answer was lost and the unit is not
+        as it would be `done`."""
+        what = "sub-unit" if child else "unit"
         hint = "It must be a known unit, not part of another, nor the unit itself; get_unit shows what was changed."
         try:
             reply = await self.change(method, path, Identified, **request)
@@ -104,7 +106,7 @@ class V2Units(V2Api, UnitRegistry, ProductionCatalog):
                 raise (unknown_change(lost) if stands is None else _not_made(lost, what)) from None
             if reply.status not in SUCCESSES and await self._stands(serial, done):
                 return
-        self.check(reply, what, hint)
+        self.check(reply, what, hint, about=child or serial)
 
     async def _stands(self, serial: str, done: Done) -> bool | None:
         """Whether the unit is so; None when that cannot be read."""
