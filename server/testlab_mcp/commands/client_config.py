@@ -21,12 +21,17 @@ FILES = {
 
 def client_config(client: str, config_file: str, demo: bool) -> int:
     """Print the entry on standard output, and the file that it belongs in on standard error."""
-    command, args = _server_command(config_file, demo)
+    print_snippet(client, config_file, demo)
+    return 0
+
+
+def print_snippet(client: str, config_file: str, demo: bool = False) -> None:
+    """Print the entry, and where it belongs."""
+    command, args = server_command(config_file, demo)
     print(f"For {FILES[client]}:", file=sys.stderr)
     print(json.dumps(snippet(client, command, args), indent=2))
     if client == "claude-code":
         print(f"\nclaude mcp add testlab -- {shlex.join([command, *args])}", file=sys.stderr)
-    return 0
 
 
 def snippet(client: str, command: str, args: list[str]) -> dict[str, Any]:
@@ -38,7 +43,7 @@ def snippet(client: str, command: str, args: list[str]) -> dict[str, Any]:
     return {"servers" if client == "vscode" else "mcpServers": {"testlab": entry}}
 
 
-def _server_command(config_file: str, demo: bool) -> tuple[str, list[str]]:
+def server_command(config_file: str, demo: bool) -> tuple[str, list[str]]:
     """The command that starts the server, with absolute paths: a client has a working folder and a PATH of its own."""
     script = Path(sys.argv[0]).resolve()
     found = str(script) if script.name.startswith("testlab-mcp") and script.is_file() else shutil.which("testlab-mcp")

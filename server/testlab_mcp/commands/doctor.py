@@ -48,6 +48,14 @@ def doctor(config_file: str) -> int:
     findings = asyncio.run(examine([service for service in services if service.name not in config.callers_own]))
     for name in config.callers_own:
         findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
+    well = show_findings(findings)
+    if not services:
+        print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
+    return 0 if well and services else 1
+
+
+def show_findings(findings: Sequence[Finding]) -> bool:
+    """Print a table, and the remedies below it. Returns whether there are none."""
     head = ("service", "kind", "reached", "token", "clock", "account")
     print(table(head, [finding[:6] for finding in findings]))
     for held in (reservation for finding in findings for reservation in finding.held):
@@ -56,9 +64,7 @@ def doctor(config_file: str) -> int:
     unwell = [finding for finding in findings if finding.remedy]
     for finding in unwell:
         print(f"\n{paint(finding.service, 'bold')}: {finding.remedy}")
-    if not services:
-        print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
-    return 1 if unwell or not services else 0
+    return not unwell
 
 
 async def examine(services: Sequence[Service]) -> list[Finding]:

@@ -59,6 +59,14 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.demo import demo
 
             return demo(args.report, args.save_to)
+        case "init":
+            from testlab_mcp.commands.init import Options as Wanted
+            from testlab_mcp.commands.init import init
+
+            services, settings = args.service or (), args.set or ()
+            return init(
+                Wanted(args.config, services, settings, args.access, args.client or (), not args.no_check, args.force)
+            )
         case "doctor":
             from testlab_mcp.commands.doctor import doctor
 
@@ -117,8 +125,30 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     for command in signing:
         command.add_argument("service", metavar="SERVICE", help="its name in the config")
         _config(command)
-    named = [serve, doctor, tools, _call(commands), client, *signing, _token(commands), _audit(commands)]
+    named = [
+        serve,
+        _init(commands),
+        doctor,
+        tools,
+        _call(commands),
+        client,
+        *signing,
+        _token(commands),
+        _audit(commands),
+    ]
     return parser, [*named, *_simulated(commands)]
+
+
+def _init(commands: Commands) -> argparse.ArgumentParser:
+    init = _add(commands, "init", "ask for the services, try each, and write the config; or take all from flags")
+    _config(init)
+    init.add_argument("--service", action="append", metavar="NAME:KIND=URL", help="portal:stbtester=https://…")
+    init.add_argument("--set", action="append", metavar="NAME.KEY=VALUE", help="portal.token_env=STBT_AUTH_TOKEN")
+    init.add_argument("--access", choices=LEVELS, default="operate")
+    init.add_argument("--client", action="append", choices=CLIENTS, help="add the server to this MCP client")
+    init.add_argument("--no-check", action="store_true", help="write the config without trying the services")
+    init.add_argument("--force", action="store_true", help="replace the config there is; a copy is kept")
+    return init
 
 
 def _call(commands: Commands) -> argparse.ArgumentParser:

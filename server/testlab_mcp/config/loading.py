@@ -26,24 +26,23 @@ from testlab_tools.services import Kind, ServiceSettings, known_kinds, load_kind
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
 
+def config_path(given: str = "") -> Path:
+    """`--config`, else `$TESTLAB_MCP_CONFIG`, else `config.toml` in the user's config folder for testlab-mcp."""
+    if named := given or os.environ.get("TESTLAB_MCP_CONFIG", ""):
+        return expand_path(named)
+    from platformdirs import user_config_path
+
+    return user_config_path("testlab-mcp", appauthor=False) / "config.toml"
+
+
 def find_config(given: str = "") -> Path:
-    """`--config`, else `$TESTLAB_MCP_CONFIG`, else `config.toml` in the user's config folder for testlab-mcp.
-
-    Raises:
-        ConfigError: the file does not exist.
-    """
-    named = given or os.environ.get("TESTLAB_MCP_CONFIG", "")
-    if named:
-        path = expand_path(named)
-    else:
-        from platformdirs import user_config_path
-
-        path = user_config_path("testlab-mcp", appauthor=False) / "config.toml"
+    """The config file at `config_path`. Raises ConfigError when it does not exist."""
+    path = config_path(given)
     if not path.is_file():
         raise ConfigError(
             f"there is no config file at {path}",
             "",
-            "Give --config FILE or set TESTLAB_MCP_CONFIG; config.example.toml is a start, --demo needs none.",
+            "`testlab-mcp init` writes one; or give --config FILE or set TESTLAB_MCP_CONFIG. --demo needs none.",
         )
     return path
 

@@ -1,0 +1,121 @@
+"""`testlab-mcp init`: asks for the services, tries each, writes the config, and tells MCP clients of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from testlab_mcp.commands.client_config import print_snippet
+from testlab_mcp.commands.client_registration import find_clients, register
+from testlab_mcp.commands.config_text import Tables, write_tables
+from testlab_mcp.commands.doctor import Finding, examine, show_findings
+from testlab_mcp.commands.init_questions import ask_services, ask_yes
+from testlab_mcp.config.config import Config
+from testlab_mcp.config.loading import config_path, parse_config
+from testlab_tools.errors import BadInput, LabError
+from testlab_tools.files.io import replace_file
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is given on the command line: see `testlab-mcp init --help`."""
+
+    config: str = ""
+    services: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    access: str = "operate"
+    clients: Sequence[str] = field(default_factory=tuple[str, ...])
+    check: bool = True
+    force: bool = False
+
+
+def init(options: Options) -> int:
+    """Write the config. Returns 0, or 1 when a service cannot be used and nothing was written.
+
+    Raises:
+        BadInput: the flags are wrong, the folder cannot be written, or there is a config already; nothing was written.
+        ConfigError: a key is unknown or has no such value.
+    """
+    asks = not options.services and sys.stdin.isatty()
+    if not options.services and not asks:
+        raise BadInput(
+            "There is no terminal to ask at",
+            "",
+            "Give --service NAME:KIND=URL and --set NAME.KEY=VALUE; see init --help.",
+        )
+    path = config_path(options.config)
+    _check_place(path, options.force, asks)
+    tables = ask_services(path.parent) if asks else read_flags(options.services, options.settings)
+    text = write_tables(options.access, tables)
+    config = parse_config(text, path)
+    if options.check and not _try_services(config) and not (asks and ask_yes("Write it all the same?")):
+        print("\nNothing was written. --no-check writes it without trying.", file=sys.stderr)
+        return 1
+    if path.exists():
+        kept = path.with_name(f"{path.name}.{datetime.now(UTC):%Y%m%d-%H%M%S}")
+        path.replace(kept)
+        print(f"The config before is kept as {kept}")
+    replace_file(path, text)
+    print(f"Wrote {path}")
+    return _register(options.clients, path, asks)
+
+
+def read_flags(services: Sequence[str], settings: Sequence[str]) -> Tables:
+    """The service tables that `NAME:KIND=URL` and `NAME.KEY=VALUE` name. Raises BadInput."""
+    tables: dict[str, dict[str, str]] = {}
+    for given in services:
+        head, equals, url = given.partition("=")
+        name, colon, kind = head.partition(":")
+        if not equals or not colon or not name or not kind:
+            raise BadInput(f"--service {given!r} is not NAME:KIND=URL", "", "portal:stbtester=https://lab.example.com")
+        tables[name] = {"kind": kind, "url": url}
+    for given in settings:
+        head, equals, value = given.partition("=")
+        name, dot, key = head.partition(".")
+        if not equals or not dot or name not in tables:
+            raise BadInput(f"--set {given.partition('=')[0]!r} is not NAME.KEY=VALUE of a --service", "", "")
+        tables[name][key] = value
+    return tables
+
+
+def _check_place(path: Path, force: bool, asks: bool) -> None:
+    """Raises BadInput before anything is asked, where the config could not be written in the end."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = path.with_name(f".{path.name}.writable")
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        raise BadInput(f"{path.parent} cannot be written ({error.strerror})", "", "Give --config FILE.") from None
+    if not path.exists() or force:
+        return
+    if not asks or not ask_yes(f"There is a config already: {path}. Replace it? A copy is kept."):
+        raise BadInput(f"There is a config already: {path}", "", "--force replaces it and keeps a copy.")
+
+
+def _try_services(config: Config) -> bool:
+    """Ask every service at once, show what was found, and return whether all can be used."""
+    print("\nTrying each service …")
+    findings: list[Finding] = asyncio.run(examine(config.connect_services()))
+    return show_findings(findings)
+
+
+def _register(clients: Sequence[str], path: Path, asks: bool) -> int:
+    """Tell the clients named, or those found that the person agrees to; else print what to paste."""
+    found = find_clients()
+    wanted = list(clients) or [name for name in found if asks and ask_yes(f"Add the server to {name}?")]
+    failed = False
+    for name in wanted:
+        try:
+            print(f"{name}: {register(name, path)}")
+        except LabError as error:
+            failed = True
+            print(f"{name}: {error}", file=sys.stderr)
+    if not wanted:
+        print("\nFor an MCP client:", file=sys.stderr)
+        print_snippet("claude-code", str(path))
+    return 1 if failed else 0
