@@ -6,18 +6,34 @@ with its exit code. The socket's end ends all of them.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
 from typing import Any
 
+import testlab_mcp
+import testlab_tools
+
+LATE = ("anyio._backends._asyncio", "dbos._sys_db_sqlite", "platformdirs", "sqlalchemy.dialects.sqlite")
+"""What others import when it is first used."""
+CONFIG = """
+[server]
+toolsets = ["all"]
+[audit]
+enabled = false
+[durable]
+enabled = false
+"""
+
 
 def main() -> None:
     """Answer until the socket ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from the terminal it reaches the tests as well, which end this
-    _import_all()
+    _prepare()
     gc.collect()
     gc.freeze()
     asked = socket.socket(fileno=os.dup(0))
@@ -44,12 +60,22 @@ def main() -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _import_all() -> None:
-    """What a server imports in its life."""
-    from testlab_tools.services import known_kinds, load_kind
+def _prepare() -> None:
+    """Import what a server imports in its life, and make what it makes once: the models and schemas of its tools."""
+    for package in (testlab_mcp, testlab_tools):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    for name in LATE:
+        importlib.import_module(name)
+    from testlab_mcp.commands.serve import policy_of
+    from testlab_mcp.config.loading import parse_config
+    from testlab_mcp.protocol.server import build_server
+    from testlab_tools.services import known_kinds
 
-    for kind in known_kinds():
-        load_kind(kind)
+    services = [f"[services.{kind}]\nkind = '{kind}'\nurl = 'http://127.0.0.1'\n" for kind in known_kinds()]
+    config = parse_config("".join([CONFIG, *services]))
+    build_server(config.lab(), policy_of(config), config.folders())
 
 
 def _become(request: dict[str, Any], files: list[int]) -> None:
