@@ -102,7 +102,7 @@ async def _run_written(call: Caller, gaps: Gaps) -> str:
     times = {"started_at": gaps["start"], "ended_at": end.isoformat()}
     stored = (await call("create_run", service="factory", outcome="pass", **names, **times))["run"]
     ended = datetime.fromisoformat(stored["started_at"]) + timedelta(seconds=stored["duration_s"])
-    return f"revision {stored['revision']}, end {ended:%H:%M:%S}, unit {stored['unit_is']}"
+    return f"revision {stored['part_revision']}, end {ended:%H:%M:%S}, unit {stored['unit_is']}"
 
 
 async def _report_imported(call: Caller, gaps: Gaps) -> str:

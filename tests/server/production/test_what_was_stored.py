@@ -41,7 +41,20 @@ async def test_a_recorded_run_is_said_as_it_was_stored(
     assert "reason" not in second
     kept = factory.rows_of("SAID-1")[0]["unit"]["part"]
     if version == "v2":  # the document of v1 shows no part in a run
-        assert (first["part"], first["revision"]) == ("STB-4K", kept["revision"]["number"])
+        assert (first["part"], first["part_revision"]) == ("STB-4K", kept["revision"]["number"])
+        assert first["part_revision_is"] == "the service's choice"
+        assert "part_revision_is" not in second, "the unit had it before"
+
+
+async def test_a_revision_that_was_given_is_not_the_services_choice(
+    factory: Factory, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(factory.config("v2")) as client:
+        chosen = (await ask(client, "create_run", **FAILED))["run"]["part_revision"]
+        given = RUN | FIVE_MINUTES_LATER | {"serial_number": "SAID-2", "revision": chosen}
+        stored = (await ask(client, "create_run", **given, outcome="pass"))["run"]
+    assert (stored["unit_is"], stored["part_revision"]) == ("new", chosen)
+    assert "part_revision_is" not in stored
 
 
 @VERSIONS

@@ -139,13 +139,15 @@ class RunPage(ResultModel):
 class StoredRun(ResultModel):
     """A run as its service has it, or as it will be sent there.
 
-    Of a stored one, `unit_is` tells whether it made its unit, and `reason` which steps failed.
+    Of a stored one, `unit_is` tells whether it made its unit, `part_revision_is` that the service chose the part's
+    revision, as none was given, and `reason` which steps failed.
     """
 
     unit: Untrusted = ""
     unit_is: Literal["", "new", "known", "not told"] = ""
     part: Untrusted = ""
-    revision: Untrusted = ""
+    part_revision: Untrusted = ""
+    part_revision_is: Literal["", "the service's choice"] = ""
     procedure: Untrusted = ""
     outcome: Outcome
     started_at: Moment

@@ -143,6 +143,9 @@ async def _with_stored(call: Call, sink: RunSink, run: NewRun, created: CreatedR
         return created.model_copy(update={"run": _describe(run)})
     stored = await read_back(call, sink, [call.lab.native(created.run_id)])
     note = f"{created.note} {NOT_READ_BACK}".strip() if not stored else created.note
+    for kept in stored:
+        if kept.part_revision and not run.revision and kept.unit_is != "known":
+            kept.part_revision_is = "the service's choice"
     return created.model_copy(update={"run": stored[0] if stored else None, "note": note})
 
 
@@ -150,7 +153,7 @@ def _describe(run: NewRun) -> StoredRun:
     return StoredRun(
         unit=run.serial_number,
         part=run.part_number,
-        revision=run.revision,
+        part_revision=run.revision,
         outcome=run.outcome,
         started_at=run.started_at,
         duration_s=round((run.ended_at - run.started_at).total_seconds(), 1),

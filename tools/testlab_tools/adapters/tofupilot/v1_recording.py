@@ -112,7 +112,7 @@ class V1Recording(V1Runs, Recorder):
             unit=serial,
             unit_is="known" if len(rows) > 1 else "not told",
             part=told.component.part_number if told and told.component else "",
-            revision=told.identifier if told else "",
+            part_revision=told.identifier if told else "",
             procedure=run.test,
             outcome=run.outcome,
             started_at=run.started_at,

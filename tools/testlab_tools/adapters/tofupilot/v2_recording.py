@@ -134,7 +134,7 @@ class V2Recording(V2Runs, Recorder):
             unit=row.unit.serial_number,
             unit_is="not told" if made_by is None else "new" if made_by.id == row.id else "known",
             part=part.number if part else "",
-            revision=part.revision.number if part and part.revision else "",
+            part_revision=part.revision.number if part and part.revision else "",
             procedure=row.procedure.name,
             outcome=OUTCOMES[row.outcome],
             started_at=row.started_at,
