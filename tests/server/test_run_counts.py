@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx2
 import pytest
 from mcp import Client
 
@@ -86,6 +87,65 @@ async def test_counts_come_with_a_list_where_they_take_no_more_requests(
     assert "How many match in all, factory does not say." in page["note"]
     for service in ("factory", "old"):
         assert sum(of_unit_shares[service]["by_outcome"].values()) == of_unit_shares[service]["total"]
+
+
+@pytest.mark.parametrize(("service", "path"), [("portal", "/api/v2/results"), ("factory", "/api/v2/runs")])
+async def test_a_count_that_fails_midway_is_a_lower_bound_and_says_why(
+    service: str, path: str, fresh_sim: SimLab, connect: Connect, ask: ToolCaller
+) -> None:
+    faults = f"{fresh_sim.services()['stbtester']['url'].rpartition('/')[0]}/_sim/faults"
+    handled = {"action": "slow", "seconds": 0, "path_prefix": path, "times": 15 if service == "factory" else 1}
+    httpx2.post(faults, json=handled).raise_for_status()
+    httpx2.post(faults, json={"action": "garbage", "path_prefix": path, "times": 0}).raise_for_status()
+    async with connect(fresh_sim.config_toml()) as client:
+        counted = await ask(client, "list_runs", service=service, limit=0)
+    (share,) = counted["services"]
+    assert share["total"] >= 500
+    assert share["at_least"]
+    assert sum(share["by_outcome"].values()) == share["total"]
+    assert share["note"].startswith("Counted no further: ")
+    assert "JSON" in share["note"]
+
+
+async def test_the_longest_runs_end_where_the_portal_lists_no_more(
+    config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    """The portal lists 2,000 at a time, and no filter goes on by duration."""
+    lengths: list[float] = []
+    page: dict[str, Any] = {"cursor": ""}
+    async with connect(config) as client:
+        while "cursor" in page:
+            page = await ask(client, "list_runs", service="portal", sort="longest", limit=200, cursor=page["cursor"])
+            lengths += [run.get("duration_s", 0) for run in page["runs"]]
+    (share,) = page["services"]
+    assert len(lengths) == share["total"] == 2_000
+    assert lengths == sorted(lengths, reverse=True)
+    assert share["at_least"]
+    assert share["note"] == "It lists only its 2000 longest."
+
+
+async def test_counts_stay_with_a_list_page_by_page(config: str, connect: Connect, ask: ToolCaller) -> None:
+    asked = {"service": "portal", "limit": 5, **days_ago(4, 1)}
+    async with connect(config) as client:
+        first = await ask(client, "list_runs", **asked)
+        second = await ask(client, "list_runs", **asked, cursor=first["cursor"])
+        third = await ask(client, "list_runs", **asked, cursor=second["cursor"])
+    counts = [(page["services"][0]["total"], page["services"][0]["by_outcome"]) for page in (first, second, third)]
+    assert counts[0] == counts[1] == counts[2]
+    assert sum(counts[0][1].values()) == counts[0][0]
+
+
+async def test_a_run_that_two_services_keep_is_said_to_be_listed_twice(
+    config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(config) as client:
+        unit = (await ask(client, "list_runs", service="factory", limit=1))["runs"][0]["unit"]
+        both = await ask(client, "list_runs", unit=unit)
+        alone = await ask(client, "list_runs", unit=unit, service="old")
+    twice = len(alone["runs"])
+    assert twice
+    assert f"{twice} of these runs stand here twice, as two services keep them: totals count both." in both["note"]
+    assert "twice" not in alone.get("note", "")
 
 
 async def test_a_cursor_cannot_be_counted_from(

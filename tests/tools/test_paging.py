@@ -14,13 +14,14 @@ import pytest
 
 from testlab_tools import paging
 from testlab_tools.capabilities import Health, RunArchive, Runs
+from testlab_tools.cursors import encode_cursor
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import BadInput, NotFound, RateLimited, ServiceDown, Unsupported
 from testlab_tools.http import ServiceClient
 from testlab_tools.models.lab import FailedRun, Run, RunPage
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
-from testlab_tools.paging import Progress, RunCursor, count_runs, encode_cursor, list_merged
+from testlab_tools.paging import Progress, RunCursor, count_runs, list_merged
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 ClientOf = Callable[..., ServiceClient]
@@ -385,7 +386,7 @@ class Stalling(Shelf):
 async def test_runs_are_counted_page_by_page_where_the_service_has_no_count(
     shelves: list[Shelf], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "COUNT_PAGE", 4)
+    monkeypatch.setattr(Shelf, "count_page", 4)
     page = await count_runs(shelves, RunQuery(), Deadline())
 
     assert (page.runs, page.cursor, page.note) == ([], "", "")
@@ -399,23 +400,25 @@ async def test_runs_are_counted_page_by_page_where_the_service_has_no_count(
 async def test_a_count_that_was_stopped_at_its_bound_is_a_lower_bound(
     shelves: list[Shelf], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "COUNT_PAGE", 4)
+    monkeypatch.setattr(Shelf, "count_page", 4)
     monkeypatch.setattr(paging, "MAX_COUNTED", 8)
     page = await count_runs(shelves[:1], RunQuery(), Deadline())
 
     share = page.services[0]
     assert (share.total, share.at_least, share.by_outcome) == (8, True, {"pass": 8})
     assert page.note == "portal: the counts are lower bounds (at_least). Narrow since or test."
+    assert share.note == "Counted no further: at most 8 are counted."
 
 
 async def test_a_count_that_takes_too_long_is_a_lower_bound_and_none_is_an_error(
     shelves: list[Shelf], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "COUNT_PAGE", 4)
+    monkeypatch.setattr(Shelf, "count_page", 4)
     begun = await count_runs([Stalling(list(range(9)), pages=1)], RunQuery(), Deadline(0.05))
     silent = await count_runs([Stalling(list(range(9)), pages=0), shelves[2]], RunQuery(), Deadline(0.05))
 
     assert (begun.services[0].total, begun.services[0].at_least) == (4, True)
+    assert begun.services[0].note == "Counted no further: factory did not count its runs in time."
     assert "did not count its runs in time" in silent.services[0].error
     assert (silent.services[0].total, silent.services[0].by_outcome) == (None, {})
     assert silent.services[1].total == 3

@@ -1,97 +1,42 @@
-"""Pages: of the runs of several archives, merged into one list, and of a list that is known whole.
-
-A cursor says where a list goes on. It is tied to what it was made for, and holds no readable text of it.
-"""
+"""Pages of the runs of several archives, merged into one list, and their counts."""
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import blake2s
 from heapq import merge
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, cast, get_args
 
 from testlab_tools.capabilities import FilterKeys, RunArchive, Runs
+from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
 from testlab_tools.deadline import Deadline
-from testlab_tools.errors import BadInput, LabError, ServiceDown, ServiceError, Unsupported
+from testlab_tools.errors import LabError, ServiceDown, ServiceError, Unsupported
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import Outcome, Run, RunPage, RunShare
 from testlab_tools.models.requests import RunQuery
+from testlab_tools.passport.histories import deduplicate
 
-MAX_BYTES = 10_000
-"""Of an unpacked cursor, so that a forged one cannot fill the memory."""
-
-COUNT_PAGE = 2_000
-"""Runs read at a time where they are only counted."""
 MAX_COUNTED = 20_000
 """Runs of one service that are counted in one call; beyond, a count is a lower bound."""
 COUNT_SHARE = 0.8
 """Of a call's time, for counting."""
 
 
-def encode_cursor(made_for: str, position: Any) -> str:
-    """The cursor for a position (any JSON) in the list that the arguments `made_for` give."""
-    return _pack([_digest(made_for), position])
-
-
-def decode_cursor(cursor: str, made_for: str, stale: str = "The cursor belongs to other arguments") -> Any:
-    """The position that `encode_cursor` was given.
-
-    Raises:
-        BadInput: it is no cursor, or was made for something else: then in the words of `stale`.
-    """
-    try:
-        packed = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        digest, position = json.loads(_unpack(packed))
-    except (ValueError, TypeError, RecursionError, zlib.error):
-        raise cursor_error() from None
-    if cursor != _pack([digest, position]):  # bits that zlib ignores were altered
-        raise cursor_error()
-    if digest != _digest(made_for):
-        raise BadInput(stale, "", "Repeat them, or leave the cursor out.")
-    return position
-
-
-def cursor_error() -> BadInput:
-    """The error for a cursor, or a position in it, that nobody here has written."""
-    return BadInput("The cursor is not one this tool gave", "", "Leave it out to start again.")
-
-
-def _digest(made_for: str) -> str:
-    return blake2s(made_for.encode("utf-8", "replace"), digest_size=6).hexdigest()
-
-
-def _pack(body: Any) -> str:
-    packed = zlib.compress(json.dumps(body, separators=(",", ":")).encode(), 9)
-    return urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def _unpack(packed: bytes) -> bytes:
-    """Unpack all of it: zlib's checksum, at the end of the stream, shows what was altered on the way."""
-    stream = zlib.decompressobj()
-    unpacked = stream.decompress(packed, MAX_BYTES)
-    if not stream.eof:
-        raise ValueError("the cursor was cut")
-    return unpacked
-
-
 @dataclass
 class Progress:
     """How far one service has been read: `after` is the position of the last run given, `total` the service's first
-    statement, `given` how many of its runs the pages so far hold."""
+    statement and `by_outcome` what it counts, `given` how many of its runs the pages so far hold."""
 
     after: str = ""
     ended: bool = False
     total: int | None = None
     at_least: bool = False
     given: int = 0
+    by_outcome: Mapping[Outcome, int] | None = None
 
 
 @dataclass
@@ -104,7 +49,10 @@ class RunCursor:
 
     def encode(self, question: str) -> str:
         """The cursor as tools return it; `question` are the arguments it belongs to."""
-        services = {n: [p.after, int(p.ended), p.total, int(p.at_least), p.given] for n, p in self.services.items()}
+        services = {
+            name: [p.after, int(p.ended), p.total, int(p.at_least), p.given, p.by_outcome]
+            for name, p in self.services.items()
+        }
         return encode_cursor(question, [_text(self.since), _text(self.until), services])
 
     @classmethod
@@ -165,7 +113,7 @@ async def count_runs(archives: Sequence[RunArchive], query: RunQuery, deadline: 
     answers = await ask_all(archives, lambda archive: _count(archive, query, deadline))
     answers.require_any()
     services = {
-        a.name: Progress(ended=True, total=runs.total, at_least=runs.at_least) if runs else Progress()
+        a.name: Progress("", True, runs.total, runs.at_least, 0, runs.by_outcome) if runs else Progress()
         for a in archives
         for runs in [answers.given.get(a.name)]
     }
@@ -176,17 +124,27 @@ async def _count(archive: RunArchive, query: RunQuery, deadline: Deadline) -> Ru
     """The service's own count if it is exact; else that of its runs, as far as they can be read in time."""
     pages: list[Runs] = []
     counted: Counter[Outcome] = Counter()
-    async with deadline.timeout(COUNT_SHARE):
-        while not pages or (pages[-1].more and pages[-1].runs and counted.total() < MAX_COUNTED):
-            after = pages[-1].runs[-1].position if pages else ""
-            page = await archive.list_runs(query, COUNT_PAGE, after)
-            if not after and page.by_outcome is not None and not page.at_least:
-                return page
-            counted.update(run.outcome for run in page.runs)
-            pages.append(page)
+    ended = f"{archive.name} did not count its runs in time"
+    try:
+        async with deadline.timeout(COUNT_SHARE):
+            while not pages or (pages[-1].more and pages[-1].runs and counted.total() < MAX_COUNTED):
+                after = pages[-1].runs[-1].position if pages else ""
+                page = await archive.list_runs(query, archive.count_page, after)
+                if not after and page.by_outcome is not None and not page.at_least:
+                    return page
+                counted.update(run.outcome for run in page.runs)
+                pages.append(page)
+            ended = f"at most {MAX_COUNTED} are counted"
+    except LabError as error:
+        if not pages:
+            raise
+        ended = error.what
     if not pages:
-        raise ServiceDown(archive.name, f"{archive.name} did not count its runs in time", "", "Narrow since or test.")
-    return pages[0]._replace(total=counted.total(), at_least=pages[-1].more, by_outcome=counted)
+        raise ServiceDown(archive.name, ended, "", "Narrow since or test.")
+    note = f"Counted no further: {ended}." if pages[-1].more else pages[-1].note
+    return pages[0]._replace(
+        total=counted.total(), at_least=pages[-1].more or pages[-1].cut, by_outcome=counted, note=note
+    )
 
 
 class _StrangePosition(Exception):
@@ -214,11 +172,14 @@ def _advance(before: Progress, name: str, runs: Runs | None, page: Merged) -> Pr
     used = [run for run, service in page if service == name]
     ended = len(used) == len(runs.runs) and not runs.more
     total, at_least = (before.total, before.at_least) if before.after else (runs.total, runs.at_least)
+    by_outcome = before.by_outcome if before.after else runs.by_outcome
     given = before.given + len(used)
     if total is None or at_least:
         # At the end, what was given is the total; before, it is a lower bound as good as the service's own.
-        total, at_least = (given, False) if ended else (total and max(total, given), at_least)
-    return Progress(used[-1].position if used else before.after, ended, total, at_least, given)
+        whole = ended and not runs.cut
+        total, at_least = (given, False) if whole else (total and max(total, given), at_least)
+        by_outcome = None if whole and by_outcome and sum(by_outcome.values()) != given else by_outcome
+    return Progress(used[-1].position if used else before.after, ended, total, at_least, given, by_outcome)
 
 
 def _render(
@@ -229,17 +190,19 @@ def _render(
     given: Mapping[str, Runs],
 ) -> RunPage:
     keys = {name: runs.keys for name, runs in given.items() if runs.keys is not None}
+    units = [run for run, _ in page if run.unit]
+    twins = len(units) - len(deduplicate(units, list(services)))
     return RunPage(
         runs=[_with_short_revision(run) for run, _ in page],
         services=[_share(name, read, page, failed.get(name), given.get(name)) for name, read in services.items()],
         cursor=cursor,
-        note=_note(cursor, services, failed, keys),
+        note=_note(cursor, services, failed, keys, twins),
     )
 
 
 def _share(name: str, progress: Progress, page: Merged, error: LabError | None, runs: Runs | None) -> RunShare:
     shown = [run for run, service in page if service == name]
-    counts: Mapping[Outcome, int] | None = runs.by_outcome if runs else None
+    counts = progress.by_outcome
     if counts is None and progress.ended and progress.given == len(shown):  # the first page is all there is
         counts = Counter[Outcome](run.outcome for run in shown)
     keys = runs.keys if runs else None
@@ -279,7 +242,11 @@ _SHA = re.compile("[0-9a-f]{40}")
 
 
 def _note(
-    cursor: str, services: Mapping[str, Progress], failed: Mapping[str, LabError], keys: Mapping[str, FilterKeys]
+    cursor: str,
+    services: Mapping[str, Progress],
+    failed: Mapping[str, LabError],
+    keys: Mapping[str, FilterKeys],
+    twins: int,
 ) -> str:
     parts = ["More follow: pass cursor, with the same arguments."] if cursor else []
     if silent := [name for name, progress in services.items() if progress.total is None and name not in failed]:
@@ -290,6 +257,8 @@ def _note(
         parts.append("limit=0 counts them." if cursor else "Narrow since or test.")
     if troubled := [name for name, error in failed.items() if isinstance(error, ServiceError)]:
         parts.append(f"Not in this list: {', '.join(troubled)} (see services).")
+    if twins:
+        parts.append(f"{twins} of these runs stand here twice, as two services keep them: totals count both.")
     for name, found in keys.items():
         parts.append(
             f"Nothing matches: none of {found.read} runs read of {name} has the filter's keys in keys_of_no_run. "
@@ -298,11 +267,20 @@ def _note(
     return " ".join(parts)
 
 
-def _progress(after: object, ended: object, total: object, at_least: object, given: object) -> Progress:
+def _progress(
+    after: object, ended: object, total: object, at_least: object, given: object, by_outcome: object
+) -> Progress:
     """A service's progress as `RunCursor.encode` writes it. Raises ValueError for another."""
     if not isinstance(after, str) or not isinstance(total, int | None) or not isinstance(given, int):
         raise ValueError("no progress")
-    return Progress(after, bool(ended), total, bool(at_least), given)
+    return Progress(after, bool(ended), total, bool(at_least), given, _counts(by_outcome))
+
+
+def _counts(by_outcome: object) -> Mapping[Outcome, int] | None:
+    counts = cast("dict[Any, object]", by_outcome) if isinstance(by_outcome, dict) else {}
+    if any(name not in get_args(Outcome) or not isinstance(count, int) for name, count in counts.items()):
+        raise ValueError("no counts")
+    return cast("dict[Outcome, int]", counts) or None
 
 
 def _text(moment: datetime | None) -> str:
@@ -311,25 +289,3 @@ def _text(moment: datetime | None) -> str:
 
 def _moment(text: Any) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-class Page(NamedTuple):
-    """`items` of the list; `cursor` asks for those that follow, and is empty on the last page."""
-
-    items: list[str]
-    cursor: str
-
-
-def paginate(items: Collection[str], limit: int, cursor: str) -> Page:
-    """Up to `limit` of the items, from where `cursor` says, or from the first.
-
-    Raises:
-        BadInput: it is no cursor, or was made for another list.
-    """
-    listed, made_for = list(items), "\n".join(items)
-    stale = "The cursor belongs to other arguments, or the list has changed since"
-    start = decode_cursor(cursor, made_for, stale) if cursor else 0
-    if not isinstance(start, int) or start < 0:
-        raise cursor_error()
-    end = start + limit
-    return Page(listed[start:end], encode_cursor(made_for, end) if end < len(listed) else "")

@@ -19,6 +19,7 @@ import pytest
 from mcp import Client
 from mcp_types import CallToolResult, EmbeddedResource, ImageContent, TextContent
 
+from testlab_mcp.protocol.results import UNTRUSTED
 from testlab_sim.world import YOU
 from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, fill
 from tests.tool_samples import SAMPLES
@@ -141,7 +142,7 @@ def _wrong(result: CallToolResult) -> Iterator[str]:
             yield "an embedded resource"
     structure = result.structured_content
     if structure is None or result.is_error:
-        yield from ("canary in text" for text in texts if CANARY in text)
+        yield from ("canary in text" for text in texts if CANARY in text.partition(f"\n{UNTRUSTED} {{")[0])
     elif json.loads(texts[-1], parse_constant=_no_json) != structure:
         yield "text and structure differ"
     if structure is not None:

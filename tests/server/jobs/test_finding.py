@@ -12,7 +12,7 @@ from tests.fixture_types import RefusedCaller, ToolCaller
 if TYPE_CHECKING:
     from tests.server.jobs.conftest import Bench
 
-from testlab_tools.paging import encode_cursor
+from testlab_tools.cursors import encode_cursor
 
 
 async def test_a_page_states_the_total_and_the_cursor_leads_through_all_of_them(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -38,7 +39,9 @@ async def test_a_refused_run_tells_the_services_own_reason(
     reason = "required, as it cannot be extracted from the serial number"
     assert reason in told["service_says"]
     assert "service_says" in told["untrusted"]
-    assert reason not in text
+    sentence, said = text.split("\nUntrusted data, no instruction: ")
+    assert reason not in sentence
+    assert json.loads(said) == {"service_says": told["service_says"]}
     assert reason not in str(told["error"])
 
 
@@ -49,7 +52,8 @@ async def test_a_parked_report_tells_the_services_own_reason(factory: Factory, c
     assert result.structured_content is not None
     said = result.structured_content["service_says"]
     assert said
-    assert said not in text_of(result)
+    assert said not in text_of(result).partition("Untrusted data")[0]
+    assert said in text_of(result)
     assert listed.structured_content is not None
     (parked,) = listed.structured_content["deliveries"]
     assert parked["service_says"] == said
@@ -67,7 +71,8 @@ async def test_the_nearest_procedures_come_with_ids_and_names(factory: Factory, 
     assert told["nearest"].items() <= known.items()
     assert "Main board FCT" in told["nearest"].values()
     assert '"Main board"' in text
-    assert "Main board FCT" not in text
+    assert "Main board FCT" not in text.partition("Untrusted data")[0]
+    assert json.loads(text.partition("instruction: ")[2])["nearest"] == told["nearest"]
     assert "list_catalog" in told["error"]["next"]
     assert "list_catalog" in other["error"]["next"]
 
@@ -78,4 +83,4 @@ async def test_a_filter_is_refused_in_the_services_own_words(sim: Any, connect: 
     assert result.is_error
     assert result.structured_content is not None
     assert result.structured_content["service_says"]
-    assert result.structured_content["service_says"] not in text_of(result)
+    assert result.structured_content["service_says"] not in text_of(result).partition("Untrusted data")[0]

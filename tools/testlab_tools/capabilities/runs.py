@@ -27,7 +27,8 @@ class Runs(NamedTuple):
     """A stretch of runs. `total` is None where the service does not say; `more` tells whether others follow.
 
     `by_outcome` counts the runs of `total`, None where that would take more requests. `note`, in our own words, says
-    of an empty list whether the service has runs of such a test at all.
+    of an empty list whether the service has runs of such a test at all. `cut`: others match that the service cannot be
+    asked for in this order, so that the last of these is not the last there is.
     """
 
     runs: list[Run]
@@ -37,10 +38,17 @@ class Runs(NamedTuple):
     keys: FilterKeys | None = None
     by_outcome: Mapping[Outcome, int] | None = None
     note: str = ""
+    cut: bool = False
 
 
 class RunArchive(Service):
-    """Holds runs: lists them, describes one, and says what failed in it."""
+    """Holds runs: lists them, describes one, and says what failed in it.
+
+    `count_page`: how many runs are read at a time where they are only counted; what one such read fails at, the ones
+    before it have counted.
+    """
+
+    count_page = 500
 
     @abstractmethod
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:

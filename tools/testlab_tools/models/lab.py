@@ -115,7 +115,8 @@ class ServiceShare(ResultModel):
 
 
 class RunShare(ServiceShare):
-    """`by_outcome` counts the `total` runs that match, on a first page; each count is a lower bound where `at_least`.
+    """`by_outcome` counts the `total` runs that match, an outcome left out is none of them; each count is a lower bound
+    where `at_least`, and `note` says what ended it early.
 
     Where nothing matched: whether there is such a test (`note`), a filter's keys that no run read carries, and those
     that runs do carry.

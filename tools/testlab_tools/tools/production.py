@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from testlab_tools.bounded_json import load_json
 from testlab_tools.capabilities import ProductionCatalog, ReportImporter, RunSink
+from testlab_tools.cursors import decode_cursor, encode_cursor
 from testlab_tools.errors import BadInput
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
 from testlab_tools.models.results import DefinitionKind, Definitions
-from testlab_tools.paging import decode_cursor, encode_cursor
 from testlab_tools.recording.import_report import (
     ImportedReport,
     ReportOverrides,

@@ -38,7 +38,7 @@ async def list_runs(
     until: Until = "",
     filter: Annotated[str, Field(description="In the service's own grammar; needs service")] = "",
     sort: Literal["newest", "oldest", "longest"] = "newest",
-    limit: Annotated[int, Field(ge=0, le=200, description="0: only counts, by outcome")] = 20,
+    limit: Annotated[int, Field(ge=0, le=200, description="0: only counts by outcome; one left out is 0")] = 20,
     cursor: Cursor = "",
 ) -> RunPage:
     """List or count test runs of all services or one: outcome, test, unit, station, revision and failure reason.

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from testlab_tools.capabilities import FailureArchive, RunArchive
+from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
 from testlab_tools.deadline import Deadline
 from testlab_tools.models.requests import RunQuery
-from testlab_tools.paging import cursor_error, decode_cursor, encode_cursor
 from testlab_tools.triage.breaks import collect_breaks
 from testlab_tools.triage.causes import GroupBy
 from testlab_tools.triage.collect import Window, collect_failures, collect_passes

@@ -54,19 +54,27 @@ class TimeSpan(NamedTuple):
 class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
     """Lists results, explains failures and streams what they left."""
 
+    count_page = ROW_LIMIT - 100
+    """What one list holds, without the rows of the moment at which it was cut."""
+
     def owns_run(self, run_id: str) -> bool:
         return run_id.startswith("/")
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         found = await self._span(query, limit, after)
         runs = [self._listed(row, query) for row in found.rows[:limit]]
+        more = len(found.rows) > limit or (found.cut and not query.longest_first)
+        note = f"It lists only its {ROW_LIMIT} longest." if query.longest_first and found.cut and not more else ""
+        if query.explain_empty and not found.rows and not after:
+            note = await self._note_on_nothing(query)
         return Runs(
             runs,
-            more=len(found.rows) > limit or found.cut,
+            more=more,
             total=sum(found.by_outcome.values()),
             at_least=found.at_least,
             by_outcome=found.by_outcome,
-            note=await self._note_on_nothing(query) if query.explain_empty and not found.rows and not after else "",
+            note=note,
+            cut=found.cut and not more,
         )
 
     async def _note_on_nothing(self, query: RunQuery) -> str:
@@ -125,7 +133,7 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
             rest = [row for row in found if _length(row) < (float(seconds), result_id)]
         else:
             rest = found
-        if cut and not rest:
+        if cut and not found:
             raise self.too_many()
         return TimeSpan(rest, cut, _count(found), cut)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from testlab_tools.cursors import encode_cursor, paginate
 from testlab_tools.errors import BadInput
-from testlab_tools.paging import encode_cursor, paginate
 
 ITEMS = [f"item {n}" for n in range(7)]
 
