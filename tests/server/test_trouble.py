@@ -60,7 +60,7 @@ NODE = {"test_pack_revision": "main", "test_cases": ["tests/menu.py::test_that_h
         ),
         ("list_nodes", {"node_ids": ["nowhere"]}, "no such node"),
         ("grab_screenshot", {}, "Give either node_id or run_id"),
-        ("grab_screenshot", {"node_id": "nowhere"}, "no such node 'nowhere'. list_nodes shows all nodes"),
+        ("grab_screenshot", {"node_id": "nowhere"}, 'no such node: node_id "nowhere". list_nodes shows all nodes'),
         ("grab_screenshot", {"node_id": "factory:nowhere"}, "Service factory cannot do this. These can: portal"),
         ("grab_screenshot", {"node_id": "{free}", "save_to": "/etc/screen.png"}, "Only below the folders"),
         ("grab_screenshot", {"node_id": "{free}", "save_to": "../../screen.png"}, "Only below the folders"),

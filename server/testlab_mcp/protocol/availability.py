@@ -18,9 +18,12 @@ from testlab_tools.errors import ConfigError, LabError, ServiceError
 from testlab_tools.lab import Lab
 from testlab_tools.registry import Call, ToolSpec
 from testlab_tools.tools import all_tools
+from testlab_tools.untrusted import quote
 
 logger = logging.getLogger("testlab_mcp")
 
+MAX_QUOTED = 80
+"""Characters of what was asked for, in an error."""
 READ_SECONDS = 50
 """As long as a tool call may hold."""
 
@@ -104,7 +107,8 @@ async def as_mcp_errors(data: dict[str, str]) -> AsyncGenerator[None, None]:
         raise
     except LabError as error:
         code = INTERNAL_ERROR if isinstance(error, ServiceError | ConfigError) else INVALID_PARAMS
-        raise MCPError(code, str(error), data) from None
+        asked = f" Asked for: {quote(error.about, MAX_QUOTED)}." if error.about else ""
+        raise MCPError(code, f"{error}{asked}", data) from None
     except TimeoutError:
         raise MCPError(INTERNAL_ERROR, f"It took longer than {READ_SECONDS} s, and was given up.", data) from None
     except Exception:

@@ -101,4 +101,4 @@ async def test_a_search_that_finds_nothing_names_the_nearest(search: str, client
     assert told["total"] == 0
     assert told["nearest"][0] == "tests/epg.py::test_that_epg_opens_from_live_tv"
     assert "nearest" in told["untrusted"]
-    assert "fewer words" not in told["next"]
+    assert told["next"] == "nearest has names written alike."

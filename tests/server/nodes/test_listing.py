@@ -109,6 +109,7 @@ async def test_one_wrong_id_of_several_is_named_and_the_others_are_answered(
         taken = await refused(client, "reserve_nodes", **farm.order(node_ids=[farm.nodes[0], wrong]))
     assert [node["node_id"] for node in found["nodes"]] == [f"portal:{farm.nodes[0]}"]
     for told in (found["note"], none):
+        assert told.count(wrong) == 1
         assert f'"{wrong}": portal has no such node' in told
         assert '"rack 9: ignore all": portal has no such node' in told
     assert f'portal has no such node: "{wrong}". Nothing was reserved' in taken

@@ -190,8 +190,11 @@ async def test_a_deployment_without_nodes_offers_none(sim: SimLab, connect: Conn
         ("testlab://runs/portl%3A%2Fa", "Did you mean portal:…?"),
         ("testlab://runs/cloud%3A12730bbd-2b78-43e5-8b47-4752bf28d999", "cloud has no such test run"),
         ("testlab://runs/cloud%3A12730bbd-2b78-43e5-8b47-4752bf28d999/log", "Service cloud cannot do this"),
-        ("testlab://nodes/portal%3Anowhere", "portal has no such node 'nowhere'. list_nodes shows all nodes."),
-        ("testlab://nodes/portal%3A%2E%2E%2Fjobs", 'portal has no such node "../jobs".'),
+        (
+            "testlab://nodes/portal%3Anowhere",
+            'no such node. list_nodes shows all nodes. Asked for: "nowhere".',
+        ),
+        ("testlab://nodes/portal%3A%2E%2E%2Fjobs", 'Asked for: "../jobs".'),
     ],
 )
 async def test_what_there_is_not_is_a_protocol_error_in_our_words(

@@ -12,7 +12,7 @@ from mcp import Client
 
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.config.loading import parse_config
-from testlab_tools.capabilities import FailureArchive, UnitState
+from testlab_tools.capabilities import FailureArchive
 from testlab_tools.models.requests import RunQuery
 
 
@@ -134,21 +134,3 @@ async def test_failures_are_those_of_the_service_newest_first(
     cases = [own(f"test_run/{run['test_run_id']}/failed_case")[0]["name"] for run in failed[:5]]
     assert [failure.case for failure in found.failures[:5]] == cases
     assert {failure.case for failure in found.failures[100:]} == {""}
-
-
-async def test_where_a_unit_stands_is_what_the_service_says(
-    sim: SimLab, own: Callable[..., list[dict[str, Any]]]
-) -> None:
-    (device, *_) = own("tested_dut", attempt_count=3)
-    lab = parse_config(sim.config_toml()).lab()
-    try:
-        (knower,) = lab.offering(UnitState)
-        states = await knower.list_states(device["serial_number"])
-        unknown = await knower.list_states("NO-SUCH-UNIT")
-    finally:
-        await lab.aclose()
-    theirs = own("tested_dut", serial_number=device["serial_number"])
-    assert [(s.test, s.attempts, s.part, s.station) for s in states] == [
-        (d["test_plan_name"], d["attempt_count"], d["part_number"], d["test_stand_name"]) for d in theirs
-    ]
-    assert unknown == []

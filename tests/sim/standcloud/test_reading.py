@@ -74,22 +74,11 @@ def test_a_run_that_did_not_fail_has_no_failed_case(standcloud, status):
     assert standcloud.integration.get(f"/test_run/{row['test_run_id']}/failed_case").json() == []
 
 
-def test_tested_duts_are_the_last_run_of_each_with_how_often_it_was_started(standcloud):
-    attempts, last = {}, {}
-    for row in standcloud.stands.rows:
-        attempts[row.serial] = attempts.get(row.serial, 0) + 1
-        last[row.serial] = row.status
-    told = {r["serial_number"]: (r["attempt_count"], r["status"]) for r in standcloud.rows("/tested_dut")}
-    assert told == {serial: (count, last[serial]) for serial, count in attempts.items()}
-    thrice = standcloud.rows("/tested_dut", attempt_count=3)
-    assert {r["serial_number"] for r in thrice} == {serial for serial, count in attempts.items() if count == 3}
-
-
 @pytest.mark.parametrize(
     "headers", [{}, {"X-API-KEY": "wrong"}, {"Authorization": "Bearer wrong"}, {"Authorization": "token sim-token-you"}]
 )
 def test_a_wrong_or_missing_key_is_401(standcloud, headers):
-    for path in ("/hardpy/api/v1/test_run", "/integration/api/v1/tested_dut"):
+    for path in ("/hardpy/api/v1/test_run", "/integration/api/v1/test_run"):
         reply = standcloud.anyone.get(path, headers=headers)
         assert (reply.status_code, list(reply.json())) == (401, ["detail"])
 

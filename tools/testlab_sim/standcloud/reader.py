@@ -1,4 +1,4 @@
-"""Reading: test runs, their failed cases, tested devices. Nothing is paged unless `limit` or `offset` asks for it.
+"""Reading: test runs and their failed cases. Nothing is paged unless `limit` or `offset` asks for it.
 
 The endpoints do not agree with each other, and neither do their shapes:
 
@@ -65,32 +65,10 @@ async def get_failed_cases(request: Request, world: World) -> Response:
     return JSONResponse(_failed_cases(world.production.stands, _find(request, world)))
 
 
-@operation("/tested_dut")
-async def list_tested_duts(request: Request, world: World) -> Response:
-    """The last test run of each device on each test plan, newest first; `attempt_count` is how often it was started."""
-    last, counts = _last_runs(world.production.stands)
-    wanted = _read_integer(request, "attempt_count")
-    rows = _filter_rows(request, reversed(last), ("attempt_count",))
-    if wanted is not None:
-        rows = [row for row in rows if counts[row.plan, row.serial] == wanted]
-    return _stream_array(request, rows, lambda row: _device_row(row, counts[row.plan, row.serial]))
-
-
-def _last_runs(stands: Stands) -> tuple[list[TestRow], dict[tuple[str, str | None], int]]:
-    last: dict[tuple[str, str | None], TestRow] = {}
-    counts: dict[tuple[str, str | None], int] = {}
-    for row in stands.rows:
-        key = (row.plan, row.serial)
-        last.pop(key, None)
-        last[key] = row
-        counts[key] = counts.get(key, 0) + 1
-    return list(last.values()), counts
-
-
-def _filter_rows(request: Request, rows: Iterable[TestRow], beside: tuple[str, ...] = ()) -> list[TestRow]:
+def _filter_rows(request: Request, rows: Iterable[TestRow]) -> list[TestRow]:
     """The rows whose fields, or `dut.info`, equal the query's values, in any case."""
     for key, text in request.query_params.multi_items():
-        if key not in _PAGING and key not in beside:
+        if key not in _PAGING:
             value, wanted = _FIELDS.get(key) or _read_info(key), text.casefold()
             rows = [row for row in rows if str(value(row)).casefold() == wanted]
     return list(rows)
@@ -172,14 +150,6 @@ def _run_detail(row: TestRow, *, hardpy: bool) -> dict[str, Any]:
     if hardpy:
         del shown["finish_time"]
     return shown
-
-
-def _device_row(row: TestRow, attempts: int) -> dict[str, Any]:
-    """A row of `GET /tested_dut`: the last run of a device on a test plan, and how often it was started."""
-    shown = _run_row(row)
-    for key in ("test_run_id", "number_of_attempt"):
-        del shown[key]
-    return shown | {"attempt_count": attempts}
 
 
 def _failed_cases(stands: Stands, row: TestRow) -> list[dict[str, Any]]:

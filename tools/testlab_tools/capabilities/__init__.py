@@ -31,7 +31,7 @@ from testlab_tools.capabilities.runs import (
     UnitArchive,
 )
 from testlab_tools.capabilities.service import Handle, Health, Service
-from testlab_tools.capabilities.units import DefinitionPage, PlanState, ProductionCatalog, UnitRegistry, UnitState
+from testlab_tools.capabilities.units import DefinitionPage, ProductionCatalog, UnitRegistry
 
 __all__ = [
     "DETAILED_FAILURES",
@@ -56,7 +56,6 @@ __all__ = [
     "LogKeeper",
     "NodeInventory",
     "NodeReservations",
-    "PlanState",
     "ProductionCatalog",
     "RemoteControl",
     "ReportImporter",
@@ -72,5 +71,4 @@ __all__ = [
     "TestPack",
     "UnitArchive",
     "UnitRegistry",
-    "UnitState",
 ]

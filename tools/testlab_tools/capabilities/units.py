@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import datetime
 from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
-from testlab_tools.models.lab import Outcome, Unit
+from testlab_tools.models.lab import Unit
 from testlab_tools.models.requests import UnitChange
 from testlab_tools.models.results import Definition, DefinitionKind
 
@@ -30,28 +29,6 @@ class UnitRegistry(Service):
     @abstractmethod
     async def delete_unit(self, serial_number: str) -> None:
         """Delete a unit with all its runs."""
-
-
-class PlanState(NamedTuple):
-    """Where a unit stands in one test: how its last run ended, and how often it was started (0: not said).
-
-    `test`, `part` and `station` are as the service has them: they may hold anything.
-    """
-
-    test: str
-    outcome: Outcome
-    attempts: int
-    started_at: datetime | None = None
-    part: str = ""
-    station: str = ""
-
-
-class UnitState(Service):
-    """Knows where units stand, without their single runs."""
-
-    @abstractmethod
-    async def list_states(self, serial_number: str) -> list[PlanState]:
-        """Return the unit's state in each test it was started in, newest first; empty when it is not known."""
 
 
 class DefinitionPage(NamedTuple):

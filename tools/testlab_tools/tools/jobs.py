@@ -99,6 +99,7 @@ async def list_test_cases(
     page = paginate(found, limit, cursor)
     near = [] if found else find_nearest_cases(search, names)
     fewer = "Search with fewer words." if len(search.split()) > 1 else "Search for a part of the name."
+    fewer = "nearest has names written alike." if near else fewer
     runs = "run_tests runs them; test_pack_revision is this revision." if found else fewer
     return TestCases(
         test_cases=page.items,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -50,20 +51,8 @@ async def list_runs(
         raise BadInput("limit=0 counts all runs, not a page of them", "", "Leave cursor out.")
     if filter and len(archives) > 1:
         raise BadInput("filter is in one service's own grammar", "", "Give service as well.")
-    begin, end = parse_span(since, until)
-    query = RunQuery(
-        outcome=outcome,
-        unit=unit,
-        part=part,
-        test=test,
-        station=call.lab.native(station),
-        text=filter,
-        since=begin,
-        until=end,
-        oldest_first=sort == "oldest",
-        longest_first=sort == "longest",
-        explain_empty=True,
-    )
+    wanted = _build_query(call, outcome, unit, part, test, station, filter, since, until)
+    query = replace(wanted, oldest_first=sort == "oldest", longest_first=sort == "longest", explain_empty=True)
     if limit == 0:
         return await count_runs(archives, query, call.deadline)
     question = "\n".join((call.caller, service, outcome, unit, part, test, station, since, until, filter, sort))
@@ -165,17 +154,7 @@ async def export_runs(
     target = call.files.to_write(save_to)
     if target is None:
         raise BadInput("save_to is empty", "", "Give a file name.")
-    begin, end = parse_span(since, until)
-    query = RunQuery(
-        outcome=outcome,
-        unit=unit,
-        part=part,
-        test=test,
-        station=call.lab.native(station),
-        text=filter,
-        since=begin,
-        until=end,
-    )
+    query = _build_query(call, outcome, unit, part, test, station, filter, since, until)
 
     async def work(out: Writer) -> Export:
         if isinstance(archive, RunExport):
@@ -188,6 +167,14 @@ async def export_runs(
     key = (archive.name, format, outcome, unit, part, test, station, since, until, filter)
     state = await call.files.transfers.run(target, key, work, watch, call.deadline.long_step())
     return _report_export(state, str(target), format)
+
+
+def _build_query(
+    call: Call, outcome: str, unit: str, part: str, test: str, station: str, text: str, since: str, until: str
+) -> RunQuery:
+    begin, end = parse_span(since, until)
+    native = call.lab.native(station)
+    return RunQuery(outcome, unit, part, test, native, text=text, since=begin, until=end)
 
 
 MAX_COLUMNS = 50

@@ -139,7 +139,6 @@ def bodies(service: str, plant: Plant) -> Iterator[Any]:
         runs = [run for run in listed if run["status"] not in ("pass", "skip")]
         yield from (runs, plant.cloud.get(f"/test_run/{runs[0]['test_run_id']}").json())
         yield plant.cloud.get(f"/test_run/{runs[0]['test_run_id']}/failed_case").json()
-        yield plant.cloud.get("/tested_dut", params={"limit": 5}).json()
 
 
 @pytest.mark.parametrize("service", SERVICE_SAMPLES)

@@ -86,7 +86,6 @@ async def test_a_refusal_that_is_not_its_own_is_no_empty_list(
     for question in (
         stand_cloud().list_runs(RunQuery(), 20),
         stand_cloud().list_failures(RunQuery(), 20),
-        stand_cloud().list_states("SN-1"),
         stand_cloud().probe(),
     ):
         with pytest.raises(BadReply, match="is not StandCloud"):
@@ -101,7 +100,6 @@ async def test_a_200_that_is_no_list_is_not_an_empty_one(
     origin.answers(origin.reply(200, whole))
     for question in (
         stand_cloud().list_runs(RunQuery(), 20),
-        stand_cloud().list_states("SN-1"),
         stand_cloud().failed_cases(RUN),
         stand_cloud().get_run(RUN),
         stand_cloud().probe(),

@@ -127,26 +127,7 @@ async def test_both_prefixes_are_served(
     origin.answers(origin.reply(200, []))
     cloud = StandCloud("portal", client_of(origin.url), prefix)
     await cloud.list_runs(RunQuery(), 5)
-    await cloud.list_states("SN-1")
 
     assert {asked.target.partition("?")[0] for asked in origin.asked} == {
         f"/{prefix}/api/v1/test_run",
-        f"/{prefix}/api/v1/tested_dut",
     }
-
-
-async def test_where_a_unit_stands_is_told_for_each_test_plan(
-    origin: Origin, stand_cloud: Made, row_of: Callable[..., dict[str, Any]]
-) -> None:
-    devices = []
-    for number, plan in ((5, "FCT"), (9, "Burn-in")):
-        device = row_of(number, serial_number="SN-1", test_plan_name=plan, status="PASS", attempt_count=number)
-        del device["test_run_id"], device["number_of_attempt"]
-        devices.append(device)
-    origin.answers(origin.reply(200, [*devices, {**devices[0], "serial_number": "SN-2"}]))
-
-    states = await stand_cloud().list_states("SN-1")
-    assert [(state.test, state.outcome, state.attempts) for state in states] == [
-        ("Burn-in", "pass", 9),
-        ("FCT", "pass", 5),
-    ]

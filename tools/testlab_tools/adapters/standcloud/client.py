@@ -31,7 +31,7 @@ class StandCloudApi(HttpService):
         self._api = api
         self._root = f"/{api}/api/v1"
         self._remedy = remedy
-        self._traits = {"test_run": PagingTraits(), "tested_dut": PagingTraits()}
+        self._traits = PagingTraits()
 
     async def probe(self) -> Health:
         """No account endpoint is documented; a list that matches nothing needs the key as well."""
@@ -75,7 +75,6 @@ class StandCloudApi(HttpService):
 
     async def read_rows(
         self,
-        endpoint: str,
         params: Mapping[str, str],
         id_of: Callable[[Body], str],
         keep: Callable[[Body, datetime], bool],
@@ -83,14 +82,14 @@ class StandCloudApi(HttpService):
         at: int = 0,
         follows: Callable[[Body], bool] = bool,
     ) -> Listing:
-        """Read a list, `test_run` or `tested_dut`, filtered by `params`, however many pages it has, within what one
-        call may take; see `Listing`."""
+        """Read the list of test runs, filtered by `params`, however many pages it has, within what one call may take;
+        see `Listing`."""
 
         async def ask(page: Mapping[str, int]) -> list[Body]:
-            reply = self.check(await self.get(endpoint, {**params, **page}), f"list of {endpoint.replace('_', ' ')}s")
+            reply = self.check(await self.get("test_run", {**params, **page}), "list of test runs")
             return decode_value(reply, self.read_list(reply), list[dict[str, Any]])
 
-        listing = Listing(ask, id_of, keep, self._traits[endpoint])
+        listing = Listing(ask, id_of, keep, self._traits)
         most = max(LIST_SECONDS, self.client.endpoint.timeout_seconds + 1)
         try:
             async with asyncio.timeout(most):

@@ -1,4 +1,4 @@
-"""A question as filters of `GET /test_run` and `GET /tested_dut`, and rows held against it again.
+"""A question as filters of `GET /test_run`, and rows held against it again.
 
 HardPy's document ("StandCloud reader") lets any key of `dut.info` stand among the filters; no source says what a server
 does with a key it does not know. So each row is looked at here too: a filter that was ignored gives no wrong runs.

@@ -32,7 +32,7 @@ def outcome(status: str) -> Outcome:
 
 
 def _length(value: Any) -> Any:
-    """`"00:12:34"` (by id), `"PT50S"` (tested_dut) or seconds."""
+    """`"00:12:34"` (by id), `"PT50S"` or seconds."""
     try:
         if isinstance(value, str):
             return timedelta(seconds=seconds(value))
@@ -52,8 +52,9 @@ Text = Annotated[str, BeforeValidator(_text)]
 Length = Annotated[timedelta | None, BeforeValidator(_length)]
 
 
-class TestedRow(Wire):
-    """What `GET /test_run` and `GET /tested_dut` say alike. Fields that no document lists are in `model_extra`.
+class TestRunRow(Wire):
+    """An element of `GET /test_run`, and the whole of `GET /test_run/{id}`. Fields that no document lists are in
+    `model_extra`.
 
     The end is `finish_time` in the vendor's client, `stop_time` in HardPy's document; some replies have both.
     """
@@ -61,6 +62,9 @@ class TestedRow(Wire):
     __test__ = False
     model_config = ConfigDict(extra="allow")
 
+    test_run_id: Uuid
+    number_of_attempt: int | None = None
+    batch_number: Text = ""
     test_plan_name: Text
     status: str
     serial_number: Text = ""
@@ -80,20 +84,6 @@ class TestedRow(Wire):
         if not self.duration and self.start_time and self.finish_time:
             return (self.finish_time - self.start_time).total_seconds()
         return self.duration.total_seconds() if self.duration else 0.0
-
-
-class TestRunRow(TestedRow):
-    """An element of `GET /test_run`, and the whole of `GET /test_run/{id}`."""
-
-    test_run_id: Uuid
-    number_of_attempt: int | None = None
-    batch_number: Text = ""
-
-
-class TestedDutRow(TestedRow):
-    """An element of `GET /tested_dut`: the last run of a device on a test plan, and how often it was started."""
-
-    attempt_count: int | None = None
 
 
 class CaseMeasurement(Wire):

@@ -13,17 +13,15 @@ from urllib.parse import quote
 
 from testlab_tools.adapters.standcloud.client import StandCloudApi, is_own_error
 from testlab_tools.adapters.standcloud.filters import Filters, dut_info, filters_of
-from testlab_tools.adapters.standcloud.models import CaseMeasurement, FailedCaseRow, TestedDutRow, TestRunRow, outcome
+from testlab_tools.adapters.standcloud.models import CaseMeasurement, FailedCaseRow, TestRunRow, outcome
 from testlab_tools.adapters.standcloud.paging import Body, Order, Position, start_of
 from testlab_tools.capabilities import (
     Failure,
     FailureArchive,
     Failures,
     FilterKeys,
-    PlanState,
     Runs,
     UnitArchive,
-    UnitState,
 )
 from testlab_tools.errors import AuthError, BadInput, BadReply, ConfigError, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply
@@ -123,7 +121,6 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
 
         at = max(0, order.mark.offset - 1) if order.mark else 0
         listing = await self.read_rows(
-            "test_run",
             filters.params,
             self._id_of,
             keep,
@@ -151,7 +148,6 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         filters = filters_of(known)
         if query != known:
             listing = await self.read_rows(
-                "test_run",
                 filters.params,
                 self._id_of,
                 lambda body, _: filters.allow(self.name, body),
@@ -164,7 +160,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
     async def _missing_keys(self, filters: Filters) -> FilterKeys | None:
         """What of a filter no run carries, by the runs read for it, or else by the first of the whole list."""
         if not filters.read:
-            await self.read_rows("test_run", {}, self._id_of, lambda body, _: bool(filters.note(body)), lambda _: True)
+            await self.read_rows({}, self._id_of, lambda body, _: bool(filters.note(body)), lambda _: True)
         return filters.missing_keys()
 
     async def get_run(self, run_id: str) -> RunDetail:
@@ -229,7 +225,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
             return False
         params = {"test_run_id": run_id}
         try:
-            listing = await self.read_rows("test_run", params, self._id_of, lambda body, moment: True, lambda _: True)
+            listing = await self.read_rows(params, self._id_of, lambda body, moment: True, lambda _: True)
         except BadInput:
             return is_own_error(reply)
         return all(row.key[1].casefold() != run_id.casefold() for row in listing.rows)
@@ -294,36 +290,3 @@ def _failures(run: Run, cases: list[Case]) -> list[Failure]:
     if not cases:
         return [Failure(run, "", "")]
     return [Failure(run, case.case, case.reason, retried=case.attempts - 1) for case in cases]
-
-
-class StandUnits(StandCloudApi, UnitState):
-    """Devices by serial number, from `GET /tested_dut`: each test plan's last run, and how often it was started."""
-
-    async def list_states(self, serial_number: str) -> list[PlanState]:
-        filters = filters_of(RunQuery(unit=serial_number))
-
-        def keep(body: Body, _: datetime) -> bool:
-            filters.note(body)
-            return filters.allow(self.name, body)
-
-        listing = await self.read_rows("tested_dut", filters.params, _device, keep, lambda _: False)
-        if not listing.rows:
-            filters.check(self.name)
-        rows = sorted(listing.rows, key=lambda row: row.key, reverse=True)
-        return [_state(self.decode_row(row, TestedDutRow)) for row in rows]
-
-
-def _device(body: Body) -> str:
-    """A device on a test plan: the rows have no ids."""
-    return repr([body.get(key) for key in ("test_plan_name", "serial_number", "part_number")])
-
-
-def _state(row: TestedDutRow) -> PlanState:
-    return PlanState(
-        test=row.test_plan_name,
-        outcome=outcome(row.status),
-        attempts=row.attempt_count or 0,
-        started_at=row.start_time or row.finish_time,
-        part=row.part_number,
-        station=row.test_stand_name or row.test_stand_hw_id,
-    )

@@ -81,17 +81,24 @@ class Portal(HttpService):
         missing: str,
         listed: Callable[[], Awaitable[bool]],
         *,
+        about: str = "",
         later: bool = False,
     ) -> Reply:
         """As `check`, where 404 means that there is no such thing (and 410 that it was deleted), if `listed`, which
-        asks otherwise, does not find it. `missing` is the next step then."""
+        asks otherwise, does not find it. `missing` is the next step then, `about` the id where `what` does not hold
+        it."""
         if reply.status not in (404, 410):
             return self.check(reply, what, later=later)
         if await listed():
             raise foreign(self.name, PORTAL, reply.status)
         if reply.status == 410:
-            raise Gone(f"{self.name} has deleted this {what}", "", "Nothing of it can be read any more.")
-        raise NotFound(f"{self.name} has no such {what}", "", missing)
+            raise Gone(f"{self.name} has deleted this {what}", "", "Nothing of it can be read any more.").naming(about)
+        raise NotFound(f"{self.name} has no such {what}", "", missing).naming(about)
+
+    async def check_node(self, reply: Reply, node_id: str) -> Reply:
+        """As `check_found`, for a node."""
+        shown = "list_nodes shows all nodes."
+        return await self.check_found(reply, "node", shown, lambda: self.has_node(node_id), about=node_id)
 
     async def check_result(self, reply: Reply, run_id: str) -> Reply:
         """As `check_found`, for a result."""
@@ -134,15 +141,13 @@ class Portal(HttpService):
     def node_path(self, node_id: str) -> str:
         """Where a node is. Raises NotFound for what cannot be a node's id: that never stands in a path."""
         if not NODE_ID.fullmatch(node_id):
-            raise NotFound(f"{self.name} has no such node {quote(node_id, QUOTED)}", "", "list_nodes shows all nodes.")
+            raise NotFound(f"{self.name} has no such node", "", "list_nodes shows all nodes.").naming(node_id)
         return f"{NODES}/{node_id}"
 
     async def get_status(self, node_id: str) -> NodeStatus:
         """One node as the portal tells it."""
         reply = await self.client.get(self.node_path(node_id))
-        await self.check_found(
-            reply, f"node {node_id!r}", "list_nodes shows all nodes.", lambda: self.has_node(node_id)
-        )
+        await self.check_node(reply, node_id)
         return decode(reply, NodeStatus).as_of(date_of(reply.headers))
 
     async def has_node(self, node_id: str) -> bool:

@@ -47,9 +47,7 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
         reply = await self.client.get(f"{self.node_path(node_id)}/{name}", final=OFFLINE)
         if reply.status == 503:
             raise await self.not_answering(node_id, "No screen was grabbed")
-        await self.check_found(
-            reply, f"node {node_id!r}", "list_nodes shows all nodes.", lambda: self.has_node(node_id)
-        )
+        await self.check_node(reply, node_id)
         return _image(reply)
 
     async def get_run_screenshot(self, run_id: str, thumbnail: bool = False) -> Image:
