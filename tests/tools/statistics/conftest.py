@@ -1,0 +1,93 @@
+"""A history in memory, in DuckDB, and seeded worlds to fill it with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import duckdb
+import pytest
+
+from testlab_tools.archive.schema import ROWS, Failure, Measurement, Run, Table, clean, columns
+from testlab_tools.archive.store import as_plain, with_tables
+
+START = datetime(2026, 8, 1, 6, tzinfo=UTC)
+
+
+class MemoryView:
+    """A HistoryView over three tables in memory."""
+
+    def __init__(self, runs: Iterable[Run], failures: Iterable[Failure], measurements: Iterable[Measurement]) -> None:
+        self._database = duckdb.connect()
+        given: dict[Table, Iterable[Any]] = {"runs": runs, "failures": failures, "measurements": measurements}
+        for table, rows in given.items():
+            self._fill(table, clean(table, rows))
+        self.asked: list[str] = []
+
+    def _fill(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        typed = ", ".join(f"{name} {sql_type}" for name, sql_type in columns(table).items())
+        self._database.execute(f"CREATE TABLE {table}_held ({typed})")
+        if rows:
+            import pandas
+
+            frame = pandas.DataFrame([list(row) for row in rows], columns=list(ROWS[table]._fields))
+            self._database.register("frame", frame)
+            cells = ", ".join(f"CAST({name} AS {sql_type})" for name, sql_type in columns(table).items())
+            self._database.execute(f"INSERT INTO {table}_held SELECT {cells} FROM frame")
+            self._database.unregister("frame")
+
+    async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
+        self.asked.append(sql)
+        tables: dict[Table, str] = {table: f"SELECT * FROM {table}_held" for table in ROWS}
+        used = {name: value for name, value in params.items() if f"${name}" in sql}
+        return as_plain(self._database.execute(with_tables(sql, tables), used).fetchall())
+
+
+class MakeView(Protocol):
+    """Makes a history of rows."""
+
+    def __call__(
+        self, runs: Iterable[Run], failures: Iterable[Failure] = (), measurements: Iterable[Measurement] = ()
+    ) -> MemoryView: ...
+
+
+@pytest.fixture(scope="session")
+def view_of() -> MakeView:
+    """A history in memory of these rows."""
+    return lambda runs, failures=(), measurements=(): MemoryView(runs, failures, measurements)
+
+
+@pytest.fixture(scope="session")
+def line() -> list[Run]:
+    """A production line of a seeded world."""
+    return make_line(random.Random(4))
+
+
+def make_line(rng: random.Random, units: int = 600) -> list[Run]:
+    """Units through two tests on three stations each, with errors, retests, samples and runs without a unit."""
+    runs: list[Run] = []
+
+    def run(test: str, unit: str, at: datetime, ended_as: Any, **told: Any) -> None:
+        told = {"duration_s": round(rng.gauss(60, 5), 3), "part": "BOX", "part_revision": "A", **told}
+        told |= {"unit": unit, "station": f"{test}-0{rng.randint(1, 3)}", "revision": "1.0" if at < middle else "1.1"}
+        runs.append(Run("factory", f"factory:{len(runs)}", test, ended_as, at, **told))
+
+    middle = START + timedelta(minutes=20 * units / 2)
+    for number in range(units):
+        at = START + timedelta(minutes=20 * number)
+        for test, bad in (("FVT", 0.08), ("EOL", 0.12)):
+            for _ in range(4):
+                at += timedelta(minutes=rng.uniform(5, 50))
+                draw = rng.random()
+                end = "error" if draw < 0.02 else "aborted" if draw < 0.03 else "fail" if draw < bad + 0.03 else "pass"
+                run(test, f"SN{number:05d}", at, end, batch=f"LOT-{number // 100}")
+                if end == "pass":
+                    break
+        if number % 50 == 0:
+            run("FVT", "GOLD", at, rng.choice(["pass", "fail"]), sample="golden")
+            run("EOL", "", at, "pass")
+            run("EOL", f"SN{number:05d}", at, "skip", batch=f"LOT-{number // 100}")
+    rng.shuffle(runs)
+    return runs

@@ -1,0 +1,217 @@
+"""Yields by group against plain Python over the same rows, and statsmodels' intervals and tests."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from testlab_tools.archive.schema import Run
+from testlab_tools.errors import BadInput
+from testlab_tools.statistics.answer import Row
+from testlab_tools.statistics.grouping import MAX_GROUPS
+from testlab_tools.statistics.selection import RunFilter
+from testlab_tools.statistics.summary import By, SummaryOrder, summarize
+from tests.tools.statistics.conftest import START, MakeView
+
+EVERYTHING = RunFilter(["factory"])
+
+
+def firsts(runs: Iterable[Run]) -> list[Run]:
+    """Each production unit's first executed run of each test."""
+    found: dict[tuple[str, str], Run] = {}
+    for run in sorted(runs, key=lambda run: (run.started_at, run.run_id)):
+        if run.unit and not run.sample and run.ended_as != "skip":
+            found.setdefault((run.test, run.unit), run)
+    return list(found.values())
+
+
+def finals(runs: Iterable[Run]) -> list[Run]:
+    """Each production unit's last run of each test that passed or failed."""
+    found: dict[tuple[str, str], Run] = {}
+    for run in sorted(runs, key=lambda run: (run.started_at, run.run_id)):
+        if run.unit and not run.sample and run.ended_as in ("pass", "fail"):
+            found[run.test, run.unit] = run
+    return list(found.values())
+
+
+def yields(runs: Iterable[Run], key: Callable[[Run], Any]) -> dict[Any, tuple[int, int]]:
+    """Passed and passed or failed, by group."""
+    counted: dict[Any, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for run in runs:
+        passed, n = counted[key(run)]
+        counted[key(run)] = (passed + (run.ended_as == "pass"), n + (run.ended_as in ("pass", "fail")))
+    return dict(counted)
+
+
+def by_group(rows: Iterable[Row]) -> dict[Any, Row]:
+    return {(row.test, row.group) if row.test else row.group: row for row in rows}
+
+
+GROUPS: list[tuple[By, Callable[[Run], Any]]] = [
+    ("test", lambda run: run.test),
+    ("station", lambda run: (run.test, run.station)),
+    ("batch", lambda run: (run.test, run.batch)),
+    ("revision", lambda run: (run.test, run.revision)),
+    ("day", lambda run: run.started_at.date().isoformat()),
+    ("week", lambda run: (run.started_at.date() - timedelta(days=run.started_at.weekday())).isoformat()),
+]
+
+
+@pytest.mark.parametrize(("group_by", "key"), GROUPS, ids=[name for name, _ in GROUPS])
+@pytest.mark.parametrize(("metric", "attempts"), [("first_pass_yield", firsts), ("final_yield", finals)])
+async def test_a_yield_is_that_of_plain_python_with_the_interval_of_statsmodels(
+    line: list[Run],
+    view_of: MakeView,
+    metric: Any,
+    attempts: Callable[[Iterable[Run]], list[Run]],
+    group_by: By,
+    key: Any,
+) -> None:
+    found = await summarize(view_of(line), EVERYTHING, SummaryOrder(metric, group_by, limit=MAX_GROUPS))
+    expected = yields(attempts(line), key)
+    rows = by_group(found.rows)
+    assert set(rows) == set(expected)
+    assert found.groups == len(expected)
+    for name, (passed, n) in expected.items():
+        assert (rows[name].n, rows[name].rate) == (n, round(passed / n, 4))
+        assert rows[name].interval == pytest.approx(proportion_confint(passed, n, method="wilson"), abs=5e-5)
+    passed, n = yields(attempts(line), lambda _: 0)[0]
+    assert (found.total.n, found.total.rate) == (n, round(passed / n, 4))
+
+
+async def test_the_first_attempt_is_sought_in_all_history_and_counts_when_it_started(
+    line: list[Run], view_of: MakeView
+) -> None:
+    since = next(run.started_at for run in line if run.unit and run not in firsts(line) and run.ended_as == "pass")
+    until = since + timedelta(days=2)
+    window = replace(EVERYTHING, since=since, until=until)
+    found = await summarize(view_of(line), window, SummaryOrder("first_pass_yield"))
+    expected = [run for run in firsts(line) if since <= run.started_at < until]
+    within = firsts(run for run in line if since <= run.started_at < until)
+    assert found.total.n == yields(expected, lambda _: 0)[0][1]
+    assert found.total.runs == len(expected) < len(within)
+    assert found.total.error == sum(run.ended_as == "error" for run in expected)
+
+
+async def test_the_retest_rate_is_the_share_of_units_with_more_than_one_attempt(
+    line: list[Run], view_of: MakeView
+) -> None:
+    attempts: dict[Any, int] = defaultdict(int)
+    for run in line:
+        if run.unit and not run.sample and run.ended_as != "skip":
+            attempts[run.test, run.unit] += 1
+    found = await summarize(view_of(line), EVERYTHING, SummaryOrder("retest_rate", "test"))
+    for row in found.rows:
+        counts = [n for (test, _), n in attempts.items() if test == row.group]
+        assert (row.n, row.rate) == (len(counts), round(sum(n > 1 for n in counts) / len(counts), 4))
+
+
+async def test_counts_are_of_every_run_and_the_rate_leaves_samples_out(line: list[Run], view_of: MakeView) -> None:
+    found = await summarize(view_of(line), EVERYTHING, SummaryOrder("runs"))
+    total = found.total
+    assert total.runs == len(line)
+    ends = (total.passed, total.failed, total.error, total.timeout, total.aborted, total.stopped, total.skipped)
+    names = ("pass", "fail", "error", "timeout", "aborted", "stopped", "skip")
+    assert ends == tuple(sum(run.ended_as == name for run in line) for name in names)
+    assert total.samples == sum(run.sample != "" for run in line)
+    assert total.n == sum(run.ended_as in ("pass", "fail") and not run.sample for run in line)
+
+
+async def test_a_rolled_yield_is_the_product_over_tests(line: list[Run], view_of: MakeView) -> None:
+    found = await summarize(view_of(line), EVERYTHING, SummaryOrder("rolled_yield", "batch"))
+    expected = yields(firsts(line), lambda run: (run.batch, run.test))
+    for row in found.rows:
+        fvt, eol = (expected[row.group, test] for test in ("FVT", "EOL"))
+        assert row.rate == round(fvt[0] / fvt[1] * eol[0] / eol[1], 4)
+        assert row.n == min(fvt[1], eol[1])
+        assert row.interval[0] < row.rate < row.interval[1]
+    assert found.total.tests == 2
+
+
+async def test_a_bad_station_is_the_only_one_that_differs(line: list[Run], view_of: MakeView) -> None:
+    spoiled = [
+        run._replace(ended_as="fail") if run.station == "EOL-02" and int(run.run_id[8:]) % 6 == 0 else run
+        for run in line
+    ]
+    found = await summarize(view_of(spoiled), EVERYTHING, SummaryOrder("first_pass_yield", "station"))
+    assert [(row.group, row.differs.split(" (")[0]) for row in found.rows if row.differs] == [
+        ("EOL-02", "worse than the rest")
+    ]
+    assert found.rows[0].group == "EOL-02"
+    assert "1 group differs" in found.note
+
+
+async def test_a_station_that_ends_without_verdict_differs_in_that(line: list[Run], view_of: MakeView) -> None:
+    spoiled = [
+        run._replace(ended_as="error") if run.station == "FVT-03" and int(run.run_id[8:]) % 8 == 0 else run
+        for run in line
+    ]
+    found = await summarize(view_of(spoiled), EVERYTHING, SummaryOrder("first_pass_yield", "station"))
+    (row,) = [row for row in found.rows if row.differs]
+    assert row.group == "FVT-03"
+    assert row.differs.startswith("more error, timeout or aborted than the rest")
+
+
+async def test_without_a_difference_the_words_are_that_none_is_shown(line: list[Run], view_of: MakeView) -> None:
+    found = await summarize(view_of(line), EVERYTHING, SummaryOrder("first_pass_yield", "station"))
+    assert not any(row.differs for row in found.rows)
+    assert "No difference between groups is shown" in found.note
+    assert "12 comparisons, Holm-corrected" in found.note
+
+
+async def test_of_a_million_groups_some_are_looked_at_and_the_others_are_in_the_rest(view_of: MakeView) -> None:
+    runs = [
+        Run("factory", f"factory:{n}", "FVT", "pass", START + timedelta(seconds=n), unit=f"U{n}", batch=f"B{n % 900}")
+        for n in range(1800)
+    ]
+    found = await summarize(view_of(runs), EVERYTHING, SummaryOrder("first_pass_yield", "batch", limit=5))
+    assert (found.groups, len(found.rows), found.total.n) == (900, 5, 1800)
+    assert "Of 900 groups, 200 were looked at: those of most runs; the others are in the rest." in found.note
+    assert "5 of 900 groups are shown" in found.note
+
+
+async def test_a_span_without_runs_says_what_the_archive_holds(line: list[Run], view_of: MakeView) -> None:
+    window = replace(EVERYTHING, until=START - timedelta(days=1))
+    found = await summarize(view_of(line), window, SummaryOrder("first_pass_yield", "station"))
+    assert (found.total.n, found.total.rate, found.rows) == (0, None, [])
+    assert "No run in the archive matches. It holds runs from 2026-08-01T06:" in found.note
+
+
+async def test_runs_without_a_serial_number_are_said_to_be_left_out(line: list[Run], view_of: MakeView) -> None:
+    found = await summarize(view_of(line), EVERYTHING, SummaryOrder("first_pass_yield"))
+    assert "12 of" in found.note
+    assert "carry no serial number" in found.note
+    assert "12 runs of golden, failing and ignored samples" in found.note
+
+
+async def test_over_time_several_tests_are_not_compared(line: list[Run], view_of: MakeView) -> None:
+    mixed = await summarize(view_of(line), EVERYTHING, SummaryOrder("first_pass_yield", "day"))
+    assert "2 tests are mixed, so times are not compared: give test." in mixed.note
+    alone = await summarize(
+        view_of(line), replace(EVERYTHING, names={"test": ["FVT"]}), SummaryOrder("first_pass_yield", "day")
+    )
+    assert "comparisons, Holm-corrected" in alone.note
+
+
+@pytest.mark.parametrize(
+    ("metric", "group_by"), [("runs", "case"), ("rolled_yield", "test"), ("failures", "day"), ("duration", "reason")]
+)
+async def test_a_group_that_a_metric_does_not_have_is_refused(
+    line: list[Run], view_of: MakeView, metric: Any, group_by: By
+) -> None:
+    with pytest.raises(BadInput):
+        await summarize(view_of(line), EVERYTHING, SummaryOrder(metric, group_by))
+
+
+def test_holms_correction_is_that_of_statsmodels() -> None:
+    from testlab_tools.statistics.intervals import holm
+
+    raw = [0.03, 0.001, 0.2, 0.04, 0.012, 0.9, 0.001]
+    assert holm(raw) == pytest.approx(multipletests(raw, method="holm")[1])

@@ -1,0 +1,93 @@
+"""What summarize_runs returns: a row for all runs and one for each group, each with its n and interval."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testlab_tools.models.lab import ResultModel
+from testlab_tools.statistics.intervals import Interval, wilson
+from testlab_tools.times import Moment
+from testlab_tools.untrusted import Untrusted
+
+Metric = Literal[
+    "runs", "first_pass_yield", "final_yield", "rolled_yield", "retest_rate", "failures", "throughput", "duration"
+]
+
+
+class Row(ResultModel):
+    """A group's figures.
+
+    `rate` is of `n`, with its 95 % `interval`; of a duration, the interval is the mean's. Outcomes count all `runs`,
+    `samples` (golden, failing, ignored units) included, which are not in n. `differs` is given where the group is shown
+    to differ from the rest of its test; without it no difference is shown, which does not mean that there is none.
+    """
+
+    test: Untrusted = ""
+    group: Untrusted = ""
+    runs: int = 0
+    units: int = 0
+    samples: int = 0
+    passed: int = 0
+    failed: int = 0
+    error: int = 0
+    timeout: int = 0
+    aborted: int = 0
+    stopped: int = 0
+    skipped: int = 0
+    n: int = 0
+    rate: float | None = None
+    interval: list[float] = []
+    cumulative: float | None = None
+    tests: int = 0
+    mean_s: float | None = None
+    median_s: float | None = None
+    p95_s: float | None = None
+    per_day: float | None = None
+    differs: str = ""
+
+
+class HistoryShare(ResultModel):
+    """What the archive holds of a service: runs since `held_since`, read up to `fresh_at`. `error` says why nothing
+    new was read, `cannot` that it never is."""
+
+    service: str
+    runs: int = 0
+    held_since: Moment | None = None
+    fresh_at: Moment | None = None
+    complete: bool = True
+    cannot: str = ""
+    error: str = ""
+
+
+class RunSummary(ResultModel):
+    """A figure of all runs in `total`, and of `groups` groups, of which `rows` shows some."""
+
+    metric: Metric
+    since: Moment | None = None
+    until: Moment | None = None
+    total: Row
+    rows: list[Row] = []
+    groups: int = 0
+    services: list[HistoryShare] = []
+    note: str = ""
+    next: str = ""
+
+
+def rate_of(hits: int, n: int) -> tuple[float | None, list[float]]:
+    """A proportion and its Wilson interval, rounded for reading; None and nothing of none."""
+    return (round(hits / n, 4) if n else None), round_interval(wilson(hits, n))
+
+
+def round_interval(interval: Interval | None, digits: int = 4) -> list[float]:
+    """Both ends, or nothing."""
+    return [round(end, digits) for end in interval] if interval else []
+
+
+def percent(rate: float) -> str:
+    """`93.4 %`, for a sentence."""
+    return f"{rate * 100:.1f} %"
+
+
+def p_text(p: float) -> str:
+    """`p < 0.0001`, or `p = 0.0032`."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"

@@ -1,0 +1,142 @@
+"""Which runs a question is about, in the SQL that every store of the archive speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from testlab_tools.archive.store import HistoryView
+from testlab_tools.errors import BadInput, NotFound, nearest
+from testlab_tools.untrusted import shorten
+
+Attempts = Literal["every", "first", "final"]
+"""All runs; each unit's first run of a test, over all history held; each unit's last run of a test with a verdict."""
+
+NAMED = ("test", "station", "slot", "part", "part_revision", "batch", "revision")
+"""Columns whose names a question may give: exactly, in another case, or a part of one."""
+
+MAX_NAMES = 10_000
+MAX_MATCHES = 200
+NEAREST = 5
+
+PRODUCTION = "r.sample = ''"
+EXECUTED = "r.ended_as <> 'skip'"
+VERDICT = "r.ended_as IN ('pass', 'fail')"
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Runs by service, by names, by serial number, by outcome and by start; what is empty does not restrict."""
+
+    services: Sequence[str]
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    unit: str = ""
+    outcome: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+Params = dict[str, object]
+OUTCOMES = {"error": ("error", "timeout"), "stopped": ("stopped", "aborted")}
+"""What an outcome in the words of list_runs is in the archive, where several things are."""
+
+
+def where(runs: RunFilter, params: Params) -> str:
+    """All conditions on a run `r`; their values are added to `params`."""
+    return " AND ".join([*identity_conditions(runs, params), *occasion_conditions(runs, params)])
+
+
+def identity_conditions(runs: RunFilter, params: Params) -> list[str]:
+    """Conditions that all attempts of a unit at a test share."""
+    conditions = [_one_of("r.service", runs.services, params, "service")]
+    if "test" in runs.names:
+        conditions.append(_one_of("r.test", runs.names["test"], params, "test"))
+    if runs.unit:
+        params["unit"] = runs.unit.casefold()
+        conditions.append("lower(r.unit) = $unit")
+    return conditions
+
+
+def occasion_conditions(runs: RunFilter, params: Params) -> list[str]:
+    """Conditions that hold for one attempt and not for another."""
+    conditions = [
+        _one_of(f"r.{column}", names, params, column) for column, names in runs.names.items() if column != "test"
+    ]
+    if runs.outcome:
+        conditions.append(_one_of("r.ended_as", OUTCOMES.get(runs.outcome, (runs.outcome,)), params, "outcome"))
+    for name, moment, sign in (("since", runs.since, ">="), ("until", runs.until, "<")):
+        if moment is not None:
+            params[name] = moment.astimezone(UTC).replace(tzinfo=None)
+            conditions.append(f"r.started_at {sign} $" + name)
+    return conditions or ["1 = 1"]
+
+
+def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
+    """A SELECT of the runs that match, as the body of a CTE.
+
+    Of attempts, only production units with a serial number count; which attempt is first or last is decided over all
+    history held, then the rest of the filter applies.
+    """
+    if attempts == "every":
+        return f"SELECT r.* FROM runs r WHERE {where(runs, params)}"
+    identity = [*identity_conditions(runs, params), PRODUCTION, "r.unit <> ''"]
+    identity.append(EXECUTED if attempts == "first" else VERDICT)
+    order = "" if attempts == "first" else " DESC"
+    return (
+        f"SELECT r.* FROM (SELECT r.*, row_number() OVER (PARTITION BY r.service, r.test, r.unit "
+        f"ORDER BY r.started_at{order}, r.run_id{order}) AS attempt, "
+        f"count(*) OVER (PARTITION BY r.service, r.test, r.unit) AS attempts "
+        f"FROM runs r WHERE {' AND '.join(identity)}) r "
+        f"WHERE r.attempt = 1 AND {' AND '.join(occasion_conditions(runs, params))}"
+    )
+
+
+async def resolve_names(view: HistoryView, runs: RunFilter, asked: Mapping[str, str]) -> RunFilter:
+    """The filter with each text in `asked`, by column, replaced by the names in the archive that it means.
+
+    Raises:
+        NotFound: no such name, with the nearest.
+        BadInput: a part of more than MAX_MATCHES names.
+    """
+    params: Params = {}
+    among = _one_of("r.service", runs.services, params, "service")
+    names = dict(runs.names)
+    for column in NAMED:
+        if text := asked.get(column, ""):
+            source = f"SELECT DISTINCT r.{column} FROM runs r WHERE {among} AND r.{column} <> ''"
+            names[column] = await find_names(view, source, f"r.{column}", params, text, column.replace("_", " "))
+    return replace(runs, names=names)
+
+
+async def find_names(
+    view: HistoryView, source: str, column: str, params: Mapping[str, object], text: str, noun: str
+) -> list[str]:
+    """The name itself, else the name in another case, else all names that hold the text.
+
+    `source` selects all names there are, `column` is what it selects.
+
+    Raises:
+        NotFound: there is none, with the nearest names.
+        BadInput: the text is a part of more than MAX_MATCHES names.
+    """
+    lower = text.casefold()
+    asked = {**params, "text": lower}
+    for condition in (f"lower({column}) = $text", f"strpos(lower({column}), $text) > 0"):
+        found = [row[0] for row in await view.rows(f"{source} AND {condition} LIMIT {MAX_MATCHES + 1}", asked)]
+        if len(found) > MAX_MATCHES:
+            raise BadInput(f"{noun} is a part of more than {MAX_MATCHES} names", "", "Give more of the name.")
+        if found:
+            return [text] if text in found else sorted(found)
+    held = {str(row[0]).casefold(): str(row[0]) for row in await view.rows(f"{source} LIMIT {MAX_NAMES}", params)}
+    near = [held[name] for name in nearest(lower, held, NEAREST, 0.4)]
+    why = "Names written alike are beside this" if near else f"Of the names there are ({len(held)}), none is like it"
+    error = NotFound(f"The archive has no run with such a {noun}", why, "Correct it, or leave it out.")
+    raise error.near({str(number): shorten(name, 120) for number, name in enumerate(near, 1)})
+
+
+def _one_of(column: str, values: Sequence[str], params: Params, name: str) -> str:
+    for number, value in enumerate(values):
+        params[f"{name}_{number}"] = value
+    return f"{column} IN ({', '.join(f'${name}_{number}' for number in range(len(values)))})"

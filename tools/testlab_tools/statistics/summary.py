@@ -1,0 +1,188 @@
+"""A summary of many runs: the metric asked for, by group, with what was compared, cut and left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from testlab_tools.archive.store import HistoryView
+from testlab_tools.errors import BadInput
+from testlab_tools.statistics.answer import Metric, Row, RunSummary
+from testlab_tools.statistics.comparison import ALPHA
+from testlab_tools.statistics.flow import count_throughput, duration_row, measure_durations, throughput_row
+from testlab_tools.statistics.grouping import MAX_GROUPS, TIMES, GroupBy
+from testlab_tools.statistics.pareto import FailureGroup, rank_failures
+from testlab_tools.statistics.rolled import roll_yields
+from testlab_tools.statistics.selection import Attempts, Params, RunFilter, where
+from testlab_tools.statistics.yields import RateMetric, count_rates, make_row, say_difference
+from testlab_tools.times import iso, utc
+
+By = FailureGroup | GroupBy
+WHOLE = ("", "service", "test")
+"""Groups that are not within a test."""
+
+OF_UNITS = ("first_pass_yield", "final_yield", "rolled_yield", "retest_rate")
+
+
+@dataclass(frozen=True)
+class SummaryOrder:
+    """What is asked: `attempts` is for failures alone, `limit` bounds the rows shown."""
+
+    metric: Metric
+    group_by: By = ""
+    attempts: Attempts = "every"
+    limit: int = 20
+
+
+class Coverage(NamedTuple):
+    """What the filter finds: runs, those without a serial number, of samples, and the number of tests."""
+
+    runs: int
+    without_unit: int
+    samples: int
+    tests: int
+
+
+class _Found(NamedTuple):
+    total: Row
+    rows: list[Row]
+    groups: int
+    comparisons: int = 0
+
+
+async def summarize(view: HistoryView, runs: RunFilter, order: SummaryOrder) -> RunSummary:
+    """The answer but for what is said of each service.
+
+    Raises:
+        BadInput: a group that the metric does not have.
+    """
+    _check(order)
+    covered = await _cover(view, runs)
+    found = await _find(view, runs, order, covered)
+    rows = _arrange(found.rows, order)
+    single = {row.test for row in rows} if covered.tests == 1 else set[str]()
+    shown = [row.model_copy(update={"test": ""}) if single else row for row in rows[: order.limit]]
+    if order.group_by in TIMES:
+        shown = (rows[-order.limit :] if order.limit else [])[:]
+    return RunSummary(
+        metric=order.metric,
+        since=runs.since,
+        until=runs.until,
+        total=found.total,
+        rows=shown,
+        groups=found.groups,
+        note=" ".join([*await _say_coverage(view, runs, order, covered), *_say_groups(found, order, covered, shown)]),
+    )
+
+
+def _check(order: SummaryOrder) -> None:
+    failures = order.metric == "failures"
+    if order.group_by in ("case", "measurement", "reason") and not failures:
+        raise BadInput(f"{order.metric} has no groups by {order.group_by}", "", "Take metric=failures for these.")
+    if order.metric == "rolled_yield" and order.group_by == "test":
+        raise BadInput("A rolled yield is the product over tests", "", "Group it by part, batch, revision or a time.")
+    if failures and order.group_by in TIMES:
+        raise BadInput("A Pareto over time is no Pareto", "", "metric=runs by day shows failures over time.")
+
+
+async def _cover(view: HistoryView, runs: RunFilter) -> Coverage:
+    params: Params = {}
+    sql = (
+        "SELECT count(*), count(*) FILTER (WHERE r.unit = ''), count(*) FILTER (WHERE r.sample <> ''), "
+        f"count(DISTINCT r.test) FROM runs r WHERE {where(runs, params)}"
+    )
+    (figures,) = await view.rows(sql, params)
+    return Coverage(*map(int, figures))
+
+
+async def _find(view: HistoryView, runs: RunFilter, order: SummaryOrder, covered: Coverage) -> _Found:
+    metric, by = order.metric, order.group_by
+    if metric == "failures":
+        return _Found(*await rank_failures(view, runs, by or "case", order.attempts))
+    by = cast(GroupBy, by)
+    within = by not in WHOLE and by not in TIMES and covered.tests > 1
+    if metric == "rolled_yield":
+        return _Found(*await roll_yields(view, runs, by))
+    if metric == "throughput":
+        grouped = await count_throughput(view, runs, by, within)
+        rows = [throughput_row(figures, *key, by not in TIMES) for key, figures in grouped.rows.items()]
+        return _Found(throughput_row(grouped.total), rows if by else [], grouped.groups)
+    if metric == "duration":
+        grouped, compared = await measure_durations(view, runs, by, within)
+        marks = compared.differences[0] if _comparable(by, covered) else {}
+        rows = [duration_row(figures, marks, *key) for key, figures in grouped.rows.items()]
+        return _Found(duration_row(grouped.total, {}), rows if by else [], grouped.groups, compared.comparisons)
+    return await _find_rates(view, runs, metric, by, within, covered)
+
+
+async def _find_rates(
+    view: HistoryView, runs: RunFilter, metric: RateMetric, by: GroupBy, within: bool, covered: Coverage
+) -> _Found:
+    rates = await count_rates(view, runs, metric, by, within)
+    compared = _comparable(by, covered)
+    rows = [
+        make_row(tally, metric, *key, say_difference(rates, key, metric) if compared else "")
+        for key, tally in rates.rows.items()
+    ]
+    total = make_row(rates.total, metric)
+    return _Found(total, rows if by else [], rates.grouped.groups, rates.compared.comparisons if compared else 0)
+
+
+def _comparable(by: GroupBy, covered: Coverage) -> bool:
+    """Over time, several tests may come in changing shares: their sum says nothing of any."""
+    return bool(by) and (by not in TIMES or covered.tests == 1)
+
+
+def _arrange(rows: list[Row], order: SummaryOrder) -> list[Row]:
+    """Times in their order; else those that differ first, then by the end of the interval that is surely reached."""
+    if order.group_by in TIMES:
+        return sorted(rows, key=lambda row: row.group)
+    if order.metric == "retest_rate":
+        return sorted(rows, key=lambda row: (not row.differs, -row.interval[0] if row.interval else 1.0))
+    if order.metric in ("runs", "first_pass_yield", "final_yield", "rolled_yield"):
+        return sorted(rows, key=lambda row: (not row.differs, row.interval[1] if row.interval else 2.0))
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+async def _say_coverage(view: HistoryView, runs: RunFilter, order: SummaryOrder, covered: Coverage) -> list[str]:
+    """What is not in the figures."""
+    said: list[str] = []
+    if not covered.runs:
+        (first, last), *_ = await view.rows("SELECT min(r.started_at), max(r.started_at) FROM runs r")
+        held = f"It holds runs from {iso(utc(first))} to {iso(utc(last))}." if first else "It holds none at all."
+        return [f"No run in the archive matches. {held}"]
+    if order.metric in OF_UNITS and covered.without_unit:
+        said.append(
+            f"{covered.without_unit} of {covered.runs} runs carry no serial number: they belong to no unit and are not "
+            "in these figures. metric=runs counts every run."
+        )
+    if order.metric != "runs" and covered.samples and order.metric not in ("throughput", "duration"):
+        said.append(f"Left out: {covered.samples} runs of golden, failing and ignored samples.")
+    if order.metric in ("first_pass_yield", "final_yield", "rolled_yield"):
+        said.append("Yield is pass / (pass + fail); error, timeout and aborted are counted beside it.")
+    return said
+
+
+def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: list[Row]) -> list[str]:
+    said: list[str] = []
+    if not found.rows:
+        return said
+    if found.comparisons:
+        differ = sum(bool(row.differs) for row in found.rows)
+        result = f"{differ} groups differ" if differ != 1 else "1 group differs"
+        said.append(
+            f"{result if differ else 'No difference between groups is shown'}: each was compared with the rest of its "
+            f"test, {found.comparisons} comparisons, Holm-corrected, from p < {ALPHA} on. Of groups without differs no "
+            "difference is shown, which may be for want of runs: see interval."
+        )
+    elif order.group_by in TIMES and covered.tests > 1 and order.metric not in ("throughput", "rolled_yield"):
+        said.append(f"{covered.tests} tests are mixed, so times are not compared: give test.")
+    if found.groups > MAX_GROUPS:
+        said.append(f"Of {found.groups} groups, {MAX_GROUPS} were looked at: {_kept(order)}.")
+    if len(shown) < min(found.groups, MAX_GROUPS):
+        said.append(f"{len(shown)} of {found.groups} groups are shown (limit).")
+    return said
+
+
+def _kept(order: SummaryOrder) -> str:
+    return "the latest" if order.group_by in TIMES else "those of most runs; the others are in the rest"
