@@ -1,0 +1,294 @@
+"""One measurement of a test over many runs: its values, limits, capability, drift, groups, yield by other limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from testlab_tools.archive.store import HistoryView
+from testlab_tools.statistics.answer import p_text, rate_of
+from testlab_tools.statistics.capability import describe_capability, question_normality
+from testlab_tools.statistics.comparison import ALPHA, Family, Means, compare_means
+from testlab_tools.statistics.drift import MAX_BINS, Bin, find_drift, foresee
+from testlab_tools.statistics.intervals import mean_interval
+from testlab_tools.statistics.measurement_answer import (
+    LimitPeriod,
+    MeasurementStats,
+    TextCount,
+    ValueGroup,
+    WhatIf,
+    round_numbers,
+)
+from testlab_tools.statistics.selection import Attempts, Params, RunFilter, chosen
+from testlab_tools.times import iso, utc
+
+MeasuredBy = Literal["", "station", "slot", "part", "part_revision", "batch", "revision"]
+MAX_LIMITS = 5
+MAX_TEXTS = 10
+MAX_GROUPS = 200
+MAX_SAMPLE = 2_000
+"""Values, evenly spread over time, that normality is judged by."""
+
+MARGIN = 0.1
+"""A pass is marginal in the last tenth of the way from the median to a limit."""
+
+
+@dataclass(frozen=True)
+class MeasurementOrder:
+    """What is asked of the measurement `name`, in `case` alone if given; `lower` and `upper` are other limits."""
+
+    name: str
+    case: str = ""
+    attempts: Attempts = "first"
+    group_by: MeasuredBy = "station"
+    lower: float | None = None
+    upper: float | None = None
+    limit: int = 20
+
+
+class _Source(NamedTuple):
+    """The values asked for, as CTE `v`, with its parameters."""
+
+    view: HistoryView
+    cte: str
+    params: Params
+
+    async def rows(self, select: str, **more: object) -> list[tuple[Any, ...]]:
+        return await self.view.rows(f"WITH {self.cte} {select}", {**self.params, **more})
+
+
+async def describe_measurement(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
+    """The answer but for what is said of each service. `runs` names the tests; samples are left out."""
+    source = _source(view, runs, order)
+    made, moving_range = await _overview(source, runs, order)
+    if not made.n:
+        return await _without_numbers(source, made)
+    made.limits, periods = await _limits(source)
+    lower, upper = (made.limits[0].lower, made.limits[0].upper) if made.limits else (None, None)
+    made.marginal = await _count_marginal(source, made, lower, upper)
+    notes = [_say_limits(made.limits, periods)]
+    if made.sd:
+        wanted = (order.lower, order.upper) if (order.lower, order.upper) != (None, None) else (lower, upper)
+        made.capability = describe_capability(made.n, made.mean or 0.0, made.sd, moving_range, *wanted)
+        notes.append(question_normality(await _sample(source, made.n)))
+        bins = await _bins(source, made.n)
+        made.drift = find_drift(bins)
+        if made.drift is not None:
+            made.drift.reaches = foresee(made.drift, wanted, bins, made.n)
+    if (order.lower, order.upper) != (None, None):
+        made.what_if = await _what_if(source, order)
+    if order.group_by:
+        made.rows, made.groups, said = await _groups(source, order)
+        notes.append(said)
+    notes.append(_say_extent(made, order))
+    made.note = " ".join([made.note, *notes]).replace("  ", " ").strip()
+    return round_numbers(made)
+
+
+def _source(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> _Source:
+    params: Params = {"name": order.name}
+    of_case = ""
+    if order.case:
+        params["case"] = order.case
+        of_case = " AND m.case_name = $case"
+    picked = chosen(runs, order.attempts, params)
+    tests = " OR ".join(f"m.test = $test_{number}" for number in range(len(runs.names.get("test", ()))))
+    cte = (
+        f"chosen AS ({picked}), v AS (SELECT m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.* "
+        f"FROM chosen c JOIN measurements m ON m.service = c.service AND m.run_id = c.run_id "
+        f"WHERE m.name = $name{of_case} AND ({tests or '1 = 1'}) AND c.sample = '')"
+    )
+    return _Source(view, cte, params)
+
+
+async def _overview(source: _Source, runs: RunFilter, order: MeasurementOrder) -> tuple[MeasurementStats, float]:
+    """The numbers but for those that need limits, and the mean moving range."""
+    cuts = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
+    parts = ", ".join(f"percentile_cont({cut}) WITHIN GROUP (ORDER BY w.value)" for cut in cuts.values())
+    select = (
+        "SELECT count(w.value), avg(w.value), stddev_samp(w.value), avg(abs(w.value - w.before)), count(*), "
+        "count(*) FILTER (WHERE w.outcome = 'pass' AND w.value IS NOT NULL), "
+        "count(*) FILTER (WHERE w.outcome = 'fail' AND w.value IS NOT NULL), "
+        f"min(w.units), count(DISTINCT w.units), count(DISTINCT w.case_name), {parts} FROM (SELECT v.*, "
+        "lag(v.value) OVER (ORDER BY v.started_at, v.run_id) AS before FROM v) w"
+    )
+    ((n, mean, sd, moving, every, passed, failed, units, all_units, cases, *quantiles),) = await source.rows(select)
+    made = MeasurementStats(
+        test=list(runs.names.get("test", ())), measurement=order.name, since=runs.since, until=runs.until, n=int(n)
+    )
+    made.units = units or ""
+    notes: list[str] = []
+    if cases > 1:
+        notes.append(f"{cases} cases measure it and are mixed: give case.")
+    if all_units > 1:
+        notes.append(f"Values of {all_units} units of measure are mixed: give since, or a revision.")
+    if 0 < n < every:
+        notes.append(f"{every - n} values are no numbers and are left out.")
+    if n:
+        made.mean, made.sd, made.passed, made.failed = float(mean), None if sd is None else float(sd), passed, failed
+        made.quantiles = dict(zip(cuts, map(float, quantiles), strict=True))
+        made.rate, made.interval = rate_of(passed, passed + failed)
+        interval = mean_interval(made.mean, made.sd, made.n) if made.sd is not None else None
+        made.mean_interval = list(interval or ())
+        if n == 1:
+            notes.append("One value: it has no spread, capability or drift.")
+    made.note = " ".join(notes)
+    return made, float(moving or 0.0)
+
+
+async def _without_numbers(source: _Source, made: MeasurementStats) -> MeasurementStats:
+    select = (
+        "SELECT v.text, count(*), count(*) FILTER (WHERE v.outcome = 'fail'), sum(count(*)) OVER (), "
+        "count(*) OVER (), sum(count(*) FILTER (WHERE v.outcome = 'pass')) OVER (), "
+        f"sum(count(*) FILTER (WHERE v.outcome = 'fail')) OVER () FROM v GROUP BY v.text "
+        f"ORDER BY count(*) DESC, v.text LIMIT {MAX_TEXTS}"
+    )
+    found = await source.rows(select)
+    made.texts = [TextCount(value=text, n=int(n), failed=int(failed)) for text, n, failed, *_ in found]
+    if not found:
+        made.note = "No run that matches has a value of it."
+        return made
+    every, different, passed, failed = map(int, found[0][3:])
+    made.passed, made.failed = passed, failed
+    made.rate, made.interval = rate_of(passed, passed + failed)
+    cut = f", the {MAX_TEXTS} most frequent of {different}" if different > MAX_TEXTS else ""
+    made.note = f"Its {every} values are no numbers: counted by value{cut}. It has no mean, capability or drift."
+    return made
+
+
+async def _limits(source: _Source) -> tuple[list[LimitPeriod], int]:
+    """The latest limits first, and how many different ones there are."""
+    select = (
+        "SELECT v.low, v.high, count(*), min(v.started_at), max(v.started_at), count(*) OVER () FROM v "
+        "WHERE v.value IS NOT NULL AND (v.low IS NOT NULL OR v.high IS NOT NULL) "
+        f"GROUP BY v.low, v.high ORDER BY max(v.started_at) DESC LIMIT {MAX_LIMITS}"
+    )
+    found = await source.rows(select)
+    periods = [
+        LimitPeriod(lower=low, upper=high, n=int(n), since=utc(since), until=utc(until))
+        for low, high, n, since, until, _ in found
+    ]
+    return periods, int(found[0][5]) if found else 0
+
+
+def _say_limits(limits: Sequence[LimitPeriod], periods: int) -> str:
+    if not limits:
+        return "It has no limits that are numbers: no capability and no marginal passes."
+    said = "It has a limit on one side only: cpk and ppk are of that side." if _is_one_sided(limits[0]) else ""
+    if periods > 1:
+        said += (
+            f" Its limits changed ({periods} different ones): passed and failed are by those of their time, capability "
+            f"and marginal by the latest, seen since {iso(limits[0].since)[:10]}."
+        )
+    return said.strip()
+
+
+def _is_one_sided(limits: LimitPeriod) -> bool:
+    return (limits.lower is None) != (limits.upper is None)
+
+
+async def _count_marginal(
+    source: _Source, made: MeasurementStats, lower: float | None, upper: float | None
+) -> int | None:
+    """Values within the limits, in the last tenth of the way to one of them."""
+    if lower is None and upper is None:
+        return None
+    middle = made.quantiles["median"]
+    conditions: list[str] = []
+    params: Params = {}
+    if lower is not None:
+        params |= {"low_end": lower, "low_begin": lower + MARGIN * (middle - lower)}
+        conditions.append("(v.value >= $low_end AND v.value < $low_begin)")
+    if upper is not None:
+        params |= {"high_end": upper, "high_begin": upper - MARGIN * (upper - middle)}
+        conditions.append("(v.value <= $high_end AND v.value > $high_begin)")
+    ((count,),) = await source.rows(f"SELECT count(*) FROM v WHERE {' OR '.join(conditions)}", **params)
+    return int(count)
+
+
+async def _what_if(source: _Source, order: MeasurementOrder) -> WhatIf:
+    sides = [("v.value >= $lower", "lower", order.lower), ("v.value <= $upper", "upper", order.upper)]
+    asked = {name: limit for _, name, limit in sides if limit is not None}
+    inside = " AND ".join(condition for condition, _, limit in sides if limit is not None)
+    select = (
+        f"SELECT count(*), count(*) FILTER (WHERE {inside}), "
+        f"count(*) FILTER (WHERE v.outcome = 'pass' AND NOT ({inside})), "
+        f"count(*) FILTER (WHERE v.outcome = 'fail' AND {inside}) FROM v WHERE v.value IS NOT NULL"
+    )
+    ((n, passed, newly_failed, newly_passed),) = await source.rows(select, **asked)
+    rate, interval = rate_of(int(passed), int(n))
+    return WhatIf(
+        lower=order.lower,
+        upper=order.upper,
+        n=int(n),
+        passed=int(passed),
+        rate=rate or 0.0,
+        interval=interval,
+        newly_failed=int(newly_failed),
+        newly_passed=int(newly_passed),
+    )
+
+
+async def _sample(source: _Source, n: int) -> list[float]:
+    """Values, evenly spread over time."""
+    select = (
+        "SELECT w.value FROM (SELECT v.value, row_number() OVER (ORDER BY v.started_at, v.run_id) AS place FROM v "
+        f"WHERE v.value IS NOT NULL) w WHERE w.place % {max(1, -(-n // MAX_SAMPLE))} = 0"
+    )
+    return [float(value) for (value,) in await source.rows(select)]
+
+
+async def _bins(source: _Source, n: int) -> list[Bin]:
+    """Means of as many consecutive values each, oldest first."""
+    select = (
+        "SELECT avg(w.value), EXTRACT(EPOCH FROM min(w.started_at)), EXTRACT(EPOCH FROM max(w.started_at)) FROM "
+        f"(SELECT v.value, v.started_at, ntile({min(n, MAX_BINS)}) OVER (ORDER BY v.started_at, v.run_id) AS bin "
+        "FROM v WHERE v.value IS NOT NULL) w GROUP BY w.bin ORDER BY w.bin"
+    )
+    return [Bin(float(mean), float(begin), float(end)) for mean, begin, end in await source.rows(select)]
+
+
+async def _groups(source: _Source, order: MeasurementOrder) -> tuple[list[ValueGroup], int, str]:
+    select = (
+        f"SELECT v.{order.group_by}, count(v.value), avg(v.value), stddev_samp(v.value), "
+        "count(*) FILTER (WHERE v.outcome = 'fail'), count(*) OVER () FROM v WHERE v.value IS NOT NULL "
+        f"GROUP BY v.{order.group_by} ORDER BY count(v.value) DESC, v.{order.group_by} LIMIT {MAX_GROUPS}"
+    )
+    found = await source.rows(select)
+    means = {group: Means(float(mean), float(sd or 0.0), int(n)) for group, n, mean, sd, *_ in found}
+    compared = compare_means(Family({"": means}, True))
+    rows: list[ValueGroup] = []
+    for group, _, _, sd, failed, _ in found:
+        difference = compared.differences[0].get(("", group))
+        row = ValueGroup(group=group, n=means[group].n, mean=means[group].mean, failed=int(failed))
+        row.sd = None if sd is None else float(sd)
+        row.interval = list(mean_interval(*means[group]) or ())
+        if difference:
+            side = "higher" if difference.higher else "lower"
+            row.differs = f"{side} mean than the rest ({p_text(difference.p)})"
+        rows.append(row)
+    rows.sort(key=lambda row: not row.differs)
+    groups = int(found[0][5]) if found else 0
+    said = f"Means were compared, each with the rest: {compared.comparisons} comparisons, Holm-corrected, p < {ALPHA}."
+    if not any(row.differs for row in rows):
+        said += " No difference is shown."
+    if groups > MAX_GROUPS:
+        said += f" Of {groups} groups, the {MAX_GROUPS} of most values were looked at."
+    if len(rows) > order.limit:
+        said += f" {order.limit} of {groups} groups are shown (limit)."
+    return rows[: order.limit], groups, said if compared.comparisons else ""
+
+
+def _say_extent(made: MeasurementStats, order: MeasurementOrder) -> str:
+    which = {
+        "first": "Each unit's first run counts",
+        "final": "Each unit's last verdict counts",
+        "every": "Every run counts",
+    }
+    said = f"{which[order.attempts]}; samples are left out."
+    if made.what_if:
+        said += " what_if judges this measurement alone, not the rest of the run."
+    if made.drift and made.drift.reaches:
+        said += " When a limit is reached is told for the mean, if it goes on like this."
+    return said
