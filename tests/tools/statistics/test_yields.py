@@ -131,6 +131,7 @@ async def test_a_rolled_yield_is_the_product_over_tests(line: list[Run], view_of
         fvt, eol = (expected[row.group, test] for test in ("FVT", "EOL"))
         assert row.rate == round(fvt[0] / fvt[1] * eol[0] / eol[1], 4)
         assert row.n == min(fvt[1], eol[1])
+        assert row.rate is not None
         assert row.interval[0] < row.rate < row.interval[1]
     assert found.total.tests == 2
 
