@@ -11,7 +11,7 @@ from typing import Any
 
 UNUSED = {
     *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
-    *("keyring", "testlab_tools.signin.session", "testlab_tools.signin.device"),
+    *("keyring", "rich", "testlab_tools.signin.session", "testlab_tools.signin.device"),
     *("duckdb", "numpy", "scipy", "matplotlib"),
     *("testlab_mcp.access.authentication", "testlab_mcp.access.authentication", "testlab_mcp.access.scoping"),
 }

@@ -15,8 +15,8 @@ import anyio
 
 from testlab_mcp.commands.call_arguments import describe_arguments, find_tool_named, parse_arguments
 from testlab_mcp.commands.call_output import render_answer
+from testlab_mcp.commands.console import paint, table
 from testlab_mcp.commands.serve import policy_of, read_config, start_simlab
-from testlab_mcp.commands.terminal import paint, table
 from testlab_tools.errors import BadInput
 from testlab_tools.registry import ToolSpec
 from testlab_tools.untrusted import sanitize

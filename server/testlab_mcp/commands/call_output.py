@@ -6,14 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from testlab_mcp.commands.terminal import paint, table
+from testlab_mcp.commands.console import fits, paint, table
 from testlab_tools.untrusted import sanitize
 
 _LEFT_OUT = frozenset({"untrusted"})
 """Says to a model which fields hold text from the lab."""
 _LAST = ("note", "next", "cursor")
-_PIPE_WIDTH = 10_000
-"""In a pipe nothing is cut: what reads it can."""
 
 
 def render_answer(answer: Mapping[str, Any]) -> str:
@@ -47,9 +45,12 @@ def _is_table(value: object) -> bool:
 
 
 def _render_table(rows: list[Mapping[str, Any]]) -> str:
+    """A table where the terminal is wide enough for it; else one row below the other, so that no id is cut."""
     heads = list(dict.fromkeys(name for row in rows for name in row))
-    ids = [name for name in heads if name.endswith(("_id", "_uid"))]
-    return table(heads, [[_render_cell(row.get(name, "")) for name in heads] for row in rows], 2, ids, _PIPE_WIDTH)
+    cells = [[_render_cell(row.get(name, "")) for name in heads] for row in rows]
+    if fits(heads, cells):
+        return table(heads, cells)
+    return "\n\n".join("\n".join(_render_facts(list(row.items()), 2)) for row in rows)
 
 
 def _render_cell(value: object) -> str:

@@ -17,9 +17,9 @@ from mcp.client.stdio import StdioServerParameters
 from mcp_types import CallToolResult, ImageContent, TextContent
 
 from testlab_mcp.commands import demo_output as output
+from testlab_mcp.commands.console import ProgressBar, paint
 from testlab_mcp.commands.demo_output import Answer
 from testlab_mcp.commands.simlab import SimLab
-from testlab_mcp.commands.terminal import ProgressBar, paint
 from testlab_tools.errors import BadInput, LabError
 from testlab_tools.models.requests import NewRun
 from testlab_tools.reports.arguments import build_create_run_arguments

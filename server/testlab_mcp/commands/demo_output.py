@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from testlab_mcp.commands.terminal import paint, table
+from testlab_mcp.commands.console import paint, table
 
 Answer = dict[str, Any]
 LOG_LINES = 4

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from testlab_mcp.access.policy import exposed_tools
+from testlab_mcp.commands.console import paint, table
 from testlab_mcp.commands.serve import policy_of
-from testlab_mcp.commands.terminal import paint, table
 from testlab_mcp.config.loading import find_config, load_config
 from testlab_mcp.logs import set_up_logging
 from testlab_tools.capabilities import Health, NodeInventory, Service

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from testlab_mcp.commands.terminal import paint
+from testlab_mcp.commands.console import paint
 from testlab_mcp.config.loading import find_config, load_config
 from testlab_mcp.logs import set_up_logging
 from testlab_tools.errors import BadInput, ConfigError, did_you_mean

@@ -8,8 +8,8 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from testlab_mcp.access.policy import Policy, exposed_tools, refusal
+from testlab_mcp.commands.console import paint, table
 from testlab_mcp.commands.serve import policy_of
-from testlab_mcp.commands.terminal import paint, table
 from testlab_mcp.config.loading import find_config, load_config
 from testlab_mcp.protocol.service_names import name_services
 from testlab_mcp.protocol.tool import LabTool

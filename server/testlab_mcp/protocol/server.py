@@ -9,6 +9,7 @@ from typing import Any
 
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import server as sdk_server
 from mcp_types import GetPromptResult, Prompt, Resource, ResourceTemplate
 from pydantic import AnyUrl
 
@@ -31,6 +32,13 @@ from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import MEGA
 from testlab_tools.lab import Lab
 from testlab_tools.tools import all_tools
+
+
+def _leave_logging_alone(level: object = None) -> None:
+    """In place of the SDK's own, which imports rich where it is installed, to log local variables too."""
+
+
+sdk_server.configure_logging = _leave_logging_alone  # pyright: ignore[reportPrivateImportUsage]
 
 
 class LabServer(MCPServer[None]):
