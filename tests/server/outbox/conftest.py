@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +10,12 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import pytest
 
 from testlab_mcp.commands.simlab import SimLab
+from tests.postgresql import fresh_database
 from tests.server_processes import start_server
 
 LONG_AGO = "2001-01-01T00:00:00Z"
@@ -206,17 +205,8 @@ def sqlite(tmp_path: Path) -> str:
 @pytest.fixture
 def postgresql() -> Iterator[str]:
     """A database of its own on the PostgreSQL server of this machine."""
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 5432)):
-            pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
-    import psycopg
-    from psycopg.sql import SQL, Identifier
-
-    name = f"testlab_{uuid4().hex[:12]}"
-    with psycopg.connect("postgresql://127.0.0.1:5432/postgres", autocommit=True) as session:
-        session.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
-        yield f"database_url = 'postgresql://127.0.0.1:5432/{name}'"
-        session.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    with fresh_database() as url:
+        yield f"database_url = '{url}'"
 
 
 @pytest.fixture

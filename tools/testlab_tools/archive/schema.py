@@ -113,6 +113,8 @@ def clean(table: Table, rows: Iterable[Row]) -> list[list[Cell]]:
         if not isinstance(row, kind):
             raise TypeError(f"a row of {table} is a {kind.__name__}, not a {type(row).__name__}")
         cells = [clean_cell(cell) for clean_cell, cell in zip(cleaners, row, strict=True)]
+        if row.started_at is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise TypeError(f"a row of {table} needs its started_at")
         if isinstance(row, Measurement) and row.value is not None and cells[6] is None and not row.text:
             cells[7] = "nan" if row.value != row.value else "inf" if row.value > 0 else "-inf"
         cleaned.append(cells)

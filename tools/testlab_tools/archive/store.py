@@ -6,13 +6,17 @@ lock; others read meanwhile what was last committed.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import anyio
 
 from testlab_tools.archive.schema import TABLES, Row, Table
 from testlab_tools.errors import Conflict, LabError
@@ -20,6 +24,15 @@ from testlab_tools.errors import Conflict, LabError
 
 class HistoryBusy(Conflict):
     """Another process, or another call of this one, writes this history. What was committed can be read."""
+
+    @classmethod
+    def writing(cls) -> HistoryBusy:
+        """The error while the lock is held."""
+        return cls(
+            "This history is being written by another call or process",
+            "One at a time fetches what is new",
+            "Ask again in a moment.",
+        )
 
 
 class HistoryDamaged(LabError):
@@ -31,7 +44,8 @@ class HistoryState:
     """What a history holds. `sync` is what the last commit left in `HistoryWriter.sync`; empty before the first."""
 
     rows: Mapping[Table, int] = field(default_factory=lambda: dict.fromkeys(TABLES, 0))
-    size_bytes: int = 0
+    size_bytes: int | None = 0
+    """On disk; None where that is not known of one history."""
     first: datetime | None = None
     last: datetime | None = None
     """`started_at` of the earliest and the latest run held, with its zone."""
@@ -68,11 +82,12 @@ class HistoryWriter(Protocol):
     """Why what was held before has been thrown away on opening; '' where nothing was."""
 
     async def append(self, table: Table, rows: Iterable[Row]) -> None:
-        """Add rows. Of runs with one `run_id` in the same commit, the last counts."""
+        """Add rows. A run is held once: the row that comes last counts, whichever commit it comes in."""
         ...
 
     async def replace(self, table: Table, rows: Iterable[Row]) -> None:
-        """Add rows in place of those that the table held of the same runs at the last commit."""
+        """Add rows in place of those that the table held of the same runs at the last commit. A run that no longer has
+        any is given to `delete`."""
         ...
 
     async def delete(self, run_ids: Iterable[str], tables: Sequence[Table] = TABLES) -> None:
@@ -121,7 +136,28 @@ class HistoryStore(Protocol):
         ...
 
 
+def open_store(place: Path | str) -> HistoryStore:
+    """The store in a folder, or at a PostgreSQL URL. Nothing is opened yet."""
+    if isinstance(place, str):
+        from testlab_tools.archive.postgres import PostgresStore
+
+        return PostgresStore(place)
+    from testlab_tools.archive.parquet import ParquetStore
+
+    return ParquetStore(place)
+
+
+_T = TypeVar("_T")
+_PARAMETER = re.compile(r"\$([a-z_]\w*)")
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,150}")
 _WITH = re.compile(r"\s*WITH\s+(RECURSIVE\s+)?", re.IGNORECASE)
+
+
+def check_key(key: str) -> str:
+    """The key, if it can name a folder. Raises ValueError."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"a history's key is of [A-Za-z0-9_-], not {key[:200]!r}")
+    return key
 
 
 def with_tables(sql: str, tables: Mapping[Table, str]) -> str:
@@ -132,6 +168,18 @@ def with_tables(sql: str, tables: Mapping[Table, str]) -> str:
     return f"WITH {recursive}{heads}{rest}"
 
 
+def bind(sql: str, params: Mapping[str, object]) -> dict[str, object]:
+    """The parameters that the SQL names, times as the tables have them: UTC, without zone."""
+    named = set(_PARAMETER.findall(sql))
+    return {name: _as_stored(value) for name, value in params.items() if name in named}
+
+
+def _as_stored(value: object) -> object:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
+
+
 def as_plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
     """Rows with decimals as int where they are whole, else as float: the same from every store."""
     return [tuple(_as_number(cell) if isinstance(cell, Decimal) else cell for cell in row) for row in rows]
@@ -139,3 +187,18 @@ def as_plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
 
 def _as_number(value: Decimal) -> int | float:
     return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+
+
+async def finish_in_thread(call: Callable[[], _T]) -> _T:
+    """Call in a thread, and wait for its end even when cancelled: what it writes is nobody else's meanwhile."""
+    work = asyncio.ensure_future(asyncio.to_thread(call))
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not work.done():
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return work.result()

@@ -1,0 +1,329 @@
+"""Histories in PostgreSQL, for servers on several machines: the same tables, with the history's key in front."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from threading import Lock
+from typing import Any, LiteralString, cast
+
+import anyio
+import psycopg
+from psycopg import Connection
+from psycopg.sql import SQL, Composable, Identifier, Literal
+
+from testlab_tools.archive.schema import TABLES, VERSION, Row, Table, clean, clean_text, columns
+from testlab_tools.archive.store import (
+    HistoryBusy,
+    HistoryState,
+    as_plain,
+    bind,
+    check_key,
+    finish_in_thread,
+    with_tables,
+)
+from testlab_tools.errors import LabError
+
+SCHEMA = f"testlab_history_{VERSION}"
+"""Each version has its own: servers of two versions may share a database for a while."""
+CONNECT_TIMEOUT_S = 5
+_LOCK_CLASS = 0x7E57_1AB1
+_LOCK_POLL_S = 0.1
+_PARAMETER = re.compile(r"\$([a-z_]\w*)")
+_INDEXES: Mapping[Table, tuple[str, ...]] = {
+    "runs": ("history, started_at", "history, unit, test, started_at"),
+    "failures": ("history, run_id", "history, started_at"),
+    "measurements": ("history, run_id", "history, test, name, started_at"),
+}
+
+
+class PostgresStore:
+    """Histories in one database. `url` is libpq's; it may hold a password, and is never quoted."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._prepared = False
+        self._preparing = Lock()
+
+    def view(self, keys: Sequence[str]) -> PostgresView:
+        return PostgresView(self, [check_key(key) for key in keys])
+
+    async def read_state(self, key: str) -> HistoryState:
+        return await asyncio.to_thread(self._read_state, check_key(key))
+
+    @asynccontextmanager
+    async def write(self, key: str, wait_s: float = 0.0) -> AsyncGenerator[PostgresWriter]:
+        with as_lab_errors():
+            session = await finish_in_thread(partial(self.connect, autocommit=True))
+        try:
+            await _lock(session, check_key(key), wait_s)
+            with as_lab_errors():
+                writer = await finish_in_thread(partial(PostgresWriter, session, key))
+            yield writer
+        finally:
+            await finish_in_thread(partial(_release, session))
+
+    async def list_keys(self) -> list[str]:
+        def read() -> list[str]:
+            with as_lab_errors(), self.connect() as session:
+                found = session.execute(SQL("SELECT history FROM {} ORDER BY history").format(_named("histories")))
+                return [row[0] for row in found]
+
+        return await asyncio.to_thread(read)
+
+    async def discard(self, key: str) -> None:
+        async with self.write(key) as writer:
+            await finish_in_thread(writer.discard)
+
+    def connect(self, *, autocommit: bool = False) -> Connection[tuple[Any, ...]]:
+        """A session on a database that has the tables. Blocks. Raises psycopg.Error."""
+        session = psycopg.connect(self._url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S)
+        try:
+            with self._preparing:
+                if not self._prepared:
+                    with session.transaction():
+                        _create_tables(session)
+                    self._prepared = True
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _read_state(self, key: str) -> HistoryState:
+        with as_lab_errors(), self.connect() as session:
+            return read_state(session, key)
+
+
+class PostgresView:
+    """Reads what is committed, in a transaction that can only read."""
+
+    def __init__(self, store: PostgresStore, keys: Sequence[str]) -> None:
+        self._store = store
+        self._keys = keys
+
+    async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
+        with as_lab_errors():
+            session = await asyncio.to_thread(self._store.connect)
+            try:
+                return await asyncio.to_thread(self._read, session, sql, bind(sql, params))
+            except asyncio.CancelledError:
+                await asyncio.shield(asyncio.to_thread(session.cancel_safe))
+                raise
+            finally:
+                await finish_in_thread(session.close)
+
+    def _read(self, session: Connection[tuple[Any, ...]], sql: str, params: dict[str, object]) -> list[tuple[Any, ...]]:
+        keys = SQL(", ").join(map(Literal, self._keys or [""]))
+        sources: dict[Table, str] = {
+            table: SQL("SELECT {} FROM {} WHERE history IN ({})")
+            .format(_names(table), _named(table), keys)
+            .as_string(session)
+            for table in TABLES
+        }
+        query = _PARAMETER.sub(r"%(\1)s", with_tables(sql, sources).replace("%", "%%"))
+        session.read_only = True
+        return as_plain(session.execute(cast(LiteralString, query), params).fetchall())
+
+
+class PostgresWriter:
+    """Writes one history over a session that holds its lock; rows wait in temporary tables."""
+
+    def __init__(self, session: Connection[tuple[Any, ...]], key: str) -> None:
+        self._session = session
+        self._key = key
+        self._before: datetime | None = None
+        self.sync: dict[str, Any] = dict(read_state(session, key).sync)
+        self.lost = ""
+        for table in TABLES:
+            session.execute(
+                SQL("CREATE TEMP TABLE {} (LIKE {}, position BIGSERIAL)").format(
+                    Identifier(f"staged_{table}"), _named(table)
+                )
+            )
+            session.execute(SQL("CREATE TEMP TABLE {} (run_id TEXT)").format(Identifier(f"gone_{table}")))
+
+    async def append(self, table: Table, rows: Iterable[Row]) -> None:
+        await self._finish(partial(self._stage, table, rows, replaces=table == "runs"))
+
+    async def replace(self, table: Table, rows: Iterable[Row]) -> None:
+        await self._finish(partial(self._stage, table, rows, replaces=True))
+
+    async def delete(self, run_ids: Iterable[str], tables: Sequence[Table] = TABLES) -> None:
+        await self._finish(partial(self._mark_gone, [clean_text(run_id) for run_id in run_ids], tables))
+
+    async def delete_before(self, moment: datetime) -> None:
+        self._before = max(moment, self._before or moment)
+        await self._finish(partial(self._delete_staged, moment.astimezone(UTC).replace(tzinfo=None)))
+
+    async def commit(self) -> HistoryState:
+        await self._finish(self._commit)
+        return await finish_in_thread(partial(read_state, self._session, self._key))
+
+    def discard(self) -> None:
+        """Remove all rows of the history. Blocks."""
+        with as_lab_errors(), self._session.transaction():
+            for name in (*TABLES, "histories"):
+                self._session.execute(SQL("DELETE FROM {} WHERE history = %s").format(_named(name)), [self._key])
+
+    async def _finish(self, call: partial[None] | Any) -> None:
+        with as_lab_errors():
+            await finish_in_thread(call)
+
+    def _stage(self, table: Table, rows: Iterable[Row], *, replaces: bool) -> None:
+        cells = clean(table, rows)
+        staged, names = Identifier(f"staged_{table}"), _names(table)
+        with self._session.transaction():
+            with self._session.cursor().copy(SQL("COPY {} (history, {}) FROM STDIN").format(staged, names)) as copy:
+                for row in cells:
+                    copy.write_row([self._key, *row])
+            if replaces:
+                self._copy_gone([str(row[1]) for row in cells], [table])
+
+    def _mark_gone(self, run_ids: Sequence[str], tables: Sequence[Table]) -> None:
+        with self._session.transaction():
+            self._copy_gone(run_ids, tables)
+
+    def _copy_gone(self, run_ids: Sequence[str], tables: Sequence[Table]) -> None:
+        for table in tables:
+            with self._session.cursor().copy(SQL("COPY {} FROM STDIN").format(Identifier(f"gone_{table}"))) as copy:
+                for run_id in run_ids:
+                    copy.write_row([run_id])
+
+    def _delete_staged(self, limit: datetime) -> None:
+        for table in TABLES:
+            self._session.execute(
+                SQL("DELETE FROM {} WHERE started_at < %s").format(Identifier(f"staged_{table}")), [limit]
+            )
+
+    def _commit(self) -> None:
+        with self._session.transaction():
+            changes = {table: self._merge(table) for table in TABLES}
+            self._session.execute(
+                SQL(
+                    "INSERT INTO {histories} (history, sync, runs, failures, measurements) "
+                    "VALUES (%(key)s, %(sync)s, %(runs)s, %(failures)s, %(measurements)s) "
+                    "ON CONFLICT (history) DO UPDATE SET sync = excluded.sync, runs = histories.runs + excluded.runs, "
+                    "failures = histories.failures + excluded.failures, "
+                    "measurements = histories.measurements + excluded.measurements"
+                ).format(histories=_named("histories")),
+                {"key": self._key, "sync": json.dumps(self.sync), **changes},
+            )
+            for table in TABLES:
+                names = (Identifier(f"staged_{table}"), Identifier(f"gone_{table}"))
+                self._session.execute(SQL("TRUNCATE {}, {}").format(*names))
+        self._before = None
+
+    def _merge(self, table: Table) -> int:
+        """By how many rows the table has grown."""
+        kept, staged, gone = _named(table), Identifier(f"staged_{table}"), Identifier(f"gone_{table}")
+        removed = self._session.execute(
+            SQL("DELETE FROM {} WHERE history = %s AND run_id IN (SELECT run_id FROM {})").format(kept, gone),
+            [self._key],
+        ).rowcount
+        if self._before is not None:
+            limit = self._before.astimezone(UTC).replace(tzinfo=None)
+            removed += self._session.execute(
+                SQL("DELETE FROM {} WHERE history = %s AND started_at < %s").format(kept), [self._key, limit]
+            ).rowcount
+        latest = SQL("DISTINCT ON (run_id)") if table == "runs" else SQL("")
+        order = SQL("ORDER BY run_id, position DESC") if table == "runs" else SQL("")
+        added = self._session.execute(
+            SQL("INSERT INTO {} SELECT {} history, {} FROM {} {}").format(kept, latest, _names(table), staged, order)
+        ).rowcount
+        return added - removed
+
+
+def read_state(session: Connection[tuple[Any, ...]], key: str) -> HistoryState:
+    """What is held of a history. Blocks. Raises psycopg.Error."""
+    held = session.execute(
+        SQL("SELECT sync, runs, failures, measurements FROM {} WHERE history = %s").format(_named("histories")), [key]
+    ).fetchone()
+    if held is None:
+        return HistoryState()
+    span = SQL("SELECT min(started_at), max(started_at) FROM {} WHERE history = %s").format(_named("runs"))
+    first, last = cast(tuple[datetime | None, datetime | None], session.execute(span, [key]).fetchone())
+    return HistoryState(
+        rows=dict(zip(TABLES, held[1:], strict=True)),
+        size_bytes=None,
+        first=first and first.replace(tzinfo=UTC),
+        last=last and last.replace(tzinfo=UTC),
+        sync=json.loads(held[0]),
+    )
+
+
+@contextmanager
+def as_lab_errors() -> Generator[None]:
+    """Raise what psycopg raises as LabError, without the message: it may quote an address or a row."""
+    try:
+        yield
+    except psycopg.errors.DiskFull as error:
+        raise LabError(
+            "History cannot be written: the database's disk is full",
+            "What was kept before is as it was",
+            "Make space where the PostgreSQL of [archive] database_url keeps its data.",
+        ) from error
+    except psycopg.Error as error:
+        raise LabError(
+            f"The database of history does not answer as it should ({type(error).__name__})",
+            "It is the PostgreSQL of [archive] database_url",
+            "Check that it runs, that this server may create tables there, and try again.",
+        ) from error
+
+
+async def _lock(session: Connection[tuple[Any, ...]], key: str, wait_s: float) -> None:
+    deadline = anyio.current_time() + wait_s
+    query = SQL("SELECT pg_try_advisory_lock(%s, hashtext(%s))")
+    while True:
+        with as_lab_errors():
+            row = await finish_in_thread(lambda: session.execute(query, [_LOCK_CLASS, key]).fetchone())
+        if row and row[0]:
+            return
+        if anyio.current_time() >= deadline:
+            raise HistoryBusy.writing()
+        await anyio.sleep(_LOCK_POLL_S)
+
+
+def _release(session: Connection[tuple[Any, ...]]) -> None:
+    """End the session, which drops what was staged; the server would free the lock a little later than we return."""
+    with suppress(psycopg.Error):
+        session.execute("SELECT pg_advisory_unlock_all()")
+    session.close()
+
+
+def _create_tables(session: Connection[tuple[Any, ...]]) -> None:
+    session.execute(SQL("SELECT pg_advisory_xact_lock(%s, 0)"), [_LOCK_CLASS])
+    session.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(SCHEMA)))
+    session.execute(
+        SQL(
+            "CREATE TABLE IF NOT EXISTS {} (history TEXT PRIMARY KEY, sync TEXT NOT NULL, "
+            "runs BIGINT NOT NULL, failures BIGINT NOT NULL, measurements BIGINT NOT NULL)"
+        ).format(_named("histories"))
+    )
+    for table in TABLES:
+        defined = [
+            SQL("{} {}").format(Identifier(name), _TYPES.get(sql_type, SQL('TEXT COLLATE "C"')))
+            for name, sql_type in columns(table).items()
+        ]
+        key = [SQL("PRIMARY KEY (history, run_id)")] if table == "runs" else []
+        body = SQL(", ").join([SQL('history TEXT COLLATE "C" NOT NULL'), *defined, *key])
+        session.execute(SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(_named(table), body))
+        for number, indexed in enumerate(_INDEXES[table]):
+            names = SQL(", ").join(map(Identifier, indexed.split(", ")))
+            name = Identifier(f"{table}_{number}")
+            session.execute(SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(name, _named(table), names))
+
+
+_TYPES: Mapping[str, Composable] = {name: SQL(name) for name in ("TIMESTAMP", "DOUBLE PRECISION", "INTEGER")}
+
+
+def _named(table: str) -> Identifier:
+    return Identifier(SCHEMA, table)
+
+
+def _names(table: Table) -> Composable:
+    return SQL(", ").join(map(Identifier, columns(table)))
