@@ -35,7 +35,8 @@ class Bench:
 
     def failure(self, hours: float, reason: str = "rail_5v 5.2 V is above 5.1 V", **more: Any) -> Failure:
         case, retried = more.pop("case", "rails"), more.pop("retried", 0)
-        run = self.run(hours, more.pop("outcome", "fail"), **more)
+        told = reason if more.pop("in_rows", True) else ""
+        run = self.run(hours, more.pop("outcome", "fail"), reason=told, **more)
         return Failure(run, case, reason, run.revision, retried)
 
 

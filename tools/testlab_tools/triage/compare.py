@@ -83,12 +83,6 @@ class TriageData:
         counts = Counter(f.run.test for f in self.causes[cause])
         return [test for test, _ in counts.most_common(MAX_TESTS)]
 
-    def known_failures(self, service: str, test: str) -> list[Run]:
-        """All runs read that failed a test, of whatever cause, oldest first."""
-        every = [(cause, same) for group in (self.causes, self.earlier) for cause, same in group.items()]
-        found = [f.run for cause, same in every if cause.service == service for f in same if f.run.test == test]
-        return sorted(found, key=lambda run: run.started_at)
-
     def classification_input(self, cause: Cause) -> ClassificationInput:
         """What the class of a cause is decided by."""
         tests = self.compared_tests(cause)

@@ -14,6 +14,9 @@ from testlab_tools.triage.compare import ClassificationInput
 MAX_CHANCE = 0.01
 """Failures are one station's own if so many there and none elsewhere is less likely than this by chance."""
 
+PASSED_LATER = "passed later"
+"""Of units, in the evidence."""
+
 MIN_RUNS = 3
 """Fewer failures at one station, or passes at others, prove nothing."""
 
@@ -57,8 +60,7 @@ def classify(data: ClassificationInput) -> Verdict:
     verdict = _by_station(comparable) or _by_sequence(comparable) or _by_history(comparable)
     if data.oldest_read is None or len(comparable.failures) == len(data.failures):
         return verdict
-    judged = f"By its {len(comparable.failures)} failures since {iso(data.oldest_read)[:10]}"
-    return Verdict(verdict.class_, f"{judged}: {verdict.evidence}")
+    return Verdict(verdict.class_, f"Since {iso(data.oldest_read)[:10]}: {verdict.evidence}")
 
 
 def _by_message(data: ClassificationInput) -> Verdict | None:
@@ -66,7 +68,7 @@ def _by_message(data: ClassificationInput) -> Verdict | None:
     fault = find_fault(data.failures[0])
     if not fault:
         return None
-    return Verdict("infrastructure", f"The message tells of {fault}. {_places(data)}".strip())
+    return Verdict("infrastructure", f"Message: {fault}. {_places(data)}".strip())
 
 
 def _by_station(data: ClassificationInput) -> Verdict | None:
@@ -107,7 +109,7 @@ def _by_sequence(data: ClassificationInput) -> Verdict | None:
     known = " and revision" if _revision(data.failures[0]) else ""
     return Verdict(
         "flaky",
-        f"To and fro on the same {where}{known}: {tally(passed, 'pass', 'passes')}, "
+        f"To and fro on one {where}{known}: {tally(passed, 'pass', 'passes')}, "
         f"{tally(every - passed, 'failure')}{_earlier(data)}, {switches} changes"
         + (f" at {len(switching)} {where}s." if len(switching) > 1 else "."),
     )
@@ -124,7 +126,7 @@ def _by_history(data: ClassificationInput) -> Verdict:
         said.append(f"Retried up to {tally(retried, 'time')} within a run.")
     if all(f.run.outcome == "error" for f in data.failures):
         class_ = "unclear"
-        said.append("In error, without a verdict: perhaps the test itself.")
+        said.append("In error, not a verdict: perhaps the test itself.")
     return Verdict(class_, " ".join(part for part in said if part))
 
 
@@ -168,12 +170,12 @@ def _pass_history(data: ClassificationInput) -> str:
     passed = _comparable_passes(data)
     where = " on its revision" if _revision(data.failures[0]) else ""
     failed = len({f.run.run_id for f in (*data.failures, *data.before)})
-    said = f"{tally(len(passed), 'pass', 'passes')}{where} beside {tally(failed, 'failed run')}{_earlier(data)}."
+    said = f"{tally(failed, 'failed run')}{_earlier(data)}, {tally(len(passed), 'pass', 'passes')}{where}."
     units = {f.run.unit for f in data.failures if f.run.unit}
     last = {f.run.unit: f.run.started_at for f in reversed(data.failures) if f.run.unit}
     later = {run.unit for run in data.passes or () if run.unit in last and run.started_at > last[run.unit]}
     if later:
-        said += f" {len(later)} of {tally(len(units), 'unit')} passed later, reworked or not."
+        said += f" {len(later)} of {tally(len(units), 'unit')} {PASSED_LATER}."
     elif _fails_since(data):
         said += " Passed before, fails since."
     return said
@@ -209,7 +211,7 @@ def _places(data: ClassificationInput) -> str:
     if data.one_station:
         return f"{said}; others were not compared."
     others = len({run.station for run in elsewhere})
-    return f"{said}, {len(elsewhere)} at {tally(others, 'other')}." if others else f"{said}, none elsewhere."
+    return f"{said}, {len(elsewhere)} at {tally(others, 'other')}." if others else f"{said}, 0 elsewhere."
 
 
 def _percent(chance: float) -> str:

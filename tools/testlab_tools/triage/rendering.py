@@ -18,7 +18,7 @@ from testlab_tools.triage.breaks import Break
 from testlab_tools.triage.causes import Cause
 from testlab_tools.triage.collect import MAX_PASSED_RUNS, Collected
 from testlab_tools.triage.compare import TriageData
-from testlab_tools.triage.conclude import CauseClass, Verdict, tally
+from testlab_tools.triage.conclude import PASSED_LATER, CauseClass, Verdict, tally
 from testlab_tools.untrusted import Untrusted, shorten
 
 MAX_NAMES = 3
@@ -40,9 +40,9 @@ class CauseGroup(ResultModel):
 
     `test`, and `case` where it is another, are where it failed most; `tests` counts them where they are several.
     `failures` are of `runs` runs; `unit_names` are given where they are few, `by_station` counts the runs of the
-    stations that have most. `new`: not seen in what was read from before the window, which `first_seen` reaches into.
-    `broke` is given where it has failed each time since. `run_id` is the newest of its runs, `reason` what that one
-    says, shortened.
+    stations that have most, and `more_stations` those it leaves out. `new`: not seen in what was read from before the
+    window, which `first_seen` reaches into. `broke` is given where its test has failed each time since. `run_id` is the
+    newest of its runs, `reason` what that one says, shortened.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -58,8 +58,8 @@ class CauseGroup(ResultModel):
     runs: int
     units: int = 0
     unit_names: list[Untrusted] = []
-    stations: int = 0
     by_station: dict[Untrusted, int] = {}
+    more_stations: int = 0
     first_seen: Minute
     last_seen: Minute
     new: bool = False
@@ -137,6 +137,8 @@ def render(
         next="explain_failure(run_id) tells more of one." if verdicts else "",
     )
     whole = _fit(whole, list(verdicts), data, page)
+    if any(PASSED_LATER in group.evidence for group in whole.groups):
+        whole.note += f" {PASSED_LATER}: whether reworked before is not known."
     if unknown := sum(cause in breaks and breaks[cause] is None for cause in list(verdicts)[: len(whole.groups)]):
         whole.note += f" When {tally(unknown, 'cause')} broke was not looked up: explain_failure does."
     return whole
@@ -175,8 +177,8 @@ def _group(cause: Cause, verdict: Verdict, broke: Break | None, data: TriageData
         runs=len(runs),
         units=len(units),
         unit_names=[shorten(name, NAME_CHARS) for name in units] if len(units) <= MAX_NAMES else [],
-        stations=len(stations),
         by_station={shorten(name, NAME_CHARS): count for name, count in stations.most_common(MAX_STATIONS)},
+        more_stations=max(0, len(stations) - MAX_STATIONS),
         first_seen=(earlier or failures)[-1].run.started_at,
         last_seen=failures[0].run.started_at,
         new=data.is_new(cause),

@@ -52,15 +52,10 @@ async def test_failures_of_all_services_are_grouped_by_cause_the_most_runs_first
     answer = await ask(ledger("factory", failures=rail), ledger("cloud", failures=twice))
     assert answer["totals"] | {"failures": 5, "runs": 5, "causes": 2, "new": 2} == answer["totals"]
     first, second = answer["groups"]
-    assert (first["service"], first["failures"], first["runs"], first["units"], first["stations"]) == (
-        "factory",
-        3,
-        3,
-        3,
-        2,
-    )
+    assert (first["service"], first["failures"], first["runs"], first["units"]) == ("factory", 3, 3, 3)
     assert first["unit_names"] == ["U2", "U5", "U9"]
     assert first["by_station"] == {"S1": 2, "S0": 1}
+    assert "more_stations" not in first
     assert first["run_id"] == rail[1].run.run_id
     assert first["reason"] == "rail_5v 5.2 V is above 5.1 V"
     assert first["first_seen"] == rail[0].run.started_at.strftime("%Y-%m-%dT%H:%MZ")
@@ -72,6 +67,14 @@ async def test_failures_of_all_services_are_grouped_by_cause_the_most_runs_first
     )
     assert {name: share["failures"] for name, share in shares(answer).items()} == {"factory": 3, "cloud": 2}
     assert {"test", "case", "reason", "unit_names", "by_station"} <= set(answer["untrusted"])
+
+
+async def test_stations_that_are_left_out_are_counted(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    failures = [lately.failure(hour, station=f"S{hour}") for hour in range(1, 9)]
+    (group,) = (await ask(ledger(failures=failures)))["groups"]
+    assert (len(group["by_station"]), group["more_stations"]) == (6, 2)
 
 
 async def test_two_cases_of_one_run_with_one_message_are_two_failures_of_one_cause(
@@ -112,6 +115,30 @@ async def test_when_a_test_broke_is_looked_for_before_the_window(
         "revision": "r2",
     }
     assert [query.outcome for query in archive.looked_up] == ["pass", ""]
+
+
+@pytest.mark.parametrize("passed", [3, 40], ids=["within what is compared", "looked up"])
+async def test_each_cause_of_a_test_broke_with_its_own_first_failure(
+    passed: int, ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    at_night = {"station": "N1", "case": "FCT"}
+    days = range(passed)
+    failures = [lately.failure(24 * day + 2, "EPG is empty" if day else "No audio", **at_night) for day in days]
+    failures.append(lately.failure(3, "No audio", **at_night))
+    archive = ledger(failures=failures, passes=[lately.run(24 * passed + 2, station="N1")])
+    groups = (await ask(archive, since="2d"))["groups"]
+    first = {group["reason"]: group["broke"]["first_failure"]["run_id"] for group in groups}
+    assert first == {"EPG is empty": failures[passed - 1].run.run_id, "No audio": failures[-1].run.run_id}
+    assert all("note" not in group["broke"] for group in groups)
+
+
+async def test_where_rows_have_no_message_the_first_that_was_read_may_not_be_the_first(
+    ledger: Callable[..., Ledger], lately: Bench, ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    failures = [lately.failure(24 * day + 2, station="N1", in_rows=False) for day in range(30)]
+    (group,) = (await ask(ledger(failures=failures)))["groups"]
+    assert group["broke"]["first_failure"]["run_id"] == failures[7].run.run_id
+    assert "Perhaps earlier" in group["broke"]["note"]
 
 
 async def test_a_test_that_has_never_passed_says_how_far_back_was_looked(
@@ -191,7 +218,7 @@ async def test_passes_older_than_the_failures_that_were_read_are_not_held_agains
     failures = [lately.failure(1 + n / 1_000, "took 2 s") for n in range(MAX_FAILED_RUNS + 5)]
     passes = [lately.run(h, station="S2") for h in (1.5, 9, 10, 11)]
     (group,) = (await ask(ledger(failures=failures, passes=passes)))["groups"]
-    assert "1 pass beside 1000 failed runs" in group["evidence"]
+    assert "1000 failed runs, 1 pass" in group["evidence"]
 
 
 async def test_of_one_station_nothing_is_said_of_the_others(
