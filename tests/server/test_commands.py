@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -158,3 +159,44 @@ def test_the_simulated_lab_runs_alone_and_says_where(tmp_path: Path) -> None:
         }
         process.communicate(timeout=5)
     assert process.returncode == 0
+
+
+def test_doctor_gives_its_findings_as_json(sim: SimLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(re.sub(r'(factory\].*?token = )"\w+"', r'\1"wrong"', sim.config_toml(), flags=re.DOTALL), "utf-8")
+    assert main(["doctor", "--json", "--config", str(config)]) == 1
+    found = {finding["service"]: finding for finding in json.loads(capsys.readouterr().out)["services"]}
+    assert found["portal"]["auth"] == "ok"
+    assert found["portal"]["held"][0]["node_id"].startswith("portal:")
+    assert found["factory"]["auth"] == "refused"
+    assert found["factory"]["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("testlab-mcp do", "doctor"),
+        ("testlab-mcp doctor --j", "--json"),
+        ("testlab-mcp call list_no", "list_nodes"),
+        ("testlab-mcp call reserve_nodes --dur", "--duration-minutes"),
+        ("testlab-mcp call list_runs --sort lon", "longest"),
+        ("testlab-mcp client-config vs", "vscode"),
+    ],
+)
+def test_a_shell_completes_commands_tools_and_their_arguments(line: str, offered: str, tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    asks = {
+        "_ARGCOMPLETE": "1",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
+    }
+    command = [sys.executable, "-m", "testlab_mcp"]
+    subprocess.run(command, env={**os.environ, **asks, "_ARGCOMPLETE_IFS": "\n"}, timeout=60, check=False)
+    assert offered in found.read_text(encoding="utf-8").replace(" ", "").splitlines()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_names_the_command(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "testlab-mcp" in capsys.readouterr().out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from testlab_mcp.access.policy import exposed_tools
 from testlab_mcp.commands.console import paint, table
@@ -35,8 +36,8 @@ class Finding(NamedTuple):
     held: Sequence[Reservation] = ()
 
 
-def doctor(config_file: str) -> int:
-    """Print a table and the remedies. Returns 0 when all is well, else 1. Raises ConfigError for a wrong config."""
+def doctor(config_file: str, as_json: bool = False) -> int:
+    """Print a table and the remedies, or both as JSON. Returns 0 when all is well, else 1. Raises ConfigError."""
     set_up_logging()
     path = find_config(config_file)
     config = load_config(path)
@@ -44,14 +45,31 @@ def doctor(config_file: str) -> int:
     services = list(lab.services.values())
     tools = exposed_tools(all_tools(), services, policy_of(config))
     turned_on = f"{len(services)} services, access {config.server.access}, {len(tools)} tools"
-    print(f"{paint('config', 'bold')}  {path}: {turned_on}")
+    if not as_json:
+        print(f"{paint('config', 'bold')}  {path}: {turned_on}")
     findings = asyncio.run(examine([service for service in services if service.name not in config.callers_own]))
     for name in config.callers_own:
         findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
+    if as_json:
+        facts: dict[str, Any] = {
+            "config": str(path),
+            "access": config.server.access,
+            "tools": [tool.name for tool in tools],
+        }
+        facts |= {"services": [to_json(finding) for finding in findings]}
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
+        return 0 if services and not any(finding.remedy for finding in findings) else 1
     well = show_findings(findings)
     if not services:
         print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
     return 0 if well and services else 1
+
+
+def to_json(finding: Finding) -> dict[str, Any]:
+    """A finding with its reservations as handles; what is not known is left out."""
+    held = [held.model_dump(mode="json", exclude_defaults=True) for held in finding.held]
+    known = {name: value for name, value in finding._asdict().items() if value not in ("", "-", ()) and name != "held"}
+    return known | ({"held": held} if held else {})
 
 
 def show_findings(findings: Sequence[Finding]) -> bool:

@@ -12,6 +12,7 @@ from testlab_mcp import __version__
 from testlab_tools.errors import LabError
 
 CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor")
+SHELLS = ("bash", "zsh", "fish", "powershell")
 LEVELS = ("observe", "operate", "admin")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 
@@ -24,11 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return simlab(given[1:])
     parser, commands = build_parser()
+    call = next(command for command in commands if command.prog.endswith(" call"))
+    if "_ARGCOMPLETE" in os.environ:
+        from testlab_mcp.commands.completion import complete
+
+        complete(parser, call)
     args, words = parser.parse_known_args(given)
     if words and args.command != "call":
         parser.error(f"unrecognized arguments: {' '.join(words)}")
     if words and not args.tool and words[0] in ("-h", "--help"):
-        next(command for command in commands if command.prog.endswith(" call")).print_help()
+        call.print_help()
         return 0
     try:
         code = _run(args, words)
@@ -70,7 +76,7 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
         case "doctor":
             from testlab_mcp.commands.doctor import doctor
 
-            return doctor(args.config)
+            return doctor(args.config, args.json)
         case "login" | "logout":
             from testlab_mcp.commands.login import login, logout
 
@@ -83,6 +89,10 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.token import new_token
 
             return new_token(args.name, args.access)
+        case "completion":
+            from testlab_mcp.commands.completion import print_script
+
+            return print_script(args.shell)
         case "audit":
             from testlab_mcp.commands.audit import audit_verify
 
@@ -108,6 +118,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
 
     doctor = _add(commands, "doctor", "check config, reachability, auth and clock of every service")
     _config(doctor)
+    doctor.add_argument("--json", action="store_true", help="the findings as JSON")
 
     tools = _add(commands, "tools", "list the tools a config turns on, and why not the others")
     _config(tools)
@@ -135,8 +146,15 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
         *signing,
         _token(commands),
         _audit(commands),
+        _completion(commands),
     ]
     return parser, [*named, *_simulated(commands)]
+
+
+def _completion(commands: Commands) -> argparse.ArgumentParser:
+    completion = _add(commands, "completion", "print what makes a shell complete commands, tools and their arguments")
+    completion.add_argument("shell", choices=SHELLS)
+    return completion
 
 
 def _init(commands: Commands) -> argparse.ArgumentParser:
