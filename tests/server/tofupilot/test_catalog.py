@@ -111,6 +111,19 @@ async def test_a_batch_is_told_with_its_units(factory: Factory, connect: Connect
     assert all(set(entry) == {"number", "units"} for entry in some["found"])
 
 
+async def test_serial_numbers_of_a_batch_are_sanitized(factory: Factory, connect: Connect, ask: ToolCaller) -> None:
+    batch = f"LOT-{factory.serial()}"
+    factory.record(factory.serial(), batch_number=batch)
+    body = factory.get(f"/v2/batches/{batch}")
+    body["units"][0]["serial_number"] = "SN\x1b[31m-\u202e<b>" + 3_000 * "9"
+    factory.fault(action="status", status=200, body=body, path_prefix=f"/api/v2/batches/{batch}", times=0)
+    async with connect(factory.config("v2")) as client:
+        (entry,) = (await ask(client, "list_catalog", kind="batches", search=batch))["found"]
+    (serial,) = entry["serial_numbers"]
+    assert serial.startswith("SN-<b>999")
+    assert len(serial) == 2_000
+
+
 async def test_stations_are_told_with_their_procedures_and_without_their_keys(
     factory: Factory, connect: Connect, ask: ToolCaller
 ) -> None:

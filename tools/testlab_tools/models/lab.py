@@ -5,7 +5,8 @@ A field left at its default is not reported. Fields typed `Untrusted` carry what
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -23,6 +24,10 @@ class ResultModel(BaseModel):
     """Base of all results: built on first use, so that starting the server does not pay for them."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, but the updates are validated, so that text from the lab is sanitized in them as well."""
+        return self.model_validate({**dict(self), **update}) if update else super().model_copy(deep=deep)
 
 
 class Run(ResultModel):
