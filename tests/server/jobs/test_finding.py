@@ -52,7 +52,7 @@ async def test_a_search_finds_names_that_hold_every_word(client: Client, ask: To
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"revision": "feature/nope"}, 'no such revision "feature/nope". Give a branch, tag or commit SHA'),
+        ({"revision": "feature/nope"}, 'no such revision: revision "feature/nope". Give a branch, tag or commit SHA'),
         ({"revision": "../../nodes"}, "cannot be a revision"),
         ({"revision": "a//b"}, "cannot be a revision"),
         ({"revision": "main", "cursor": "nonsense"}, "not one this tool gave"),
@@ -92,7 +92,7 @@ async def test_a_revision_to_compare_with_that_is_not_there_is_the_one_that_is_n
     client: Client, refused: RefusedCaller
 ) -> None:
     told = await refused(client, "list_test_cases", revision="main", compare_to="release/9.9")
-    assert 'no such revision "release/9.9"' in told
+    assert 'no such revision: compare_to "release/9.9"' in told
 
 
 @pytest.mark.parametrize("search", ["test_that_epg_opens_from_life_tv", "tests/epg.py::test_that_epg_opens_life_tv"])

@@ -121,7 +121,7 @@ async def test_a_run_or_revision_that_is_not_there_is_named(
 ) -> None:
     run = "/stb-tester-1/0a23/972/2026-01-01_00.00.00"
     async with connect(farm.config) as client:
-        assert f'no such result "{run}"' in await refused(client, "get_run", run_id=f"portal:{run}")
-        assert 'no such result "/x/y"' in await refused(client, "get_run", run_id="portal:/x/y")
+        assert f'no such result: run_id "portal:{run}"' in await refused(client, "get_run", run_id=f"portal:{run}")
+        assert 'no such result: run_id "portal:/x/y"' in await refused(client, "get_run", run_id="portal:/x/y")
         told = await refused(client, "list_test_cases", revision="release/9.9")
-    assert 'portal has no such revision "release/9.9"' in told
+    assert 'portal has no such revision: revision "release/9.9"' in told

@@ -80,7 +80,7 @@ async def test_a_run_that_never_was_a_job_and_nonsense_are_told_apart(
         never = await refused(client, tool, run_id=f"portal:{row['job_uid']}/2020-01-01_00.00.00")
         job = await refused(client, tool, run_id=f"portal:{row['job_uid']}")
         nonsense = await refused(client, tool, run_id="portal:/../../nodes/x")
-    assert f'no such result "{row["job_uid"]}/2020-01-01_00.00.00". list_runs' in never
+    assert f'no such result: run_id "portal:{row["job_uid"]}/2020-01-01_00.00.00". list_runs' in never
     assert "this is a job's" in job
     assert "Its run ids look like" in nonsense
 

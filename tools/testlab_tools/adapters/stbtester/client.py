@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import contextmanager
 
-from testlab_tools.adapters.stbtester.models import NODE_ID, QUOTED, ArtifactEntry, NodeStatus, ResultRow, path_of
+from testlab_tools.adapters.stbtester.models import NODE_ID, ArtifactEntry, NodeStatus, ResultRow, path_of
 from testlab_tools.capabilities import Health
 from testlab_tools.errors import (
     AnswerLost,
@@ -26,7 +26,6 @@ from testlab_tools.http import Reply, clock_skew
 from testlab_tools.http.errors import foreign, limited, lost, reason_in, unlisted
 from testlab_tools.http.response import Wire, date_of, decode
 from testlab_tools.services import HttpService
-from testlab_tools.untrusted import quote
 
 PORTAL = "a Stb-tester portal"
 NODES = "/api/v2/nodes"
@@ -85,8 +84,7 @@ class Portal(HttpService):
         later: bool = False,
     ) -> Reply:
         """As `check`, where 404 means that there is no such thing (and 410 that it was deleted), if `listed`, which
-        asks otherwise, does not find it. `missing` is the next step then, `about` the id where `what` does not hold
-        it."""
+        asks otherwise, does not find it. `missing` is the next step then, `about` the id."""
         if reply.status not in (404, 410):
             return self.check(reply, what, later=later)
         if await listed():
@@ -103,7 +101,7 @@ class Portal(HttpService):
     async def check_result(self, reply: Reply, run_id: str) -> Reply:
         """As `check_found`, for a result."""
         shown = "list_runs shows the runs there are."
-        return await self.check_found(reply, f"result {quote(run_id, QUOTED)}", shown, lambda: self.has_result(run_id))
+        return await self.check_found(reply, "result", shown, lambda: self.has_result(run_id), about=run_id)
 
     def failure(self, reply: Reply, what: str) -> LabError:
         """What a status means ("Status Codes" of each section). The body may hold anybody's text."""

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from testlab_tools.adapters.stbtester.models import (
-    QUOTED,
     JobStatus,
     NodeStatus,
     ResultDetail,
@@ -30,7 +29,6 @@ from testlab_tools.http.policy import look_up
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Job
 from testlab_tools.models.requests import TestOrder
-from testlab_tools.untrusted import quote
 
 
 def starter(node: NodeStatus, job_uid: str) -> str:
@@ -118,8 +116,7 @@ class Jobs(Nodes, Pack, JobRunner):
 
     async def _check_job(self, reply: Reply, job_uid: str, *, later: bool = False) -> Reply:
         shown = "list_nodes shows each node's job; ids look like <service>:/<node>/<n>/<n>."
-        job = f"job {quote(job_uid, QUOTED)}"
-        return await self.check_found(reply, job, shown, lambda: self.has_job(job_uid), later=later)
+        return await self.check_found(reply, "job", shown, lambda: self.has_job(job_uid), about=job_uid, later=later)
 
     async def get_job_owner(self, job_uid: str) -> JobOwner:
         if job_uid in self._started_here:

@@ -18,7 +18,6 @@ from pydantic import Field, PrivateAttr
 from testlab_tools.errors import NotFound
 from testlab_tools.http.response import Wire
 from testlab_tools.times import Moment, utc
-from testlab_tools.untrusted import quote as quote_text
 
 _NODE = r"(?!\.|[\w.-]*\.\.)[\w.-]{1,40}"
 _JOB = rf"/?{_NODE}/[0-9A-Za-z]{{1,8}}/[0-9]{{1,10}}"
@@ -46,10 +45,8 @@ def path_of(native: str) -> str:
     """
     bare = native.strip("/")
     if not (JOB_UID.fullmatch(bare) or RESULT_ID.fullmatch(bare)):
-        raise NotFound(
-            f"There is no such run or job as {quote_text(native, QUOTED)}",
-            "",
-            "list_runs and list_nodes show the ids there are.",
+        raise NotFound("There is no such run or job", "", "list_runs and list_nodes show the ids there are.").naming(
+            native
         )
     return quote("/" + bare, safe="/:._-")
 

@@ -53,8 +53,8 @@ class Nodes(Portal, NodeInventory, Screenshots, RunScreenshots):
     async def get_run_screenshot(self, run_id: str, thumbnail: bool = False) -> Image:
         name = "artifacts/thumbnail.jpg" if thumbnail else "screenshot.png"
         reply = await self.client.get(f"/api/v2/results{path_of(run_id)}/{name}")
-        what, shown = f"run {run_id!r}, or no screenshot of it", "list_runs shows the runs there are."
-        await self.check_found(reply, what, shown, lambda: self.has_file(run_id, name.rpartition("/")[2]))
+        what, shown = "run, or no screenshot of it", "list_runs shows the runs there are."
+        await self.check_found(reply, what, shown, lambda: self.has_file(run_id, name.rpartition("/")[2]), about=run_id)
         return _image(reply)
 
     async def not_answering(self, node_id: str, so: str) -> ServiceDown:

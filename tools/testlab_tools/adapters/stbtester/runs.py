@@ -231,7 +231,7 @@ class Results(Portal, FailureArchive, LogKeeper, ArtifactKeeper):
     async def _job_failures(self, job_uid: str) -> list[FailedRun]:
         status = await self.client.get(f"/api/v2/jobs{path_of(job_uid)}")
         shown = "list_runs shows runs and their job_uid."
-        decode(await self.check_found(status, "job", shown, lambda: self.has_job(job_uid)), JobStatus)
+        decode(await self.check_found(status, "job", shown, lambda: self.has_job(job_uid), about=job_uid), JobStatus)
         job = "/" + job_uid.strip("/")
         # Each outcome by itself: a soak job has more results than the portal lists, nearly all of them passes.
         asked = (RunQuery(job=job, outcome=outcome, oldest_first=True) for outcome in ("fail", "error"))

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from unicodedata import category
 
-from testlab_tools.adapters.stbtester.models import QUOTED, RESULT_ID, ResultRow, path_of
+from testlab_tools.adapters.stbtester.models import RESULT_ID, ResultRow, path_of
 from testlab_tools.errors import BadInput, NotFound
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.times import iso
-from testlab_tools.untrusted import quote
 
 ROW_LIMIT = 2_000
 """`GET /api/v2/results` returns the first 2,000 matches and no cursor ("Get list of test results", Notes)."""
@@ -22,10 +21,10 @@ def result_path(service: str, run_id: str) -> str:
     if RESULT_ID.fullmatch(run_id.strip("/")):
         return f"/api/v2/results{path_of(run_id)}"
     raise NotFound(
-        f"{service} has no such result {quote(run_id, QUOTED)}",
+        f"{service} has no such result",
         "Its run ids look like /<node>/<n>/<n>/<start>" + (", this is a job's" if len(parts) == 3 else ""),
         "list_runs shows the runs there are, and their job_uid.",
-    )
+    ).naming(run_id)
 
 
 def expression(query: RunQuery, dates: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ class Pack(Portal, TestPack):
         reply = await self.client.get(f"/api/v2/test_pack/{_path_of(revision)}/test_case_names")
         if reply.is_web_page:
             raise foreign(self.name, PORTAL, reply.status)
-        await self.check_found(reply, f"revision {quote_text(revision, QUOTED)}", GIVE, self.has_nothing_like_it)
+        await self.check_found(reply, "revision", GIVE, self.has_nothing_like_it, about=revision)
         return decode(reply, list[str])
 
 
