@@ -129,7 +129,9 @@ def _merge_runs(lists: Sequence[Runs], limit: int, query: RunQuery) -> Runs:
     more = len(merged[:limit]) < given or any(found.more for found in lists)
     counted = [found.by_outcome for found in lists if found.by_outcome is not None]
     counts = sum(map(Counter, counted), Counter[Outcome]()) if len(counted) == len(lists) else None
-    return Runs(merged[:limit], more, total, any(found.at_least for found in lists), by_outcome=counts)
+    at_least, note = any(found.at_least for found in lists), next((found.note for found in lists if found.cut), "")
+    cut = any(found.cut for found in lists) and not more
+    return Runs(merged[:limit], more, total, at_least, by_outcome=counts, note=note, cut=cut)
 
 
 def _merge_failures(lists: Sequence[Failures], limit: int) -> Failures:

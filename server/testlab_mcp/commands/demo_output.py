@@ -17,7 +17,7 @@ def show_causes(answer: Answer, span: str) -> str:
         (
             g["class"],
             g["failures"],
-            f"{g.get('stations', 0)} st.",
+            f"{len(g.get('by_station', ())) + g.get('more_stations', 0)} st.",
             "new" if g.get("new") else "",
             g.get("case") or g["test"].rpartition("::")[2],
             g.get("reason", "")[:70],
