@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.archive.engine import write_error
-from testlab_tools.archive.manifest import Manifest, StoredFile
+from testlab_tools.archive.manifest import NAME, Manifest, StoredFile
 from testlab_tools.archive.parquet_files import FileCommit, remove_files
 from testlab_tools.archive.schema import TABLES, Cell, Row, Table, clean, clean_text, columns
 from testlab_tools.archive.store import HistoryState, finish_in_thread
@@ -58,7 +58,7 @@ class ParquetWriter:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             manifest = store.read_manifest(key)
             damage = manifest.lost or store.find_damage(key, manifest.files)
-            if damage:
+            if damage or not (folder / NAME).exists():  # before its first file is there
                 manifest = Manifest(history=key, lost=damage)
                 manifest.write(folder)
             belonging = {file.name for file in manifest.files} | set(manifest.retired)
@@ -93,18 +93,15 @@ class ParquetWriter:
         self._cursor.close()
 
     def _stage(self, table: Table, rows: Iterable[Row], *, replaces: bool) -> None:
-        cells = clean(table, rows)
-        if not cells:
+        cleaned = clean(table, rows)
+        if not (count := len(cleaned["run_id"])):
             return
         import numpy
 
         types = columns(table)
-        batch: dict[str, Any] = {
-            name: _as_array(sql_type, column)
-            for (name, sql_type), column in zip(types.items(), zip(*cells, strict=True), strict=True)
-        }
-        batch["position"] = numpy.arange(self._position, self._position + len(cells))
-        self._position += len(cells)
+        batch = {name: _as_array(types[name], column) for name, column in cleaned.items()}
+        batch["position"] = numpy.arange(self._position, self._position + count)
+        self._position += count
         selected = ", ".join(
             f"CAST(nullif(\"{name}\", 'nan') AS {sql_type})"
             if sql_type in ("DOUBLE PRECISION", "INTEGER")

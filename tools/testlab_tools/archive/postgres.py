@@ -175,14 +175,14 @@ class PostgresWriter:
             await finish_in_thread(call)
 
     def _stage(self, table: Table, rows: Iterable[Row], *, replaces: bool) -> None:
-        cells = clean(table, rows)
+        cleaned = clean(table, rows)
         staged, names = Identifier(f"staged_{table}"), _names(table)
         with self._session.transaction():
             with self._session.cursor().copy(SQL("COPY {} (history, {}) FROM STDIN").format(staged, names)) as copy:
-                for row in cells:
+                for row in zip(*cleaned.values(), strict=True):
                     copy.write_row([self._key, *row])
             if replaces:
-                self._copy_gone([str(row[1]) for row in cells], [table])
+                self._copy_gone([str(run_id) for run_id in cleaned["run_id"]], [table])
 
     def _mark_gone(self, run_ids: Sequence[str], tables: Sequence[Table]) -> None:
         with self._session.transaction():

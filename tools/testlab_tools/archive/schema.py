@@ -6,10 +6,10 @@ Times are UTC and stored without zone. A text that the service does not tell is 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 VERSION = 1
 """Of the tables; a store that was written with another is thrown away and filled again."""
@@ -100,25 +100,32 @@ def columns(table: Table) -> dict[str, str]:
     return {name: _SQL_TYPES.get(name, "TEXT") for name in ROWS[table]._fields}
 
 
-def clean(table: Table, rows: Iterable[Row]) -> list[list[Cell]]:
-    """Rows as a store keeps them: texts valid and bounded, times without zone, numbers finite.
+def clean(table: Table, rows: Iterable[Row]) -> dict[str, list[Cell]]:
+    """The columns of rows as a store keeps them: texts valid and bounded, times without zone, numbers finite.
 
     Raises:
         TypeError: a row is not of the table, or a cell not of its column's type; a time lacks its zone.
     """
     kind = ROWS[table]
-    cleaners = [_CLEANERS[sql_type] for sql_type in columns(table).values()]
-    cleaned: list[list[Cell]] = []
-    for row in rows:
+    given = list(rows)
+    for row in given:
         if not isinstance(row, kind):
             raise TypeError(f"a row of {table} is a {kind.__name__}, not a {type(row).__name__}")
-        cells = [clean_cell(cell) for clean_cell, cell in zip(cleaners, row, strict=True)]
-        if row.started_at is None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise TypeError(f"a row of {table} needs its started_at")
-        if isinstance(row, Measurement) and row.value is not None and cells[6] is None and not row.text:
-            cells[7] = "nan" if row.value != row.value else "inf" if row.value > 0 else "-inf"
-        cleaned.append(cells)
+    types = columns(table)
+    cells = zip(*given, strict=True) if given else [()] * len(types)
+    cleaned = {name: _CLEANERS[sql_type](column) for (name, sql_type), column in zip(types.items(), cells, strict=True)}
+    if None in cleaned["started_at"]:
+        raise TypeError(f"a row of {table} needs its started_at")
+    if table == "measurements":
+        _write_out(cast(list[Measurement], given), cleaned)
     return cleaned
+
+
+def _write_out(rows: Sequence[Measurement], cleaned: Mapping[str, list[Cell]]) -> None:
+    """Give a number that is none a text that says which."""
+    for number, (row, value) in enumerate(zip(rows, cleaned["value"], strict=True)):
+        if value is None and row.value is not None and not row.text:
+            cleaned["text"][number] = "nan" if row.value != row.value else "inf" if row.value > 0 else "-inf"
 
 
 def clean_text(text: object) -> str:
@@ -133,17 +140,26 @@ def clean_text(text: object) -> str:
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-def _clean_time(moment: object) -> datetime | None:
-    if moment is None:
-        return None
+def _clean_texts(column: Sequence[object]) -> list[Cell]:
+    kept = {text: clean_text(text) for text in set(column)}  # most texts of a column are few
+    return [kept[text] for text in column]
+
+
+def _clean_times(column: Sequence[object]) -> list[Cell]:
+    return [None if moment is None else _clean_time(moment) for moment in column]
+
+
+def _clean_time(moment: object) -> datetime:
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise TypeError("a time is a datetime with its zone")
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
+
+
+def _clean_numbers(column: Sequence[object]) -> list[Cell]:
+    return [None if number is None else _clean_number(number) for number in column]
 
 
 def _clean_number(number: object) -> float | None:
-    if number is None:
-        return None
     if not isinstance(number, int | float):
         raise TypeError(f"a number is a float, not a {type(number).__name__}")
     try:
@@ -152,17 +168,19 @@ def _clean_number(number: object) -> float | None:
         return None
 
 
-def _clean_count(count: object) -> int | None:
-    if count is None:
-        return None
+def _clean_counts(column: Sequence[object]) -> list[Cell]:
+    return [None if count is None else _clean_count(count) for count in column]
+
+
+def _clean_count(count: object) -> int:
     if not isinstance(count, int):
         raise TypeError(f"a count is an int, not a {type(count).__name__}")
     return min(max(count, 0), 2**31 - 1)
 
 
-_CLEANERS: Mapping[str, Callable[[object], Cell]] = {
-    "TEXT": clean_text,
-    "TIMESTAMP": _clean_time,
-    "DOUBLE PRECISION": _clean_number,
-    "INTEGER": _clean_count,
+_CLEANERS: Mapping[str, Callable[[Sequence[object]], list[Cell]]] = {
+    "TEXT": _clean_texts,
+    "TIMESTAMP": _clean_times,
+    "DOUBLE PRECISION": _clean_numbers,
+    "INTEGER": _clean_counts,
 }
