@@ -26,16 +26,15 @@ class MemoryView:
             self._fill(table, clean(table, rows))
         self.asked: list[str] = []
 
-    def _fill(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    def _fill(self, table: Table, cells: Mapping[str, Sequence[Any]]) -> None:
         typed = ", ".join(f"{name} {sql_type}" for name, sql_type in columns(table).items())
         self._database.execute(f"CREATE TABLE {table}_held ({typed})")
-        if rows:
+        if cells["run_id"]:
             import pandas
 
-            frame = pandas.DataFrame([list(row) for row in rows], columns=list(ROWS[table]._fields))
-            self._database.register("frame", frame)
-            cells = ", ".join(f"CAST({name} AS {sql_type})" for name, sql_type in columns(table).items())
-            self._database.execute(f"INSERT INTO {table}_held SELECT {cells} FROM frame")
+            self._database.register("frame", pandas.DataFrame(cells))
+            selected = ", ".join(f"CAST({name} AS {sql_type})" for name, sql_type in columns(table).items())
+            self._database.execute(f"INSERT INTO {table}_held SELECT {selected} FROM frame")
             self._database.unregister("frame")
 
     async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
