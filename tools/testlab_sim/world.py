@@ -37,7 +37,7 @@ class Clock:
 
 def iso(seconds: float, suffix: str = "+00:00") -> str:
     """ISO 8601 UTC with microseconds: Stb-tester writes `+00:00`, TofuPilot `Z`."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + suffix
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + suffix
 
 
 @dataclass(frozen=True)

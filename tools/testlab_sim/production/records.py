@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, cast
@@ -42,6 +43,7 @@ def number_of(kind: str, uuid: str) -> int | None:
     return number if mint(kind, number) == lowered else None
 
 
+@cache
 def _salt(kind: str) -> int:
     return int.from_bytes(kind.encode(), "big") & _MASK
 

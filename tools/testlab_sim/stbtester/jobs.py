@@ -42,15 +42,12 @@ class Run:
     start: float
     end: float
     outcome: Outcome
+    deleted: bool
+    """Somebody has since deleted a few of the old results."""
 
     @property
     def result_id(self) -> str:
         return f"{self.job.uid}/{self.stamp}"
-
-    @property
-    def deleted(self) -> bool:
-        """Somebody has since deleted a few of the old results."""
-        return self.job.pace == 1.0 and chance(self.job.seed, "deleted", self.result_id) < _DELETED_SHARE
 
 
 @dataclass(eq=False)
@@ -136,7 +133,8 @@ class Job:
         stamp = time.strftime("%Y-%m-%d_%H.%M.%S", time.gmtime(start))
         if index and self._planned[-1].stamp[:19] == stamp:
             stamp = f"{stamp}-{index}"
-        return Run(self, index, name, stamp, start, start + outcome.seconds * self.pace, outcome)
+        deleted = self.pace == 1.0 and chance(self.seed, "deleted", f"{self.uid}/{stamp}") < _DELETED_SHARE
+        return Run(self, index, name, stamp, start, start + outcome.seconds * self.pace, outcome, deleted)
 
     def _pick(self, index: int) -> str:
         if not self.shuffle:

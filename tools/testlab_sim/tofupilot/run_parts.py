@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import LogLine, Measurement, Phase, Run, is_uuid
+from testlab_sim.production.records import LogLine, Measurement, Phase, Run, is_uuid, number_of
 from testlab_sim.tofupilot.query import Query, nested_page
 from testlab_sim.tofupilot.runs import filter_runs
 from testlab_sim.tofupilot.service import api, invalid
@@ -70,7 +70,8 @@ async def list_logs(request: Request, world: World) -> Response:
             if not levels or line.level in levels:
                 yield _log_row(run, nth, line)
 
-    runs = filter_runs(history, query, "run_outcomes", [lambda run: not ids or run.id in ids])
+    numbers = {number_of("run", uuid) for uuid in ids}
+    runs = filter_runs(history, query, "run_outcomes", [lambda run: not ids or run.number in numbers])
     return _list_parts(query, runs, "created_at", rows)
 
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Run, Station, is_uuid
+from testlab_sim.production.records import Run, Station, is_uuid, number_of
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.query import Query, page
@@ -47,7 +47,8 @@ async def list_runs(request: Request, world: World) -> Response:
     query = Query(request)
     tests: list[Test] = []
     if ids := query.many("ids"):
-        tests.append(lambda run: run.id in ids)
+        numbers = {number_of("run", uuid) for uuid in ids}
+        tests.append(lambda run: run.number in numbers)
     if query.text("search_query"):
         tests.append(lambda run: query.finds(run.unit.serial, run.procedure.name))
     runs = filter_runs(world.production, query, "outcomes", tests)
