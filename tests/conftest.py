@@ -14,8 +14,21 @@ from tests.changed import touched_tests
 
 FIGURES = "fault matrix"
 TOUCHED = pytest.StashKey[set[Path]]()
-LONG = ("hostile/test_corpus", "clients/agents", "outbox/test_crashes", "hostile/test_bytes", "load/", "faults/")
-"""Files of few tests that take minutes: they begin first, so that no process works on one alone at the end."""
+LONG = (
+    "hostile/test_corpus",
+    "clients/agents/",
+    "clients/test_inspector",
+    "outbox/",
+    "strict/test_once",
+    "faults/tools/",
+    "hostile/test_bytes",
+    "run_files/test_memory",
+    "server/test_stdio",
+    "faults/",
+    "load/",
+)
+"""Files that take half a minute and more, longest first: they begin first, so that no process works on one alone at the
+end. Those that wait for others stand beside those that keep a processor busy."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +54,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, then those of many tests, as xdist would have them; within a file as it stands."""
     sizes = Counter(item.path for item in items)
-    items.sort(key=lambda item: (not any(long in item.path.as_posix() for long in LONG), -sizes[item.path]))
+    long = {path: [part in path.as_posix() for part in (*LONG, "")].index(True) for path in sizes}
+    items.sort(key=lambda item: (long[item.path], -sizes[item.path]))
 
 
 def pytest_collection_finish() -> None:

@@ -103,6 +103,7 @@ def uv_settings() -> dict[str, str]:
 
 def _test(python: Path, *arguments: str) -> int:
     spread = () if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments) else SPREAD
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every process of the tests would compile all of them anew
     return _become(python, "-m", "pytest", *spread, *arguments)
 
 
