@@ -397,6 +397,14 @@ async def test_runs_are_counted_page_by_page_where_the_service_has_no_count(
     ]
 
 
+async def test_the_counts_of_a_service_that_is_read_whole_stay_on_later_pages() -> None:
+    shelves = [Shelf("portal", list(range(40))), Shelf("cloud", [41, 42, 43])]
+    first = await list_merged(shelves, RunQuery(), 10, "", "q")
+    second = await list_merged(shelves, RunQuery(), 10, first.cursor, "q")
+    for page in (first, second):
+        assert [share.by_outcome for share in page.services] == [{}, {"pass": 3}]
+
+
 async def test_a_count_that_was_stopped_at_its_bound_is_a_lower_bound(
     shelves: list[Shelf], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,8 @@ def _advance(before: Progress, name: str, runs: Runs | None, page: Merged) -> Pr
         whole = ended and not runs.cut
         total, at_least = (given, False) if whole else (total and max(total, given), at_least)
         by_outcome = None if whole and by_outcome and sum(by_outcome.values()) != given else by_outcome
+    if by_outcome is None and ended and given == len(used):  # the first page is all there is
+        by_outcome = Counter[Outcome](run.outcome for run in used)
     return Progress(used[-1].position if used else before.after, ended, total, at_least, given, by_outcome)
 
 
@@ -202,16 +204,13 @@ def _render(
 
 def _share(name: str, progress: Progress, page: Merged, error: LabError | None, runs: Runs | None) -> RunShare:
     shown = [run for run, service in page if service == name]
-    counts = progress.by_outcome
-    if counts is None and progress.ended and progress.given == len(shown):  # the first page is all there is
-        counts = Counter[Outcome](run.outcome for run in shown)
     keys = runs.keys if runs else None
     return RunShare(
         service=name,
         shown=len(shown),
         total=progress.total,
         at_least=progress.at_least,
-        by_outcome=dict(counts) if counts else {},
+        by_outcome=dict(progress.by_outcome or {}),
         cannot=cannot_of(error),
         error=short_error(error),
         note=runs.note if runs else "",
