@@ -13,9 +13,13 @@ from testlab_mcp.commands.main import build_parser
 from testlab_tools.tools import all_tools
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "AGENTS.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 KEYS = list(docs.config_keys())
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
 
@@ -26,12 +30,12 @@ def test_what_is_generated_is_fresh(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("name", [tool.name for tool in all_tools()])
 def test_every_tool_is_documented(name: str) -> None:
-    assert f"| `{name}` |" in README, f"README.md does not list {name}: run ./do docs"
+    assert f"| `{name}` |" in TOOLS, f"docs/tools.md does not list {name}: run ./do docs"
 
 
 @pytest.mark.parametrize("command", [command.prog for command in build_parser()[1]])
 def test_every_command_is_documented(command: str) -> None:
-    assert f"| `{command}" in README, f"README.md does not list {command}: run ./do docs"
+    assert f"| `{command}" in COMMANDS, f"docs/commands.md does not list {command}: run ./do docs"
 
 
 @pytest.mark.parametrize(("table", "name", "field"), [pytest.param(*key, id=f"{key[0]} {key[1]}") for key in KEYS])

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import quote
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from testlab_mcp.commands.main import build_parser
+from testlab_mcp.commands.client_config import FILES, snippet
+from testlab_mcp.commands.main import CLIENTS, build_parser
 from testlab_mcp.commands.tools import BUDGETS, connect_kind
 from testlab_mcp.config.settings import (
     AuditSettings,
@@ -40,6 +44,14 @@ TABLES: dict[str, type[BaseModel]] = {
     "[callers.NAME]": CallerSettings,
     "[services.NAME]": HttpServiceSettings,
 }
+CLIENT_NAMES = {
+    "claude-code": "Claude Code",
+    "claude-desktop": "Claude Desktop",
+    "vscode": "VS Code",
+    "cursor": "Cursor",
+}
+DEMO = ("uvx", ["testlab-mcp", "serve", "--demo"])
+"""The server on the simulated lab, as a client without any install starts it."""
 
 
 def main() -> int:
@@ -53,8 +65,18 @@ def main() -> int:
 
 def fresh() -> dict[Path, str]:
     """The files that have generated sections, as they should be."""
-    sections = {"tools": _tools(), "commands": _commands(), "tables": _tables(), "keys": _keys()}
-    return {path: _fill(path, sections) for path in (ROOT / "README.md", ROOT / "docs" / "configuration.md")}
+    sections = {
+        "links": _links(),
+        "clients": _clients(),
+        "tools": _tools(),
+        "commands": _commands(),
+        "tables": _tables(),
+        "keys": _keys(),
+        "decisions": _decisions(),
+    }
+    pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    filled = {path: _fill(path, sections) for path in pages}
+    return {path: text for path, text in filled.items() if "written by ./do docs" in text}
 
 
 def config_keys() -> Iterator[tuple[str, str, FieldInfo]]:
@@ -77,6 +99,29 @@ def _fill(path: Path, sections: dict[str, str]) -> str:
             before, _, rest = text.partition(begin)
             text = f"{before}{begin}\n{body}\n{end}{rest.partition(end)[2]}"
     return text
+
+
+def _links() -> str:
+    """Links that add the demo to a client at one click: the web's, since GitHub drops a client's own scheme."""
+    stdio = json.dumps(snippet("vscode", *DEMO)["servers"]["testlab"], separators=(",", ":"))
+    command = b64encode(json.dumps({"command": DEMO[0], "args": DEMO[1]}).encode()).decode()
+    vscode = f"https://vscode.dev/redirect/mcp/install?name=testlab&config={quote(stdio, safe='')}"
+    cursor = f"https://cursor.com/en/install-mcp?name=testlab&config={quote(command, safe='')}"
+    return f"**[Add to VS Code]({vscode})** · **[Add to Cursor]({cursor})**"
+
+
+def _clients() -> str:
+    """A fold for each client, with what to paste or to run."""
+    return "\n\n".join(_fold(client) for client in CLIENTS)
+
+
+def _fold(client: str) -> str:
+    if client == "claude-code":
+        body = f"```sh\nclaude mcp add testlab -- {shlex.join([DEMO[0], *DEMO[1]])}\n```"
+    else:
+        entry = json.dumps(snippet(client, *DEMO), indent=2)
+        body = f"In {FILES[client]}:\n\n```json\n{entry}\n```"
+    return f"<details markdown>\n<summary>{CLIENT_NAMES[client]}</summary>\n\n{body}\n\n</details>"
 
 
 def _tools() -> str:
@@ -141,6 +186,13 @@ def _keys() -> str:
         rows.setdefault(table, []).append((f"`{name}`", takes, _default(field), field.description or ""))
     head = ("key", "takes", "default", "what it is for")
     return "\n\n".join(f"## `{table}`\n\n{_markdown(head, keys)}" for table, keys in rows.items())
+
+
+def _decisions() -> str:
+    """A line a record, by its heading."""
+    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    headings = [record.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for record in records]
+    return "\n".join(f"- [{heading}]({record.name})" for heading, record in zip(headings, records, strict=True))
 
 
 def _takes(field: FieldInfo) -> str:

@@ -28,6 +28,8 @@ WORDS = {
     "format": "format the code and sort its imports",
     "snap": "write the snapshots of the MCP surface anew",
     "docs": "write anew what README.md and docs/ say of tools, commands and config keys",
+    "pictures": "draw README.md's pictures anew: the demo in a terminal, the screens of the simulated nodes",
+    "site": "build docs/ as a site into site/, and fail at a link that leads nowhere",
     "tokens": "what the tools cost a model, in tokens",
     "new-service": "write a new kind of service, NAME, that works: adapter, simulated counterpart and tests",
     "lowest": "run the tests of the tools with the lowest versions that pyproject.toml allows; arguments go to pytest",
@@ -75,8 +77,10 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
             os.environ["TESTLAB_SNAP"] = "write"
             surfaces = ("tests/server/test_surface.py", "tests/server/protocol/test_surface.py")
             return _test(python, "-n0", *surfaces, *rest)
-        case "docs":
-            return _become(python, "-m", "repository.docs", *rest)
+        case "docs" | "pictures":
+            return _become(python, "-m", f"repository.{word}", *rest)
+        case "site" | "build":
+            return _publish(python, uv, word, *rest)
         case "lowest":
             return _test_lowest(python, uv, *rest)
         case "new-service":
@@ -120,6 +124,22 @@ def _test_lowest(python: Path, uv: Path, *arguments: str) -> int:
         if code := subprocess.run([uv, "--quiet", *step], env=settings, check=False).returncode:
             return code
     return _test(lowest, *(arguments or ("tests/tools",)))
+
+
+def _publish(python: Path, uv: Path, word: str, *arguments: str) -> int:
+    """Run a word beside the tools of publishing, which have an environment of their own: few need them."""
+    environment = ROOT / ".venv-publish"
+    tools = environment / python.parent.name
+    pins = environment / "requirements.txt"
+    settings = uv_settings()
+    for step in (
+        ("venv", "--allow-existing", "--python", str(python), str(environment)),
+        ("export", "--frozen", "--only-group", "publish", "--output-file", str(pins)),
+        ("pip", "sync", "--python", str(tools / python.name), "--require-hashes", str(pins)),
+    ):
+        if code := subprocess.run([uv, "--quiet", *step], env=settings, check=False).returncode:
+            return code
+    return _become(python, "-m", f"repository.{word}", str(tools), *arguments)
 
 
 def _run_all(folder: Path, commands: tuple[tuple[str, ...], ...], all_well: str) -> int:
