@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ import duckdb
 import pytest
 
 from testlab_tools.archive.schema import ROWS, Failure, Measurement, Run, Table, clean, columns
-from testlab_tools.archive.store import as_plain, with_tables
+from testlab_tools.archive.store import as_plain, bind, with_tables
 
 START = datetime(2026, 8, 1, 6, tzinfo=UTC)
 
@@ -38,10 +39,20 @@ class MemoryView:
             self._database.unregister("frame")
 
     async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
+        return self._ask("", sql, params)
+
+    @asynccontextmanager
+    async def keep(self, name: str, sql: str, params: Mapping[str, object] = {}) -> AsyncGenerator[MemoryView]:
+        self._ask(f"CREATE TEMP TABLE {name} AS ", sql, params)
+        try:
+            yield self
+        finally:
+            self._database.execute(f"DROP TABLE {name}")
+
+    def _ask(self, what: str, sql: str, params: Mapping[str, object]) -> list[tuple[Any, ...]]:
         self.asked.append(sql)
         tables: dict[Table, str] = {table: f"SELECT * FROM {table}_held" for table in ROWS}
-        used = {name: value for name, value in params.items() if f"${name}" in sql}
-        return as_plain(self._database.execute(with_tables(sql, tables), used).fetchall())
+        return as_plain(self._database.execute(what + with_tables(sql, tables), bind(sql, params)).fetchall())
 
 
 class MakeView(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,19 +126,37 @@ class ParquetStore:
 
 
 class ParquetView:
-    """Reads what the manifests of some histories name, all of it anew for each query."""
+    """Reads what the manifests of some histories name, all of it anew for each query; one that keeps a table has a
+    connection of its own, where that table is."""
 
-    def __init__(self, store: ParquetStore, keys: Sequence[str]) -> None:
+    def __init__(self, store: ParquetStore, keys: Sequence[str], cursor: DuckDBPyConnection | None = None) -> None:
         self._store = store
         self._keys = keys
+        self._cursor = cursor
+        self._turn = asyncio.Lock()
 
     async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
+        return await self._ask("", sql, params)
+
+    @asynccontextmanager
+    async def keep(self, name: str, sql: str, params: Mapping[str, object] = {}) -> AsyncGenerator[ParquetView]:
         cursor = await asyncio.to_thread(self._store.engine.cursor)
         try:
-            found = await asyncio.to_thread(self._read, cursor, sql, bind(sql, params))
-        except asyncio.CancelledError:
-            cursor.interrupt()
-            raise
+            kept = ParquetView(self._store, self._keys, cursor)
+            await kept._ask(f'CREATE TEMP TABLE "{name}" AS ', sql, params)
+            yield kept
+        finally:
+            cursor.close()
+
+    async def _ask(self, what: str, sql: str, params: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT, or what is done with them."""
+        async with self._turn if self._cursor else nullcontext():
+            cursor = self._cursor or await asyncio.to_thread(self._store.engine.cursor)
+            try:
+                found = await asyncio.to_thread(self._read, cursor, what, sql, bind(sql, params))
+            except asyncio.CancelledError:
+                cursor.interrupt()
+                raise
         if isinstance(found, list):
             return found
         manifest, damage = found
@@ -150,7 +168,7 @@ class ParquetView:
         )
 
     def _read(
-        self, cursor: DuckDBPyConnection, sql: str, params: dict[str, object]
+        self, cursor: DuckDBPyConnection, what: str, sql: str, params: dict[str, object]
     ) -> list[tuple[Any, ...]] | tuple[Manifest, str]:
         """The rows; or, where a history is damaged, its manifest and how."""
         import duckdb
@@ -161,9 +179,8 @@ class ParquetView:
             damaged = self._find_damage(manifests, tables)
             if damaged is None:
                 try:
-                    return as_plain(
-                        cursor.execute(with_tables(sql, self._sources(manifests, tables)), params).fetchall()
-                    )
+                    complete = what + with_tables(sql, self._sources(manifests, tables))
+                    return as_plain(cursor.execute(complete, params).fetchall())
                 except duckdb.OutOfMemoryException:
                     raise LabError(
                         "The question needs more memory than statistics may use",

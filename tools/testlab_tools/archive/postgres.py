@@ -100,24 +100,50 @@ class PostgresStore:
 
 
 class PostgresView:
-    """Reads what is committed, in a transaction that can only read."""
+    """Reads what is committed, in transactions that can only read; one that keeps a table has a session of its own."""
 
-    def __init__(self, store: PostgresStore, keys: Sequence[str]) -> None:
+    def __init__(
+        self, store: PostgresStore, keys: Sequence[str], session: Connection[tuple[Any, ...]] | None = None
+    ) -> None:
         self._store = store
         self._keys = keys
+        self._session = session
 
     async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
         with as_lab_errors():
-            session = await asyncio.to_thread(self._store.connect)
-            try:
-                return await asyncio.to_thread(self._read, session, sql, bind(sql, params))
-            except asyncio.CancelledError:
-                await asyncio.shield(asyncio.to_thread(session.cancel_safe))
-                raise
-            finally:
-                await finish_in_thread(session.close)
+            if self._session is not None:
+                return await self._ask(self._session, "", sql, params)
+            async with self._connect() as session:
+                session.read_only = True
+                return await self._ask(session, "", sql, params)
 
-    def _read(self, session: Connection[tuple[Any, ...]], sql: str, params: dict[str, object]) -> list[tuple[Any, ...]]:
+    @asynccontextmanager
+    async def keep(self, name: str, sql: str, params: Mapping[str, object] = {}) -> AsyncGenerator[PostgresView]:
+        with as_lab_errors():
+            async with self._connect() as session:
+                await self._ask(session, f'CREATE TEMP TABLE "{name}" AS ', sql, params)
+                yield PostgresView(self._store, self._keys, session)
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncGenerator[Connection[tuple[Any, ...]]]:
+        session = await asyncio.to_thread(self._store.connect)
+        try:
+            yield session
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.to_thread(session.cancel_safe))
+            raise
+        finally:
+            await finish_in_thread(session.close)
+
+    async def _ask(
+        self, session: Connection[tuple[Any, ...]], what: str, sql: str, params: Mapping[str, object]
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT, or what is done with them."""
+        return await asyncio.to_thread(self._read, session, what, sql, bind(sql, params))
+
+    def _read(
+        self, session: Connection[tuple[Any, ...]], what: str, sql: str, params: dict[str, object]
+    ) -> list[tuple[Any, ...]]:
         keys = SQL(", ").join(map(Literal, self._keys or [""]))
         sources: dict[Table, str] = {
             table: SQL("SELECT {} FROM {} WHERE history IN ({})")
@@ -125,9 +151,9 @@ class PostgresView:
             .as_string(session)
             for table in TABLES
         }
-        query = _PARAMETER.sub(r"%(\1)s", with_tables(sql, sources).replace("%", "%%"))
-        session.read_only = True
-        return as_plain(session.execute(cast(LiteralString, query), params).fetchall())
+        query = what + _PARAMETER.sub(r"%(\1)s", with_tables(sql, sources).replace("%", "%%"))
+        found = session.execute(cast(LiteralString, query), params)
+        return as_plain(found.fetchall()) if found.description else []
 
 
 class PostgresWriter:

@@ -69,6 +69,11 @@ class HistoryView(Protocol):
         """
         ...
 
+    def keep(self, name: str, sql: str, params: Mapping[str, object] = {}) -> AbstractAsyncContextManager[HistoryView]:
+        """The view with the rows of a SELECT as one more table, for as long as it is open: computed once, for several
+        questions of the same runs. `name` is an identifier that no table has."""
+        ...
+
 
 class HistoryWriter(Protocol):
     """Writes one history. Nothing is seen by others before `commit`, which is atomic: all of it, with `sync`, or none.
@@ -164,6 +169,8 @@ def with_tables(sql: str, tables: Mapping[Table, str]) -> str:
     """A SELECT with the tables in front of its own common table expressions; `tables` has a SELECT for each."""
     found = _WITH.match(sql)
     recursive, rest = ("RECURSIVE " if found[1] else "", f", {sql[found.end() :]}") if found else ("", f" {sql}")
+    if not tables:
+        return sql
     heads = ", ".join(f"{name} AS NOT MATERIALIZED ({select})" for name, select in tables.items())
     return f"WITH {recursive}{heads}{rest}"
 

@@ -48,19 +48,22 @@ class MeasurementOrder:
 
 
 class _Source(NamedTuple):
-    """The values asked for, as CTE `v`, with its parameters."""
+    """The values asked for, as table `v`."""
 
     view: HistoryView
-    cte: str
-    params: Params
 
-    async def rows(self, select: str, **more: object) -> list[tuple[Any, ...]]:
-        return await self.view.rows(f"WITH {self.cte} {select}", {**self.params, **more})
+    async def rows(self, select: str, **params: object) -> list[tuple[Any, ...]]:
+        return await self.view.rows(select, params)
 
 
 async def describe_measurement(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
     """The answer but for what is said of each service. `runs` names the tests; samples are left out."""
-    source = _source(view, runs, order)
+    params: Params = {"name": order.name}
+    async with view.keep("v", _values_sql(runs, order, params), params) as kept:
+        return await _describe(_Source(kept), runs, order)
+
+
+async def _describe(source: _Source, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
     made, moving_range = await _overview(source, runs, order)
     if not made.n:
         return await _without_numbers(source, made)
@@ -86,20 +89,21 @@ async def describe_measurement(view: HistoryView, runs: RunFilter, order: Measur
     return round_numbers(made)
 
 
-def _source(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> _Source:
-    params: Params = {"name": order.name}
+def _values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:
+    """A SELECT of the values; its parameters are added to `params`."""
     of_case = ""
     if order.case:
         params["case"] = order.case
         of_case = " AND m.case_name = $case"
     picked = chosen(runs, order.attempts, params)
     tests = " OR ".join(f"m.test = $test_{number}" for number in range(len(runs.names.get("test", ()))))
-    cte = (
-        f"chosen AS ({picked}), v AS (SELECT m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.* "
+    group = f", c.{order.group_by}" if order.group_by else ""
+    return (
+        f"WITH chosen AS ({picked}) "
+        f"SELECT m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.started_at, c.run_id{group} "
         f"FROM chosen c JOIN measurements m ON m.service = c.service AND m.run_id = c.run_id "
-        f"WHERE m.name = $name{of_case} AND ({tests or '1 = 1'}) AND c.sample = '')"
+        f"WHERE m.name = $name{of_case} AND ({tests or '1 = 1'}) AND c.sample = ''"
     )
-    return _Source(view, cte, params)
 
 
 async def _overview(source: _Source, runs: RunFilter, order: MeasurementOrder) -> tuple[MeasurementStats, float]:
