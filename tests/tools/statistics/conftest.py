@@ -88,7 +88,7 @@ def make_line(rng: random.Random, units: int = 600) -> list[Run]:
     for number in range(units):
         at = START + timedelta(minutes=20 * number)
         for test, bad in (("FVT", 0.08), ("EOL", 0.12)):
-            for _ in range(4):
+            for _ in range(2):
                 at += timedelta(minutes=rng.uniform(5, 50))
                 draw = rng.random()
                 end = "error" if draw < 0.02 else "aborted" if draw < 0.03 else "fail" if draw < bad + 0.03 else "pass"

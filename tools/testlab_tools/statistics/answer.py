@@ -6,12 +6,16 @@ from typing import Literal
 
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.statistics.intervals import Interval, wilson
-from testlab_tools.times import Moment
+from testlab_tools.times import Minute, Moment
 from testlab_tools.untrusted import Untrusted
 
 Metric = Literal[
     "runs", "first_pass_yield", "final_yield", "rolled_yield", "retest_rate", "failures", "throughput", "duration"
 ]
+
+
+OF_UNITS: tuple[Metric, ...] = ("first_pass_yield", "final_yield", "rolled_yield", "retest_rate")
+"""Metrics that go by a unit's attempts: they need all history, and serial numbers."""
 
 
 class Row(ResultModel):
@@ -47,16 +51,20 @@ class Row(ResultModel):
 
 
 class HistoryShare(ResultModel):
-    """What the archive holds of a service: runs since `held_since`, read up to `fresh_at`. `error` says why nothing
-    new was read, `cannot` that it never is."""
+    """What the archive holds of a service: `runs` runs since `held_since`, as they were at `fresh_at`.
+
+    `partial`: there are older runs that are not held. `error` says why nothing new was read, `cannot` what the service
+    never says.
+    """
 
     service: str
     runs: int = 0
-    held_since: Moment | None = None
-    fresh_at: Moment | None = None
-    complete: bool = True
+    held_since: Minute | None = None
+    fresh_at: Minute | None = None
+    partial: bool = False
     cannot: str = ""
     error: str = ""
+    note: str = ""
 
 
 class RunSummary(ResultModel):

@@ -133,7 +133,51 @@ async def find_names(
     near = [held[name] for name in nearest(lower, held, NEAREST, 0.4)]
     why = "Names written alike are beside this" if near else f"Of the names there are ({len(held)}), none is like it"
     error = NotFound(f"The archive has no run with such a {noun}", why, "Correct it, or leave it out.")
-    raise error.near({str(number): shorten(name, 120) for number, name in enumerate(near, 1)})
+    raise error.near(_numbered(near))
+
+
+def match_name(text: str, names: Sequence[str]) -> str:
+    """The one of the names that a text means: itself, in another case, or the only one that holds it.
+
+    Raises:
+        NotFound: none, or several; with the nearest names. Of no names at all, the text is taken as it is.
+    """
+    lower = text.casefold()
+    for found in ([name for name in names if name.casefold() == lower], [n for n in names if lower in n.casefold()]):
+        if text in found or len(found) == 1 or not names:
+            return text if text in found or not found else found[0]
+        if found:
+            error = NotFound(
+                "Several measurements have that in their name", "They are beside this", "Give one of them."
+            )
+            raise error.near(_numbered(found[:NEAREST]))
+    folded = {name.casefold(): name for name in names}
+    near = [folded[name] for name in nearest(lower, folded, NEAREST, 0.4)]
+    why = "Names written alike are beside this" if near else f"It has {len(names)}, none written alike"
+    raise NotFound("The test has no such measurement", why, "get_run shows what a run measured.").near(_numbered(near))
+
+
+async def newest_runs(view: HistoryView, runs: RunFilter, tests: int) -> list[str]:
+    """The handle of the newest run of each of some tests, of those that passed if any did."""
+    params: Params = {}
+    conditions = " AND ".join(identity_conditions(runs, params))
+    sql = (
+        "SELECT w.run_id FROM (SELECT r.run_id, r.started_at, row_number() OVER (PARTITION BY r.service, r.test "
+        "ORDER BY CASE WHEN r.ended_as = 'pass' THEN 0 ELSE 1 END, r.started_at DESC) AS place "
+        f"FROM runs r WHERE {conditions}) w WHERE w.place = 1 ORDER BY w.started_at DESC LIMIT {tests}"
+    )
+    return [row[0] for row in await view.rows(sql, params)]
+
+
+async def services_with(view: HistoryView, runs: RunFilter) -> list[str]:
+    """The services that have runs of the tests named."""
+    params: Params = {}
+    conditions = " AND ".join(identity_conditions(runs, params))
+    return [row[0] for row in await view.rows(f"SELECT DISTINCT r.service FROM runs r WHERE {conditions}", params)]
+
+
+def _numbered(names: Sequence[str]) -> dict[str, str]:
+    return {str(number): shorten(name, 120) for number, name in enumerate(names, 1)}
 
 
 def _one_of(column: str, values: Sequence[str], params: Params, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.errors import BadInput
-from testlab_tools.statistics.answer import Metric, Row, RunSummary
+from testlab_tools.statistics.answer import OF_UNITS, Metric, Row, RunSummary
 from testlab_tools.statistics.comparison import ALPHA
 from testlab_tools.statistics.flow import count_throughput, duration_row, measure_durations, throughput_row
 from testlab_tools.statistics.grouping import MAX_GROUPS, TIMES, GroupBy
@@ -20,8 +20,6 @@ from testlab_tools.times import iso, utc
 By = FailureGroup | GroupBy
 WHOLE = ("", "service", "test")
 """Groups that are not within a test."""
-
-OF_UNITS = ("first_pass_yield", "final_yield", "rolled_yield", "retest_rate")
 
 
 @dataclass(frozen=True)
