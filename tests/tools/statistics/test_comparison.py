@@ -24,14 +24,15 @@ from tests.tools.statistics.conftest import START, MakeView
 )
 def test_many_runs_are_compared_by_chi_squared(one: tuple[int, int], other: tuple[int, int]) -> None:
     table = [[one[0], one[1] - one[0]], [other[0], other[1] - other[0]]]
-    expected = stats.chi2_contingency(table).pvalue
-    assert two_proportions(Counted(*one), Counted(*other)) == pytest.approx(expected, rel=1e-9)
+    expected: Any = stats.chi2_contingency(table)
+    assert two_proportions(Counted(*one), Counted(*other)) == pytest.approx(expected.pvalue, rel=1e-9)
 
 
 @pytest.mark.parametrize(("one", "other"), [((9, 10), (190, 200)), ((0, 3), (5, 5)), ((999, 1000), (1000, 1000))])
 def test_few_runs_are_compared_by_fishers_exact_test(one: tuple[int, int], other: tuple[int, int]) -> None:
     table = [[one[0], one[1] - one[0]], [other[0], other[1] - other[0]]]
-    assert two_proportions(Counted(*one), Counted(*other)) == pytest.approx(stats.fisher_exact(table).pvalue)
+    expected: Any = stats.fisher_exact(table)
+    assert two_proportions(Counted(*one), Counted(*other)) == pytest.approx(expected.pvalue)
 
 
 def test_nothing_and_all_alike_do_not_differ() -> None:
@@ -95,8 +96,8 @@ async def test_before_and_after_a_revision_the_test_that_it_broke_is_told(view_o
     assert [(side.revision, side.runs, side.tests) for side in found.sides] == [("old", 2640, 22), ("new", 2640, 22)]
     assert [test.test for test in found.tests if test.differs] == ["broken"]
     assert found.tests[0].differs == "b worse (p < 0.0001)"
-    assert "21 tests ran under both; 1 of them differ" in found.note
-    assert "1 tests ran under a alone. 1 tests ran under b alone. 3 of 21 tests are shown (limit)." in found.note
+    assert "Tests that ran under both: 21, of which differ, p < 0.01 after Holm's correction: 1." in found.note
+    assert "Under a alone: 1. Under b alone: 1. 3 of 21 tests are shown (limit)." in found.note
 
 
 async def test_a_longer_duration_is_told_and_units_count_by_their_first_run(view_of: MakeView) -> None:

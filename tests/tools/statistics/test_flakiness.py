@@ -128,3 +128,15 @@ async def test_of_a_test_with_many_runs_the_newest_are_looked_at(view_of: MakeVi
 async def test_nothing_that_ran_is_said(view_of: MakeView) -> None:
     answer = await find_flaky(view_of([]), PORTAL, 5, False)
     assert (answer.tests, answer.counts, answer.note) == ([], {}, "No run in the archive matches.")
+
+
+async def test_a_node_at_which_all_tests_fail_is_down_and_makes_no_test_flaky(view_of: MakeView) -> None:
+    down = 100
+    rates: dict[str, Rate] = {
+        f"test {n}": lambda n, node: 0.0 if node == "node-3" and n >= down else 1.0 for n in range(12)
+    }
+    found = await find_flaky(view_of(lab(rates)), PORTAL, 20, False)
+    (node,) = found.nodes_down
+    assert (node.node, node.passed, node.n) == ("node-3", 0, pytest.approx(12 * 50 / 3, rel=0.3))
+    assert abs(node.since - (START + timedelta(hours=6 * down))) < timedelta(hours=24)
+    assert (found.counts, found.tests) == ({"stable": 12}, [])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from statsmodels.stats.multitest import multipletests
@@ -15,9 +16,9 @@ from statsmodels.stats.proportion import proportion_confint
 from testlab_tools.archive.schema import Run
 from testlab_tools.errors import BadInput
 from testlab_tools.statistics.answer import Row
-from testlab_tools.statistics.grouping import MAX_GROUPS
+from testlab_tools.statistics.grouping import MAX_GROUPS, By
 from testlab_tools.statistics.selection import RunFilter
-from testlab_tools.statistics.summary import By, SummaryOrder, summarize
+from testlab_tools.statistics.summary import SummaryOrder, summarize
 from tests.tools.statistics.conftest import START, MakeView
 
 EVERYTHING = RunFilter(["factory"])
@@ -146,7 +147,7 @@ async def test_a_bad_station_is_the_only_one_that_differs(line: list[Run], view_
         ("EOL-02", "worse than the rest")
     ]
     assert found.rows[0].group == "EOL-02"
-    assert "1 group differs" in found.note
+    assert "Groups that differ: 1;" in found.note
 
 
 async def test_a_station_that_ends_without_verdict_differs_in_that(line: list[Run], view_of: MakeView) -> None:
@@ -164,7 +165,7 @@ async def test_without_a_difference_the_words_are_that_none_is_shown(line: list[
     found = await summarize(view_of(line), EVERYTHING, SummaryOrder("first_pass_yield", "station"))
     assert not any(row.differs for row in found.rows)
     assert "No difference between groups is shown" in found.note
-    assert "12 comparisons, Holm-corrected" in found.note
+    assert "(12 comparisons, Holm-corrected" in found.note
 
 
 async def test_of_a_million_groups_some_are_looked_at_and_the_others_are_in_the_rest(view_of: MakeView) -> None:
@@ -216,3 +217,12 @@ def test_holms_correction_is_that_of_statsmodels() -> None:
 
     raw = [0.03, 0.001, 0.2, 0.04, 0.012, 0.9, 0.001]
     assert holm(raw) == pytest.approx(multipletests(raw, method="holm")[1])
+
+
+async def test_days_are_those_of_the_time_zone(line: list[Run], view_of: MakeView) -> None:
+    zone = ZoneInfo("Asia/Tokyo")
+    found = await summarize(view_of(line), replace(EVERYTHING, zone=zone.key), SummaryOrder("runs", "day", limit=200))
+    assert {row.group: row.runs for row in found.rows} == Counter(
+        run.started_at.astimezone(zone).date().isoformat() for run in line
+    )
+    assert "Times of groups are those of Asia/Tokyo." in found.note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from testlab_tools.models.lab import ResultModel
@@ -28,7 +29,7 @@ class Row(ResultModel):
 
     test: Untrusted = ""
     group: Untrusted = ""
-    runs: int = 0
+    runs: int | None = None
     units: int = 0
     samples: int = 0
     passed: int = 0
@@ -91,9 +92,9 @@ def round_interval(interval: Interval | None, digits: int = 4) -> list[float]:
     return [round(end, digits) for end in interval] if interval else []
 
 
-def percent(rate: float) -> str:
-    """`93.4 %`, for a sentence."""
-    return f"{rate * 100:.1f} %"
+def short_revision(revision: str) -> str:
+    """The beginning of a git SHA, which names it as well; any other name as it is."""
+    return revision[:10] if re.fullmatch("[0-9a-f]{40}", revision) else revision
 
 
 def p_text(p: float) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from testlab_tools.models.lab import ResultModel
+from testlab_tools.statistics.answer import p_text
 from testlab_tools.statistics.intervals import CONFIDENCE, holm, scipy_stats
 from testlab_tools.times import Minute
 
@@ -57,7 +58,7 @@ class Drift(ResultModel):
     after: float | None = None
     per_day: float | None = None
     per_day_interval: list[float] = []
-    p: float | None = None
+    p: str = ""
     reaches: Reached | None = None
 
 
@@ -81,7 +82,7 @@ def find_drift(bins: Sequence[Bin]) -> Drift | None:
         return Drift()
     p = min(holm([_step_p(means), float(scipy_stats().linregress(days, means).pvalue)]))
     if p >= ALPHA:
-        return Drift(p=round(p, 4))
+        return Drift(p=p_text(p))
     return _describe(_best_picture(means, days), means, days, bins, p)
 
 
@@ -142,7 +143,7 @@ def _describe(picture: _Picture, means: Any, days: Any, bins: Sequence[Bin], p: 
     since = datetime.fromtimestamp(bins[picture.at].begin, UTC) if picture.at else None
     if picture.shape == "step":
         before, after = float(means[: picture.at].mean()), float(means[picture.at :].mean())
-        return Drift(shape="step", since=since, before=before, after=after, p=p)
+        return Drift(shape="step", since=since, before=before, after=after, p=p_text(p))
     line = scipy_stats().linregress(_after(days, picture.at), means)
     reach = float(scipy_stats().t.ppf((1 + CONFIDENCE) / 2, len(means) - 2)) * float(line.stderr)
     slope = float(line.slope)
@@ -154,7 +155,7 @@ def _describe(picture: _Picture, means: Any, days: Any, bins: Sequence[Bin], p: 
         after=last,
         per_day=slope,
         per_day_interval=[slope - reach, slope + reach],
-        p=p,
+        p=p_text(p),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.models.lab import ResultModel
-from testlab_tools.statistics.answer import HistoryShare, p_text, rate_of
+from testlab_tools.statistics.answer import HistoryShare, p_text, rate_of, short_revision
 from testlab_tools.statistics.comparison import ALPHA, Counted, Family, compare_rates
 from testlab_tools.statistics.intervals import holm, runs_to_tell_apart, scipy_stats
 from testlab_tools.statistics.selection import Params, RunFilter, where
@@ -25,6 +25,9 @@ MAX_TESTS = 150
 
 MAX_RUNS = 300
 """Newest runs of each test that are looked at."""
+
+MAX_NODE_RUNS = 1_000
+"""Newest runs of a node by which it is told whether it is down."""
 
 MIN_RUNS = 10
 """Below this a change of the pass rate is not sought."""
@@ -87,6 +90,16 @@ class FlakyTest(ResultModel):
     more_runs: int | None = None
 
 
+class DownNode(ResultModel):
+    """A node at which most runs of all tests fail, since `since`: `passed` of `n`. These runs count for no test."""
+
+    node: Untrusted
+    since: Minute
+    run_id: str
+    n: int
+    passed: int
+
+
 class Flakiness(ResultModel):
     """Tests that do not always pass, the worst first; `counts` tells how many are in each state."""
 
@@ -94,6 +107,7 @@ class Flakiness(ResultModel):
     until: Moment | None = None
     counts: dict[str, int]
     tests: list[FlakyTest]
+    nodes_down: list[DownNode] = []
     services: list[HistoryShare] = []
     note: str = ""
     next: str = ""
@@ -124,7 +138,8 @@ async def find_flaky(view: HistoryView, runs: RunFilter, limit: int, detailed: b
     """The answer but for what is said of each service; `detailed` shows revisions and nodes of every test."""
     names, every, failing = await _failing_tests(view, runs)
     histories = await _histories(view, runs, names)
-    judged = judge(histories, detailed)
+    down = find_down_nodes(histories)
+    judged = judge(without_nodes(histories, down), detailed)
     counts = {state: sum(test.state == state for test in judged) for state in Class.__args__}
     counts["stable"] += every - len(judged)
     shown = [test for test in judged if detailed or test.state != "stable"]
@@ -133,6 +148,7 @@ async def find_flaky(view: HistoryView, runs: RunFilter, limit: int, detailed: b
         until=runs.until,
         counts={state: n for state, n in counts.items() if n},
         tests=shown[:limit],
+        nodes_down=down,
         note=_say(every, failing, histories, len(shown), limit),
     )
 
@@ -168,6 +184,33 @@ async def _histories(view: HistoryView, runs: RunFilter, names: Sequence[str]) -
         run = TestRun(run_id, utc(at), ended_as == "pass", ended_as in ("error", "timeout"), node, revision)
         found[test].append(run)
     return found
+
+
+def find_down_nodes(histories: Mapping[str, Sequence[TestRun]]) -> list[DownNode]:
+    """Nodes whose runs, of whatever tests, fail for the most part since some time, while they did not before."""
+    nodes: dict[str, list[TestRun]] = {}
+    for run in sorted((run for runs in histories.values() for run in runs), key=lambda run: run.at):
+        nodes.setdefault(run.node, []).append(run)
+    if len(nodes) < 2:
+        return []
+    down: list[DownNode] = []
+    for node, runs in nodes.items():
+        newest = [run._replace(revision="") for run in runs[-MAX_NODE_RUNS:]]
+        p, at = _find_change(newest)
+        after = newest[at:]
+        passed = sum(run.passed for run in after)
+        if p * len(nodes) < ALPHA and rate_of(passed, len(after))[1][1] < 0.5:
+            down.append(DownNode(node=node, since=after[0].at, run_id=after[0].run_id, n=len(after), passed=passed))
+    return down
+
+
+def without_nodes(histories: Mapping[str, Sequence[TestRun]], down: Sequence[DownNode]) -> dict[str, list[TestRun]]:
+    """The histories without the runs at nodes that were down."""
+    since = {node.node: node.since for node in down}
+    return {
+        test: [run for run in runs if run.node not in since or run.at < since[run.node]]
+        for test, runs in histories.items()
+    }
 
 
 def judge(histories: Mapping[str, Sequence[TestRun]], detailed: bool = False) -> list[FlakyTest]:
@@ -244,7 +287,7 @@ def _judge(test: str, seen: _Seen, bound: tuple[Any, float] | None, detailed: bo
         if seen.p >= ALPHA and detailed:
             made.more_runs = runs_to_tell_apart(new.hits / new.n, old.hits / old.n)
     if detailed or (made.change and made.change.from_revision != made.change.to_revision):
-        made.revisions = [_rate(name, counted) for name, counted in revisions[:4]]
+        made.revisions = [_rate(short_revision(str(name)), counted) for name, counted in revisions[:4]]
     if detailed or state == "node-bound":
         nodes = sorted(_by(recent, "node").items(), key=lambda item: item[1].hits / item[1].n)
         made.nodes = [_rate(name, counted) for name, counted in nodes[:5]]
@@ -267,8 +310,8 @@ def _change(seen: _Seen) -> Change:
         run_id=after[0].run_id,
         before=round(sum(run.passed for run in before) / len(before), 4),
         after=round(sum(run.passed for run in after) / len(after), 4),
-        from_revision=before[-1].revision,
-        to_revision=after[0].revision,
+        from_revision=short_revision(before[-1].revision),
+        to_revision=short_revision(after[0].revision),
         p=p_text(seen.p),
     )
 
@@ -282,8 +325,8 @@ def _say(every: int, failing: int, histories: Mapping[str, Sequence[TestRun]], s
     if not every:
         return "No run in the archive matches."
     rule = (
-        f"{every} tests ran, {failing} of them did not always pass. A change, or a node that is worse, is told only "
-        f"where p < {ALPHA} after Holm's correction over all tests. Stable: it has not failed."
+        f"Tests that ran: {every}; that did not always pass: {failing}. A change, or a node that is worse, is told "
+        f"only where p < {ALPHA} after Holm's correction over all tests. Stable: it has not failed."
     )
     said = [rule]
     if failing > MAX_TESTS:

@@ -8,14 +8,14 @@ from typing import Any, Literal
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.statistics.answer import Row, p_text, round_interval
 from testlab_tools.statistics.comparison import Compared, Family, Means, compare_means
-from testlab_tools.statistics.grouping import GroupBy, Grouped, group_sql, read_groups
+from testlab_tools.statistics.grouping import GroupBy, Grouped, group_sql, local_start, read_groups
 from testlab_tools.statistics.intervals import mean_interval
 from testlab_tools.statistics.selection import Params, RunFilter, chosen
 
 FlowMetric = Literal["throughput", "duration"]
 _THROUGHPUT = (
     "count(*) AS n, count(DISTINCT c.unit) FILTER (WHERE c.unit <> '') AS units, "
-    "count(*) FILTER (WHERE c.ended_as = 'pass') AS passed, count(DISTINCT CAST(c.started_at AS DATE)) AS days"
+    "count(*) FILTER (WHERE c.ended_as = 'pass') AS passed, count(DISTINCT CAST({start} AS DATE)) AS days"
 )
 _DURATION = (
     "count(c.duration_s) AS n, avg(c.duration_s) AS mean, stddev_samp(c.duration_s) AS sd, "
@@ -27,12 +27,18 @@ _DURATION = (
 async def count_throughput(view: HistoryView, runs: RunFilter, group_by: GroupBy, within_test: bool) -> Grouped:
     """Runs, units, passes and days with runs, of each group."""
     params: Params = {}
-    sql = group_sql(chosen(runs, "every", params), group_by, _THROUGHPUT, within_test)
+    sql = group_sql(
+        chosen(runs, "every", params),
+        group_by,
+        _THROUGHPUT.format(start=local_start(runs.zone)),
+        within_test,
+        runs.zone,
+    )
     return read_groups(await view.rows(sql, params), group_by)
 
 
 def throughput_row(figures: Any, test: str = "", group: str = "", per_day: bool = True) -> Row:
-    """`per_day` counts runs by days on which there were any, in UTC."""
+    """`per_day` counts runs by days on which there were any."""
     n, units, passed, days = map(int, figures)
     daily = round(n / days, 1) if per_day and days else None
     return Row(test=test, group=group, runs=n, units=units, passed=passed, per_day=daily)
@@ -43,7 +49,7 @@ async def measure_durations(
 ) -> tuple[Grouped, Compared]:
     """Durations in seconds of each group, and which groups differ in their mean."""
     params: Params = {}
-    sql = group_sql(chosen(runs, "every", params), group_by, _DURATION, within_test)
+    sql = group_sql(chosen(runs, "every", params), group_by, _DURATION, within_test, runs.zone)
     grouped = read_groups(await view.rows(sql, params), group_by)
     strata: dict[Hashable, dict[Hashable, Means]] = {}
     for (stratum, group), figures in grouped.rows.items():

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
-from testlab_tools.times import iso
-
 TimeGroup = Literal["hour", "day", "week"]
-ThingGroup = Literal["service", "test", "station", "slot", "part", "part_revision", "batch", "revision"]
 GroupBy = Literal[
     "", "service", "test", "station", "slot", "part", "part_revision", "batch", "revision", "hour", "day", "week"
 ]
+FailureGroup = Literal["case", "measurement", "reason"]
+By = Literal[
+    "",
+    "service",
+    "test",
+    "station",
+    "slot",
+    "part",
+    "part_revision",
+    "batch",
+    "revision",
+    "hour",
+    "day",
+    "week",
+    "case",
+    "measurement",
+    "reason",
+]
+"""GroupBy or FailureGroup, as one list for the schema of a tool."""
+
 MAX_GROUPS = 200
 """Groups that are compared and can be shown: those of most runs, or the latest. The others are in the rest."""
 
@@ -31,9 +47,16 @@ class Grouped(NamedTuple):
     groups: int
 
 
-def group_sql(chosen: str, group_by: GroupBy, figures: str, within_test: bool) -> str:
+def local_start(zone: str) -> str:
+    """When a run `c` started, by the clocks of a time zone."""
+    return "c.started_at" if zone == "UTC" else f"(c.started_at AT TIME ZONE 'UTC' AT TIME ZONE '{zone}')"
+
+
+def group_sql(chosen: str, group_by: GroupBy, figures: str, within_test: bool, zone: str = "UTC") -> str:
     """The query that `read_groups` reads: `figures` are aggregates over runs `c`, the first of which counts runs."""
-    key = f"date_trunc('{group_by}', c.started_at)" if group_by in TIMES else f"c.{group_by}" if group_by else "''"
+    key = (
+        f"date_trunc('{group_by}', {local_start(zone)})" if group_by in TIMES else f"c.{group_by}" if group_by else "''"
+    )
     stratum = "c.test" if within_test else "''"
     first = "g.grp DESC" if group_by in TIMES else "g.n DESC"
     return (
@@ -67,5 +90,4 @@ def read_groups(rows: Sequence[Sequence[Any]], group_by: GroupBy) -> Grouped:
 def _name(group: str, group_by: GroupBy) -> str:
     if group_by not in TIMES:
         return group
-    moment = iso(datetime.fromisoformat(group + "+00:00"))
-    return moment if group_by == "hour" else moment[:10]
+    return group[:16].replace(" ", "T") if group_by == "hour" else group[:10]

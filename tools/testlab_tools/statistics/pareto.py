@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.statistics.answer import Row, rate_of
-from testlab_tools.statistics.grouping import GroupBy
+from testlab_tools.statistics.grouping import By
 from testlab_tools.statistics.selection import EXECUTED, Attempts, Params, RunFilter, chosen
 
-FailureGroup = Literal["case", "measurement", "reason"]
 MAX_ROWS = 200
 
 _SOURCES = {
@@ -19,9 +16,7 @@ _SOURCES = {
 }
 
 
-async def rank_failures(
-    view: HistoryView, runs: RunFilter, by: FailureGroup | GroupBy, attempts: Attempts
-) -> tuple[Row, list[Row], int]:
+async def rank_failures(view: HistoryView, runs: RunFilter, by: By, attempts: Attempts) -> tuple[Row, list[Row], int]:
     """Runs that did not pass, and the groups that most of them have, as shares of all runs that did not pass.
 
     A run counts once in each group that it has a failure of, so shares may add to more than 1; `cumulative` counts

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.models.lab import ResultModel
-from testlab_tools.statistics.answer import p_text, rate_of
+from testlab_tools.statistics.answer import p_text, rate_of, short_revision
 from testlab_tools.statistics.comparison import ALPHA, Counted, Means, two_means, two_proportions
 from testlab_tools.statistics.intervals import holm, runs_to_tell_apart
 from testlab_tools.statistics.selection import PRODUCTION, Attempts, Params, RunFilter, chosen, where
@@ -75,15 +75,15 @@ async def compare_revisions(view: HistoryView, a: RunFilter, b: RunFilter, limit
     tests = compare_sides(before, after)
     differing = sum(bool(test.differs) for test in tests)
     notes = [
-        f"{len(both)} tests ran under both; {differing} of them differ, p < {ALPHA} after Holm's correction."
+        f"Tests that ran under both: {len(both)}, of which differ, p < {ALPHA} after Holm's correction: {differing}."
         if differing
-        else f"{len(both)} tests ran under both. No difference between the revisions is shown.",
+        else f"Tests that ran under both: {len(both)}. No difference between the revisions is shown.",
         FIRST if attempts == "first" else EVERY,
-        "Another time is another time: what else changed then is in the difference, too.",
+        "What else changed with time is in a difference, too.",
     ]
     for revision, figures in (("a", before), ("b", after)):
         if alone := len(figures) - len(both):
-            notes.append(f"{alone} tests ran under {revision} alone.")
+            notes.append(f"Under {revision} alone: {alone}.")
     if len(tests) > limit:
         notes.append(f"{limit} of {len(tests)} tests are shown (limit).")
     return RevisionsCompared([side for side, _ in sides], tests[:limit], " ".join(notes))
@@ -96,7 +96,7 @@ async def _side(view: HistoryView, runs: RunFilter) -> tuple[RevisionSide, int]:
         f"count(*) FILTER (WHERE r.unit <> '') FROM runs r WHERE {where(runs, params)} AND {PRODUCTION}"
     )
     ((n, tests, since, until, units),) = await view.rows(sql, params)
-    names = ", ".join(runs.names.get("revision", ()))
+    names = ", ".join(map(short_revision, runs.names.get("revision", ())))
     side = RevisionSide(revision=names, runs=int(n), tests=int(tests))
     if n:
         side.since, side.until = utc(since), utc(until)

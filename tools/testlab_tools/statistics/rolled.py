@@ -19,7 +19,7 @@ MAX_PRODUCTS = 50
 async def roll_yields(view: HistoryView, runs: RunFilter, group_by: GroupBy) -> tuple[Row, list[Row], int]:
     """The product over tests for all runs and for each group; the third is how many groups there are."""
     params: Params = {}
-    sql = group_sql(chosen(runs, "first", params), group_by, FIGURES, within_test=True)
+    sql = group_sql(chosen(runs, "first", params), group_by, FIGURES, True, runs.zone)
     grouped = read_groups(await view.rows(sql, params), group_by)
     total = _product(Tally.read(figures) for figures in grouped.strata.values())
     if not group_by:

@@ -47,8 +47,8 @@ class RunComparison(ResultModel):
     verdict come first, then the largest relative changes. `tests` are of revisions.
     """
 
-    a: UntrustedData
-    b: UntrustedData
+    a: str
+    b: str
     differ: dict[str, UntrustedData] = {}
     cases: list[CaseDifference] = []
     cases_alike: int = 0

@@ -28,7 +28,10 @@ VERDICT = "r.ended_as IN ('pass', 'fail')"
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Runs by service, by names, by serial number, by outcome and by start; what is empty does not restrict."""
+    """Runs by service, by names, by serial number, by outcome and by start; what is empty does not restrict.
+
+    `zone` is the time zone in which hours, days and weeks are counted.
+    """
 
     services: Sequence[str]
     names: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
@@ -36,6 +39,7 @@ class RunFilter:
     outcome: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    zone: str = "UTC"
 
 
 Params = dict[str, object]
@@ -170,10 +174,10 @@ async def newest_runs(view: HistoryView, runs: RunFilter, tests: int) -> list[st
 
 
 async def services_with(view: HistoryView, runs: RunFilter) -> list[str]:
-    """The services that have runs of the tests named."""
+    """The services that have such runs."""
     params: Params = {}
-    conditions = " AND ".join(identity_conditions(runs, params))
-    return [row[0] for row in await view.rows(f"SELECT DISTINCT r.service FROM runs r WHERE {conditions}", params)]
+    sql = f"SELECT DISTINCT r.service FROM runs r WHERE {where(runs, params)}"
+    return [row[0] for row in await view.rows(sql, params)]
 
 
 def _numbered(names: Sequence[str]) -> dict[str, str]:

@@ -10,14 +10,13 @@ from testlab_tools.errors import BadInput
 from testlab_tools.statistics.answer import OF_UNITS, Metric, Row, RunSummary
 from testlab_tools.statistics.comparison import ALPHA
 from testlab_tools.statistics.flow import count_throughput, duration_row, measure_durations, throughput_row
-from testlab_tools.statistics.grouping import MAX_GROUPS, TIMES, GroupBy
-from testlab_tools.statistics.pareto import FailureGroup, rank_failures
+from testlab_tools.statistics.grouping import MAX_GROUPS, TIMES, By, GroupBy
+from testlab_tools.statistics.pareto import rank_failures
 from testlab_tools.statistics.rolled import roll_yields
 from testlab_tools.statistics.selection import Attempts, Params, RunFilter, where
 from testlab_tools.statistics.yields import RateMetric, count_rates, make_row, say_difference
 from testlab_tools.times import iso, utc
 
-By = FailureGroup | GroupBy
 WHOLE = ("", "service", "test")
 """Groups that are not within a test."""
 
@@ -69,7 +68,9 @@ async def summarize(view: HistoryView, runs: RunFilter, order: SummaryOrder) -> 
         total=found.total,
         rows=shown,
         groups=found.groups,
-        note=" ".join([*await _say_coverage(view, runs, order, covered), *_say_groups(found, order, covered, shown)]),
+        note=" ".join(
+            [*await _say_coverage(view, runs, order, covered), *_say_groups(found, order, covered, shown, runs.zone)]
+        ),
     )
 
 
@@ -127,8 +128,8 @@ async def _find_rates(
 
 
 def _comparable(by: GroupBy, covered: Coverage) -> bool:
-    """Over time, several tests may come in changing shares: their sum says nothing of any."""
-    return bool(by) and (by not in TIMES or covered.tests == 1)
+    """Services do different things; over time, several tests come in changing shares: neither can be compared."""
+    return by not in ("", "service") and (by not in TIMES or covered.tests == 1)
 
 
 def _arrange(rows: list[Row], order: SummaryOrder) -> list[Row]:
@@ -161,20 +162,21 @@ async def _say_coverage(view: HistoryView, runs: RunFilter, order: SummaryOrder,
     return said
 
 
-def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: list[Row]) -> list[str]:
+def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: list[Row], zone: str) -> list[str]:
     said: list[str] = []
     if not found.rows:
         return said
     if found.comparisons:
         differ = sum(bool(row.differs) for row in found.rows)
-        result = f"{differ} groups differ" if differ != 1 else "1 group differs"
         said.append(
-            f"{result if differ else 'No difference between groups is shown'}: each was compared with the rest of its "
-            f"test, {found.comparisons} comparisons, Holm-corrected, from p < {ALPHA} on. Of groups without differs no "
-            "difference is shown, which may be for want of runs: see interval."
+            f"{f'Groups that differ: {differ}' if differ else 'No difference between groups is shown'}; each was "
+            f"compared with the rest of its test ({found.comparisons} comparisons, Holm-corrected, p < {ALPHA}). "
+            "Without `differs` there may still be one, for want of runs: see interval."
         )
     elif order.group_by in TIMES and covered.tests > 1 and order.metric not in ("throughput", "rolled_yield"):
         said.append(f"{covered.tests} tests are mixed, so times are not compared: give test.")
+    if order.group_by in TIMES and zone != "UTC":
+        said.append(f"Times of groups are those of {zone}.")
     if found.groups > MAX_GROUPS:
         said.append(f"Of {found.groups} groups, {MAX_GROUPS} were looked at: {_kept(order)}.")
     if len(shown) < min(found.groups, MAX_GROUPS):
