@@ -20,6 +20,7 @@ from testlab_mcp.commands.client_config import FILES, snippet
 from testlab_mcp.commands.main import CLIENTS, build_parser
 from testlab_mcp.commands.tools import BUDGETS, connect_kind
 from testlab_mcp.config.settings import (
+    ArchiveSettings,
     AuditSettings,
     CallerSettings,
     DurableSettings,
@@ -38,6 +39,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[server]": ServerSettings,
     "[files]": FileSettings,
     "[durable]": DurableSettings,
+    "[archive]": ArchiveSettings,
     "[audit]": AuditSettings,
     "[http]": HttpSettings,
     "[http.oauth]": OAuthSettings,

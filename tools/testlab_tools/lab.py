@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
+from testlab_tools.archive.archive import HistoryArchive
 from testlab_tools.capabilities import Handle, NodeInventory, NodeReservations, RunArchive, Service
 from testlab_tools.deadline import LONGEST_WAIT_S
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported, did_you_mean, nearest
@@ -31,13 +32,15 @@ class Lab:
         outbox: Outbox | None = None,
         callers_own: Collection[str] = (),
         kept: ReservationStore | None = None,
+        archive: HistoryArchive | None = None,
     ) -> None:
         """`callers_own` names services whose token the caller brings: what is sent to them is not written down. `kept`
-        is where reservations are that outlive this process."""
+        is where reservations are that outlive this process, `archive` where history is kept (None: nowhere)."""
         self.services = {service.name: service for service in services}
         self._outbox = outbox
         self.outbox = outbox.restrict(None, callers_own) if outbox is not None else None
         self.reservations = ReservationTracker(kept)
+        self.archive = archive
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
         self.job_poller = JobPoller()
@@ -142,7 +145,7 @@ class Lab:
 
         It has reservations, waits and, if `limited`, deliveries of its own. Close what is new in it by itself.
         """
-        made = Lab(services, kept=self.reservations.kept)
+        made = Lab(services, kept=self.reservations.kept, archive=self.archive)
         made.longest_wait_s = self.longest_wait_s
         if self.outbox is not None:
             made.outbox = self.outbox.restrict(made.services if limited else None, self.outbox.direct)
@@ -156,6 +159,8 @@ class Lab:
             await self.orders.aclose()
             await self.reservations.release()
         finally:
+            if self.archive is not None:
+                await self.archive.aclose()
             async with AsyncExitStack() as stack:
                 for service in self.services.values():
                     stack.push_async_callback(service.aclose)

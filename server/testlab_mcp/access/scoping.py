@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
+from testlab_mcp.access import history
 from testlab_mcp.access.callers import Caller
 from testlab_mcp.access.per_node import export_runs, list_failures, list_runs
 from testlab_mcp.access.service_scope import MethodCall, OwnershipRegistry, ServiceScope
@@ -19,6 +20,7 @@ from testlab_tools.capabilities import (
     ArtifactKeeper,
     FailureArchive,
     Health,
+    HistoryFeed,
     JobOwner,
     JobRunner,
     LogKeeper,
@@ -193,6 +195,15 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
     FailureArchive: {
         "list_failures": scoped(ask=list_failures),
     },
+    HistoryFeed: {
+        "identify": scoped(ask=history.identify),
+        "read_back": history.read_pages,
+        "read_new": history.read_pages,
+        "read_failures": scoped(ask=history.read_failures),
+        "count_runs": scoped(ask=history.count_runs),
+        "read_measurements": history.read_measurements,
+        "read_measurements_of": history.read_measurements,
+    },
     RunExport: {
         "export_runs": scoped(ask=export_runs),
     },
@@ -234,7 +245,7 @@ class ScopedService(Service):
         declaring = [capability for capability in self.stands_in_as if hasattr(capability, name)]
         if not declaring:
             raise AttributeError(name)
-        if isinstance(getattr(declaring[0], name), int):  # a constant of the adapter concerns nobody's nodes
+        if not callable(getattr(declaring[0], name)):  # what an adapter says of itself concerns nobody's nodes
             return getattr(self._inner, name)
         rule = next((RULES[capability][name] for capability in declaring if name in RULES[capability]), None)
         if rule is None:

@@ -50,16 +50,20 @@ def doctor(config_file: str, as_json: bool = False) -> int:
     findings = asyncio.run(examine([service for service in services if service.name not in config.callers_own]))
     for name in config.callers_own:
         findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
+    held = asyncio.run(lab.archive.summarize()) if lab.archive is not None else ""
     if as_json:
         facts: dict[str, Any] = {
             "config": str(path),
             "access": config.server.access,
             "tools": [tool.name for tool in tools],
         }
+        facts |= {"archive": held} if held else {}
         facts |= {"services": [to_json(finding) for finding in findings]}
         print(json.dumps(facts, ensure_ascii=False, indent=2))
         return 0 if services and not any(finding.remedy for finding in findings) else 1
     well = show_findings(findings)
+    if held:
+        print(f"\n{paint('archive', 'bold')}  {held}")
     if not services:
         print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
     return 0 if well and services else 1

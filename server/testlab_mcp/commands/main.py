@@ -77,6 +77,10 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.doctor import doctor
 
             return doctor(args.config, args.json)
+        case "sync":
+            from testlab_mcp.commands.sync import sync
+
+            return sync(args.service, args.config, args.measurements, args.full)
         case "login" | "logout":
             from testlab_mcp.commands.login import login, logout
 
@@ -144,6 +148,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
         _call(commands),
         client,
         *signing,
+        _sync(commands),
         _token(commands),
         _audit(commands),
         _completion(commands),
@@ -185,6 +190,15 @@ def _call(commands: Commands) -> argparse.ArgumentParser:
     call.add_argument("--demo", action="store_true", help="ask the simulated lab; needs no config")
     _config(call)
     return call
+
+
+def _sync(commands: Commands) -> argparse.ArgumentParser:
+    sync = _add(commands, "sync", "read the history of runs ahead of the questions, and show what is held")
+    sync.add_argument("--service", metavar="NAME", default="", help="only this one")
+    sync.add_argument("--measurements", action="store_true", help="also all measurements, twenty times as many as runs")
+    sync.add_argument("--full", action="store_true", help="read all once more, to notice what was deleted or changed")
+    _config(sync)
+    return sync
 
 
 def _token(commands: Commands) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from testlab_mcp.audit.chain import AuditSink, FileSink, StderrSink
 from testlab_mcp.audit.log import AuditLogger
 from testlab_mcp.config.settings import (
+    ArchiveSettings,
     AuditSettings,
     CallerSettings,
     DurableSettings,
@@ -19,6 +20,7 @@ from testlab_mcp.config.settings import (
     HttpSettings,
     ServerSettings,
 )
+from testlab_tools.archive.archive import HistoryArchive
 from testlab_tools.capabilities import RunSink, Service
 from testlab_tools.durable.database import open_database
 from testlab_tools.durable.engine import Engine
@@ -41,6 +43,7 @@ class Config:
     files: FileSettings
     services: Mapping[str, tuple[Kind, ServiceSettings]]
     durable: DurableSettings
+    archive: ArchiveSettings
     http: HttpSettings
     callers: Mapping[str, CallerSettings]
     audit: AuditSettings
@@ -54,7 +57,7 @@ class Config:
         services, outbox = self.connect_services(), self.outbox()
         if outbox is not None and any(isinstance(service, RunSink) for service in services):
             outbox.check()
-        lab = Lab(services, outbox, self.callers_own, self._reservation_file())
+        lab = Lab(services, outbox, self.callers_own, self._reservation_file(), self.history_archive())
         lab.longest_wait_s = self.server.longest_wait_seconds
         return lab
 
@@ -86,6 +89,14 @@ class Config:
         hold_s = min(self.durable.answer_within_seconds, self.server.longest_wait_seconds)
         schedule = RetrySchedule(longest_s=self.durable.longest_pause_seconds)
         return Outbox(Engine(open_database(place)), self.connect_services, schedule, hold_s)
+
+    def history_archive(self) -> HistoryArchive | None:
+        """Where history is kept; None when it is not."""
+        if not self.archive.enabled:
+            return None
+        folder = expand_path(self.archive.path).absolute() if self.archive.path else _data_folder() / "archive"
+        url = self.archive.database_url.get_secret_value() if self.archive.database_url else ""
+        return HistoryArchive(folder, url, self.archive.max_age_days, self.archive.timezone)
 
     def audit_logger(self) -> AuditLogger:
         """The writer of the audit."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from testlab_mcp.config.config import Config, expand_path
 from testlab_mcp.config.settings import (
+    ArchiveSettings,
     AuditSettings,
     CallerSettings,
     DurableSettings,
@@ -59,7 +60,7 @@ def parse_config(text: str, path: Path | None = None) -> Config:
     """Read the text of a config file. Raises ConfigError like `load_config`."""
     where = str(path) if path else "the config"
     tables = _parse_toml(text, where)
-    _refuse_unknown(tables, ("server", "files", "durable", "audit", "http", "callers", "services"), where)
+    _refuse_unknown(tables, ("server", "files", "durable", "archive", "audit", "http", "callers", "services"), where)
 
     def read(shape: type[_Settings], name: str) -> _Settings:
         return _read_table(shape, tables.get(name, {}), f"{where}, [{name}]")
@@ -73,6 +74,7 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         files=read(FileSettings, "files"),
         services={name: _read_service(name, table, where) for name, table in named_tables("services").items()},
         durable=read(DurableSettings, "durable"),
+        archive=read(ArchiveSettings, "archive"),
         http=_read_http(tables.get("http", {}), where),
         callers={name: _read_caller(name, table, where) for name, table in named_tables("callers").items()},
         audit=read(AuditSettings, "audit"),

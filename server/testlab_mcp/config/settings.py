@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+from testlab_tools.errors import BadInput
 from testlab_tools.registry import Access, Toolset
+from testlab_tools.times import check_zone
 
 ToolsetName = Literal["default", "all"] | Toolset
 Unasked = Literal["confirm", "refuse"]
@@ -25,6 +27,12 @@ def _secure(url: str) -> str:
         raise ValueError("must be a plain URL: no user, password, query or fragment")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError("must be an https:// URL (http:// only for this machine)")
+    return url
+
+
+def _postgresql(url: SecretStr | None, hint: str = "") -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError(f"must be a postgresql:// URL{hint}")
     return url
 
 
@@ -82,10 +90,35 @@ class DurableSettings(BaseModel):
 
     @field_validator("database_url")
     @classmethod
-    def _postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("must be a postgresql:// URL; path names a SQLite file")
-        return url
+    def _database(cls, url: SecretStr | None) -> SecretStr | None:
+        return _postgresql(url, "; path names a SQLite file")
+
+
+class ArchiveSettings(BaseModel):
+    """The `[archive]` table: where the history of runs is kept that statistics are computed from."""
+
+    enabled: bool = Field(default=True, description="whether history is kept; without it there are no statistics")
+    path: str = Field(default="", description="the folder it is in; left out, one in the user's own data folder")
+    database_url: SecretStr | None = Field(
+        default=None, description="a PostgreSQL database (`postgresql://…`) instead of the folder, for several machines"
+    )
+    max_age_days: int = Field(default=730, ge=0, description="runs that began longer ago are not kept; 0 for no bound")
+    timezone: str = Field(
+        default="UTC", description="the zone in which days, hours and weeks are counted, such as `Europe/Berlin`"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: SecretStr | None) -> SecretStr | None:
+        return _postgresql(url)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            return check_zone(name, "timezone")
+        except BadInput as error:
+            raise ValueError(str(error)) from None
 
 
 class OAuthSettings(BaseModel):

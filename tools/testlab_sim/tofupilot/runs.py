@@ -51,10 +51,16 @@ async def list_runs(request: Request, world: World) -> Response:
         tests.append(lambda run: run.number in numbers)
     if query.text("search_query"):
         tests.append(lambda run: query.finds(run.unit.serial, run.procedure.name))
+    if (after := query.instant("created_after")) is not None:
+        tests.append(lambda run: run.created >= after)
+    if (before := query.instant("created_before")) is not None:
+        tests.append(lambda run: run.created <= before)
     runs = filter_runs(world.production, query, "outcomes", tests)
-    descending = query.descending("started_at", "duration")
+    descending = query.descending("started_at", "created_at", "duration")
     if query.text("sort_by") == "duration":
         runs.sort(key=lambda run: run.ended - run.started, reverse=True)
+    if query.text("sort_by") == "created_at":
+        runs.sort(key=lambda run: run.created, reverse=True)
     return page(query, runs if descending else runs[::-1], run_head)
 
 

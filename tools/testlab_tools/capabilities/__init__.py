@@ -4,6 +4,13 @@ implements.
 Ids going in are native; ids in what comes out are handles (`Service.handle`).
 """
 
+from testlab_tools.capabilities.history import (
+    FailuresRead,
+    HistoryFeed,
+    HistoryPage,
+    MeasurementPage,
+    Stretch,
+)
 from testlab_tools.capabilities.jobs import JobOwner, JobRunner, TestPack
 from testlab_tools.capabilities.nodes import (
     Image,
@@ -43,10 +50,13 @@ __all__ = [
     "Failure",
     "FailureArchive",
     "Failures",
+    "FailuresRead",
     "FilterKeys",
     "Foreseen",
     "Handle",
     "Health",
+    "HistoryFeed",
+    "HistoryPage",
     "Image",
     "Importing",
     "JobOwner",
@@ -54,6 +64,7 @@ __all__ = [
     "Keeping",
     "KeptFile",
     "LogKeeper",
+    "MeasurementPage",
     "NodeInventory",
     "NodeReservations",
     "ProductionCatalog",
@@ -68,6 +79,7 @@ __all__ = [
     "Runs",
     "Screenshots",
     "Service",
+    "Stretch",
     "TestPack",
     "UnitArchive",
     "UnitRegistry",

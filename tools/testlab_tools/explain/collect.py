@@ -77,7 +77,12 @@ class Evidence:
 
 
 async def collect(
-    archive: RunArchive, native: str, detail: RunDetail, unit_archives: Sequence[RunArchive], deadline: Deadline
+    archive: RunArchive,
+    native: str,
+    detail: RunDetail,
+    unit_archives: Sequence[RunArchive],
+    known: RunArchive,
+    deadline: Deadline,
 ) -> Evidence:
     """Ask for all parts at once; the log is searched once the failed cases are known."""
     evidence = Evidence(detail.run, artifacts=[file.name for file in detail.artifacts])
@@ -93,10 +98,10 @@ async def collect(
         evidence.history = await parts.get("history", collect_history(archive, unit_archives, detail.run))
 
     async def similar() -> None:
-        evidence.similar = await parts.get("elsewhere", collect_similar(archive, detail.run))
+        evidence.similar = await parts.get("elsewhere", collect_similar(known, detail.run))
 
     async def broke() -> None:
-        evidence.broke = await parts.get("broke", collect_break(archive, detail.run))
+        evidence.broke = await parts.get("broke", collect_break(known, detail.run))
 
     async def screen() -> None:
         if isinstance(archive, RunScreenshots):

@@ -46,13 +46,18 @@ class Explanation(ResultModel):
 
 
 async def explain_run(
-    archive: RunArchive, native: str, detail: RunDetail, unit_archives: Sequence[RunArchive], deadline: Deadline
+    archive: RunArchive,
+    native: str,
+    detail: RunDetail,
+    unit_archives: Sequence[RunArchive],
+    known: RunArchive,
+    deadline: Deadline,
 ) -> tuple[Explanation, Image | None]:
     """Why a run failed, and the screen at its end. A part that cannot be had is named, and the rest is told.
 
-    `unit_archives` are those that find the runs of a unit.
+    `unit_archives` are those that find the runs of a unit, `known` where other runs of the test are asked for.
     """
-    evidence = await collect(archive, native, detail, unit_archives, deadline)
+    evidence = await collect(archive, native, detail, unit_archives, known, deadline)
     explanation = render(evidence, compare(evidence), conclude(evidence))
     return explanation, evidence.screen.image if evidence.screen else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -138,6 +139,10 @@ class ServiceClient:
                 headers=headers,
                 extensions=place.extensions,
             )
+
+    async def identify(self) -> str:
+        """A hash of the service's address and of what is sent to it as credentials. Raises ConfigError without any."""
+        return hashlib.sha256(f"{self.endpoint.url}\n{await self._credentials.identify()}".encode()).hexdigest()
 
     async def aclose(self) -> None:
         """Close the pool."""

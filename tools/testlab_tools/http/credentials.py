@@ -128,6 +128,10 @@ class Source(Protocol):
         """Whether there is now another token than this one, which the service refused."""
         ...
 
+    async def identify(self) -> str:
+        """What is the same for all tokens of one sign-in, and for no other. Raises ConfigError when there is none."""
+        ...
+
 
 class Credentials:
     """Turns a token into the header that the service reads. A `source` takes the place of `token`.
@@ -154,6 +158,12 @@ class Credentials:
         elif "_secret" not in self.__dict__:
             self._secret = await asyncio.to_thread(self._token.read, self._service)
         return self.headers
+
+    async def identify(self) -> str:
+        """What is the same as long as the credentials are: secret, unless hashed. Raises ConfigError without any."""
+        if self._source is not None:
+            return await self._source.identify()
+        return repr(sorted((await self.prepare()).items()))
 
     async def renew(self, sent: Mapping[str, str]) -> bool:
         """Whether the headers that were `sent`, and refused, have been replaced by others."""

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -82,13 +83,15 @@ _LASTING_SECONDS = 3600
 
 
 class Tokens(BaseModel):
-    """An access token until `expires_at` (Unix time), and the refresh token that gets the next."""
+    """An access token until `expires_at` (Unix time), and the refresh token that gets the next. `sign_in` is a name of
+    ours for the sign-in they come from; empty in tokens of older versions until they are renewed."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
     access_token: SecretStr
     refresh_token: SecretStr
     expires_at: float
+    sign_in: str = ""
 
     def is_fresh(self, now: float) -> bool:
         """Whether it can be used without being renewed first."""
@@ -98,7 +101,7 @@ class Tokens(BaseModel):
         """The tokens in plain text, for the store alone."""
         secrets = {"access_token": self.access_token, "refresh_token": self.refresh_token}
         plain = {name: secret.get_secret_value() for name, secret in secrets.items()}
-        return json.dumps({**plain, "expires_at": self.expires_at})
+        return json.dumps({**plain, "expires_at": self.expires_at, "sign_in": self.sign_in})
 
     @classmethod
     def from_json(cls, text: str) -> Tokens | None:
@@ -125,7 +128,8 @@ class _TokenReply(BaseModel):
         if refresh is None or not usable:
             return None
         lasting = _LASTING_SECONDS if self.expires_in is None else self.expires_in
-        return Tokens(access_token=self.access_token, refresh_token=refresh, expires_at=now + lasting)
+        sign_in = (before.sign_in if before else "") or token_hex(8)
+        return Tokens(access_token=self.access_token, refresh_token=refresh, expires_at=now + lasting, sign_in=sign_in)
 
 
 def _is_sendable(secret: SecretStr) -> bool:

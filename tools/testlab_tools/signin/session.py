@@ -41,6 +41,12 @@ class SignedIn:
             self._tokens = await self._join_renewal(None)
         return self._tokens.access_token
 
+    async def identify(self) -> str:
+        """The sign-in's own name, which its tokens keep when they are renewed. Raises ConfigError as `secret`."""
+        await self.secret()
+        assert self._tokens is not None
+        return self._tokens.sign_in or self._tokens.refresh_token.get_secret_value()
+
     async def renew(self, refused: SecretStr) -> bool:
         """Whether there is now another token than the one that the service refused. Raises ConfigError as `secret`."""
         for _ in range(2):  # the renewal that was under way may have been begun for another reason

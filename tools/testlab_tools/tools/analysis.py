@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from testlab_tools.archive.known_runs import use_history
 from testlab_tools.capabilities import FailureArchive, JobRunner, RunArchive, UnitArchive
 from testlab_tools.errors import BadInput, NotFound
 from testlab_tools.explain.explanation import ExplainedRun, Explanation, explain_run
@@ -17,10 +18,15 @@ from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import Cursor, RunId
+from testlab_tools.triage.breaks import LOOK_BACK
 from testlab_tools.triage.causes import GroupBy
+from testlab_tools.triage.collect import Window
 from testlab_tools.triage.compare import Sort
 from testlab_tools.triage.rendering import Triage
 from testlab_tools.triage.triage import TriageOrder, triage_failures
+
+HISTORY_SHARE = 0.2
+"""Of a call's time, for bringing history up to date before it is asked."""
 
 
 @tool(toolset="insight", access="observe", needs=FailureArchive, hints=LOOK)
@@ -67,7 +73,8 @@ async def triage(
     )
     asked = [since, until, service, part, unit, test, station, reason, category, user, group_by, sort]
     order = TriageOrder(reason, group_by, sort, limit, cursor, json.dumps(asked))
-    return await triage_failures(archives, [] if service else mute, query, order, call.deadline)
+    known = await use_history(call.lab, archives, Window.of(query).compared_since, call.deadline.share(HISTORY_SHARE))
+    return await triage_failures(known, [] if service else mute, query, order, call.deadline)
 
 
 @tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)
@@ -81,7 +88,9 @@ async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]
     if detail.run.outcome in ("pass", "running"):
         return Illustrated(_explain_nothing(detail.run))
     units = [service for service in call.lab.services.values() if isinstance(service, UnitArchive)]
-    explanation, image = await explain_run(archive, native, detail, units, call.deadline)
+    since = detail.run.started_at - LOOK_BACK
+    (known,) = await use_history(call.lab, [archive], since, call.deadline.share(HISTORY_SHARE))
+    explanation, image = await explain_run(archive, native, detail, units, known, call.deadline)
     return Illustrated(explanation, image)
 
 

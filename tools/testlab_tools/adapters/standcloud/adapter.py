@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from testlab_tools.adapters.standcloud.runs import StandRuns
+from testlab_tools.adapters.standcloud.history import StandHistory
 from testlab_tools.services import HttpServiceSettings
 from testlab_tools.signin import Provider
 
@@ -55,7 +55,7 @@ class Settings(HttpServiceSettings):
         )
 
 
-class StandCloud(StandRuns):
+class StandCloud(StandHistory):
     """Test runs of an organisation, for reading."""
 
 

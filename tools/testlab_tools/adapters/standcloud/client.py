@@ -85,11 +85,7 @@ class StandCloudApi(HttpService):
         """Read the list of test runs, filtered by `params`, however many pages it has, within what one call may take;
         see `Listing`."""
 
-        async def ask(page: Mapping[str, int]) -> list[Body]:
-            reply = self.check(await self.get("test_run", {**params, **page}), "list of test runs")
-            return decode_value(reply, self.read_list(reply), list[dict[str, Any]])
-
-        listing = Listing(ask, id_of, keep, self._traits)
+        listing = self.listing(params, id_of, keep)
         most = max(LIST_SECONDS, self.client.endpoint.timeout_seconds + 1)
         try:
             async with asyncio.timeout(most):
@@ -101,6 +97,22 @@ class StandCloudApi(HttpService):
                 "It has many pages, or each takes long",
                 "Narrow the question: by unit, part, test, or a later since.",
             ) from None
+        self.refuse_cut(listing)
+        return listing
+
+    def listing(
+        self, params: Mapping[str, str], id_of: Callable[[Body], str], keep: Callable[[Body, datetime], bool]
+    ) -> Listing:
+        """The list of test runs, of which nothing has been read yet."""
+
+        async def ask(page: Mapping[str, int]) -> list[Body]:
+            reply = self.check(await self.get("test_run", {**params, **page}), "list of test runs")
+            return decode_value(reply, self.read_list(reply), list[dict[str, Any]])
+
+        return Listing(ask, id_of, keep, self._traits)
+
+    def refuse_cut(self, listing: Listing) -> None:
+        """Raise BadReply for a list that could not be read whole."""
         if listing.cut:
             raise BadReply(
                 self.name,
@@ -108,7 +120,6 @@ class StandCloudApi(HttpService):
                 "Neither a limit and an offset nor their absence brought all of it",
                 "Narrow the question: by unit, part, test or outcome.",
             )
-        return listing
 
     def _failure(self, reply: Reply, what: str) -> LabError:
         """What a status means for `what`, which is there if this is StandCloud: 404 means another server or path.

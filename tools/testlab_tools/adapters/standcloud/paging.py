@@ -14,7 +14,7 @@ for), reading stops as soon as no later row can belong to the page; else all are
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -77,6 +77,21 @@ class Listing:
         await self._open(at, follows)
         while not self.whole and not enough(self):
             await self._go_on()
+
+    async def pages(self, at: int = 0, follows: Callable[[Body], bool] = bool) -> AsyncGenerator[list[Row], None]:
+        """The rows a page at a time, which are not kept here; all of them once more where the list is read anew."""
+        await self._open(at, follows)
+        while True:
+            page, self.rows = self.rows, []
+            yield page
+            if self.whole:
+                return
+            await self._go_on()
+
+    @property
+    def read_to(self) -> int:
+        """How many rows stand before the next page."""
+        return self._end
 
     async def _open(self, at: int, follows: Callable[[Body], bool]) -> None:
         page = await self._first(at)

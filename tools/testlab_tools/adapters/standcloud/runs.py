@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import zip_longest
@@ -122,7 +123,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         at = max(0, order.mark.offset - 1) if order.mark else 0
         listing = await self.read_rows(
             filters.params,
-            self._id_of,
+            self.id_of,
             keep,
             order.enough,
             at,
@@ -149,7 +150,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         if query != known:
             listing = await self.read_rows(
                 filters.params,
-                self._id_of,
+                self.id_of,
                 lambda body, _: filters.allow(self.name, body),
                 lambda listing: bool(listing.rows),
             )
@@ -160,7 +161,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
     async def _missing_keys(self, filters: Filters) -> FilterKeys | None:
         """What of a filter no run carries, by the runs read for it, or else by the first of the whole list."""
         if not filters.read:
-            await self.read_rows({}, self._id_of, lambda body, _: bool(filters.note(body)), lambda _: True)
+            await self.read_rows({}, self.id_of, lambda body, _: bool(filters.note(body)), lambda _: True)
         return filters.missing_keys()
 
     async def get_run(self, run_id: str) -> RunDetail:
@@ -191,7 +192,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         self.check(reply, "test run's failed cases")
         return [case_of(row) for row in decode_value(reply, self.read_list(reply), list[FailedCaseRow])]
 
-    def _id_of(self, body: Body) -> str:
+    def id_of(self, body: Body) -> str:
         if isinstance(run_id := body.get("test_run_id"), str) and run_id:
             return run_id
         raise BadReply(self.name, f"{self.name} sent a run without test_run_id", "", "`testlab-mcp doctor` tests it.")
@@ -225,7 +226,7 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
             return False
         params = {"test_run_id": run_id}
         try:
-            listing = await self.read_rows(params, self._id_of, lambda body, moment: True, lambda _: True)
+            listing = await self.read_rows(params, self.id_of, lambda body, moment: True, lambda _: True)
         except BadInput:
             return is_own_error(reply)
         return all(row.key[1].casefold() != run_id.casefold() for row in listing.rows)
@@ -250,16 +251,17 @@ class StandRuns(StandCloudApi, UnitArchive, FailureArchive):
         begun = time.monotonic()
         found = await self.list_runs(query, limit)
         left = CALL_SECONDS - (time.monotonic() - begun)
-        read = await self._read(found.runs[:MAX_READ], max(1.0, min(CASES_SECONDS, left)))
+        asked = [self.native(run.run_id) for run in found.runs[:MAX_READ]]
+        read = await self.read_cases(asked, max(1.0, min(CASES_SECONDS, left)))
         failures = [failure for run, cases in zip_longest(found.runs, read) for failure in _failures(run, cases or [])]
         unread = len(found.runs) - sum(cases is not None for cases in read)
         return Failures(failures, len(found.runs), found.more, unread)
 
-    async def _read(self, runs: list[Run], seconds: float) -> list[list[Case] | None]:
+    async def read_cases(self, run_ids: Sequence[str], seconds: float = CASES_SECONDS) -> list[list[Case] | None]:
         """The failed cases of each run, None where they could not be had. Raises when none at all could."""
-        if not runs:
+        if not run_ids:
             return []
-        reads = [asyncio.ensure_future(self.failed_cases(run.run_id.partition(":")[2])) for run in runs]
+        reads = [asyncio.ensure_future(self.failed_cases(run_id)) for run_id in run_ids]
         try:
             await asyncio.wait(reads, timeout=seconds)
         finally:

@@ -9,6 +9,7 @@ token_env = "STBT_AUTH_TOKEN"      # portal, user menu: "Generate new access tok
 from __future__ import annotations
 
 from testlab_tools.adapters.stbtester.export import Reports
+from testlab_tools.adapters.stbtester.history import ResultHistory
 from testlab_tools.adapters.stbtester.jobs import Jobs
 from testlab_tools.adapters.stbtester.nodes import Remote
 from testlab_tools.adapters.stbtester.reservations import Reservations
@@ -19,7 +20,7 @@ class Settings(HttpServiceSettings):
     """Keys of a `kind = "stbtester"` table: those every service takes."""
 
 
-class StbTester(Reports, Reservations, Remote, Jobs):
+class StbTester(Reports, ResultHistory, Reservations, Remote, Jobs):
     """A portal: an archive of runs and what they left, a farm of nodes, a test pack, and a runner of jobs."""
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from testlab_tools.adapters.tofupilot.history import V2History
 from testlab_tools.adapters.tofupilot.v1_recording import V1Recording
-from testlab_tools.adapters.tofupilot.v2_failures import V2Failures
 from testlab_tools.adapters.tofupilot.v2_recording import V2Recording
 from testlab_tools.adapters.tofupilot.v2_units import V2Units
 from testlab_tools.services import HttpServiceSettings
@@ -27,10 +27,10 @@ class Settings(HttpServiceSettings):
 
 
 class TofuPilotV1(V1Recording):
-    """All that API v1 offers."""
+    """All that API v1 offers: it lists runs by serial number only, so it cannot tell its history."""
 
 
-class TofuPilotV2(V2Failures, V2Recording, V2Units):
+class TofuPilotV2(V2History, V2Recording, V2Units):
     """All that is used of API v2."""
 
 

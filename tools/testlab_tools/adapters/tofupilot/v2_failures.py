@@ -32,7 +32,7 @@ server does without it is not documented."""
 _UNLISTED = frozenset({"multidimensional", "json"})
 """Types of measurement whose values `GET /v2/measurements` leaves out."""
 _NEWEST_FIRST = {"sort_by": "started_at", "sort_order": "desc"}
-_OLDER = "Older servers do not list these; get_failed_cases explains runs one by one."
+OLDER = "Older servers do not list these; get_failed_cases explains runs one by one."
 MAX_PAGES = 150
 """Of phases and measurements, for one question."""
 MAX_LOG_PAGES = 60
@@ -40,7 +40,7 @@ MAX_NAMED = 50
 """Serial numbers or run ids in one request: they stand in its URL."""
 LOG_UNREAD = "Not known: the logs hold more errors than are read for one question"
 
-_NOT_PASSED = [*ASKED["fail"], *ASKED["error"], *ASKED["stopped"]]
+NOT_PASSED = [*ASKED["fail"], *ASKED["error"], *ASKED["stopped"]]
 _SHARED = ("serial_numbers", "part_numbers", "created_by_station_ids")
 _MARGIN = timedelta(seconds=1)
 _EVER = datetime.max.replace(tzinfo=UTC)
@@ -70,8 +70,14 @@ class V2Failures(V2Runs, FailureArchive):
             return Failures([], 0)
         refuse_filters(self.name, query, FILTERS.keys() - FARM_FILTERS, "It knows no jobs")
         params = await self.params_of(query)
-        params["outcomes"] = ASKED[query.outcome] if query.outcome else _NOT_PASSED
+        params["outcomes"] = ASKED[query.outcome] if query.outcome else NOT_PASSED
         rows, more = await self._newest(query, params, limit)
+        found, unread = await self.failures_of(rows, params)
+        return Failures(found, len(rows), more, len(unread))
+
+    async def failures_of(self, rows: Sequence[RunRow], params: dict[str, Any]) -> tuple[list[Failure], set[str]]:
+        """The failures of runs, which `params` are of, and the ids of those whose cases could not all be read: each of
+        them is one failure without a case."""
         reading = await self._reading(rows, params)
         words = await self._words([row for row in rows if _unexplained(reading[row.id])])
         found: list[Failure] = []
@@ -79,7 +85,7 @@ class V2Failures(V2Runs, FailureArchive):
             told = reading[row.id]
             said = "" if told is None else words.get(row.id) or row.docstring or ""
             found += _failures_of(row, self.run_of(row), told or [], said)
-        return Failures(found, len(rows), more, sum(told is None for told in reading.values()))
+        return found, {run_id for run_id, told in reading.items() if told is None}
 
     async def _newest(self, query: RunQuery, params: dict[str, Any], limit: int) -> tuple[list[RunRow], bool]:
         """The newest `limit` runs, and whether there are others. One that is listed again, because a newer one has
@@ -146,7 +152,7 @@ class V2Failures(V2Runs, FailureArchive):
         found: list[E] = []
         cursor = ""
         for _ in left:
-            page = await self.page(noun, shape, {"limit": FULL_PAGE, **params}, cursor, unlisted=_OLDER)
+            page = await self.page(noun, shape, {"limit": FULL_PAGE, **params}, cursor, unlisted=OLDER)
             found += page.data
             if not (cursor := page.next_cursor):
                 return Listed(found, cut=False)

@@ -1,0 +1,92 @@
+"""What tools answer from history is what they answer without it, with fewer requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from testlab_mcp.config.loading import parse_config
+from testlab_tools.archive.reading import Scope
+from testlab_tools.capabilities import HistoryFeed
+from tests.fixture_types import Connect, ToolCaller
+from tests.server.archive.conftest import Upstream
+
+
+@pytest.fixture
+async def filled(config: Callable[..., str]) -> str:
+    """A config whose archive holds everything."""
+    lab = parse_config(config()).lab()
+    assert lab.archive is not None
+    for feed in lab.services.values():
+        assert isinstance(feed, HistoryFeed)
+        assert (await lab.archive.sync(feed, Scope())).error is None
+    await lab.aclose()
+    return config()
+
+
+def span(upstream: Upstream) -> dict[str, str]:
+    """Nine days up to two hours before the newest run that StandCloud has: nothing still happens there."""
+    newest = max(row["start_time"] for row in upstream.cloud())
+    until = f"{newest[:10]}T00:00:00Z"
+    return {"since": f"{newest[:8]}01T00:00:00Z", "until": until}
+
+
+async def test_triage_is_the_same_with_and_without_history(
+    filled: str, config: Callable[..., str], connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    asked = {**span(upstream), "limit": 50}
+    async with connect(config(enabled="false")) as client:
+        upstream.requests()
+        without = await ask(client, "triage", **asked)
+        before = upstream.requests()
+    async with connect(filled) as client:
+        with_history = await ask(client, "triage", **asked)
+        after = upstream.requests()
+    assert _without_cursor(with_history) == _without_cursor(without)
+    assert after == {"tofupilot": 1, "stbtester": 1, "standcloud": 1}
+    assert before.total() > 10 * after.total()
+
+
+async def test_filters_that_history_cannot_apply_are_left_to_the_service(
+    filled: str, config: Callable[..., str], connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    for given in ({"test": "epg"}, {"category": "nightly"}, {"service": "factory", "test": "Main board FCT"}):
+        asked = {**span(upstream), **given}
+        async with connect(config(enabled="false")) as client:
+            without = await ask(client, "triage", **asked)
+        async with connect(filled) as client:
+            assert _without_cursor(await ask(client, "triage", **asked)) == _without_cursor(without), given
+
+
+async def test_an_explanation_is_the_same_with_fewer_requests(
+    filled: str, config: Callable[..., str], connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    async with connect(config(enabled="false")) as client:
+        causes = await ask(client, "triage", **span(upstream), limit=50)
+        found = dict(re.findall(r"'((portal|factory|cloud):[^']+)'", str(causes)))
+        ids = {service: run_id for run_id, service in found.items()}
+        assert len(ids) == 3
+        upstream.requests()
+        without = {run_id: await ask(client, "explain_failure", run_id=run_id) for run_id in ids.values()}
+        before = upstream.requests().total()
+    async with connect(filled) as client:
+        for run_id, answer in without.items():
+            assert await ask(client, "explain_failure", run_id=run_id) == answer
+        assert upstream.requests().total() < before
+
+
+async def test_a_service_that_refuses_the_token_gives_nothing_from_history(
+    filled: str, connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    upstream.fault("tofupilot", action="status", status=401, times=0)
+    async with connect(filled) as client:
+        answer = await ask(client, "triage", **span(upstream))
+    assert "does not accept the token" in str(answer)
+    assert "factory:" not in str(answer)
+
+
+def _without_cursor(answer: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in answer.items() if key != "cursor"}
