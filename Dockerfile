@@ -22,6 +22,7 @@ COPY tools tools
 RUN uv build --wheel --no-build-isolation --python /opt/build/bin/python --out-dir /wheels \
  && uv pip install --python /opt/testlab/bin/python --no-deps --no-index /wheels/*.whl
 
+# The slim image has the system's CA certificates.
 FROM python:3.13-slim
 RUN useradd --uid 10001 --create-home testlab \
  && install --directory --owner testlab --mode 0700 /data
@@ -29,5 +30,8 @@ COPY --from=build /opt/testlab /opt/testlab
 # Deliveries, the audit and saved files are below XDG_DATA_HOME: keep /data on a volume.
 ENV PATH=/opt/testlab/bin:$PATH XDG_DATA_HOME=/data
 USER 10001
+# A server over HTTP is asked whether it is well: TESTLAB_HEALTH=http://127.0.0.1:8000/healthz. One over stdio is not.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-c", \
+  "import os, urllib.request as web; url = os.environ.get('TESTLAB_HEALTH'); url and web.urlopen(url, timeout=4)"]
 WORKDIR /home/testlab
 ENTRYPOINT ["testlab-mcp"]

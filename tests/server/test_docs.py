@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from pydantic.fields import FieldInfo
 
 from repository import docs
@@ -43,6 +45,15 @@ def test_every_config_key_is_documented(table: str, name: str, field: FieldInfo)
     assert field.description, f"{table} {name} has no Field(description=…)"
     section = CONFIGURATION.partition(f"## `{table}`")[2].partition("\n## ")[0]
     assert f"| `{name}` |" in section, f"docs/configuration.md does not list {table} {name}: run ./do docs"
+
+
+def test_every_dependency_says_what_it_is_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    table = text.partition("<!-- dependencies: begin -->")[2].partition("<!-- dependencies: end -->")[0]
+    listed = re.findall(r"^\| ([\w-]+) \| \w", table, re.MULTILINE)
+    assert sorted(listed) == sorted(["dependency", *(Requirement(line).name for line in project["dependencies"])])
+    assert set(re.findall(r"`testlab-mcp\[(\w+)\]`", text)) == set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -31,6 +31,7 @@ WORDS = {
     "docs": "write anew what README.md and docs/ say of tools, commands and config keys",
     "pictures": "draw README.md's pictures anew: the demo in a terminal, the screens of the simulated nodes",
     "site": "build docs/ as a site into site/, and fail at a link that leads nowhere",
+    "build": "build wheel, sdist, MCP bundle and registry entry into dist/, and check each; lint the container's files",
     "tokens": "what the tools cost a model, in tokens",
     "new-service": "write a new kind of service, NAME, that works: adapter, simulated counterpart and tests",
     "lowest": "run the tests of the tools with the lowest versions that pyproject.toml allows; arguments go to pytest",

@@ -1,0 +1,32 @@
+"""README's pictures: small, fetching nothing, and drawn anew by `./do pictures`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from repository.pictures import draw_terminal, draw_wall
+
+ROOT = Path(__file__).parents[2]
+PICTURES = sorted((ROOT / "docs" / "pictures").iterdir())
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
+def test_a_picture_is_small_and_shown(picture: Path) -> None:
+    assert picture.stat().st_size < 200_000
+    assert f"](docs/pictures/{picture.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_terminal_keeps_its_colours_and_fetches_nothing() -> None:
+    drawn = draw_terminal("\x1b[31mfail\x1b[0m rail_5v \x1b[32mpass\x1b[0m\n")
+    assert {"#ff6b5e", "#48c774"} <= set(re.findall(r"fill: (#\w+)", drawn))
+    assert "url(http" not in drawn
+    assert "@font-face" not in drawn
+
+
+def test_the_wall_shows_every_node_it_has_room_for() -> None:
+    wall = draw_wall()
+    assert wall.size == (1264, 841)
+    assert len(wall.getcolors(2_000_000) or ()) > 10_000
