@@ -15,11 +15,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from testlab_tools.archive import parquet_writer
+from testlab_tools.archive import engine, parquet_writer
 from testlab_tools.archive.manifest import NAME, Manifest
 from testlab_tools.archive.parquet import ParquetStore
 from testlab_tools.archive.parquet_files import MAX_SMALL_FILES
-from testlab_tools.archive.store import HistoryDamaged
+from testlab_tools.archive.store import HistoryDamaged, TooLarge
 from testlab_tools.errors import LabError, Unsupported
 from tests.tools.archive.conftest import KEY, fill, measurement, run
 
@@ -210,10 +210,36 @@ async def test_a_full_disk_is_said_and_nothing_is_lost(parquet: ParquetStore, mo
         assert (await writer.commit()).rows["runs"] == 400  # once there is space
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
+async def test_a_question_that_fills_the_disk_is_said_to(
+    parquet: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    monkeypatch.setattr(engine, "MEMORY", "8MiB")
+    await fill(parquet, 10)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(TooLarge, match="more memory, or space on disk"):
+            await parquet.view([KEY]).rows(
+                "WITH RECURSIVE many AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM many WHERE n < 20), "
+                "wide AS (SELECT md5(CAST(a.n * b.n * c.n * d.n AS TEXT)) AS t, row_number() OVER () AS n "
+                "FROM many a, many b, many c, many d, runs) "
+                "SELECT n, t, sum(n) OVER (PARTITION BY t ORDER BY n) FROM wide ORDER BY t, n LIMIT 1 OFFSET 100000"
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await parquet.view([KEY]).rows(COUNTS) == [(10, 10)]
+
+
 async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-    with pytest.raises(LabError, match=r"History cannot be written.*\[archive\] path"):
-        await fill(ParquetStore(tmp_path / "file"), 1)
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(LabError, match=r"History cannot be written.*\[archive\] path"):
+            await fill(ParquetStore(folder), 1)
+        with pytest.raises(LabError, match=r"History cannot be (read|written).*\[archive\] path"):
+            await ParquetStore(folder).view([KEY]).rows(COUNTS)
 
 
 async def test_a_cancelled_commit_ends_before_the_lock_is_free(parquet: ParquetStore) -> None:

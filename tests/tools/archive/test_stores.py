@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from testlab_tools.archive.schema import MAX_CHARS, Measurement, Run, clean_text
-from testlab_tools.archive.store import HistoryBusy, HistoryStore, open_store
+from testlab_tools.archive.store import HistoryBusy, HistoryStore, TooLarge, open_store
 from tests.postgresql import fresh_database
 from tests.tools.archive.conftest import KEY, START, failure, fill, measurement, run
 
@@ -251,6 +251,14 @@ async def test_numbers_that_are_none_are_kept_as_text(store: HistoryStore) -> No
     found = await store.view([KEY]).rows('SELECT "value", text, high FROM measurements ORDER BY started_at')
     assert found[:4] == [(None, "nan", None), (None, "inf", None), (None, "-inf", None), (None, "inf", None)]
     assert [row[0] for row in found[4:]] == values[4:]
+
+
+async def test_values_that_overflow_are_said_to(store: HistoryStore) -> None:
+    async with store.write(KEY) as writer:
+        await writer.append("measurements", [measurement(n, (-1) ** n * 1.7e308) for n in range(4)])
+        await writer.commit()
+    with pytest.raises(TooLarge, match="too large to compute with"):
+        await store.view([KEY]).rows("SELECT stddev_samp(value) FROM measurements")
 
 
 @pytest.mark.parametrize(

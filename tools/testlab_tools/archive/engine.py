@@ -36,7 +36,8 @@ class Engine:
         self._opening = threading.Lock()
 
     def cursor(self) -> DuckDBPyConnection:
-        """A connection to the same tables. Blocks. Raises Unsupported where DuckDB is not installed."""
+        """A connection to the same tables. Blocks. Raises Unsupported where DuckDB is not installed,
+        LabError where its folder cannot be made."""
         with self._opening:
             if self._connection is None:
                 self._connection = self._open()
@@ -53,7 +54,10 @@ class Engine:
         require_statistics("duckdb", "numpy")
         import duckdb
 
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise write_error(error, self._folder) from None
         self._remove_spills()
         connection = duckdb.connect(
             config={

@@ -19,6 +19,7 @@ from testlab_tools.archive.store import (
     HistoryBusy,
     HistoryDamaged,
     HistoryState,
+    TooLarge,
     as_plain,
     bind,
     check_key,
@@ -69,6 +70,9 @@ class ParquetStore:
     async def discard(self, key: str) -> None:
         async with self._lock(key, 0):
             await finish_in_thread(partial(shutil.rmtree, self.folder_of(key), ignore_errors=True))
+
+    def close(self) -> None:
+        self.engine.close()
 
     def folder_of(self, key: str) -> Path:
         """Where a history's files are."""
@@ -182,14 +186,12 @@ class ParquetView:
                     complete = what + with_tables(sql, self._sources(manifests, tables))
                     return as_plain(cursor.execute(complete, params).fetchall())
                 except duckdb.OutOfMemoryException:
-                    raise LabError(
-                        "The question needs more memory than statistics may use",
-                        "It makes too many groups at once",
-                        "Ask for a shorter span, or fewer groups.",
-                    ) from None
+                    raise TooLarge.groups() from None
+                except (duckdb.OutOfRangeException, duckdb.ConversionException):
+                    raise TooLarge.numbers() from None
                 except duckdb.IOException:
                     if (latest := self._read_manifests()) == manifests and self._find_damage(manifests, tables) is None:
-                        raise
+                        raise TooLarge.groups() from None
             elif (latest := self._read_manifests()) == manifests:
                 return damaged
             manifests = latest

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -70,27 +70,33 @@ class ParquetWriter:
         return cls(store, manifest)
 
     async def append(self, table: Table, rows: Iterable[Row]) -> None:
-        await finish_in_thread(partial(self._stage, table, rows, replaces=table == "runs"))
+        await self._finish(partial(self._stage, table, rows, replaces=table == "runs"))
 
     async def replace(self, table: Table, rows: Iterable[Row]) -> None:
-        await finish_in_thread(partial(self._stage, table, rows, replaces=True))
+        await self._finish(partial(self._stage, table, rows, replaces=True))
 
     async def delete(self, run_ids: Iterable[str], tables: Sequence[Table] = TABLES) -> None:
-        await finish_in_thread(partial(self._mark_gone, [clean_text(run_id) for run_id in run_ids], tables))
+        await self._finish(partial(self._mark_gone, [clean_text(run_id) for run_id in run_ids], tables))
 
     async def delete_before(self, moment: datetime) -> None:
         self._before = max(moment, self._before or moment)
-        limit = {"limit": moment.astimezone(UTC).replace(tzinfo=None)}
-        for table in TABLES:
-            self._cursor.execute(f"DELETE FROM staged_{table} WHERE started_at < $limit", limit)
+        await self._finish(partial(self._delete_staged, moment.astimezone(UTC).replace(tzinfo=None)))
 
     async def commit(self) -> HistoryState:
-        await finish_in_thread(self._commit)
+        await self._finish(self._commit)
         return self._manifest.state()
 
     def close(self) -> None:
         """Drop what was not committed."""
         self._cursor.close()
+
+    async def _finish(self, call: Callable[[], None]) -> None:
+        import duckdb
+
+        try:
+            await finish_in_thread(call)
+        except (duckdb.Error, OSError) as error:
+            raise write_error(error, self._folder) from error
 
     def _stage(self, table: Table, rows: Iterable[Row], *, replaces: bool) -> None:
         cleaned = clean(table, rows)
@@ -125,9 +131,11 @@ class ParquetWriter:
             self._cursor.unregister("batch")
             self._changed = True
 
-    def _commit(self) -> None:
-        import duckdb
+    def _delete_staged(self, limit: datetime) -> None:
+        for table in TABLES:
+            self._cursor.execute(f"DELETE FROM staged_{table} WHERE started_at < $limit", {"limit": limit})
 
+    def _commit(self) -> None:
         last = self._manifest
         if not (self._changed or self._before is not None or last.lost or self.sync != last.sync):
             return
@@ -136,10 +144,8 @@ class ParquetWriter:
             files = commit.merge(self._manifest.files, self._before)
             manifest = self._next_manifest(files)
             manifest.write(self._folder)
-        except BaseException as error:
+        except BaseException:
             remove_files(self._folder, [file.name for file in commit.written])
-            if isinstance(error, duckdb.Error | OSError):
-                raise write_error(error, self._folder) from error
             raise
         remove_files(self._folder, [file.name for file in commit.written if file not in files])
         remove_files(self._folder, [name for name in self._manifest.retired if name not in manifest.retired])

@@ -15,12 +15,14 @@ from typing import Any, LiteralString, cast
 import anyio
 import psycopg
 from psycopg import Connection
-from psycopg.sql import SQL, Composable, Identifier, Literal
+from psycopg.sql import SQL, Identifier, Literal
 
-from testlab_tools.archive.schema import TABLES, VERSION, Row, Table, clean, clean_text, columns
+from testlab_tools.archive.postgres_tables import LOCK_CLASS, create_tables, list_columns, qualify
+from testlab_tools.archive.schema import TABLES, Row, Table, clean, clean_text
 from testlab_tools.archive.store import (
     HistoryBusy,
     HistoryState,
+    TooLarge,
     as_plain,
     bind,
     check_key,
@@ -29,17 +31,9 @@ from testlab_tools.archive.store import (
 )
 from testlab_tools.errors import LabError
 
-SCHEMA = f"testlab_history_{VERSION}"
-"""Each version has its own: servers of two versions may share a database for a while."""
 CONNECT_TIMEOUT_S = 5
-_LOCK_CLASS = 0x7E57_1AB1
 _LOCK_POLL_S = 0.1
 _PARAMETER = re.compile(r"\$([a-z_]\w*)")
-_INDEXES: Mapping[Table, tuple[str, ...]] = {
-    "runs": ("history, started_at", "history, unit, test, started_at"),
-    "failures": ("history, run_id", "history, started_at"),
-    "measurements": ("history, run_id", "history, test, name, started_at"),
-}
 
 
 class PostgresStore:
@@ -71,7 +65,7 @@ class PostgresStore:
     async def list_keys(self) -> list[str]:
         def read() -> list[str]:
             with as_lab_errors(), self.connect() as session:
-                found = session.execute(SQL("SELECT history FROM {} ORDER BY history").format(_named("histories")))
+                found = session.execute(SQL("SELECT history FROM {} ORDER BY history").format(qualify("histories")))
                 return [row[0] for row in found]
 
         return await asyncio.to_thread(read)
@@ -80,6 +74,9 @@ class PostgresStore:
         async with self.write(key) as writer:
             await finish_in_thread(writer.discard)
 
+    def close(self) -> None:
+        """Nothing is held: each question and each writer has a session of its own."""
+
     def connect(self, *, autocommit: bool = False) -> Connection[tuple[Any, ...]]:
         """A session on a database that has the tables. Blocks. Raises psycopg.Error."""
         session = psycopg.connect(self._url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S)
@@ -87,7 +84,7 @@ class PostgresStore:
             with self._preparing:
                 if not self._prepared:
                     with session.transaction():
-                        _create_tables(session)
+                        create_tables(session)
                     self._prepared = True
         except BaseException:
             session.close()
@@ -147,7 +144,7 @@ class PostgresView:
         keys = SQL(", ").join(map(Literal, self._keys or [""]))
         sources: dict[Table, str] = {
             table: SQL("SELECT {} FROM {} WHERE history IN ({})")
-            .format(_names(table), _named(table), keys)
+            .format(list_columns(table), qualify(table), keys)
             .as_string(session)
             for table in TABLES
         }
@@ -168,7 +165,7 @@ class PostgresWriter:
         for table in TABLES:
             session.execute(
                 SQL("CREATE TEMP TABLE {} (LIKE {}, position BIGSERIAL)").format(
-                    Identifier(f"staged_{table}"), _named(table)
+                    Identifier(f"staged_{table}"), qualify(table)
                 )
             )
             session.execute(SQL("CREATE TEMP TABLE {} (run_id TEXT)").format(Identifier(f"gone_{table}")))
@@ -194,7 +191,7 @@ class PostgresWriter:
         """Remove all rows of the history. Blocks."""
         with as_lab_errors(), self._session.transaction():
             for name in (*TABLES, "histories"):
-                self._session.execute(SQL("DELETE FROM {} WHERE history = %s").format(_named(name)), [self._key])
+                self._session.execute(SQL("DELETE FROM {} WHERE history = %s").format(qualify(name)), [self._key])
 
     async def _finish(self, call: partial[None] | Any) -> None:
         with as_lab_errors():
@@ -202,7 +199,7 @@ class PostgresWriter:
 
     def _stage(self, table: Table, rows: Iterable[Row], *, replaces: bool) -> None:
         cleaned = clean(table, rows)
-        staged, names = Identifier(f"staged_{table}"), _names(table)
+        staged, names = Identifier(f"staged_{table}"), list_columns(table)
         with self._session.transaction():
             with self._session.cursor().copy(SQL("COPY {} (history, {}) FROM STDIN").format(staged, names)) as copy:
                 for row in zip(*cleaned.values(), strict=True):
@@ -236,7 +233,7 @@ class PostgresWriter:
                     "ON CONFLICT (history) DO UPDATE SET sync = excluded.sync, runs = histories.runs + excluded.runs, "
                     "failures = histories.failures + excluded.failures, "
                     "measurements = histories.measurements + excluded.measurements"
-                ).format(histories=_named("histories")),
+                ).format(histories=qualify("histories")),
                 {"key": self._key, "sync": json.dumps(self.sync), **changes},
             )
             for table in TABLES:
@@ -246,7 +243,7 @@ class PostgresWriter:
 
     def _merge(self, table: Table) -> int:
         """By how many rows the table has grown."""
-        kept, staged, gone = _named(table), Identifier(f"staged_{table}"), Identifier(f"gone_{table}")
+        kept, staged, gone = qualify(table), Identifier(f"staged_{table}"), Identifier(f"gone_{table}")
         removed = self._session.execute(
             SQL("DELETE FROM {} WHERE history = %s AND run_id IN (SELECT run_id FROM {})").format(kept, gone),
             [self._key],
@@ -259,7 +256,9 @@ class PostgresWriter:
         latest = SQL("DISTINCT ON (run_id)") if table == "runs" else SQL("")
         order = SQL("ORDER BY run_id, position DESC") if table == "runs" else SQL("")
         added = self._session.execute(
-            SQL("INSERT INTO {} SELECT {} history, {} FROM {} {}").format(kept, latest, _names(table), staged, order)
+            SQL("INSERT INTO {} SELECT {} history, {} FROM {} {}").format(
+                kept, latest, list_columns(table), staged, order
+            )
         ).rowcount
         return added - removed
 
@@ -267,11 +266,11 @@ class PostgresWriter:
 def read_state(session: Connection[tuple[Any, ...]], key: str) -> HistoryState:
     """What is held of a history. Blocks. Raises psycopg.Error."""
     held = session.execute(
-        SQL("SELECT sync, runs, failures, measurements FROM {} WHERE history = %s").format(_named("histories")), [key]
+        SQL("SELECT sync, runs, failures, measurements FROM {} WHERE history = %s").format(qualify("histories")), [key]
     ).fetchone()
     if held is None:
         return HistoryState()
-    span = SQL("SELECT min(started_at), max(started_at) FROM {} WHERE history = %s").format(_named("runs"))
+    span = SQL("SELECT min(started_at), max(started_at) FROM {} WHERE history = %s").format(qualify("runs"))
     first, last = cast(tuple[datetime | None, datetime | None], session.execute(span, [key]).fetchone())
     return HistoryState(
         rows=dict(zip(TABLES, held[1:], strict=True)),
@@ -293,6 +292,8 @@ def as_lab_errors() -> Generator[None]:
             "What was kept before is as it was",
             "Make space where the PostgreSQL of [archive] database_url keeps its data.",
         ) from error
+    except psycopg.errors.NumericValueOutOfRange:
+        raise TooLarge.numbers() from None
     except psycopg.Error as error:
         raise LabError(
             f"The database of history does not answer as it should ({type(error).__name__})",
@@ -306,7 +307,7 @@ async def _lock(session: Connection[tuple[Any, ...]], key: str, wait_s: float) -
     query = SQL("SELECT pg_try_advisory_lock(%s, hashtext(%s))")
     while True:
         with as_lab_errors():
-            row = await finish_in_thread(lambda: session.execute(query, [_LOCK_CLASS, key]).fetchone())
+            row = await finish_in_thread(lambda: session.execute(query, [LOCK_CLASS, key]).fetchone())
         if row and row[0]:
             return
         if anyio.current_time() >= deadline:
@@ -319,37 +320,3 @@ def _release(session: Connection[tuple[Any, ...]]) -> None:
     with suppress(psycopg.Error):
         session.execute("SELECT pg_advisory_unlock_all()")
     session.close()
-
-
-def _create_tables(session: Connection[tuple[Any, ...]]) -> None:
-    session.execute(SQL("SELECT pg_advisory_xact_lock(%s, 0)"), [_LOCK_CLASS])
-    session.execute(SQL("CREATE SCHEMA IF NOT EXISTS {}").format(Identifier(SCHEMA)))
-    session.execute(
-        SQL(
-            "CREATE TABLE IF NOT EXISTS {} (history TEXT PRIMARY KEY, sync TEXT NOT NULL, "
-            "runs BIGINT NOT NULL, failures BIGINT NOT NULL, measurements BIGINT NOT NULL)"
-        ).format(_named("histories"))
-    )
-    for table in TABLES:
-        defined = [
-            SQL("{} {}").format(Identifier(name), _TYPES.get(sql_type, SQL('TEXT COLLATE "C"')))
-            for name, sql_type in columns(table).items()
-        ]
-        key = [SQL("PRIMARY KEY (history, run_id)")] if table == "runs" else []
-        body = SQL(", ").join([SQL('history TEXT COLLATE "C" NOT NULL'), *defined, *key])
-        session.execute(SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(_named(table), body))
-        for number, indexed in enumerate(_INDEXES[table]):
-            names = SQL(", ").join(map(Identifier, indexed.split(", ")))
-            name = Identifier(f"{table}_{number}")
-            session.execute(SQL("CREATE INDEX IF NOT EXISTS {} ON {} ({})").format(name, _named(table), names))
-
-
-_TYPES: Mapping[str, Composable] = {name: SQL(name) for name in ("TIMESTAMP", "DOUBLE PRECISION", "INTEGER")}
-
-
-def _named(table: str) -> Identifier:
-    return Identifier(SCHEMA, table)
-
-
-def _names(table: Table) -> Composable:
-    return SQL(", ").join(map(Identifier, columns(table)))

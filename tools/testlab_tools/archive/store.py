@@ -7,6 +7,7 @@ lock; others read meanwhile what was last committed.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -39,6 +40,28 @@ class HistoryDamaged(LabError):
     """A history could not be read as it was written. It has been thrown away, and has to be filled again."""
 
 
+class TooLarge(LabError):
+    """A question that cannot be computed within the bounds of memory, disk or numbers."""
+
+    @classmethod
+    def numbers(cls) -> TooLarge:
+        """The error where values overflow."""
+        return cls(
+            "The values are too large to compute with",
+            "Their sum or spread is beyond the largest number there is",
+            "Look at the values with get_run, and leave out what is no measurement.",
+        )
+
+    @classmethod
+    def groups(cls) -> TooLarge:
+        """The error where memory, or the disk space used in its place, does not suffice."""
+        return cls(
+            "The question needs more memory, or space on disk, than statistics may use",
+            "It makes too many groups at once, or the disk of the archive is full",
+            "Ask for a shorter span, or fewer groups.",
+        )
+
+
 @dataclass(frozen=True)
 class HistoryState:
     """What a history holds. `sync` is what the last commit left in `HistoryWriter.sync`; empty before the first."""
@@ -66,6 +89,7 @@ class HistoryView(Protocol):
 
         Raises:
             HistoryDamaged: it had to be thrown away.
+            TooLarge: it cannot be computed.
         """
         ...
 
@@ -140,6 +164,10 @@ class HistoryStore(Protocol):
         """Remove a history, unless another writes it (HistoryBusy)."""
         ...
 
+    def close(self) -> None:
+        """Give back memory and temporary files, when nothing is asked or written any longer."""
+        ...
+
 
 def open_store(place: Path | str) -> HistoryStore:
     """The store in a folder, or at a PostgreSQL URL. Nothing is opened yet."""
@@ -188,12 +216,20 @@ def _as_stored(value: object) -> object:
 
 
 def as_plain(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Rows with decimals as int where they are whole, else as float: the same from every store."""
-    return [tuple(_as_number(cell) if isinstance(cell, Decimal) else cell for cell in row) for row in rows]
+    """Rows with decimals as int where they are whole, else as float: the same from every store.
+
+    Raises:
+        TooLarge: a number is beyond the floats; none that is stored is.
+    """
+    return [tuple(_as_number(cell) if isinstance(cell, Decimal | float) else cell for cell in row) for row in rows]
 
 
-def _as_number(value: Decimal) -> int | float:
-    return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+def _as_number(value: Decimal | float) -> int | float:
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return int(value)
+    if not math.isfinite(value):
+        raise TooLarge.numbers()
+    return float(value)
 
 
 async def finish_in_thread(call: Callable[[], _T]) -> _T:
