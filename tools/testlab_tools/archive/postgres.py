@@ -33,6 +33,8 @@ from testlab_tools.errors import LabError
 
 CONNECT_TIMEOUT_S = 5
 _LOCK_POLL_S = 0.1
+_FOR_SUMMARIES: tuple[LiteralString, ...] = ("SET enable_nestloop = off", "SET work_mem = '64MB'")
+"""A summary joins many rows with many; PostgreSQL, which takes first attempts to be few, would look each up alone."""
 _PARAMETER = re.compile(r"\$([a-z_]\w*)")
 
 
@@ -148,6 +150,8 @@ class PostgresView:
             .as_string(session)
             for table in TABLES
         }
+        for setting in _FOR_SUMMARIES:
+            session.execute(setting)
         query = what + _PARAMETER.sub(r"%(\1)s", with_tables(sql, sources).replace("%", "%%"))
         found = session.execute(cast(LiteralString, query), params)
         return as_plain(found.fetchall()) if found.description else []
