@@ -71,9 +71,6 @@ class ParquetStore:
         async with self._lock(key, 0):
             await finish_in_thread(partial(shutil.rmtree, self.folder_of(key), ignore_errors=True))
 
-    def close(self) -> None:
-        self.engine.close()
-
     def folder_of(self, key: str) -> Path:
         """Where a history's files are."""
         return self.folder / check_key(key)

@@ -76,9 +76,6 @@ class PostgresStore:
         async with self.write(key) as writer:
             await finish_in_thread(writer.discard)
 
-    def close(self) -> None:
-        """Nothing is held: each question and each writer has a session of its own."""
-
     def connect(self, *, autocommit: bool = False) -> Connection[tuple[Any, ...]]:
         """A session on a database that has the tables. Blocks. Raises psycopg.Error."""
         session = psycopg.connect(self._url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S)

@@ -164,10 +164,6 @@ class HistoryStore(Protocol):
         """Remove a history, unless another writes it (HistoryBusy)."""
         ...
 
-    def close(self) -> None:
-        """Give back memory and temporary files, when nothing is asked or written any longer."""
-        ...
-
 
 def open_store(place: Path | str) -> HistoryStore:
     """The store in a folder, or at a PostgreSQL URL. Nothing is opened yet."""
