@@ -202,7 +202,9 @@ class Reading:
         failed = [run for run in new if run.ended_as in self.feed.failing]
         self.state.unread += len(failed)
         await self.store("runs", new, runs.keys() - held.keys())
-        changed = [run for run in runs.values() if run.run_id in held and held[run.run_id] != _cells(run)]
+        known = [run for run in runs.values() if run.run_id in held]
+        cells = zip(*clean("runs", known).values(), strict=True)
+        changed = [run for run, row in zip(known, cells, strict=True) if held[run.run_id] != row]
         if changed:
             await self.writer.replace("runs", changed)
         gone = [run_id for run_id in held if run_id not in runs]
@@ -262,11 +264,6 @@ class Reading:
                     return
             if len(pending) < MAX_PENDING:
                 return
-
-
-def _cells(run: Run) -> tuple[Any, ...]:
-    (cells,) = clean("runs", [run])
-    return tuple(cells)
 
 
 def as_time(moment: datetime) -> datetime:
