@@ -23,9 +23,9 @@ JUNIT = '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsu
 
 
 def offered(*services: str, access: Access = "operate", toolsets: Iterable[Toolset] = ()) -> set[str]:
-    """The tools that a lab of `services` has for this access; of all toolsets but `deliveries`, unless named."""
+    """The tools that a lab of `services` has for this access; of the default toolsets, unless named."""
     levels: tuple[Access, ...] = get_args(Access)
-    named = set(toolsets) or set(get_args(Toolset)) - {"deliveries"}
+    named = set(toolsets) or set(get_args(Toolset)) - {"statistics", "deliveries"}
     return {
         sample.tool
         for sample in SAMPLES.values()
@@ -159,6 +159,46 @@ SAMPLES: Mapping[str, ToolSample] = {
             _RUN,
             faults=[Call(_RUN, (PORTAL, FACTORY, CLOUD))],
             hostile=[Call(_RUN)],
+        ),
+        ToolSample(
+            "summarize_runs",
+            "statistics",
+            "observe",
+            (PORTAL, FACTORY, CLOUD),
+            {"metric": "runs", "service": "{service}"},
+            faults=[Call({"metric": "runs", "service": "{service}", "since": "24h"})],
+            hostile=[Call({"metric": "failures", "group_by": "reason", "service": "{service}", "since": "7d"})],
+            other_node=[{"metric": "runs", "station": "{node}", "service": PORTAL, "since": "90d"}],
+        ),
+        ToolSample(
+            "measurement_stats",
+            "statistics",
+            "observe",
+            (PORTAL, FACTORY, CLOUD),
+            {"test": "Main board FCT", "measurement": "rail_5v", "service": "{service}", "since": "24h"},
+            faults=[
+                Call(
+                    {"test": "Main board FCT", "measurement": "rail_5v", "since": "24h", "service": FACTORY}, (FACTORY,)
+                )
+            ],
+            other_node=NO_NODE,
+        ),
+        ToolSample(
+            "flakiness",
+            "statistics",
+            "observe",
+            ON_PORTAL,
+            {"service": "{service}"},
+            faults=[Call({"service": "{service}", "since": "24h"})],
+            hostile=[Call({"service": "{service}", "since": "7d"})],
+            other_node=[{"station": "{node}", "service": PORTAL, "since": "90d"}],
+        ),
+        ToolSample(
+            "compare_runs",
+            "statistics",
+            "observe",
+            ALL,
+            {"a": "{run}", "b": "{run}"},
         ),
         ToolSample(
             "list_nodes",

@@ -56,6 +56,8 @@ def connect(tmp_path: Path) -> Connect:
     async def connected(config: str, mode: str = "auto") -> AsyncIterator[Client]:
         if "[files]" not in config:
             config += f"\n[files]\nsave_to = ['{tmp_path}']\n"
+        if "[archive]" not in config:
+            config += f"\n[archive]\npath = '{tmp_path / 'archive'}'\n"
         if "[durable]" not in config:
             config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\nanswer_within_seconds = 20\n"
         if "[audit]" not in config:
@@ -75,6 +77,8 @@ def spawn(tmp_path: Path) -> Connect:
 
     @asynccontextmanager
     async def spawned(config: str, mode: str = "auto") -> AsyncIterator[Client]:
+        if "[archive]" not in config:
+            config += f"\n[archive]\npath = '{tmp_path / 'archive'}'\n"
         if "[durable]" not in config:
             config += f"\n[durable]\npath = '{tmp_path / 'deliveries.sqlite'}'\nanswer_within_seconds = 20\n"
         if "[audit]" not in config:

@@ -9,7 +9,7 @@ from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.service_samples import SERVICE_SAMPLES
 from tests.tool_samples import SAMPLES
 
-ADMIN = '[server]\naccess = "admin"\n'
+ADMIN = '[server]\naccess = "admin"\ntoolsets = ["all"]\n'
 QUEUED = sorted(sample.tool for sample in SAMPLES.values() if sample.queued)
 """They write the run down first, and answer that it is queued."""
 REFUSED = [

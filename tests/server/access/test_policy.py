@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from testlab_mcp.access.policy import Policy, exposed_tools, refusal
-from testlab_tools.registry import Access
+from testlab_tools.registry import Access, Toolset
 from testlab_tools.services import load_kind
 from testlab_tools.tools import all_tools
 from tests.tool_samples import SAMPLES, offered
@@ -24,6 +26,7 @@ NAMED_CLOUD = load_kind("standcloud").connect(
 PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("standcloud")
 EVERY_SERVICE = ("portal", "factory", "cloud")
 EVERY = set(SAMPLES)
+TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 DELIVERIES = offered("factory", toolsets=["deliveries"])
 RUNS = offered("portal", toolsets=["runs"])
 
@@ -44,7 +47,7 @@ RUNS = offered("portal", toolsets=["runs"])
         ([PORTAL], Policy.from_table("operate", ["runs"], [], []), RUNS),
         ([PORTAL], Policy.from_table("operate", ["runs"], ["get_job"], []), RUNS | {"get_job"}),
         ([PORTAL], Policy.from_table("observe", ["runs"], ["run_tests"], []), RUNS),
-        ([PORTAL], Policy.from_table("operate", ["all"], [], ["run_tests"]), offered("portal")),
+        ([PORTAL], Policy.from_table("operate", ["all"], [], ["run_tests"]), offered("portal", toolsets=TOOLSETS)),
         (
             [PORTAL],
             Policy.from_table("operate", ["default"], ["run_tests"], ["run_tests"]),
@@ -90,7 +93,7 @@ ROOT = Policy.from_table("admin", ["all"], [], [])
         (ROOT, caller(allow=["run_tests"], deny=["run_tests"]), EVERY - {"run_tests"}),
         (ROOT, caller(services=["stbtester", "tofupilot", "cloud"]), EVERY),
         (ROOT, caller(services=[]), set()),
-        (ROOT, caller("operate", services=["cloud"]), offered("cloud")),
+        (ROOT, caller("operate", services=["cloud"]), offered("cloud", toolsets=TOOLSETS)),
     ],
 )
 def test_a_caller_has_what_both_allow_and_its_services_can_do(policy, narrowed, names) -> None:

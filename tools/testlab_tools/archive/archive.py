@@ -115,19 +115,22 @@ class HistoryArchive:
 
         Raises:
             AuthError, ConfigError: the service does not accept the credentials; what is held is not theirs to see.
+            LabError: it could not be read, and nothing is held.
         """
-        error, busy, notes = "", False, list[str]()
+        error, busy, notes = None, False, list[str]()
         try:
             synced = await self.sync(feed, scope, seconds, tell)
             if isinstance(synced.error, AuthError | ConfigError):
                 raise synced.error
-            error = str(synced.error or "")
+            error = synced.error
             if not synced.error and not synced.state.complete:
                 notes.append("More is read with each call; `testlab-mcp sync` reads all.")
         except HistoryBusy:
             busy = True
             notes.append("Another call or process is reading it now.")
         state, sync = await self.read_state(feed)
+        if error is not None and not state.rows["runs"]:
+            raise error
         if sync.unread:
             notes.append(f"Of {sync.unread} runs that failed, the failed cases are not read yet.")
         return ServiceHistory(
@@ -138,7 +141,7 @@ class HistoryArchive:
             complete=sync.complete,
             unread=sync.unread,
             cannot="; ".join(feed.cannot),
-            error=error,
+            error=str(error or ""),
             note=" ".join(notes),
             busy=busy,
         )

@@ -97,8 +97,10 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
     )
 
 
-async def resolve_names(view: HistoryView, runs: RunFilter, asked: Mapping[str, str]) -> RunFilter:
+async def resolve_names(view: HistoryView, runs: RunFilter, asked: Mapping[str, str], partial: str = "") -> RunFilter:
     """The filter with each text in `asked`, by column, replaced by the names in the archive that it means.
+
+    `partial` says why a name may be missing though there are such runs.
 
     Raises:
         NotFound: no such name, with the nearest.
@@ -110,12 +112,13 @@ async def resolve_names(view: HistoryView, runs: RunFilter, asked: Mapping[str, 
     for column in NAMED:
         if text := asked.get(column, ""):
             source = f"SELECT DISTINCT r.{column} FROM runs r WHERE {among} AND r.{column} <> ''"
-            names[column] = await find_names(view, source, f"r.{column}", params, text, column.replace("_", " "))
+            noun = column.replace("_", " ")
+            names[column] = await find_names(view, source, f"r.{column}", params, text, noun, partial)
     return replace(runs, names=names)
 
 
 async def find_names(
-    view: HistoryView, source: str, column: str, params: Mapping[str, object], text: str, noun: str
+    view: HistoryView, source: str, column: str, params: Mapping[str, object], text: str, noun: str, partial: str
 ) -> list[str]:
     """The name itself, else the name in another case, else all names that hold the text.
 
@@ -136,8 +139,17 @@ async def find_names(
     held = {str(row[0]).casefold(): str(row[0]) for row in await view.rows(f"{source} LIMIT {MAX_NAMES}", params)}
     near = [held[name] for name in nearest(lower, held, NEAREST, 0.4)]
     why = "Names written alike are beside this" if near else f"Of the names there are ({len(held)}), none is like it"
+    why = f"{why}. {partial}" if partial else why
     error = NotFound(f"The archive has no run with such a {noun}", why, "Correct it, or leave it out.")
     raise error.near(_numbered(near))
+
+
+async def has_name(view: HistoryView, runs: RunFilter, column: str, text: str) -> bool:
+    """Whether a column has a name that holds the text, in any case."""
+    params: Params = {"text": text.casefold()}
+    among = _one_of("r.service", runs.services, params, "service")
+    sql = f"SELECT 1 FROM runs r WHERE {among} AND strpos(lower(r.{column}), $text) > 0 LIMIT 1"
+    return bool(await view.rows(sql, params))
 
 
 def match_name(text: str, names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testlab_tools.registry import ToolSpec
-from testlab_tools.tools import analysis, deliveries, files, jobs, nodes, production, runs, units
+from testlab_tools.tools import analysis, deliveries, files, jobs, nodes, production, runs, statistics, units
 
 
 def all_tools() -> tuple[ToolSpec, ...]:
@@ -18,6 +18,10 @@ def all_tools() -> tuple[ToolSpec, ...]:
         units.get_unit,
         analysis.triage,
         analysis.explain_failure,
+        statistics.summarize_runs,
+        statistics.measurement_stats,
+        statistics.flakiness,
+        statistics.compare_runs,
         nodes.list_nodes,
         nodes.grab_screenshot,
         nodes.reserve_nodes,

@@ -1,0 +1,28 @@
+"""A simulated lab whose history is read ahead, once for all tests of a file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testlab_mcp.commands.simlab import SimLab
+
+ALL_TIME = "365d"
+"""Longer than any history of the simulated lab."""
+
+
+@pytest.fixture(scope="module")
+def config(sim: SimLab, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """All tools, on an archive that `testlab-mcp sync` has filled."""
+    folder: Path = tmp_path_factory.mktemp("statistics")
+    own = f"\n[archive]\npath = '{folder / 'archive'}'\n[files]\nsave_to = ['{folder}']\n"
+    text = f'[server]\ntoolsets = ["all"]\n{sim.config_toml()}{own}'
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "testlab_mcp", "sync", "--config", str(path)]
+    filled = subprocess.run(command, capture_output=True, text=True)
+    assert filled.returncode == 0, filled.stdout + filled.stderr
+    return text

@@ -1,0 +1,257 @@
+"""Tools that compute figures over many runs, from the archive of history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite, nan
+from typing import Annotated
+
+from pydantic import Field
+
+from testlab_tools.archive.archive import History, open_history
+from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive
+from testlab_tools.errors import BadInput, Refused
+from testlab_tools.fanout import ask_all, gather_all
+from testlab_tools.models.results import RunDetail
+from testlab_tools.registry import LOOK, Call, tool
+from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, Metric, RunSummary
+from testlab_tools.statistics.flakiness import Flakiness, find_flaky
+from testlab_tools.statistics.grouping import By
+from testlab_tools.statistics.measurement_answer import MeasurementStats
+from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement
+from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
+from testlab_tools.statistics.run_comparison import RunComparison, compare_two_runs
+from testlab_tools.statistics.selection import (
+    Attempts,
+    RunFilter,
+    has_name,
+    match_name,
+    newest_runs,
+    resolve_names,
+    services_with,
+)
+from testlab_tools.statistics.summary import SummaryOrder, summarize
+from testlab_tools.times import parse_span
+from testlab_tools.tools.arguments import AnyOutcome, Since, Until
+
+Rows = Annotated[int, Field(ge=0, le=200)]
+Limit = Annotated[str, Field(coerce_numbers_to_str=True, description="What if: yield under this limit")]
+Compared = Annotated[str, Field(min_length=1, description="Run handle, or revision:<SHA or version>")]
+REVISION = "revision:"
+TRIES = 4
+MAX_READ = 3
+"""Tests whose newest run is read for the names of its measurements."""
+
+
+@tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK)
+async def summarize_runs(
+    call: Call,
+    metric: Annotated[Metric, Field(description="runs: counts, pass rate; failures: Pareto")],
+    group_by: Annotated[By, Field(description="case, measurement, reason: of failures")] = "",
+    attempts: Annotated[Attempts, Field(description="Of failures: a unit's runs")] = "every",
+    service: str = "",
+    outcome: AnyOutcome = "",
+    unit: str = "",
+    part: str = "",
+    test: str = "",
+    station: str = "",
+    batch: str = "",
+    revision: str = "",
+    since: Since = "30d",
+    until: Until = "",
+    limit: Rows = 20,
+) -> RunSummary:
+    """Get figures of many runs: counts, yields, retests, failure Pareto, throughput, duration; in all and by group,
+    with n, 95 % interval and the groups that are shown to differ (`differs`).
+
+    Lists no runs: list_runs does.
+    """
+    whole = metric in OF_UNITS or attempts != "every"
+    runs, history = await _open(call, service, since, until, whole)
+    named = {"part": part, "test": test, "station": station, "batch": batch, "revision": revision}
+    runs = await _resolve(call, history, replace(runs, unit=unit, outcome=outcome), named)
+    if metric == "failures" and group_by == "measurement":
+        if not test:
+            raise BadInput("A Pareto by measurement needs test", "Measurements are read test by test", "Give test.")
+        history = await _open_measured(call, history, runs, "")
+    found = await summarize(history.view, runs, SummaryOrder(metric, group_by, attempts, limit))
+    found.services = await _shares(history, runs)
+    if whole and any(share.partial for share in found.services):
+        found.note += " A unit's first run may be older than what is held (partial)."
+    return found
+
+
+@tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK)
+async def measurement_stats(
+    call: Call,
+    test: Annotated[str, Field(min_length=1)],
+    measurement: Annotated[str, Field(min_length=1)],
+    case: str = "",
+    lower: Limit = "",
+    upper: Limit = "",
+    group_by: MeasuredBy = "station",
+    attempts: Attempts = "first",
+    service: str = "",
+    station: str = "",
+    part: str = "",
+    batch: str = "",
+    revision: str = "",
+    since: Since = "30d",
+    until: Until = "",
+    limit: Rows = 20,
+) -> MeasurementStats:
+    """Get one measurement over many runs: spread, limits, Cpk, drift and when it reaches a limit, marginal passes,
+    groups that are shown to differ, and the yield under other limits.
+
+    Gives no single values: get_run does.
+    """
+    low, high = _number(lower, "lower"), _number(upper, "upper")
+    if low is not None and high is not None and low >= high:
+        raise BadInput("lower is not below upper", "", "Swap or correct them.")
+    runs, history = await _open(call, service, since, until, attempts != "every")
+    named = {"part": part, "test": test, "station": station, "batch": batch, "revision": revision}
+    runs = await _resolve(call, history, runs, named)
+    name = match_name(measurement, await _measurement_names(call, history, runs))
+    history = await _open_measured(call, history, runs, name)
+    order = MeasurementOrder(name, case, attempts, group_by, low, high, limit)
+    found = await describe_measurement(history.view, runs, order)
+    found.services = await _shares(history, runs)
+    return found
+
+
+@tool(toolset="statistics", access="observe", needs=JobRunner, hints=LOOK)
+async def flakiness(
+    call: Call,
+    test: Annotated[str, Field(description="Empty: all that fail")] = "",
+    service: str = "",
+    station: str = "",
+    revision: str = "",
+    since: Since = "",
+    until: Until = "",
+    limit: Rows = 20,
+) -> Flakiness:
+    """Get which test cases are broken, bound to a node, or flaky: pass rate with 95 % interval, since which run and
+    between which revisions it changed, how many more runs would tell.
+
+    Of production tests: summarize_runs. Why one failed: explain_failure.
+    """
+    farms = [farm.name for farm in call.lab.offering(JobRunner, service)]
+    runs, history = await _open(call, farms[0] if len(farms) == 1 else service, since, until)
+    named = {"test": test, "station": station, "revision": revision}
+    runs = await _resolve(call, history, replace(runs, services=farms), named)
+    found = await find_flaky(history.view, runs, limit, detailed=len(runs.names.get("test", ())) == 1)
+    found.services = await _shares(history, runs)
+    return found
+
+
+@tool(toolset="statistics", access="observe", needs=RunArchive, hints=LOOK)
+async def compare_runs(
+    call: Call,
+    a: Compared,
+    b: Compared,
+    test: Annotated[str, Field(description="Of revisions")] = "",
+    service: str = "",
+    since: Since = "",
+    until: Until = "",
+    limit: Rows = 20,
+) -> RunComparison:
+    """Get what differs between two runs (cases, measurements, durations), or before and after a revision of the test
+    pack or procedure (pass rate and duration by test, with 95 % interval).
+
+    What is alike is only counted.
+    """
+    if a.startswith(REVISION) != b.startswith(REVISION):
+        raise BadInput("a and b are of two sorts", "", "Give two run handles, or revision:… twice.")
+    if not a.startswith(REVISION):
+        return compare_two_runs(*await gather_all(_read_run(call, a), _read_run(call, b)))
+    runs, history = await _open(call, service, since, until, whole=True)
+    runs = await _resolve(call, history, runs, {"test": test})
+    sides: list[RunFilter] = []
+    for name in (a, b):
+        found = await _resolve(call, history, runs, {"revision": name.removeprefix(REVISION).strip()})
+        sides.append(of_revision(runs, found.names["revision"]))
+    compared = await compare_revisions(history.view, sides[0], sides[1], limit)
+    runs = of_revision(runs, [name for side in sides for name in side.names["revision"]])
+    shares = await _shares(history, runs)
+    return RunComparison(a=a, b=b, sides=compared.sides, tests=compared.tests, services=shares, note=compared.note)
+
+
+async def _open(call: Call, service: str, since: str, until: str, whole: bool = False) -> tuple[RunFilter, History]:
+    """The filter for a span, and the history as far as it needs: `whole` for what earlier runs decide."""
+    begin, end = parse_span(since, until)
+    history = await open_history(call, service, None if whole else begin)
+    for _ in range(TRIES):  # what another call or process reads now is there when it has
+        if any(share.runs or not share.busy for share in history.freshness):
+            break
+        history = await open_history(call, service, None if whole else begin)
+    names = [share.service for share in history.freshness]
+    zone = call.lab.archive.timezone if call.lab.archive else "UTC"
+    return RunFilter(names, since=begin, until=end, zone=zone), history
+
+
+async def _resolve(call: Call, history: History, runs: RunFilter, asked: Mapping[str, str]) -> RunFilter:
+    """The filter for the names that are meant. A station that the caller has no part in is refused as one."""
+    named = {**asked, "station": call.lab.native(asked.get("station", ""))}
+    if named["station"] and not await has_name(history.view, runs, "station", named["station"]):
+        farms = [
+            one for one in call.lab.services.values() if isinstance(one, NodeInventory) and one.name in runs.services
+        ]
+        answers = await ask_all(farms, lambda farm: farm.get_node(named["station"]))
+        if refused := next((error for error in answers.failed.values() if isinstance(error, Refused)), None):
+            raise refused
+    unread = ", ".join(share.service for share in history.freshness if not share.complete and not share.cannot)
+    return await resolve_names(history.view, runs, named, f"Not all of {unread} is read yet" if unread else "")
+
+
+async def _open_measured(call: Call, history: History, runs: RunFilter, name: str) -> History:
+    """The history with the measurements of that name, or of any, of the tests that the filter names."""
+    tests = runs.names["test"]
+    having = await services_with(history.view, runs)
+    service = having[0] if len(having) == 1 else ""
+    return await open_history(call, service, runs.since, [(test, name) for test in tests])
+
+
+async def _measurement_names(call: Call, history: History, runs: RunFilter) -> list[str]:
+    """Names of measurements of the tests, as the newest run of each has them."""
+
+    async def read(handle: str) -> list[str]:
+        detail = await _read_run(call, handle)
+        return [measured.name for case in detail.cases for measured in case.measurements]
+
+    found = await gather_all(*map(read, await newest_runs(history.view, runs, MAX_READ)))
+    return list(dict.fromkeys(name for names in found for name in names))
+
+
+async def _read_run(call: Call, handle: str) -> RunDetail:
+    archive, native = call.lab.run_owner(handle, RunArchive)
+    return await archive.get_run(native)
+
+
+async def _shares(history: History, runs: RunFilter) -> list[HistoryShare]:
+    """What is held of each service that has such runs, or could not be read."""
+    having = await services_with(history.view, runs)
+    return [
+        HistoryShare(
+            service=share.service,
+            runs=share.runs,
+            held_since=share.held_since,
+            fresh_at=share.fresh_at,
+            partial=not share.complete and share.runs > 0,
+            cannot="" if share.runs else share.cannot,
+            error=share.error,
+            note="" if share.complete else share.note,
+        )
+        for share in history.freshness
+        if share.service in having or not having or share.error or not share.runs
+    ]
+
+
+def _number(text: str, argument: str) -> float | None:
+    try:
+        number = float(text) if text.strip() else None
+    except ValueError:
+        number = nan
+    if number is not None and not isfinite(number):
+        raise BadInput(f"{argument} is not a number", "", "Give a limit such as 4.9.")
+    return number
