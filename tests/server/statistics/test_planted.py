@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
+
+import pytest
+from mcp_types import ImageContent
+from PIL import Image
 
 from testlab_sim.production import effects as fx
 from testlab_sim.stbtester.test_pack import BROKEN, CURRENT, FLAKY_EPG, RELEASED
@@ -94,3 +100,31 @@ async def test_of_two_revisions_the_broken_case_is_told_first(config: str, conne
     assert found["tests"][0]["test"] == BROKEN
     assert found["tests"][0]["differs"].startswith("b worse")
     assert "Under b alone: 3." in found["note"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("summarize_runs", {"metric": "failures"}),
+        ("summarize_runs", {"metric": "first_pass_yield", "group_by": "station"}),
+        ("summarize_runs", {"metric": "first_pass_yield", "group_by": "day", "test": FVT}),
+        ("measurement_stats", {"test": FVT, "measurement": "rail_5v"}),
+    ],
+)
+async def test_a_chart_comes_beside_the_same_figures(
+    config: str, connect: Connect, ask: ToolCaller, tool: str, arguments: dict[str, Any]
+) -> None:
+    async with connect(config) as client:
+        plain = await ask(client, tool, **arguments)
+        drawn = await client.call_tool(tool, {**arguments, "chart": True})
+    (image,) = [block for block in drawn.content if isinstance(block, ImageContent)]
+    assert Image.open(BytesIO(b64decode(image.data))).width == 1024
+    assert drawn.structured_content is not None
+    figures = {"total", "rows", "mean", "capability", "drift"} & plain.keys()
+    assert {name: drawn.structured_content[name] for name in figures} == {name: plain[name] for name in figures}
+
+
+async def test_what_has_no_chart_says_so(config: str, connect: Connect, ask: ToolCaller) -> None:
+    async with connect(config) as client:
+        found = await ask(client, "summarize_runs", metric="throughput", chart=True)
+    assert "There is no chart of this" in found["note"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
@@ -29,6 +30,9 @@ MAX_TEXTS = 10
 MAX_GROUPS = 200
 MAX_SAMPLE = 2_000
 """Values, evenly spread over time, that normality is judged by."""
+
+MAX_POINTS = 1_000
+"""Values that a picture shows one by one."""
 
 MARGIN = 0.1
 """A pass is marginal in the last tenth of the way from the median to a limit."""
@@ -87,6 +91,17 @@ async def _describe(source: _Source, runs: RunFilter, order: MeasurementOrder) -
     notes.append(_say_extent(made, order))
     made.note = " ".join([made.note, *notes]).replace("  ", " ").strip()
     return round_numbers(made)
+
+
+async def read_points(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> list[tuple[datetime, float]]:
+    """At most MAX_POINTS values with the start of their run, evenly spread over time, oldest first."""
+    params: Params = {"name": order.name}
+    sql = (
+        "SELECT w.started_at, w.value FROM (SELECT v.started_at, v.value, count(*) OVER () AS size, row_number() OVER "
+        f"(ORDER BY v.started_at, v.run_id) AS place FROM ({_values_sql(runs, order, params)}) v "
+        f"WHERE v.value IS NOT NULL) w WHERE w.place % ((w.size - 1) / {MAX_POINTS} + 1) = 0 ORDER BY w.place"
+    )
+    return [(utc(at), float(value)) for at, value in await view.rows(sql, params)]
 
 
 def _values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:

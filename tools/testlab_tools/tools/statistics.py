@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite, nan
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field
 
 from testlab_tools.archive.archive import History, open_history
-from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive
+from testlab_tools.capabilities import HistoryFeed, Image, JobRunner, NodeInventory, RunArchive
 from testlab_tools.errors import BadInput, Refused
 from testlab_tools.fanout import ask_all, gather_all
+from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.results import RunDetail
-from testlab_tools.registry import LOOK, Call, tool
+from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, Metric, RunSummary
 from testlab_tools.statistics.flakiness import Flakiness, find_flaky
 from testlab_tools.statistics.grouping import By
 from testlab_tools.statistics.measurement_answer import MeasurementStats
-from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement
+from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement, read_points
+from testlab_tools.statistics.pictures import draw_measurement, draw_summary, has_picture
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.run_comparison import RunComparison, compare_two_runs
 from testlab_tools.statistics.selection import (
@@ -35,6 +38,10 @@ from testlab_tools.statistics.summary import SummaryOrder, summarize
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import AnyOutcome, Since, Until
 
+if TYPE_CHECKING:
+    from testlab_tools.charts.canvas import Chart
+
+R = TypeVar("R", bound=ResultModel)
 Rows = Annotated[int, Field(ge=0, le=200)]
 Limit = Annotated[str, Field(coerce_numbers_to_str=True, description="What if: yield under this limit")]
 Compared = Annotated[str, Field(min_length=1, description="Run handle, or revision:<SHA or version>")]
@@ -61,7 +68,8 @@ async def summarize_runs(
     since: Since = "30d",
     until: Until = "",
     limit: Rows = 20,
-) -> RunSummary:
+    chart: bool = False,
+) -> Illustrated[RunSummary]:
     """Get figures of many runs: counts, yields, retests, failure Pareto, throughput, duration; in all and by group,
     with n, 95 % interval and the groups that are shown to differ (`differs`).
 
@@ -79,7 +87,13 @@ async def summarize_runs(
     found.services = await _shares(history, runs)
     if whole and any(share.partial for share in found.services):
         found.note += " A unit's first run may be older than what is held (partial)."
-    return found
+    if not chart:
+        return Illustrated(found)
+    if not has_picture(found, group_by):
+        found.note += " There is no chart of this: take metric=failures, or a rate with group_by."
+        return Illustrated(found)
+    filters = [*named.items(), ("part", part), ("unit", unit), ("outcome", outcome)]
+    return await _illustrate(found, lambda: draw_summary(found, group_by, filters))
 
 
 @tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK)
@@ -100,9 +114,10 @@ async def measurement_stats(
     since: Since = "30d",
     until: Until = "",
     limit: Rows = 20,
-) -> MeasurementStats:
+    chart: bool = False,
+) -> Illustrated[MeasurementStats]:
     """Get one measurement over many runs: spread, limits, Cpk, drift and when it reaches a limit, marginal passes,
-    groups that are shown to differ, and the yield under other limits.
+    differing groups, yield under other limits.
 
     Gives no single values: get_run does.
     """
@@ -117,7 +132,11 @@ async def measurement_stats(
     order = MeasurementOrder(name, case, attempts, group_by, low, high, limit)
     found = await describe_measurement(history.view, runs, order)
     found.services = await _shares(history, runs)
-    return found
+    if not chart or found.mean is None:
+        return Illustrated(found)
+    points = await read_points(history.view, runs, order)
+    filters = [(name, text) for name, text in named.items() if name != "measurement"]
+    return await _illustrate(found, lambda: draw_measurement(found, points, filters))
 
 
 @tool(toolset="statistics", access="observe", needs=JobRunner, hints=LOOK)
@@ -188,6 +207,11 @@ async def _open(call: Call, service: str, since: str, until: str, whole: bool = 
     names = [share.service for share in history.freshness]
     zone = call.lab.archive.timezone if call.lab.archive else "UTC"
     return RunFilter(names, since=begin, until=end, zone=zone), history
+
+
+async def _illustrate(found: R, draw: Callable[[], Chart | None]) -> Illustrated[R]:
+    drawn = await asyncio.to_thread(draw)
+    return Illustrated(found, Image(drawn.png, "image/png") if drawn else None)
 
 
 async def _resolve(call: Call, history: History, runs: RunFilter, asked: Mapping[str, str]) -> RunFilter:
