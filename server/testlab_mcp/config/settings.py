@@ -44,7 +44,8 @@ class ServerSettings(BaseModel):
         description="look only; or also run, reserve and record; or also delete, and take from others",
     )
     toolsets: list[ToolsetName] = Field(
-        default=["default"], description="groups of tools that are on; `default` is all but `statistics` and `deliveries`"
+        default=["default"],
+        description="groups of tools that are on; `default` is all but `statistics` and `deliveries`",
     )
     allow: list[str] = Field(default=[], description="names of tools that are on although their toolset is off")
     deny: list[str] = Field(default=[], description="names of tools that are never on")
