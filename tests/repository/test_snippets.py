@@ -95,6 +95,17 @@ def test_the_links_that_add_the_server_start_it() -> None:
     assert links["vscode.dev"]["name"] == links["cursor.com"]["name"] == ["testlab"]
 
 
+def test_compose_and_image_start_the_server() -> None:
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    command = re.search(r"^    command: \[(.*)\]$", compose, re.MULTILINE)
+    assert command
+    _parse([word.strip(' "') for word in command[1].split(",")])
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert 'ENTRYPOINT ["testlab-mcp"]' in image
+    for words in re.findall(r"^#.* testlab-mcp (serve .*)$", image, re.MULTILINE):
+        _parse(shlex.split(words))
+
+
 @pytest.mark.parametrize("text", _blocks("python"))
 def test_code_can_be_compiled(text: str) -> None:
     ast.parse(text)

@@ -19,7 +19,7 @@ Next:
 1. Make models.py, client.py and the capabilities those of the real service; each capability is a module of
    tools/testlab_tools/capabilities. Have the simulated counterpart answer as the service's documentation says.
 2. Add the service to tests/service_samples.py: the tests of outages, faults and hostile text then cover it.
-3. Say it in README.md, config.example.toml and CHANGELOG.md.
+3. Say it in a page of docs/services/, README.md, config.example.toml and CHANGELOG.md.
 """
 
 
