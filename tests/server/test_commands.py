@@ -163,7 +163,9 @@ def test_the_simulated_lab_runs_alone_and_says_where(tmp_path: Path) -> None:
 
 def test_doctor_gives_its_findings_as_json(sim: SimLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "config.toml"
-    config.write_text(re.sub(r'(factory\].*?token = )"\w+"', r'\1"wrong"', sim.config_toml(), flags=re.DOTALL), "utf-8")
+    config.write_text(
+        re.sub(r'(factory\].*?token = )"[\w-]+"', r'\1"wrong"', sim.config_toml(), flags=re.DOTALL), "utf-8"
+    )
     assert main(["doctor", "--json", "--config", str(config)]) == 1
     found = {finding["service"]: finding for finding in json.loads(capsys.readouterr().out)["services"]}
     assert found["portal"]["auth"] == "ok"
