@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from mcp import Client
 
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.protocol import tool
-from testlab_mcp.protocol.results import to_error_result
+from testlab_mcp.protocol.results import UNTRUSTED, to_error_result
 from testlab_tools import jobs
 from testlab_tools.errors import LabError, ServiceError
 from testlab_tools.files.logs import read_log
@@ -170,7 +171,7 @@ class Judge:
     """Calls tools, counts what came of it, and tells what no answer may say."""
 
     def __init__(self, tokens: list[str], counts: dict[str, int]) -> None:
-        self._never = (*NEVER_TOLD, *tokens)
+        self._tokens = tokens
         self._counts = counts
 
     async def call(self, client: Client, tool: str, arguments: dict[str, Any]) -> Any:
@@ -197,7 +198,11 @@ class Judge:
         if not result.is_error:
             return []
         text = self.text_of(result)
-        wrong = [f"holds {foreign!r}" for foreign in self._never if foreign in text]
+        ours, marked, theirs = text.partition(f"\n{UNTRUSTED} ")
+        wrong = [f"holds {foreign!r}" for foreign in NEVER_TOLD if foreign in ours]
+        wrong += ["holds a token" for token in self._tokens if token in text]
+        if marked and not json.loads(theirs).keys() <= {"service_says", "nearest"}:
+            wrong.append("marks more than the service's own words")
         if not text.startswith(f"{tool} failed: "):
             wrong.append("does not begin with the tool")
         if not result.meta["next"]:
