@@ -279,3 +279,16 @@ async def test_without_duckdb_the_line_that_installs_it_is_said(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(Unsupported, match=r'pip install "testlab-mcp\[statistics\]"'):
         await parquet.view([KEY]).rows("SELECT count(*) FROM runs")
+
+
+async def test_questions_that_come_at_once_wait_for_each_others_memory(
+    parquet: ParquetStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MEMORY", "64MiB")
+    await fill(parquet, 100)
+    sql = (
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY a.value * 1000 + b.value + c.value) "
+        "FROM measurements a, measurements b, (SELECT value FROM measurements LIMIT 100) c"
+    )
+    found = await asyncio.gather(*(parquet.view([KEY]).rows(sql) for _ in range(4)))
+    assert len({row for rows in found for row in rows}) == 1

@@ -18,8 +18,9 @@ from testlab_tools.extra import require_statistics
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MEMORY = "192MiB"
-"""What all queries and writers of a process use together; what they need beyond goes to files."""
+MEMORY = "160MiB"
+"""What all queries and writers of a process use together; what they need beyond goes to files, but for quantiles, which
+need some 100 MiB for 1,000,000 values. One query or commit runs at a time."""
 MAX_THREADS = 4
 _SPILL = "spill-"
 _SPILL_KEPT_S = 86_400

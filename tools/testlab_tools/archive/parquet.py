@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ class ParquetStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self.engine = Engine(self.folder)
+        self.turn = asyncio.Lock()
+        """Held while a question is computed, or a commit: each may use all of the engine's memory."""
         self._intact: set[tuple[str, int]] = set()
 
     def view(self, keys: Sequence[str]) -> ParquetView:
@@ -134,7 +136,6 @@ class ParquetView:
         self._store = store
         self._keys = keys
         self._cursor = cursor
-        self._turn = asyncio.Lock()
 
     async def rows(self, sql: str, params: Mapping[str, object] = {}) -> list[tuple[Any, ...]]:
         return await self._ask("", sql, params)
@@ -151,7 +152,7 @@ class ParquetView:
 
     async def _ask(self, what: str, sql: str, params: Mapping[str, object]) -> list[tuple[Any, ...]]:
         """The rows of a SELECT, or what is done with them."""
-        async with self._turn if self._cursor else nullcontext():
+        async with self._store.turn:
             cursor = self._cursor or await asyncio.to_thread(self._store.engine.cursor)
             try:
                 found = await asyncio.to_thread(self._read, cursor, what, sql, bind(sql, params))

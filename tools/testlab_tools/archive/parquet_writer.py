@@ -83,7 +83,8 @@ class ParquetWriter:
         await self._finish(partial(self._delete_staged, moment.astimezone(UTC).replace(tzinfo=None)))
 
     async def commit(self) -> HistoryState:
-        await self._finish(self._commit)
+        async with self._store.turn:
+            await self._finish(self._commit)
         return self._manifest.state()
 
     def close(self) -> None:
