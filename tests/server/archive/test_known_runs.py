@@ -90,3 +90,16 @@ async def test_a_service_that_refuses_the_token_gives_nothing_from_history(
 
 def _without_cursor(answer: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in answer.items() if key != "cursor"}
+
+
+async def test_a_service_without_a_token_does_not_hide_the_others(
+    config: Callable[..., str], connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    token = upstream.services["standcloud"]["token"]
+    before, cloud, after = config().partition("[services.cloud]")
+    text = before + cloud + after.replace(f'token = "{token}"', 'token_env = "TESTLAB_NO_SUCH_TOKEN"')
+    async with connect(text) as client:
+        answer = await ask(client, "triage", since="24h")
+    errors = {one["service"]: one.get("error", "") for one in answer["services"]}
+    assert "TESTLAB_NO_SUCH_TOKEN" in errors.pop("cloud")
+    assert errors == {"portal": "", "factory": ""}

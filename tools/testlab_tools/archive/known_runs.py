@@ -13,9 +13,9 @@ from typing import Any
 from testlab_tools.archive.archive import HistoryArchive, ServiceHistory, key_of
 from testlab_tools.archive.reading import FURTHER_SECONDS, Scope, as_run
 from testlab_tools.archive.schema import Run as Row
-from testlab_tools.archive.store import HistoryView
+from testlab_tools.archive.store import HistoryDamaged, HistoryView
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, Health, HistoryFeed, RunArchive, Runs
-from testlab_tools.errors import ConfigError, LabError
+from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
 from testlab_tools.lab import Lab
 from testlab_tools.models.lab import FailedRun, Outcome, Run
@@ -57,10 +57,17 @@ class KnownRuns(FailureArchive):
 
     async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
         """Those of exactly the query's test, where the service may give those of tests that contain its name, too."""
+        try:
+            found = None if after else await self._find_runs(query, limit)
+        except HistoryDamaged:
+            found = None
+        return found or await self._feed.list_runs(query, limit, after)
+
+    async def _find_runs(self, query: RunQuery, limit: int) -> Runs | None:
         endings = [ending for ending, outcome in _OUTCOMES.items() if query.outcome in ("", outcome)]
-        where = None if after or query.longest_first else await self._where(query, endings)
+        where = None if query.longest_first else await self._where(query, endings)
         if where is None:
-            return await self._feed.list_runs(query, limit, after)
+            return None
         order = "" if query.oldest_first else "DESC"
         rows = await self._view.rows(
             f"SELECT {_COLUMNS} FROM runs AS r WHERE {where[0]} ORDER BY r.started_at {order}, r.run_id {order} "
@@ -70,12 +77,20 @@ class KnownRuns(FailureArchive):
         return Runs([_run(as_run(row)) for row in rows[:limit]], more=len(rows) > limit)
 
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:
+        try:
+            found = await self._find_failures(query, limit)
+        except HistoryDamaged:
+            found = None
+        if found is not None:
+            return found
+        assert isinstance(self._feed, FailureArchive)
+        return await self._feed.list_failures(query, limit)
+
+    async def _find_failures(self, query: RunQuery, limit: int) -> Failures | None:
         endings = [one for one in self._feed.failing if query.outcome in ("", _OUTCOMES[one])]
         where = await self._where(query, endings)
         if where is None or (query.test and await self._is_part(query.test)):
-            if isinstance(self._feed, FailureArchive):
-                return await self._feed.list_failures(query, limit)
-            return Failures([], 0)
+            return None
         newest = f"SELECT {_COLUMNS} FROM runs AS r WHERE {where[0]} ORDER BY r.started_at DESC, r.run_id DESC"
         rows = await self._view.rows(
             f"WITH newest AS ({newest} LIMIT {limit + 1}) SELECT {_COLUMNS}, f.case_name, f.reason, f.attempts "
@@ -136,15 +151,13 @@ async def use_history(lab: Lab, archives: Sequence[RunArchive], since: datetime,
 
 
 async def _known(archive: HistoryArchive, service: RunArchive, since: datetime, seconds: float) -> RunArchive:
-    if not isinstance(service, HistoryFeed):
+    if not isinstance(service, HistoryFeed) or not isinstance(service, FailureArchive):
         return service
     try:
         _, state = await archive.read_state(service)
         if not state.mark or not state.covers(since):
             return service
         held = await archive.refresh(service, Scope(needed_since=since), max(seconds, FURTHER_SECONDS))
-    except ConfigError:
-        raise
     except LabError:
         return service
     if held.error or held.busy or not held.covers(since):
