@@ -18,7 +18,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 USAGE = "usage: ./do WORD [ARGUMENTS]          (on Windows: python do WORD [ARGUMENTS])"
 WORDS = {
     "demo": "tour the six operations on the simulated lab (--report FILE: with your OpenHTF report)",
-    "simlab": "run the simulated lab alone (--port N --ready-file F)",
+    "simlab": "run the simulated lab alone (--port N --ready-file F --runs N)",
     "serve": "run the MCP server (--demo, --config F, --http HOST:PORT)",
     "doctor": "check the config: reachability, auth and clock of every service",
     "test": "run the tests; arguments go to pytest",

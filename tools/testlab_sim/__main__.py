@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         from testlab_sim.app import create_app, create_world
         from testlab_sim.serving import serve
 
-        world = create_world(args.seed, args.speed)
+        world = create_world(args.seed, args.speed, args.runs)
         world.base_url = url
         ready = (lambda: None) if args.early else partial(_announce, lab, args.ready_file)
         serve(create_app(world), listener, ready, with_stdin=args.exit_with_stdin)
@@ -49,8 +49,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--speed", type=float, default=20.0, help="how many times faster than life tests run")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--runs", type=_count_runs, default=0, help="production runs: about so many, up to 2,000,000 (default: 17,000)"
+    )
     parser.add_argument("--exit-with-stdin", action="store_true", help="end when standard input does")
     return parser
+
+
+def _count_runs(text: str) -> int:
+    from testlab_sim.production.large import MAX_RUNS
+
+    if not text.isdigit() or not 1000 <= int(text) <= MAX_RUNS:
+        raise argparse.ArgumentTypeError(f"a whole number from 1000 to {MAX_RUNS} is expected")
+    return int(text)
 
 
 def describe_lab(url: str) -> dict[str, Any]:

@@ -19,10 +19,11 @@ from testlab_sim.tofupilot import api as tofupilot
 from testlab_sim.world import Clock, World
 
 
-def create_world(seed: int = 7, speed: float = 20.0) -> World:
-    """A lab with some months behind it; `speed` divides the length of simulated work."""
+def create_world(seed: int = 7, speed: float = 20.0, runs: int = 0) -> World:
+    """A lab with some months behind it; `speed` divides the length of simulated work, `runs` is how many production
+    runs there are (0: what `effects` says)."""
     clock = Clock(speed)
-    return World(Portal.seeded(seed, clock), History.seeded(seed, clock.now()), clock, seed)
+    return World(Portal.seeded(seed, clock), History.seeded(seed, clock.now(), runs), clock, seed)
 
 
 def create_app(world: World) -> Starlette:

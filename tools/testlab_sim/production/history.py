@@ -4,12 +4,15 @@ files on their way in and out: uploads with a grant that ends, and signed links 
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 from testlab_sim.production.detail import conditions, derive
+from testlab_sim.production.index import Index
+from testlab_sim.production.large import LargeLine, UnitsBySerial
 from testlab_sim.production.line import Line
 from testlab_sim.production.records import (
     Attachment,
@@ -83,16 +86,25 @@ def _sign(verb: str, file_id: str, expires: int) -> str:
     return blake2b(f"{verb}{file_id}{expires}".encode(), key=_SECRET, digest_size=16).hexdigest()
 
 
+class RunsByNumber(Protocol):
+    """Runs by number."""
+
+    def get(self, number: int, /) -> Run | None: ...
+    def __setitem__(self, number: int, run: Run, /) -> None: ...
+    def __delitem__(self, number: int, /) -> None: ...
+
+
 @dataclass
 class History:
     """The store behind TofuPilot v1 and v2 (one and the same), with StandCloud's in `stands`.
 
     `runs` is in order of start. Serial, part, revision and batch numbers are matched in any case: keys are upper-case.
+    `keep` is called before a unit, or a run of it, changes.
     """
 
     seed: int
-    runs: list[Run] = field(default_factory=list[Run])
-    units: dict[str, Unit] = field(default_factory=dict[str, Unit])
+    runs: list[Run] | Index[Run] = field(default_factory=list[Run])
+    units: MutableMapping[str, Unit] = field(default_factory=dict[str, Unit])
     parts: dict[str, Part] = field(default_factory=dict[str, Part])
     batches: dict[str, Batch] = field(default_factory=dict[str, Batch])
     procedures: dict[str, Procedure] = field(default_factory=dict[str, Procedure])
@@ -101,12 +113,16 @@ class History:
     uploads: Uploads = field(default_factory=Uploads)
     run_refs: dict[str, Run] = field(default_factory=dict[str, Run])
     imported: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    _by_number: dict[int, Run] = field(default_factory=dict[int, Run])
+    keep: Callable[[Unit], None] = lambda unit: None
+    _by_number: RunsByNumber = field(default_factory=dict[int, Run])
     _counter: int = 2_000_000
 
     @classmethod
-    def seeded(cls, seed: int, now: float) -> History:
-        """About four months of production that end at `now` (seconds since the epoch)."""
+    def seeded(cls, seed: int, now: float, runs: int = 0) -> History:
+        """About four months of production that end at `now` (seconds since the epoch): what `effects` says, or about
+        so many runs in TofuPilot and StandCloud together."""
+        if runs:
+            return cls._large(seed, now, runs)
         line = Line(seed, now)
         line.work()
         return cls(
@@ -119,6 +135,23 @@ class History:
             {station.id: station for station in line.stations},
             Stands.seeded(seed, line.entries),
             _by_number={run.number: run for run in line.runs},
+        )
+
+    @classmethod
+    def _large(cls, seed: int, now: float, runs: int) -> History:
+        made = LargeLine(seed, now, runs)
+        return cls(
+            seed,
+            made.runs,
+            made.unit_by_serial,
+            {part.part_number: part for part in (made.line.box, made.line.psu)},
+            {batch.name: batch for batch in made.line.batches},
+            {procedure.id: procedure for procedure in made.line.procedures},
+            {station.id: station for station in made.line.stations},
+            made.stands,
+            keep=made.keep,
+            _by_number=made.run_by_number,
+            _counter=made.last_number,
         )
 
     def next_number(self) -> int:
@@ -135,6 +168,12 @@ class History:
 
     def find_unit(self, serial: str) -> Unit | None:
         return self.units.get(serial.upper())
+
+    def units_by_creation(self) -> Sequence[Unit]:
+        """Every unit, the oldest first."""
+        if isinstance(self.units, UnitsBySerial):
+            return self.units.by_creation
+        return sorted(self.units.values(), key=attrgetter("created"))
 
     def find_procedure(self, key: str) -> Procedure | None:
         """By UUID, by short identifier, or by name."""
@@ -159,12 +198,17 @@ class History:
         return [*self.detail(run).attachments, *(run.attachments or ())]
 
     def add_run(self, run: Run) -> None:
-        insort(self.runs, run, key=_STARTED)
+        self.keep(run.unit)
+        if isinstance(self.runs, Index):
+            self.runs.add(run)
+        else:
+            insort(self.runs, run, key=_STARTED)
         insort(run.unit.runs, run, key=_STARTED)
         self._by_number[run.number] = run
 
     def delete_run(self, run: Run) -> None:
         """Take the run out with its phases, measurements, logs, files and its idempotency reference."""
+        self.keep(run.unit)
         self.uploads.drop(self.attachments(run))
         self.runs.remove(run)
         run.unit.runs.remove(run)
@@ -174,6 +218,7 @@ class History:
 
     def delete_unit(self, unit: Unit) -> None:
         """Take the unit out with all its runs; its sub-units stay, without a parent."""
+        self.keep(unit)
         for run in list(unit.runs):
             self.delete_run(run)
         for child in unit.children or ():
@@ -186,11 +231,15 @@ class History:
         """Make `child` a sub-unit of `parent`, and of nothing else."""
         if child.parent is not None:
             self.detach(child)
+        self.keep(parent)
+        self.keep(child)
         child.parent = parent
         parent.children = [*(parent.children or ()), child]
 
     def detach(self, child: Unit) -> None:
+        self.keep(child)
         if child.parent is not None:
+            self.keep(child.parent)
             child.parent.children = [c for c in child.parent.children or () if c is not child]
         child.parent = None
 

@@ -19,7 +19,11 @@ _OFFSETS = {"FVT1": 0.0, "EOL1": 4 * 3600.0, "EMC1": 7 * 3600.0}
 class Line:
     """Builds the plant's records and its runs, in `units` and `runs`; `entries` is (unit, time, finished) in order."""
 
-    def __init__(self, seed: int, now: float) -> None:
+    def __init__(self, seed: int, now: float, units: int = 0) -> None:
+        """`units` enter instead of `effects.UNITS`, in as many batches."""
+        self._count = units or fx.UNITS
+        self._batch_size = -(-units * fx.BATCH_SIZE // fx.UNITS) or fx.BATCH_SIZE
+        self._first_number = 1
         self.start = now - fx.DAYS * DAY
         self.now = now
         self.rng = Random(seed)
@@ -29,8 +33,8 @@ class Line:
         self.psu = Part(2, "PSU-12", "12 V power supply", self.start - 30 * DAY)
         for number, (part, name) in enumerate(((self.box, "A"), (self.box, "B"), (self.psu, "A")), 1):
             part.revisions[name] = Revision(number, name, part.created)
-        lots = range(-(-fx.UNITS // fx.BATCH_SIZE))
-        self.batches = [Batch(n + 1, f"LOT-26{n + 1:02d}", self._entry(n * fx.BATCH_SIZE) - DAY) for n in lots]
+        lots = range(-(-self._count // self._batch_size))
+        self.batches = [Batch(n + 1, f"LOT-26{n + 1:02d}", self._entry(n * self._batch_size) - DAY) for n in lots]
         self.units: list[Unit] = []
         self.runs: list[Run] = []
         self.entries: list[tuple[Unit, float, bool]] = []
@@ -38,17 +42,33 @@ class Line:
 
     def work(self) -> None:
         """Four months of production, then the weekly sample checks."""
-        for n in range(1, fx.UNITS + 1):
+        for n in range(1, self._count + 1):
             self._produce(n)
         self._check_samples()
 
+    def start_samples(self, rng: Random, first_number: int) -> None:
+        """The samples' runs alone, drawn from `rng` and numbered from `first_number`."""
+        self.rng, self._first_number = rng, first_number
+        self._check_samples()
+
+    def produce_alone(self, n: int, rng: Random, first_number: int) -> tuple[Unit, float, bool]:
+        """Unit `n` as an entry, drawn from `rng`, its runs numbered from `first_number`; all before it is forgotten."""
+        self.rng, self._first_number = rng, first_number
+        self.units, self.runs, self.entries = [], [], []
+        self._produce(n)
+        return self.entries[0]
+
+    def next_number(self) -> int:
+        """The number of the run that comes next."""
+        return self._first_number + len(self.runs)
+
     def _entry(self, n: int) -> float:
-        return self.start + DAY + (fx.DAYS * DAY - DAY - _LAST_ENTRY) * n / fx.UNITS
+        return self.start + DAY + (fx.DAYS * DAY - DAY - _LAST_ENTRY) * n / self._count
 
     def _produce(self, n: int) -> None:
         entered = self._entry(n)
-        revision = self.box.revisions["A" if n <= fx.UNITS // 2 else "B"]
-        batch = self.batches[(n - 1) // fx.BATCH_SIZE]
+        revision = self.box.revisions["A" if n <= self._count // 2 else "B"]
+        batch = self.batches[(n - 1) // self._batch_size]
         unit = Unit(2 * n, f"STB4K-{n:06d}", self.box, revision, batch, entered)
         psu = Unit(2 * n + 1, f"PSU12-{n:06d}", self.psu, self.psu.revisions["A"], None, entered - DAY, parent=unit)
         unit.children = [psu]
@@ -127,7 +147,7 @@ class _Maker:
         outcome = self._outcome(cause, retries, value, version.tag)
         seconds = self._seconds * (3.0 if outcome == "TIMEOUT" else 1.0) + retries * 20.0
         operator = _OPERATORS[int(rng.random() * 3)]
-        number = len(line.runs) + 1
+        number = line.next_number()
         ended = round(at + seconds, 3)
         story = (cause, retries, value)
         run = Run(number, self._procedure, version, unit, station, operator, at, ended, ended + 2, outcome, story)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 from testlab_sim.production import effects as fx
 from testlab_sim.production.plant import BURN_IN, PSU_FCT, Stand, TestPlan
@@ -40,53 +41,37 @@ class TestRow:
         return {"manufacturer": maker, "firmware_version": "1.4.2", "SerialNumber": f"C-{digits}"}
 
 
+class RowsByNumber(Protocol):
+    """Finds a row by its number."""
+
+    def get(self, number: int, /) -> TestRow | None: ...
+
+
 @dataclass
 class Stands:
     """All rows of StandCloud, oldest first, and the sign-ins of its device flow."""
 
     seed: int
-    rows: list[TestRow] = field(default_factory=list[TestRow])
+    rows: Sequence[TestRow] = field(default_factory=list[TestRow])
     grants: dict[str, Any] = field(default_factory=dict[str, Any])
     tokens: dict[str, float] = field(default_factory=dict[str, float])
-    _by_number: dict[int, TestRow] = field(default_factory=dict[int, TestRow])
+    _by_number: RowsByNumber = field(default_factory=dict[int, TestRow])
+    _of_serial: Callable[[str], list[TestRow]] | None = None
 
     @classmethod
     def seeded(cls, seed: int, entries: list[tuple[Unit, float, bool]]) -> Stands:
-        """Every power supply's functional test a day before its unit enters; burn-in of each unit that got through."""
-        stands = cls(seed)
-        rng = Random(seed ^ 0x5C)
-        for unit, entered, finished in entries:
-            for psu in unit.children or ():
-                stands._verdict(rng, PSU_FCT, psu, entered - 86400.0)
-            if finished:
-                stands._verdict(rng, BURN_IN, unit, entered + 9 * 3600.0)
-        stands.rows.sort(key=attrgetter("started"))
-        stands._by_number = {row.number: row for row in stands.rows}
-        return stands
+        """The rows of all units that entered."""
+        rng, rows = Random(seed ^ 0x5C), list[TestRow]()
+        for entry in entries:
+            rows.extend(test_unit(rng, len(rows) + 1, *entry))
+        rows.sort(key=attrgetter("started"))
+        return cls(seed, rows, _by_number={row.number: row for row in rows})
 
-    def _verdict(self, rng: Random, plan: TestPlan, unit: Unit, at: float) -> None:
-        for attempt in range(1, fx.MAX_ATTEMPTS + 1):
-            stand = plan.stands[int(rng.random() * len(plan.stands))]
-            status, cause = self._outcome(rng, plan, attempt)
-            ended = at + plan.seconds * (1.0 if status != "stop" else 0.4)
-            batch = unit.batch.name if unit.batch else None
-            number, part = len(self.rows) + 1, unit.part.part_number
-            self.rows.append(
-                TestRow(number, plan.name, unit.serial, part, batch, attempt, status, at, ended, stand, cause)
-            )
-            if status in ("pass", "skip"):
-                return
-            at = ended + 600 + rng.random() * 1200
-
-    def _outcome(self, rng: Random, plan: TestPlan, attempt: int) -> tuple[str, str]:
-        draw = rng.random()
-        if draw < fx.STAND_STOP:
-            return "stop", ""
-        if draw < fx.STAND_STOP + fx.STAND_SKIP:
-            return "skip", ""
-        if rng.random() < (fx.STAND_FAIL if attempt == 1 else 1 - fx.REWORK_PASS):
-            return "fail", plan.cases[int(rng.random() * len(plan.cases))][1]
-        return "pass", ""
+    def of_serial(self, serial: str) -> list[TestRow]:
+        """The rows of a serial number in any case, oldest first."""
+        wanted = serial.upper()
+        found = self._of_serial(wanted) if self._of_serial else self.rows
+        return sorted((row for row in found if (row.serial or "").upper() == wanted), key=attrgetter("started"))
 
     def find(self, uuid: str) -> TestRow | None:
         """The row of that id."""
@@ -115,3 +100,37 @@ class Stands:
             "upper_limit": gauge.high,
         }
         return module, case, title, measurement
+
+
+def test_unit(rng: Random, number: int, unit: Unit, entered: float, finished: bool) -> Iterator[TestRow]:
+    """A power supply's functional test a day before its unit enters, and the burn-in of a unit that got through."""
+    for psu in unit.children or ():
+        for row in _test(rng, PSU_FCT, psu, entered - 86400.0, number):
+            number += 1
+            yield row
+    if finished:
+        yield from _test(rng, BURN_IN, unit, entered + 9 * 3600.0, number)
+
+
+def _test(rng: Random, plan: TestPlan, unit: Unit, at: float, number: int) -> Iterator[TestRow]:
+    for attempt in range(1, fx.MAX_ATTEMPTS + 1):
+        stand = plan.stands[int(rng.random() * len(plan.stands))]
+        status, cause = _outcome(rng, plan, attempt)
+        ended = at + plan.seconds * (1.0 if status != "stop" else 0.4)
+        batch = unit.batch.name if unit.batch else None
+        part = unit.part.part_number
+        yield TestRow(number, plan.name, unit.serial, part, batch, attempt, status, at, ended, stand, cause)
+        if status in ("pass", "skip"):
+            return
+        at, number = ended + 600 + rng.random() * 1200, number + 1
+
+
+def _outcome(rng: Random, plan: TestPlan, attempt: int) -> tuple[str, str]:
+    draw = rng.random()
+    if draw < fx.STAND_STOP:
+        return "stop", ""
+    if draw < fx.STAND_STOP + fx.STAND_SKIP:
+        return "skip", ""
+    if rng.random() < (fx.STAND_FAIL if attempt == 1 else 1 - fx.REWORK_PASS):
+        return "fail", plan.cases[int(rng.random() * len(plan.cases))][1]
+    return "pass", ""

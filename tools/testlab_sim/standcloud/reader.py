@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from testlab_sim.production.index import select
 from testlab_sim.production.stands import Stands, TestRow
 from testlab_sim.standcloud.service import Refusal, operation
 from testlab_sim.world import World, iso
 
 Value = Callable[[TestRow], object]
+Test = Callable[[TestRow], bool]
 
 _FIELDS: dict[str, Value] = {
     "test_run_id": lambda row: row.id,
@@ -41,6 +43,11 @@ _FIELDS: dict[str, Value] = {
     "test_stand_number": lambda row: row.stand.number,
     "test_stand_location": lambda row: row.stand.location,
 }
+_OF_KIND = frozenset({"test_plan_name", "status", "number_of_attempt", "part_number", "batch_number"}) | {
+    key for key in _FIELDS if key.startswith("test_stand_")
+}
+"""Fields that are alike in many rows."""
+
 _ICONS = {"pass": "✅", "fail": "❌", "skip": "⏭️", "stop": "🛑"}
 _PAGING = ("limit", "offset")
 _CHUNK = 400
@@ -49,8 +56,7 @@ _CHUNK = 400
 @operation("/test_run")
 async def list_test_runs(request: Request, world: World) -> Response:
     """Test runs, newest first. Any key of `dut.info` is a filter too; `limit` and `offset` page."""
-    rows = _filter_rows(request, reversed(world.production.stands.rows))
-    return _stream_array(request, rows)
+    return _stream_array(request, _filter_rows(request, world.production.stands))
 
 
 @operation("/test_run/{test_run_id}")
@@ -65,13 +71,18 @@ async def get_failed_cases(request: Request, world: World) -> Response:
     return JSONResponse(_failed_cases(world.production.stands, _find(request, world)))
 
 
-def _filter_rows(request: Request, rows: Iterable[TestRow]) -> list[TestRow]:
-    """The rows whose fields, or `dut.info`, equal the query's values, in any case."""
-    for key, text in request.query_params.multi_items():
-        if key not in _PAGING:
-            value, wanted = _FIELDS.get(key) or _read_info(key), text.casefold()
-            rows = [row for row in rows if str(value(row)).casefold() == wanted]
-    return list(rows)
+def _filter_rows(request: Request, stands: Stands) -> Sequence[TestRow]:
+    """The rows, newest first, whose fields, or `dut.info`, equal the query's values, in any case."""
+    given = [item for item in request.query_params.multi_items() if item[0] not in _PAGING]
+    serial = request.query_params.get("serial_number")
+    rows = stands.rows if serial is None else stands.of_serial(serial)
+    of_kind, own = ([_equals(key, text) for key, text in given if (key in _OF_KIND) is kind] for kind in (True, False))
+    return select(rows, of_kind, own)[::-1]
+
+
+def _equals(key: str, text: str) -> Test:
+    value, wanted = _FIELDS.get(key) or _read_info(key), text.casefold()
+    return lambda row: str(value(row)).casefold() == wanted
 
 
 def _read_info(key: str) -> Value:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
+from testlab_sim.production.index import select
 from testlab_sim.production.records import Batch, Part, Procedure, Station, Unit, is_uuid
 from testlab_sim.tofupilot.query import Query, page
 from testlab_sim.tofupilot.service import ORGANIZATION, api, body_of, caller, found, identity, invalid, text_in
@@ -42,7 +44,7 @@ async def get_procedure(request: Request, world: World) -> Response:
     if not is_uuid(uuid):
         raise invalid("id", "Invalid uuid")
     procedure = found(history.procedures.get(uuid.lower()), f"Procedure with ID {uuid}")
-    count = sum(run.procedure is procedure for run in history.runs)
+    count = len(select(history.runs, [lambda run: run.procedure is procedure]))
     stations = [named(s) for s in history.stations.values() if procedure in s.procedures]
     about = {"runs_count": count, "recent_runs": [], "stations": stations}
     return JSONResponse(_procedure(procedure) | about)
@@ -76,10 +78,10 @@ def _part(part: Part) -> dict[str, Any]:
 @api.route("GET", "/api/v2/batches")
 async def list_batches(request: Request, world: World) -> Response:
     """List batches with how many units each has, newest first."""
-    query, units = Query(request), _units_by_batch(world.production)
+    query, history = Query(request), world.production
     rows = [b for b in world.production.batches.values() if query.finds(b.name)]
     rows.sort(key=lambda b: (b.created, b.name), reverse=True)
-    return page(query, rows, lambda b: _batch(b) | {"unit_count": len(units.get(b, []))})
+    return page(query, rows, lambda b: _batch(b) | {"unit_count": len(_units_of(history, b))})
 
 
 @api.route("GET", "/api/v2/batches/{number}")
@@ -87,7 +89,7 @@ async def get_batch(request: Request, world: World) -> Response:
     """Get a batch with its units."""
     number = request.path_params["number"]
     batch = found(world.production.batches.get(number.upper()), f"Batch {number}")
-    units = _units_by_batch(world.production).get(batch, [])
+    units = _units_of(world.production, batch)
     return JSONResponse(_batch(batch) | {"units": [{"id": u.id, "serial_number": u.serial} for u in units]})
 
 
@@ -95,12 +97,8 @@ def _batch(batch: Batch) -> dict[str, Any]:
     return {"id": batch.id, "number": batch.name, "created_at": stamp(batch.created)}
 
 
-def _units_by_batch(history: History) -> dict[Batch, list[Unit]]:
-    units: dict[Batch, list[Unit]] = {}
-    for unit in history.units.values():
-        if unit.batch is not None:
-            units.setdefault(unit.batch, []).append(unit)
-    return units
+def _units_of(history: History, batch: Batch) -> Sequence[Unit]:
+    return select(history.units_by_creation(), [lambda unit: unit.batch is batch])
 
 
 @api.route("GET", "/api/v2/stations")

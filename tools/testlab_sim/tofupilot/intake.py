@@ -100,6 +100,7 @@ def _find_or_make_unit(history: History, draft: Draft, now: float) -> Unit:
             message = "part_number: required, as it cannot be extracted from the serial number"
             raise Refusal(422, "Part number is required", [{"message": message, "path": ["part_number"]}])
         return _make_unit(history, draft, part_number, now)
+    history.keep(unit)
     other_part = draft.part_number.upper() not in ("", unit.part.part_number.upper())
     if other_part:
         unit.part = history.part_of(draft.part_number, now, draft.part_name)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import LogLine, Measurement, Phase, Run, is_uuid, number_of
+from testlab_sim.production.records import LogLine, Measurement, Phase, Run, is_uuid
 from testlab_sim.tofupilot.query import Query, nested_page
 from testlab_sim.tofupilot.runs import filter_runs
 from testlab_sim.tofupilot.service import api, invalid
@@ -70,19 +70,18 @@ async def list_logs(request: Request, world: World) -> Response:
             if not levels or line.level in levels:
                 yield _log_row(run, nth, line)
 
-    numbers = {number_of("run", uuid) for uuid in ids}
-    runs = filter_runs(history, query, "run_outcomes", [lambda run: not ids or run.number in numbers])
+    runs = filter_runs(history, query, "run_outcomes", [], ids=ids)
     return _list_parts(query, runs, "created_at", rows)
 
 
-def _runs_of_procedure(history: History, query: Query, outcomes_key: str) -> list[Run]:
+def _runs_of_procedure(history: History, query: Query, outcomes_key: str) -> Sequence[Run]:
     uuid = query.text("procedure_id")
     if not is_uuid(uuid):
         raise invalid("procedure_id", "Invalid uuid" if uuid else "Required")
-    return filter_runs(history, query, outcomes_key, [lambda run: run.procedure.id == uuid.lower()])
+    return filter_runs(history, query, outcomes_key, [], uuid)
 
 
-def _list_parts(query: Query, runs: list[Run], by: str, rows: Callable[[Run], Iterator[Row]]) -> Response:
+def _list_parts(query: Query, runs: Sequence[Run], by: str, rows: Callable[[Run], Iterator[Row]]) -> Response:
     return nested_page(query, runs if query.descending(by) else runs[::-1], rows)
 
 

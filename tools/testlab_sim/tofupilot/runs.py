@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.records import Run, Station, is_uuid, number_of
+from testlab_sim.production.index import select
+from testlab_sim.production.records import Run, Station, is_uuid
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
 from testlab_sim.tofupilot.query import Query, page
@@ -46,53 +47,54 @@ async def list_runs(request: Request, world: World) -> Response:
     """List and filter runs."""
     query = Query(request)
     tests: list[Test] = []
-    if ids := query.many("ids"):
-        numbers = {number_of("run", uuid) for uuid in ids}
-        tests.append(lambda run: run.number in numbers)
     if query.text("search_query"):
         tests.append(lambda run: query.finds(run.unit.serial, run.procedure.name))
-    if (after := query.instant("created_after")) is not None:
-        tests.append(lambda run: run.created >= after)
-    if (before := query.instant("created_before")) is not None:
-        tests.append(lambda run: run.created <= before)
-    runs = filter_runs(world.production, query, "outcomes", tests)
-    descending = query.descending("started_at", "created_at", "duration")
+    runs = filter_runs(world.production, query, "outcomes", tests, ids=query.many("ids"))
+    descending = query.descending("started_at", "duration")
     if query.text("sort_by") == "duration":
-        runs.sort(key=lambda run: run.ended - run.started, reverse=True)
-    if query.text("sort_by") == "created_at":
-        runs.sort(key=lambda run: run.created, reverse=True)
+        runs = sorted(runs, key=lambda run: run.ended - run.started, reverse=True)
     return page(query, runs if descending else runs[::-1], run_head)
 
 
-def filter_runs(history: History, query: Query, outcomes_key: str, own: list[Test]) -> list[Run]:
-    """The runs that meet the shared filters and the list's `own`, newest start first."""
-    runs: Iterator[Run] = reversed(history.runs)
+def filter_runs(
+    history: History,
+    query: Query,
+    outcomes_key: str,
+    own: list[Test],
+    procedure_id: str = "",
+    ids: frozenset[str] = frozenset(),
+) -> Sequence[Run]:
+    """The runs that meet the shared filters and the list's `own`, newest start first; of `ids`, if there are any."""
+    runs: Sequence[Run] = history.runs
     serials = query.many("serial_numbers")
-    if len(serials) == 1:
-        unit = history.find_unit(min(serials))
-        runs = reversed(unit.runs if unit else [])
-    for test in [*_shared_tests(query, outcomes_key), *own]:
-        runs = filter(test, runs)
-    return list(runs)
+    if ids:
+        runs = sorted((run for uuid in ids if (run := history.find_run(uuid))), key=lambda run: run.started)
+        own = [*own, lambda run: not serials or run.unit.serial.lower() in serials]
+    elif serials:
+        units = [unit for serial in serials if (unit := history.find_unit(serial))]
+        runs = sorted((run for unit in units for run in unit.runs), key=lambda run: run.started)
+    after, before = query.instant("started_after"), query.instant("started_before")
+    if after is not None:
+        own = [*own, lambda run: run.started >= after]
+    if before is not None:
+        own = [*own, lambda run: run.started <= before]
+    return select(runs, _kind_tests(query, outcomes_key, procedure_id), own, after, before)[::-1]
 
 
-def _shared_tests(query: Query, outcomes_key: str) -> list[Test]:
+def _kind_tests(query: Query, outcomes_key: str, procedure_id: str) -> list[Test]:
+    """The filters that ask for a procedure, part, station or outcome."""
     tests: list[Test] = []
 
-    def among(key: str, value: Callable[[Run], str]) -> None:
-        if wanted := query.many(key):
+    def among(wanted: frozenset[str], value: Callable[[Run], str]) -> None:
+        if wanted:
             tests.append(lambda run: value(run).lower() in wanted)
 
-    among("procedure_ids", lambda run: run.procedure.id)
-    among("serial_numbers", lambda run: run.unit.serial)
-    among("part_numbers", lambda run: run.unit.part.part_number)
-    among("created_by_station_ids", lambda run: run.station.id if run.station else "")
+    among(query.many("procedure_ids"), lambda run: run.procedure.id)
+    among(frozenset({procedure_id.lower()} - {""}), lambda run: run.procedure.id)
+    among(query.many("part_numbers"), lambda run: run.unit.part.part_number)
+    among(query.many("created_by_station_ids"), lambda run: run.station.id if run.station else "")
     if outcomes := query.choice(outcomes_key, RUN_OUTCOMES):
         tests.append(lambda run: run.outcome in outcomes)
-    if (after := query.instant("started_after")) is not None:
-        tests.append(lambda run: run.started >= after)
-    if (before := query.instant("started_before")) is not None:
-        tests.append(lambda run: run.started <= before)
     return tests
 
 
@@ -123,6 +125,7 @@ async def get_run(request: Request, world: World) -> Response:
 async def create_run_attachment(request: Request, world: World) -> Response:
     """Announce a file for a run; answers with the URL to PUT it to."""
     run = find_run(world.production, request.path_params["id"])
+    world.production.keep(run.unit)
     return files.announce(world, text_in(await body_of(request), "name"), run)
 
 

@@ -19,10 +19,11 @@ _UNIT = "/api/v2/units/{serial_number}"
 async def list_units(request: Request, world: World) -> Response:
     """List units, newest first."""
     query = Query(request)
-    wanted = query.many("serial_numbers")
-    units = [unit for unit in world.production.units.values() if not wanted or unit.serial.lower() in wanted]
-    units.sort(key=lambda unit: unit.created, reverse=query.descending("created_at"))
-    return page(query, units, unit_whole)
+    history, units = world.production, world.production.units_by_creation()
+    if wanted := query.many("serial_numbers"):
+        found_units = [unit for serial in wanted if (unit := history.find_unit(serial))]
+        units = sorted(found_units, key=lambda unit: unit.created)
+    return page(query, units[::-1] if query.descending("created_at") else units, unit_whole)
 
 
 @api.route("DELETE", "/api/v2/units")
@@ -49,6 +50,7 @@ async def update_unit(request: Request, world: World) -> Response:
     from testlab_sim.tofupilot.run_body import UnitChange, parse
 
     unit, history = _find_by_path(request, world), world.production
+    history.keep(unit)
     change = parse(UnitChange, await body_of(request))
     if "batch_number" in change.model_fields_set:
         unit.batch = history.batch_of(change.batch_number, world.clock.now()) if change.batch_number else None

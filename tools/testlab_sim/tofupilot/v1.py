@@ -108,6 +108,7 @@ async def sync_upload_v1(request: Request, world: World) -> Response:
     """Attach an uploaded file to a run (v1)."""
     body = await body_of(request)
     run = find_run(world.production, text_in(body, "run_id"))
+    world.production.keep(run.unit)
     run.attach(files.received(world, text_in(body, "upload_id")))
     return JSONResponse({"message": "Upload synced successfully."})
 
