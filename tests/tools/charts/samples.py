@@ -80,7 +80,7 @@ def yield_by_group(count: int = 6, names: tuple[str, ...] = ()) -> YieldByGroup:
         bad, n = place % 17 == 2, rng.randrange(20, 900)
         rate, low, high = wilson(sum(rng.random() < (0.82 if bad else 0.95) for _ in range(n)), n)
         name = names[place] if names else f"FVT-{place + 1:02d}"
-        groups.append(GroupYield(name, n, rate, low, high, "lower" if bad else ""))
+        groups.append(GroupYield(name, n, rate, low, high, "worse" if bad else ""))
     total = sum(group.n for group in groups)
     said = heading("First-pass yield of Main board FCT by station", total, "units")
     return YieldByGroup(said, groups, "station", 0.934)

@@ -28,7 +28,7 @@ BLUE, SKY, ORANGE, VERMILLION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#E69F00", 
 """Okabe and Ito, "Color Universal Design": apart for colour-blind readers. What differs has a form of its own, too."""
 
 _MARGIN = 16
-_MAX_FILTERS, _MAX_NOTES = 6, 6
+_MAX_FILTERS, _MAX_NOTES, _NOTE_COLUMNS = 6, 6, 700
 _TITLE: dict[str, Any] = {"fontsize": 15, "fontweight": "bold", "color": INK}
 _COUNT: dict[str, Any] = {"fontsize": 10.5, "color": INK}
 _FILTERS: dict[str, Any] = {"fontsize": 10.5, "color": GREY}
@@ -165,7 +165,7 @@ def _head_lines(canvas: Canvas) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _note_lines(canvas: Canvas) -> list[str]:
-    given = [canvas.names.fit(note, 300).rstrip(".") for note in canvas.heading.notes]
+    given = [canvas.names.fit(note, _NOTE_COLUMNS).rstrip(".") for note in canvas.heading.notes]
     text = ". ".join(note for note in (*canvas.notes, *canvas.names.describe(), *given) if note)
     wrapped = _fit_width(canvas, lambda columns: "\n".join(textwrap.wrap(text, columns)), 160, _NOTES).splitlines()
     if len(wrapped) <= _MAX_NOTES:

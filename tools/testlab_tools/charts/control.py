@@ -24,6 +24,17 @@ class ControlPoint:
 
 
 @dataclass(frozen=True)
+class ControlRange:
+    """Values of one part of the time: the least, the median and the greatest of `n`."""
+
+    at: datetime
+    n: int
+    low: float
+    middle: float
+    high: float
+
+
+@dataclass(frozen=True)
 class LimitSpan:
     """The limits that held from `since` until `until`; None where there was none on that side."""
 
@@ -45,29 +56,36 @@ class Level:
 
 @dataclass(frozen=True)
 class ControlChart:
-    """Values with what was found in them. `change` is when the level changed, if it did, and `change_text` says how."""
+    """Values, or `ranges` of very many, with what was found in them.
+
+    `change` is when the level changed, if it did, and `change_text` says how.
+    """
 
     heading: Heading
     measurement: str
-    points: Sequence[ControlPoint]
+    points: Sequence[ControlPoint] = ()
     units: str = ""
     limits: Sequence[LimitSpan] = ()
     levels: Sequence[Level] = ()
     change: datetime | None = None
     change_text: str = ""
+    ranges: Sequence[ControlRange] = ()
 
 
 def draw_control_chart(chart: ControlChart) -> Chart:
     """Draw the values over time; more than MAX_POINTS as medians within the range of their time."""
     points = sorted(chart.points, key=lambda point: point.at)
+    ranges = chart.ranges or (_group(points) if len(points) > MAX_POINTS else ())
+    if chart.ranges:
+        points = [ControlPoint(part.at, value) for part in chart.ranges for value in (part.low, part.high)]
 
     def paint(canvas: Canvas) -> None:
         if not points:
             canvas.say("No values in this period")
             return
         axes = canvas.figure.add_subplot()
-        if len(points) > MAX_POINTS:
-            _paint_range(canvas, axes, points)
+        if ranges:
+            _paint_ranges(canvas, axes, ranges)
         else:
             _paint_points(axes, points)
         _paint_limits(axes, chart.limits)
@@ -98,19 +116,27 @@ def _paint_points(axes: Any, points: Sequence[ControlPoint]) -> None:
     )
 
 
-def _paint_range(canvas: Canvas, axes: Any, points: Sequence[ControlPoint]) -> None:
-    """One median for each part of the time that has values, within the least and the greatest of them."""
+def _group(points: Sequence[ControlPoint]) -> list[ControlRange]:
+    """A range for each part of the time that has values."""
     begin, length = points[0].at, (points[-1].at - points[0].at) / _BUCKETS
     buckets: dict[int, list[float]] = {}
     for point in points:
         place = int((point.at - begin) / length) if length else 0
         buckets.setdefault(min(place, _BUCKETS - 1), []).append(point.value)
-    times = [begin + (place + 0.5) * length for place in buckets]
-    lows, highs = [min(values) for values in buckets.values()], [max(values) for values in buckets.values()]
+    return [
+        ControlRange(begin + (place + 0.5) * length, len(values), min(values), median(values), max(values))
+        for place, values in buckets.items()
+    ]
+
+
+def _paint_ranges(canvas: Canvas, axes: Any, ranges: Sequence[ControlRange]) -> None:
+    times = [part.at for part in ranges]
+    lows, highs = [part.low for part in ranges], [part.high for part in ranges]
     axes.vlines(times, lows, highs, color=SKY, linewidth=2, label="least to greatest")
-    middles = [median(values) for values in buckets.values()]
+    middles = [part.middle for part in ranges]
     axes.plot(times, middles, color=BLUE, marker="o", markersize=3, linestyle="none", label="median")
-    canvas.notes.append(f"{len(points):,} values are drawn as {len(buckets)} medians within their ranges")
+    count = sum(part.n for part in ranges)
+    canvas.notes.append(f"{count:,} values are drawn as {len(ranges)} medians within their ranges")
 
 
 def _paint_limits(axes: Any, limits: Sequence[LimitSpan]) -> None:

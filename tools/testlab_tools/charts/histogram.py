@@ -109,7 +109,7 @@ def _paint_limits(canvas: Canvas, axes: Any, histogram: Histogram) -> None:
 def _write_figures(canvas: Canvas, axes: Any, histogram: Histogram) -> None:
     if histogram.figures:
         names, texts = zip(*histogram.figures, strict=True)
-        for column, x, width in ((names, 12, 12), (texts, 76, 20)):
+        for column, x, width in ((names, 12, 12), (texts, 76, 24)):
             lines = "\n".join(canvas.names.fit(text, width) for text in column)
             _annotate(axes, lines, (1, 1), (x, 0), "axes fraction", ha="left", va="top", linespacing=1.7)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from testlab_tools.charts.canvas import BLUE, GREY, INK, SKY, VERMILLION, Canvas, Chart, Heading, draw
 from testlab_tools.charts.rows import count_pixels, label_rows, write_columns
@@ -28,25 +28,26 @@ class YieldPoint:
 
 @dataclass(frozen=True)
 class YieldOverTime:
-    """Yields in order of time, each of the `span` that begins at `at`."""
+    """Yields in order of time, each of the `span` that begins at `at` by the clocks of `zone`."""
 
     heading: Heading
     points: Sequence[YieldPoint]
     span: timedelta
     metric: str = "First-pass yield"
     interval: str = "Wilson 95 % interval"
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)
 class GroupYield:
-    """The yield of one group. `differs`: whether a test called it different, corrected for how many were compared."""
+    """The yield of one group. `differs` says in a word how, where a test shows it to differ from the others."""
 
     name: str
     n: int
     rate: float | None
     low: float | None
     high: float | None
-    differs: Literal["", "lower", "higher"] = ""
+    differs: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class YieldByGroup:
     overall: float | None = None
     metric: str = "First-pass yield"
     interval: str = "Wilson 95 % interval"
-    test: str = "Fisher's exact test, Holm-corrected, 5 %"
+    test: str = "Fisher's exact test, Holm-corrected"
 
 
 def draw_yield_over_time(yields: YieldOverTime) -> Chart:
@@ -72,7 +73,7 @@ def draw_yield_over_time(yields: YieldOverTime) -> Chart:
         upper, lower = canvas.figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         _paint_band(upper, yields)
         _paint_counts(lower, yields)
-        format_time_axis(lower, [point.at for point in yields.points], yields.span)
+        format_time_axis(lower, [point.at for point in yields.points], yields.span, yields.zone)
 
     return draw(yields.heading, 470, paint)
 
@@ -124,7 +125,7 @@ def draw_yield_by_group(yields: YieldByGroup) -> Chart:
         _paint_dots(canvas, yields, groups)
         if left_out := len(yields.groups) - len(groups):
             canvas.notes.append(f"{left_out:,} further groups are not drawn")
-        canvas.notes.append(f"Bars: {yields.interval}. Marked as different: {yields.test}")
+        canvas.notes.append(f"Bars: {yields.interval}. Shown to differ: {yields.test}")
 
     return draw(yields.heading, 110 + count_pixels(len(groups)), paint)
 
@@ -147,8 +148,14 @@ def _paint_dots(canvas: Canvas, yields: YieldByGroup, groups: Sequence[GroupYiel
     axes.set_xlabel(f"{yields.metric}, %")
     axes.grid(axis="x")
     label_rows(canvas, axes, [group.name for group in groups], yields.group)
-    marks = {"": "", "lower": "◆ lower", "higher": "◆ higher"}
-    figures = [(f"{g.n:,}", "–" if g.rate is None else f"{100 * g.rate:.1f} %", marks[g.differs]) for g in groups]
+    figures = [
+        (
+            f"{g.n:,}",
+            "–" if g.rate is None else f"{100 * g.rate:.1f} %",
+            f"◆ {canvas.names.fit(g.differs, 12)}" if g.differs else "",
+        )
+        for g in groups
+    ]
     write_columns(axes, ("n", "yield", "differs"), figures)
     _add_key(axes, yields)
 
@@ -158,8 +165,9 @@ def _add_key(axes: Any, yields: YieldByGroup) -> None:
 
     handles = [
         Line2D([], [], color=BLUE, marker="o", markersize=7, linewidth=2, label=yields.metric),
-        Line2D([], [], color=VERMILLION, marker="D", markersize=7, linewidth=2, label="called different"),
     ]
+    if any(group.differs for group in yields.groups):
+        handles.append(Line2D([], [], color=VERMILLION, marker="D", markersize=7, linewidth=2, label="shown to differ"))
     if yields.overall is not None:
         dashes: Any = (0, (4, 3))
         handles.append(

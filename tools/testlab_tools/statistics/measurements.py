@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
@@ -31,9 +30,6 @@ MAX_GROUPS = 200
 MAX_SAMPLE = 2_000
 """Values, evenly spread over time, that normality is judged by."""
 
-MAX_POINTS = 1_000
-"""Values that a picture shows one by one."""
-
 MARGIN = 0.1
 """A pass is marginal in the last tenth of the way from the median to a limit."""
 
@@ -51,7 +47,7 @@ class MeasurementOrder:
     limit: int = 20
 
 
-class _Source(NamedTuple):
+class Values(NamedTuple):
     """The values asked for, as table `v`."""
 
     view: HistoryView
@@ -63,11 +59,11 @@ class _Source(NamedTuple):
 async def describe_measurement(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
     """The answer but for what is said of each service. `runs` names the tests; samples are left out."""
     params: Params = {"name": order.name}
-    async with view.keep("v", _values_sql(runs, order, params), params) as kept:
-        return await _describe(_Source(kept), runs, order)
+    async with view.keep("v", values_sql(runs, order, params), params) as kept:
+        return await _describe(Values(kept), runs, order)
 
 
-async def _describe(source: _Source, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
+async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
     made, moving_range = await _overview(source, runs, order)
     if not made.n:
         return await _without_numbers(source, made)
@@ -93,18 +89,7 @@ async def _describe(source: _Source, runs: RunFilter, order: MeasurementOrder) -
     return round_numbers(made)
 
 
-async def read_points(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> list[tuple[datetime, float]]:
-    """At most MAX_POINTS values with the start of their run, evenly spread over time, oldest first."""
-    params: Params = {"name": order.name}
-    sql = (
-        "SELECT w.started_at, w.value FROM (SELECT v.started_at, v.value, count(*) OVER () AS size, row_number() OVER "
-        f"(ORDER BY v.started_at, v.run_id) AS place FROM ({_values_sql(runs, order, params)}) v "
-        f"WHERE v.value IS NOT NULL) w WHERE w.place % ((w.size - 1) / {MAX_POINTS} + 1) = 0 ORDER BY w.place"
-    )
-    return [(utc(at), float(value)) for at, value in await view.rows(sql, params)]
-
-
-def _values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:
+def values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:
     """A SELECT of the values; its parameters are added to `params`."""
     of_case = ""
     if order.case:
@@ -121,7 +106,7 @@ def _values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str
     )
 
 
-async def _overview(source: _Source, runs: RunFilter, order: MeasurementOrder) -> tuple[MeasurementStats, float]:
+async def _overview(source: Values, runs: RunFilter, order: MeasurementOrder) -> tuple[MeasurementStats, float]:
     """The numbers but for those that need limits, and the mean moving range."""
     cuts = {"min": 0.0, "p5": 0.05, "median": 0.5, "p95": 0.95, "max": 1.0}
     parts = ", ".join(f"percentile_cont({cut}) WITHIN GROUP (ORDER BY w.value)" for cut in cuts.values())
@@ -156,7 +141,7 @@ async def _overview(source: _Source, runs: RunFilter, order: MeasurementOrder) -
     return made, float(moving or 0.0)
 
 
-async def _without_numbers(source: _Source, made: MeasurementStats) -> MeasurementStats:
+async def _without_numbers(source: Values, made: MeasurementStats) -> MeasurementStats:
     select = (
         "SELECT v.text, count(*), count(*) FILTER (WHERE v.outcome = 'fail'), sum(count(*)) OVER (), "
         "count(*) OVER (), sum(count(*) FILTER (WHERE v.outcome = 'pass')) OVER (), "
@@ -176,7 +161,7 @@ async def _without_numbers(source: _Source, made: MeasurementStats) -> Measureme
     return made
 
 
-async def _limits(source: _Source) -> tuple[list[LimitPeriod], int]:
+async def _limits(source: Values) -> tuple[list[LimitPeriod], int]:
     """The latest limits first, and how many different ones there are."""
     select = (
         "SELECT v.low, v.high, count(*), min(v.started_at), max(v.started_at), count(*) OVER () FROM v "
@@ -208,7 +193,7 @@ def _is_one_sided(limits: LimitPeriod) -> bool:
 
 
 async def _count_marginal(
-    source: _Source, made: MeasurementStats, lower: float | None, upper: float | None
+    source: Values, made: MeasurementStats, lower: float | None, upper: float | None
 ) -> int | None:
     """Values within the limits, in the last tenth of the way to one of them."""
     if lower is None and upper is None:
@@ -226,7 +211,7 @@ async def _count_marginal(
     return int(count)
 
 
-async def _what_if(source: _Source, order: MeasurementOrder) -> WhatIf:
+async def _what_if(source: Values, order: MeasurementOrder) -> WhatIf:
     sides = [("v.value >= $lower", "lower", order.lower), ("v.value <= $upper", "upper", order.upper)]
     asked = {name: limit for _, name, limit in sides if limit is not None}
     inside = " AND ".join(condition for condition, _, limit in sides if limit is not None)
@@ -249,7 +234,7 @@ async def _what_if(source: _Source, order: MeasurementOrder) -> WhatIf:
     )
 
 
-async def _sample(source: _Source, n: int) -> list[float]:
+async def _sample(source: Values, n: int) -> list[float]:
     """Values, evenly spread over time."""
     select = (
         "SELECT w.value FROM (SELECT v.value, row_number() OVER (ORDER BY v.started_at, v.run_id) AS place FROM v "
@@ -258,7 +243,7 @@ async def _sample(source: _Source, n: int) -> list[float]:
     return [float(value) for (value,) in await source.rows(select)]
 
 
-async def _bins(source: _Source, n: int) -> list[Bin]:
+async def _bins(source: Values, n: int) -> list[Bin]:
     """Means of as many consecutive values each, oldest first."""
     select = (
         "SELECT avg(w.value), EXTRACT(EPOCH FROM min(w.started_at)), EXTRACT(EPOCH FROM max(w.started_at)) FROM "
@@ -268,7 +253,7 @@ async def _bins(source: _Source, n: int) -> list[Bin]:
     return [Bin(float(mean), float(begin), float(end)) for mean, begin, end in await source.rows(select)]
 
 
-async def _groups(source: _Source, order: MeasurementOrder) -> tuple[list[ValueGroup], int, str]:
+async def _groups(source: Values, order: MeasurementOrder) -> tuple[list[ValueGroup], int, str]:
     select = (
         f"SELECT v.{order.group_by}, count(v.value), avg(v.value), stddev_samp(v.value), "
         "count(*) FILTER (WHERE v.outcome = 'fail'), count(*) OVER () FROM v WHERE v.value IS NOT NULL "
