@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import islice
 from statistics import fmean, linear_regression
 from typing import Any
 
@@ -163,6 +164,9 @@ def test_its_filters_leave_what_filters_of_every_run_leave(
     since = {"started_after": runs[9].started, "started_before": runs[19].started}
     stamps = {key: iso(at) for key, at in since.items()}
     assert {row["id"] for row in services.drain("/runs", **asked, **stamps)} == {run.id for run in runs[9:20]}
+    since = {"created_after": iso(runs[9].created), "sort_by": "created_at", "sort_order": "asc"}
+    late = sorted((run for run in history.runs if run.created >= runs[9].created), key=lambda run: run.created)
+    assert [row["id"] for row in islice(services.drain("/runs", **since), 300)] == [run.id for run in late][:300]
     failed = [row.id for row in history.stands.rows if row.status == "fail" and row.stand.hw_id == "TS-PSU-01"]
     found = services.rows(status="fail", test_stand_hw_id="TS-PSU-01")
     assert [row["test_run_id"] for row in found] == failed[::-1]

@@ -62,9 +62,9 @@ class LargeLine:
 
     def _index(self, samples: list[Unit], sample_runs: list[Run]) -> None:
         """Make every unit once, in order of entry, to know where its runs stand among all."""
-        self.units = Index(self._get_unit, _number, lambda unit: unit.created, lambda unit: unit.batch)
-        self.runs = Index(self._get_run, _number, lambda run: run.started, _kind_of_run)
-        self.rows = Index(self._get_row, _number, lambda row: row.started, _kind_of_row)
+        self.units = Index(self._get_unit, _number, lambda unit: unit.batch, "created")
+        self.runs = Index(self._get_run, _number, _kind_of_run, "started", "created")
+        self.rows = Index(self._get_row, _number, _kind_of_row, "started")
         self.units.collect(samples)
         self.runs.collect(sample_runs)
         self._samples = {unit.number: unit for unit in samples}

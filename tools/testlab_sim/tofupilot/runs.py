@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from testlab_sim.production.history import History
-from testlab_sim.production.index import select
+from testlab_sim.production.index import Span, latest, select
 from testlab_sim.production.records import Run, Station, is_uuid
 from testlab_sim.tofupilot import files
 from testlab_sim.tofupilot.intake import record
@@ -50,7 +50,9 @@ async def list_runs(request: Request, world: World) -> Response:
     if query.text("search_query"):
         tests.append(lambda run: query.finds(run.unit.serial, run.procedure.name))
     runs = filter_runs(world.production, query, "outcomes", tests, ids=query.many("ids"))
-    descending = query.descending("started_at", "duration")
+    descending = query.descending("started_at", "created_at", "duration")
+    if query.text("sort_by") == "created_at":
+        runs = latest(runs, "created")
     if query.text("sort_by") == "duration":
         runs = sorted(runs, key=lambda run: run.ended - run.started, reverse=True)
     return page(query, runs if descending else runs[::-1], run_head)
@@ -73,12 +75,10 @@ def filter_runs(
     elif serials:
         units = [unit for serial in serials if (unit := history.find_unit(serial))]
         runs = sorted((run for unit in units for run in unit.runs), key=lambda run: run.started)
-    after, before = query.instant("started_after"), query.instant("started_before")
-    if after is not None:
-        own = [*own, lambda run: run.started >= after]
-    if before is not None:
-        own = [*own, lambda run: run.started <= before]
-    return select(runs, _kind_tests(query, outcomes_key, procedure_id), own, after, before)[::-1]
+    spans = [
+        Span(time, query.instant(f"{time}_after"), query.instant(f"{time}_before")) for time in ("started", "created")
+    ]
+    return select(runs, _kind_tests(query, outcomes_key, procedure_id), own, *spans)[::-1]
 
 
 def _kind_tests(query: Query, outcomes_key: str, procedure_id: str) -> list[Test]:
