@@ -23,10 +23,6 @@ from testlab_tools.errors import Unsupported
 from tests.tools.charts import samples
 from tests.tools.charts.samples import SAMPLES
 
-CONTEXT_BYTES = 60 * 1024
-"""What a picture may take of a model's context; the largest heatmaps take more."""
-
-
 drawn = cache(lambda name: SAMPLES[name]())
 
 
@@ -49,7 +45,7 @@ def test_a_picture_is_1024_px_wide_no_higher_than_that_and_fits_a_context(name: 
         assert picture.width == 1024
         assert 150 < picture.height <= 1060
         assert len(picture.convert("RGB").getcolors() or ()) > 20
-    assert len(chart.png) < CONTEXT_BYTES * (1.3 if name.startswith("heatmap") else 1)
+    assert len(chart.png) <= canvas.MAX_BYTES
     assert b"DejaVu Sans" in chart.svg
 
 

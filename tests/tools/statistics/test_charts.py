@@ -15,7 +15,7 @@ from testlab_tools.charts.canvas import Chart
 from testlab_tools.errors import BadInput
 from testlab_tools.statistics.flakiness import find_flaky
 from testlab_tools.statistics.flakiness_chart import draw_flakiness
-from testlab_tools.statistics.measurement_chart import MeasurementPicture, draw_measurement
+from testlab_tools.statistics.measurement_chart import MeasurementChart, draw_measurement
 from testlab_tools.statistics.measurements import MeasurementOrder, describe_measurement
 from testlab_tools.statistics.selection import RunFilter
 from testlab_tools.statistics.summary import SummaryOrder, summarize
@@ -86,7 +86,7 @@ def test_figures_without_a_picture_are_refused_in_words(order: SummaryOrder) -> 
 
 
 async def picture_of(
-    view_of: MakeView, made: tuple[list[Run], list[Measurement]], picture: MeasurementPicture, runs: RunFilter = FVT
+    view_of: MakeView, made: tuple[list[Run], list[Measurement]], picture: MeasurementChart, runs: RunFilter = FVT
 ) -> set[str]:
     view, order = view_of(made[0], (), made[1]), MeasurementOrder("rail")
     return written(await draw_measurement(view, runs, order, await describe_measurement(view, runs, order), picture))
@@ -103,7 +103,7 @@ async def test_a_histogram_of_values_far_off_says_how_many(view_of: MakeView) ->
 
 
 @pytest.mark.parametrize("picture", ["histogram", "control_chart"])
-async def test_one_value_and_none_are_pictures_too(view_of: MakeView, picture: MeasurementPicture) -> None:
+async def test_one_value_and_none_are_pictures_too(view_of: MakeView, picture: MeasurementChart) -> None:
     assert any(line.startswith("n = 1 values") for line in await picture_of(view_of, measured([5.0]), picture))
     assert "No values in this period" in await picture_of(view_of, measured([]), picture)
 

@@ -21,7 +21,10 @@ WIDTH = 1024
 """Pixels. Clients shrink what is wider."""
 
 DPI = 100
-PNG_COLOURS = 128
+MAX_BYTES = 60 * 1024
+"""Of a PNG: what a picture may take of a model's context. One that has much text gets fewer colours."""
+
+_COLOURS = ((128, "MEDIANCUT"), (48, "MAXCOVERAGE"), (24, "MAXCOVERAGE"))
 
 INK, GREY, PALE, GRID = "#1a1a1a", "#595959", "#d9d9d9", "#e6e6e6"
 BLUE, SKY, ORANGE, VERMILLION, GREEN, PURPLE = "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7"
@@ -213,10 +216,15 @@ def _to_png(figure: Any) -> bytes:
     canvas.draw()
     size = canvas.get_width_height()
     picture = Image.frombuffer("RGBA", size, bytes(canvas.buffer_rgba()), "raw", "RGBA", 0, 1).convert("RGB")
-    few = picture.quantize(PNG_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    out = io.BytesIO()
-    few.save(out, "PNG", optimize=True)
-    return out.getvalue()
+    data = b""
+    for colours, method in _COLOURS:
+        out = io.BytesIO()
+        few = picture.quantize(colours, Image.Quantize[method], dither=Image.Dither.NONE)
+        few.save(out, "PNG", optimize=True)
+        data = out.getvalue()
+        if len(data) <= MAX_BYTES:
+            break
+    return data
 
 
 def _to_svg(figure: Any) -> bytes:

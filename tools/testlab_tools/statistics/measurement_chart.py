@@ -27,7 +27,7 @@ from testlab_tools.statistics.selection import Params, RunFilter
 from testlab_tools.statistics.summary_chart import describe_filters
 from testlab_tools.times import utc
 
-MeasurementPicture = Literal["histogram", "control_chart"]
+MeasurementChart = Literal["", "histogram", "control_chart"]
 _BINS = 40
 _RANGES = 200
 _FAR = 2
@@ -35,13 +35,13 @@ _FAR = 2
 
 
 async def draw_measurement(
-    view: HistoryView, runs: RunFilter, order: MeasurementOrder, found: MeasurementStats, picture: MeasurementPicture
+    view: HistoryView, runs: RunFilter, order: MeasurementOrder, found: MeasurementStats, picture: MeasurementChart
 ) -> Chart:
     """Draw what `describe_measurement` found."""
     params: Params = {"name": order.name}
     async with view.keep("v", values_sql(runs, order, params), params) as kept:
         source = Values(kept)
-        if picture == "histogram":
+        if picture != "control_chart":
             return await asyncio.to_thread(draw_histogram, await _histogram(source, runs, found))
         return await asyncio.to_thread(draw_control_chart, await _control_chart(source, runs, found))
 
