@@ -38,6 +38,9 @@ def test_the_demo_tours_the_six_operations_and_explains_a_report(tmp_path: Path)
     assert saved
     assert Path(saved[1]).read_bytes().startswith(b"\x89PNG")
     assert Path(saved[1]).is_relative_to(tmp_path)
+    chart = re.search(r"Saved to (.*yield-\d+-\d+\.svg)", done.stdout)
+    assert chart
+    assert "FVT-03" in Path(chart[1]).read_text(encoding="utf-8")
     assert "\x1b[" not in done.stdout, "no colours where there is no terminal"
     assert done.stderr == ""
 

@@ -8,6 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -51,7 +52,8 @@ def demo(report: str, save_to: str) -> int:
     folder = Path(save_to).resolve()
     with SimLab() as sim, tempfile.TemporaryDirectory(prefix="testlab-demo-") as temporary:
         config = Path(temporary) / "config.toml"
-        config.write_text(sim.config_toml(str(folder), answer_within_seconds=30), encoding="utf-8")
+        own = sim.config_toml(str(folder), answer_within_seconds=30, archive=True)
+        config.write_text(f'[server]\ntoolsets = ["default", "statistics"]\n{own}', encoding="utf-8")
         print(f"{paint('testlab-mcp demo', 'bold')}: an agent's job in a test lab, over real HTTP\n")
         for kind, service in sim.services().items():
             print(f"  {kind:<11} {service['url']}")
@@ -70,6 +72,7 @@ async def _run_steps(config: Path, run: NewRun | None) -> int:
         print(f"  {'server':<11} a process of its own, {about}")
         agent = Agent(client)
         await _triage(agent)
+        await _compare_stations(agent)
         await _test_on_a_node(agent)
         await _record_run(agent)
         if run is not None:
@@ -128,6 +131,20 @@ async def _triage(agent: Agent) -> None:
     if unit := explained["run"].get("unit"):
         passport = await agent.ask("May that unit ship?", "get_unit", serial_number=unit)
         print(output.show_passport(passport))
+
+
+async def _compare_stations(agent: Agent) -> None:
+    """Compute a yield by station, with its uncertainty and a chart. Without the extra that computes it, say so."""
+    if find_spec("duckdb") is None or find_spec("matplotlib") is None or find_spec("scipy") is None:
+        print(f"\n   {paint('Yields and charts need', 'dim')} pip install 'testlab-mcp[statistics]'")
+        return
+    asked: Answer = {"metric": "first_pass_yield", "group_by": "station", "test": "Main board FCT", "chart": True}
+    asked["save_to"] = f"yield-{datetime.now():%Y%m%d-%H%M%S}.svg"
+    agent.announce("Is a station worse than the others?", "summarize_runs", asked)
+    result = await agent.call("summarize_runs", asked)
+    print(output.show_yields(cast(Answer, result.structured_content)))
+    image = next(block for block in result.content if isinstance(block, ImageContent))
+    print(f"   The model sees {image.mime_type}, {len(base64.b64decode(image.data)) // 1024} kB.")
 
 
 async def _test_on_a_node(agent: Agent) -> None:

@@ -73,6 +73,22 @@ def show_shares(shares: Sequence[Answer]) -> str:
     return ", ".join(f"{share['service']} {share['shown']} of {_show_total(share)}" for share in shares)
 
 
+def show_yields(answer: Answer) -> str:
+    """A rate by group with its n and interval, which groups differ, and where the chart is."""
+    rows = [
+        (
+            row.get("group", ""),
+            row["n"],
+            f"{row['rate']:.1%}",
+            " to ".join(f"{end:.1%}" for end in row["interval"]),
+            row.get("differs", ""),
+        )
+        for row in answer["rows"]
+    ]
+    heads = ("station", "n", "yield", "95 % interval", "differs")
+    return f"{table(heads, rows, indent=3)}\n\n   Saved to {answer['saved_to']}"
+
+
 def show_nodes(answer: Answer) -> str:
     """Nodes with what they are doing, and how many are free."""
     rows = [

@@ -70,7 +70,7 @@ def start_simlab(stack: ExitStack) -> Callable[[], Config]:
     from testlab_mcp.commands.simlab import SimLab
 
     sim = stack.enter_context(SimLab(early=True))
-    return lambda: parse_config(sim.config_toml())
+    return lambda: parse_config(sim.config_toml(archive=True))
 
 
 def _address(text: str) -> tuple[str, int]:

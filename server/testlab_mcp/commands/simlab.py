@@ -56,8 +56,9 @@ class SimLab:
             time.sleep(0.01)
         return json.loads(self._ready.read_text(encoding="utf-8"))["services"]
 
-    def config_toml(self, save_to: str = "", answer_within_seconds: float = 0) -> str:
-        """A config file for its services, without an audit. Its deliveries are deleted with the lab."""
+    def config_toml(self, save_to: str = "", answer_within_seconds: float = 0, archive: bool = False) -> str:
+        """A config file for its services, without an audit. Its deliveries, and with `archive` its history, are deleted
+        with the lab."""
         files = f"[files]\nsave_to = [{json.dumps(save_to)}]\n" if save_to else ""
         database = json.dumps(str(self._ready.with_name("deliveries.sqlite")))
         wait = f"answer_within_seconds = {answer_within_seconds:g}\n" if answer_within_seconds else ""
@@ -65,7 +66,9 @@ class SimLab:
             f'[services.{SERVICES[kind]}]\nkind = "{kind}"\nurl = "{service["url"]}"\ntoken = "{service["token"]}"\n'
             for kind, service in self.services().items()
         ]
-        return "\n".join([files, f"[durable]\npath = {database}\n{wait}", "[audit]\nenabled = false\n", *tables])
+        history = f"[archive]\npath = {json.dumps(str(self._ready.with_name('archive')))}\n" if archive else ""
+        own = [f"[durable]\npath = {database}\n{wait}", history, "[audit]\nenabled = false\n"]
+        return "\n".join([files, *own, *tables])
 
     def close(self) -> None:
         """Kill the process and delete its folder."""

@@ -105,26 +105,20 @@ async def test_of_two_revisions_the_broken_case_is_told_first(config: str, conne
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        ("summarize_runs", {"metric": "failures"}),
-        ("summarize_runs", {"metric": "first_pass_yield", "group_by": "station"}),
-        ("summarize_runs", {"metric": "first_pass_yield", "group_by": "day", "test": FVT}),
-        ("measurement_stats", {"test": FVT, "measurement": "rail_5v"}),
+        ("summarize_runs", {"metric": "failures", "chart": True}),
+        ("summarize_runs", {"metric": "first_pass_yield", "group_by": "station", "chart": True}),
+        ("summarize_runs", {"metric": "first_pass_yield", "group_by": "day", "test": FVT, "chart": True}),
+        ("measurement_stats", {"test": FVT, "measurement": "rail_5v", "chart": "control_chart"}),
     ],
 )
 async def test_a_chart_comes_beside_the_same_figures(
     config: str, connect: Connect, ask: ToolCaller, tool: str, arguments: dict[str, Any]
 ) -> None:
     async with connect(config) as client:
-        plain = await ask(client, tool, **arguments)
-        drawn = await client.call_tool(tool, {**arguments, "chart": True})
+        plain = await ask(client, tool, **{name: value for name, value in arguments.items() if name != "chart"})
+        drawn = await client.call_tool(tool, arguments)
     (image,) = [block for block in drawn.content if isinstance(block, ImageContent)]
     assert Image.open(BytesIO(b64decode(image.data))).width == 1024
     assert drawn.structured_content is not None
     figures = {"total", "rows", "mean", "capability", "drift"} & plain.keys()
     assert {name: drawn.structured_content[name] for name in figures} == {name: plain[name] for name in figures}
-
-
-async def test_what_has_no_chart_says_so(config: str, connect: Connect, ask: ToolCaller) -> None:
-    async with connect(config) as client:
-        found = await ask(client, "summarize_runs", metric="throughput", chart=True)
-    assert "There is no chart of this" in found["note"]

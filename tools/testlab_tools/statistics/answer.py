@@ -19,6 +19,12 @@ OF_UNITS: tuple[Metric, ...] = ("first_pass_yield", "final_yield", "rolled_yield
 """Metrics that go by a unit's attempts: they need all history, and serial numbers."""
 
 
+class Drawn(ResultModel):
+    """An answer that a chart may stand beside; `saved_to` is the file that has it."""
+
+    saved_to: str = ""
+
+
 class Row(ResultModel):
     """A group's figures.
 
@@ -68,7 +74,7 @@ class HistoryShare(ResultModel):
     note: str = ""
 
 
-class RunSummary(ResultModel):
+class RunSummary(Drawn):
     """A figure of all runs in `total`, and of `groups` groups, of which `rows` shows some."""
 
     metric: Metric

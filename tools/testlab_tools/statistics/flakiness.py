@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.models.lab import ResultModel
-from testlab_tools.statistics.answer import HistoryShare, p_text, rate_of, short_revision
+from testlab_tools.statistics.answer import Drawn, HistoryShare, p_text, rate_of, short_revision
 from testlab_tools.statistics.comparison import ALPHA, Counted, Family, compare_rates
 from testlab_tools.statistics.intervals import holm, runs_to_tell_apart, scipy_stats
 from testlab_tools.statistics.selection import Params, RunFilter, where
@@ -100,7 +100,7 @@ class DownNode(ResultModel):
     passed: int
 
 
-class Flakiness(ResultModel):
+class Flakiness(Drawn):
     """Tests that do not always pass, the worst first; `counts` tells how many are in each state."""
 
     since: Moment | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from testlab_tools.models.lab import ResultModel
-from testlab_tools.statistics.answer import HistoryShare
+from testlab_tools.statistics.answer import Drawn, HistoryShare
 from testlab_tools.statistics.capability import Capability
 from testlab_tools.statistics.drift import Drift
 from testlab_tools.times import Minute, Moment
@@ -58,7 +58,7 @@ class TextCount(ResultModel):
     failed: int = 0
 
 
-class MeasurementStats(ResultModel):
+class MeasurementStats(Drawn):
     """Numbers of one measurement; `rate` is the share of judged values that passed, `marginal` counts passes in the
     last tenth of the way from the median to a limit."""
 

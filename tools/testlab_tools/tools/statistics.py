@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite, nan
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 from pydantic import Field
 
 from testlab_tools.archive.archive import History, open_history
-from testlab_tools.capabilities import HistoryFeed, Image, JobRunner, NodeInventory, RunArchive
+from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive
 from testlab_tools.errors import BadInput, Refused
 from testlab_tools.fanout import ask_all, gather_all
-from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, Metric, RunSummary
 from testlab_tools.statistics.flakiness import Flakiness, find_flaky
+from testlab_tools.statistics.flakiness_chart import draw_flakiness
 from testlab_tools.statistics.grouping import By
 from testlab_tools.statistics.measurement_answer import MeasurementStats
-from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement, read_points
-from testlab_tools.statistics.pictures import draw_measurement, draw_summary, has_picture
+from testlab_tools.statistics.measurement_chart import MeasurementChart, draw_measurement
+from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.run_comparison import RunComparison, compare_two_runs
 from testlab_tools.statistics.selection import (
@@ -35,15 +34,13 @@ from testlab_tools.statistics.selection import (
     services_with,
 )
 from testlab_tools.statistics.summary import SummaryOrder, summarize
+from testlab_tools.statistics.summary_chart import MAX_SHOWN, check_drawable, draw_summary
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import AnyOutcome, Since, Until
+from testlab_tools.tools.illustration import SaveTo, find_target, illustrate
 
-if TYPE_CHECKING:
-    from testlab_tools.charts.canvas import Chart
-
-R = TypeVar("R", bound=ResultModel)
 Rows = Annotated[int, Field(ge=0, le=200)]
-Limit = Annotated[str, Field(coerce_numbers_to_str=True, description="What if: yield under this limit")]
+Limit = Annotated[str, Field(coerce_numbers_to_str=True)]
 Compared = Annotated[str, Field(min_length=1, description="Run handle, or revision:<SHA or version>")]
 REVISION = "revision:"
 TRIES = 4
@@ -69,12 +66,17 @@ async def summarize_runs(
     until: Until = "",
     limit: Rows = 20,
     chart: bool = False,
+    save_to: SaveTo = "",
 ) -> Illustrated[RunSummary]:
     """Get figures of many runs: counts, yields, retests, failure Pareto, throughput, duration; in all and by group,
     with n, 95 % interval and the groups that are shown to differ (`differs`).
 
     Lists no runs: list_runs does.
     """
+    order, target = SummaryOrder(metric, group_by, attempts, limit), None
+    if chart or save_to:
+        check_drawable(order)
+        target = find_target(call, save_to)
     whole = metric in OF_UNITS or attempts != "every"
     runs, history = await _open(call, service, since, until, whole)
     named = {"part": part, "test": test, "station": station, "batch": batch, "revision": revision}
@@ -83,17 +85,16 @@ async def summarize_runs(
         if not test:
             raise BadInput("A Pareto by measurement needs test", "Measurements are read test by test", "Give test.")
         history = await _open_measured(call, history, runs, "")
-    found = await summarize(history.view, runs, SummaryOrder(metric, group_by, attempts, limit))
+    found = await summarize(history.view, runs, order)
     found.services = await _shares(history, runs)
     if whole and any(share.partial for share in found.services):
         found.note += " A unit's first run may be older than what is held (partial)."
-    if not chart:
+    if not (chart or save_to):
         return Illustrated(found)
-    if not has_picture(found, group_by):
-        found.note += " There is no chart of this: take metric=failures, or a rate with group_by."
-        return Illustrated(found)
-    filters = [*named.items(), ("part", part), ("unit", unit), ("outcome", outcome)]
-    return await _illustrate(found, lambda: draw_summary(found, group_by, filters))
+    every = found
+    if len(found.rows) < found.groups:
+        every = await summarize(history.view, runs, replace(order, limit=MAX_SHOWN))
+    return await illustrate(call, found, await draw_summary(every, order, runs, runs.zone), target)
 
 
 @tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK)
@@ -102,7 +103,7 @@ async def measurement_stats(
     test: Annotated[str, Field(min_length=1)],
     measurement: Annotated[str, Field(min_length=1)],
     case: str = "",
-    lower: Limit = "",
+    lower: Annotated[Limit, Field(description="What if")] = "",
     upper: Limit = "",
     group_by: MeasuredBy = "station",
     attempts: Attempts = "first",
@@ -114,13 +115,15 @@ async def measurement_stats(
     since: Since = "30d",
     until: Until = "",
     limit: Rows = 20,
-    chart: bool = False,
+    chart: MeasurementChart = "",
+    save_to: str = "",
 ) -> Illustrated[MeasurementStats]:
-    """Get one measurement over many runs: spread, limits, Cpk, drift and when it reaches a limit, marginal passes,
-    differing groups, yield under other limits.
+    """Get one measurement over many runs: spread, Cpk, drift, marginal passes, groups that differ, yield under other
+    limits.
 
-    Gives no single values: get_run does.
+    No single values: get_run.
     """
+    target = find_target(call, save_to) if chart or save_to else None
     low, high = _number(lower, "lower"), _number(upper, "upper")
     if low is not None and high is not None and low >= high:
         raise BadInput("lower is not below upper", "", "Swap or correct them.")
@@ -132,11 +135,10 @@ async def measurement_stats(
     order = MeasurementOrder(name, case, attempts, group_by, low, high, limit)
     found = await describe_measurement(history.view, runs, order)
     found.services = await _shares(history, runs)
-    if not chart or found.mean is None:
+    if not (chart or save_to):
         return Illustrated(found)
-    points = await read_points(history.view, runs, order)
-    filters = [(name, text) for name, text in named.items() if name != "measurement"]
-    return await _illustrate(found, lambda: draw_measurement(found, points, filters))
+    drawn = await draw_measurement(history.view, runs, order, found, chart)
+    return await illustrate(call, found, drawn, target)
 
 
 @tool(toolset="statistics", access="observe", needs=JobRunner, hints=LOOK)
@@ -149,19 +151,24 @@ async def flakiness(
     since: Since = "",
     until: Until = "",
     limit: Rows = 20,
-) -> Flakiness:
+    chart: bool = False,
+    save_to: SaveTo = "",
+) -> Illustrated[Flakiness]:
     """Get which test cases are broken, bound to a node, or flaky: pass rate with 95 % interval, since which run and
     between which revisions it changed, how many more runs would tell.
 
     Of production tests: summarize_runs. Why one failed: explain_failure.
     """
+    target = find_target(call, save_to) if chart or save_to else None
     farms = [farm.name for farm in call.lab.offering(JobRunner, service)]
     runs, history = await _open(call, farms[0] if len(farms) == 1 else service, since, until)
     named = {"test": test, "station": station, "revision": revision}
     runs = await _resolve(call, history, replace(runs, services=farms), named)
     found = await find_flaky(history.view, runs, limit, detailed=len(runs.names.get("test", ())) == 1)
     found.services = await _shares(history, runs)
-    return found
+    if not (chart or save_to):
+        return Illustrated(found)
+    return await illustrate(call, found, await draw_flakiness(history.view, runs, found), target)
 
 
 @tool(toolset="statistics", access="observe", needs=RunArchive, hints=LOOK)
@@ -207,11 +214,6 @@ async def _open(call: Call, service: str, since: str, until: str, whole: bool = 
     names = [share.service for share in history.freshness]
     zone = call.lab.archive.timezone if call.lab.archive else "UTC"
     return RunFilter(names, since=begin, until=end, zone=zone), history
-
-
-async def _illustrate(found: R, draw: Callable[[], Chart | None]) -> Illustrated[R]:
-    drawn = await asyncio.to_thread(draw)
-    return Illustrated(found, Image(drawn.png, "image/png") if drawn else None)
 
 
 async def _resolve(call: Call, history: History, runs: RunFilter, asked: Mapping[str, str]) -> RunFilter:
