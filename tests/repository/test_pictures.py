@@ -1,4 +1,4 @@
-"""README's pictures: small, fetching nothing, and drawn anew by `./do pictures`."""
+"""The pictures of README and docs/: small, shown, and fetching nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ PICTURES = sorted((ROOT / "docs" / "pictures").iterdir())
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
 def test_a_picture_is_small_and_shown(picture: Path) -> None:
     assert picture.stat().st_size < 200_000
-    assert f"](docs/pictures/{picture.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+    assert any(f"pictures/{picture.name})" in page.read_text(encoding="utf-8") for page in pages)
 
 
 def test_a_terminal_keeps_its_colours_and_fetches_nothing() -> None:
