@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tests import once
 from tests.changed import touched_tests
 
 FIGURES = "fault matrix"
+DATA = "XDG_DATA_HOME"
 TOUCHED = pytest.StashKey[set[Path]]()
 LONG = (
     "hostile/test_corpus",
@@ -37,6 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     once.share()
+    if DATA not in os.environ:
+        # Simulated labs are given ports that labs before them had: nothing kept of those may be taken for theirs.
+        folder = tempfile.TemporaryDirectory(prefix="testlab-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ[DATA] = folder.name
     if config.getoption("--changed"):
         try:
             config.stash[TOUCHED] = touched_tests()
