@@ -12,7 +12,7 @@ import pytest
 from testlab_tools.capabilities import Health, JobOwner, JobRunner
 from testlab_tools.errors import AuthError, BadReply, NotFound, RateLimited, ServiceDown
 from testlab_tools.jobs import JobPoller
-from testlab_tools.models.lab import Job
+from testlab_tools.models.jobs import Job
 from testlab_tools.models.requests import TestOrder
 
 Hurried = Callable[[Coroutine[Any, Any, Any]], Any]

@@ -10,7 +10,8 @@ from testlab_tools.capabilities import Failure, FailureArchive, JobRunner, NodeI
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
-from testlab_tools.models.lab import NOT_TOLD, FailedTest, Job, Node
+from testlab_tools.models.jobs import FailedTest, Job
+from testlab_tools.models.lab import NOT_TOLD, Node
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.untrusted import shorten
 

@@ -12,7 +12,7 @@ from testlab_tools.deadline import Deadline
 from testlab_tools.errors import AnswerLost, AuthError, BadReply, LabError, RateLimited, Refused, ServiceDown
 from testlab_tools.fanout import ignore_error
 from testlab_tools.http.policy import Backoff, asked_by
-from testlab_tools.models.lab import Job, StoppedJob
+from testlab_tools.models.jobs import Job, StoppedJob
 
 Progress = Callable[[float, float, str], Awaitable[None]]
 """Takes what is done, of how much, and both in words."""

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar
 from testlab_mcp.access.callers import Caller
 from testlab_tools.capabilities import JobRunner, NodeReservations, RunArchive, Service
 from testlab_tools.errors import Conflict, NotFound, Refused
-from testlab_tools.models.lab import Job, Node, Reservation, Taken
+from testlab_tools.models.jobs import Job
+from testlab_tools.models.lab import Node, Reservation, Taken
 from testlab_tools.models.results import RunDetail
 
 T = TypeVar("T")

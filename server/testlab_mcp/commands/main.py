@@ -66,13 +66,7 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
 
             return demo(args.report, args.save_to)
         case "init":
-            from testlab_mcp.commands.init import Options as Wanted
-            from testlab_mcp.commands.init import init
-
-            services, settings = args.service or (), args.set or ()
-            return init(
-                Wanted(args.config, services, settings, args.access, args.client or (), not args.no_check, args.force)
-            )
+            return _run_init(args)
         case "doctor":
             from testlab_mcp.commands.doctor import doctor
 
@@ -105,6 +99,13 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.client_config import client_config
 
             return client_config(args.client, args.config, args.demo)
+
+
+def _run_init(args: argparse.Namespace) -> int:
+    from testlab_mcp.commands.init import Options, init
+
+    given = (args.config, args.service or (), args.set or (), args.access, args.client or ())
+    return init(Options(*given, check=not args.no_check, force=args.force))
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParser]]:

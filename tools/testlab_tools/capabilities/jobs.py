@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
-from testlab_tools.models.lab import Job
+from testlab_tools.models.jobs import Job
 from testlab_tools.models.requests import TestOrder
 
 

@@ -15,7 +15,7 @@ from testlab_tools.errors import BadInput, nearest
 from testlab_tools.fanout import gather_all
 from testlab_tools.job_report import describe_job
 from testlab_tools.jobs import check_owner, describe_stopped, stop_and_watch
-from testlab_tools.models.lab import Job, StoppedJob, TestCases
+from testlab_tools.models.jobs import Job, StoppedJob, TestCases
 from testlab_tools.models.requests import TestOrder
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso

@@ -27,7 +27,7 @@ from testlab_tools.http import Reply, ServiceClient
 from testlab_tools.http.errors import lost, unlisted
 from testlab_tools.http.policy import look_up
 from testlab_tools.http.response import decode
-from testlab_tools.models.lab import Job
+from testlab_tools.models.jobs import Job
 from testlab_tools.models.requests import TestOrder
 
 
