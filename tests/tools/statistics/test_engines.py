@@ -44,8 +44,8 @@ async def figures(view: HistoryView) -> list[ResultModel | object]:
     found: list[ResultModel | object] = [
         await summarize(view, EVERYTHING, SummaryOrder(metric, group_by))
         for metric in get_args(Metric)
-        for group_by in ("", "station", "week", "case")
-        if (metric == "failures") == (group_by == "case")
+        for group_by in ("", "station", "week", "case", "reason")
+        if (metric == "failures") == (group_by in ("case", "reason"))
     ]
     fvt = await resolve_names(view, EVERYTHING, {"test": "fvt", "station": "-0"})
     found.append(fvt)

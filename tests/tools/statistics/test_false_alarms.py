@@ -13,9 +13,10 @@ import numpy
 import pytest
 from scipy.stats import binom
 
+from testlab_tools.statistics.case_history import TestRun
 from testlab_tools.statistics.comparison import ALPHA, Counted, Family, Means, compare_means, compare_rates
 from testlab_tools.statistics.drift import Bin, find_drift
-from testlab_tools.statistics.flakiness import TestRun, judge
+from testlab_tools.statistics.flakiness import judge
 from testlab_tools.statistics.revision_comparison import compare_sides
 from testlab_tools.statistics.yields import Tally, compare_tallies
 from tests.tools.statistics.conftest import START

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from statsmodels.stats.proportion import proportion_confint, samplesize_proportions_2indep_onetail
 
 from testlab_tools.archive.schema import Run
-from testlab_tools.statistics.flakiness import MAX_RUNS, Flakiness, FlakyTest, find_flaky
+from testlab_tools.statistics.case_history import MAX_RUNS
+from testlab_tools.statistics.flakiness import Flakiness, FlakyTest, find_flaky
 from testlab_tools.statistics.intervals import runs_to_tell_apart
 from testlab_tools.statistics.selection import RunFilter
 from tests.tools.statistics.conftest import START, MakeView
@@ -108,9 +110,14 @@ async def test_a_test_that_was_broken_and_repaired_is_judged_since_the_repair(vi
 
 async def test_of_two_revisions_that_may_differ_the_runs_that_would_tell_are_said(view_of: MakeView) -> None:
     rates: dict[str, Rate] = {"unsure": lambda n, _: 0.9 if n < CHANGED else 0.8}
-    (test,) = (await find_flaky(view_of(lab(rates)), PORTAL, 5, True)).tests
-    new, old = (rate.rate for rate in test.revisions)
-    assert test.more_runs == runs_to_tell_apart(new, old) or new == old
+    view = view_of(lab(rates))
+    (test,) = (await find_flaky(view, PORTAL, 5, True)).tests
+    new, old = test.revisions
+    wanted = runs_to_tell_apart(new.rate, old.rate)
+    assert wanted is not None
+    assert test.more_runs == wanted - min(new.n, old.n) > 0
+    (listed,) = (await find_flaky(view, PORTAL, 5, False)).tests
+    assert (listed.state, listed.more_runs) == ("flaky", test.more_runs)
 
 
 @pytest.mark.parametrize(("rate", "other"), [(0.9, 0.8), (0.98, 0.9), (0.5, 0.45), (0.99, 0.97)])
@@ -140,3 +147,43 @@ async def test_a_node_at_which_all_tests_fail_is_down_and_makes_no_test_flaky(vi
     assert (node.node, node.passed, node.n) == ("node-3", 0, pytest.approx(12 * 50 / 3, rel=0.3))
     assert abs(node.since - (START + timedelta(hours=6 * down))) < timedelta(hours=24)
     assert (found.counts, found.tests) == ({"stable": 12}, [])
+
+
+DOWN_AND_BROKEN: dict[str, Rate] = {
+    "broken": lambda n, _: 0.0 if n >= CHANGED else 1.0,
+    "flaky": lambda n, node: 0.0 if node == "node-3" and n >= 100 else 0.8,
+    **{f"test {n}": lambda n, node: 0.0 if node == "node-3" and n >= 100 else 1.0 for n in range(8)},
+}
+
+
+async def test_a_test_asked_alone_is_judged_as_among_all(view_of: MakeView) -> None:
+    view = view_of(lab(DOWN_AND_BROKEN))
+    every = await find_flaky(view, PORTAL, 20, False)
+    assert [node.node for node in every.nodes_down] == ["node-3"]
+    for listed in every.tests:
+        alone = await find_flaky(view, replace(PORTAL, names={"test": [listed.test]}), 5, True)
+        (test,) = alone.tests
+        assert alone.nodes_down == every.nodes_down
+        told = ("state", "n", "passed", "left_out")
+        assert [getattr(test, name) for name in told] == [getattr(listed, name) for name in told]
+        assert (test.change and test.change.run_id) == (listed.change and listed.change.run_id)
+        assert 0 < test.left_out < 50
+        assert f"{test.left_out} runs at nodes in nodes_down" in alone.note
+
+
+@pytest.mark.parametrize("others", [0, 1, 5])
+async def test_a_test_that_fails_everywhere_makes_no_node_down(view_of: MakeView, others: int) -> None:
+    rates: dict[str, Rate] = {
+        "broken": lambda n, _: 0.0 if n >= CHANGED else 1.0,
+        **{f"test {n}": lambda _n, _: 1.0 for n in range(others)},
+    }
+    found = await find_flaky(view_of(lab(rates)), replace(PORTAL, names={"test": ["broken"]}), 5, True)
+    assert found.nodes_down == []
+    assert found.tests[0].change is not None
+    assert (found.tests[0].n, found.tests[0].change.run_id) == (150 - CHANGED, f"portal:broken/{CHANGED}")
+
+
+async def test_tests_that_break_everywhere_at_once_make_no_node_down(view_of: MakeView) -> None:
+    rates: dict[str, Rate] = {f"test {n}": lambda n, _: 0.0 if n >= CHANGED else 1.0 for n in range(4)}
+    found = await find_flaky(view_of(lab(rates)), PORTAL, 5, False)
+    assert (found.nodes_down, found.counts) == ([], {"broken": 4})

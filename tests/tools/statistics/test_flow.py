@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 import numpy
 import pytest
@@ -13,7 +15,7 @@ from scipy import stats
 from testlab_tools.archive.schema import Failure, Measurement, Run
 from testlab_tools.statistics.selection import RunFilter, resolve_names
 from testlab_tools.statistics.summary import SummaryOrder, summarize
-from tests.tools.statistics.conftest import MakeView
+from tests.tools.statistics.conftest import START, MakeView
 from tests.tools.statistics.test_yields import finals, firsts
 
 EVERYTHING = RunFilter(["factory"])
@@ -53,6 +55,48 @@ async def test_a_pareto_counts_runs_by_failed_case(line: list[Run], view_of: Mak
 async def test_a_pareto_by_measurement_leaves_out_those_that_passed(line: list[Run], view_of: MakeView) -> None:
     found = await summarize(view_of(line, *failures_of(line)), EVERYTHING, SummaryOrder("failures", "measurement"))
     assert {row.group for row in found.rows} == {"power_v", "boot_v"}
+
+
+def failed_runs(n: int, reason: str = "{:.1f} Mbit/s is below 900") -> tuple[list[Run], list[Failure]]:
+    """Runs of EOL that failed, an hour apart, each for a reason with its own reading."""
+    at = [START + timedelta(hours=number) for number in range(n)]
+    runs = [Run("factory", f"factory:{k}", "EOL", "fail", at[k], unit=f"U{k}") for k in range(n)]
+    failures = [
+        Failure("factory", f"factory:{k}", "EOL", at[k], "network", reason.format(890 + k / 10), 1) for k in range(n)
+    ]
+    return runs, failures
+
+
+async def test_reasons_that_differ_in_their_readings_are_one_with_the_newest_as_its_example(view_of: MakeView) -> None:
+    runs, failures = failed_runs(5)
+    failures[1] = failures[1]._replace(reason="No link")
+    found = await summarize(view_of(runs, failures), EVERYTHING, SummaryOrder("failures", "reason"))
+    assert [(row.group, row.runs, row.cumulative) for row in found.rows] == [
+        ("890.4 Mbit/s is below 900", 4, 0.8),
+        ("No link", 1, 1.0),
+    ]
+    assert found.groups == 2
+    assert "differ only in their readings" in found.note
+
+
+@pytest.mark.parametrize("by", ["measurement", "case", "reason"])
+async def test_failures_without_a_group_have_a_row(view_of: MakeView, by: Any) -> None:
+    runs, failures = failed_runs(5)
+    measured = [Measurement(*failure[:5], "rate", 890.0, outcome="fail") for failure in failures[:2]]
+    found = await summarize(view_of(runs, failures[:2], measured), EVERYTHING, SummaryOrder("failures", by))
+    assert (found.rows[0].group, found.rows[0].runs, found.rows[-1].cumulative) == (f"(no {by})", 3, 1.0)
+
+
+async def test_where_few_failed_their_runs_are_named(view_of: MakeView) -> None:
+    runs, failures = failed_runs(8)
+    failures[2:] = [failure._replace(case_name="boot") for failure in failures[2:]]
+    for by in ("case", "test"):
+        found = await summarize(view_of(runs[:3], failures[:3]), EVERYTHING, SummaryOrder("failures", by))  # type: ignore[arg-type]
+        assert [row.run_ids for row in found.rows][:1] == (
+            [["factory:1", "factory:0"]] if by == "case" else [["factory:2", "factory:1", "factory:0"]]
+        )
+    boot, network = (await summarize(view_of(runs, failures), EVERYTHING, SummaryOrder("failures", "case"))).rows
+    assert (boot.run_ids, network.run_ids) == ([], ["factory:1", "factory:0"])
 
 
 async def test_a_pareto_of_nothing_that_failed_is_empty_and_counts_what_ran(line: list[Run], view_of: MakeView) -> None:

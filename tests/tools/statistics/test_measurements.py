@@ -233,3 +233,63 @@ async def test_cases_that_measure_the_same_are_mixed_only_with_a_word(view_of: M
     rows += [row._replace(case_name="standby") for row in rows]
     assert "2 cases measure it and are mixed: give case." in (await asked(view_of(runs, (), rows))).note
     assert (await asked(view_of(runs, (), rows), replace(ORDER, case="standby"))).n == 40
+
+
+async def test_capability_is_of_the_limits_in_force_and_other_limits_have_their_own(view_of: MakeView) -> None:
+    values = [value + 0.002 * n / 24 for n, value in enumerate(normal(1200, sd=0.02))]
+    view = view_of_values(view_of, values)
+    today, asked_for = await asked(view), await asked(view, replace(ORDER, lower=4.0, upper=6.0))
+    assert today.drift is not None
+    assert today.drift.reaches is not None
+    assert (asked_for.capability, asked_for.drift) == (today.capability, today.drift)
+    assert asked_for.what_if is not None
+    wide = (await asked(view_of_values(view_of, values, lambda n: (4.0, 6.0)))).capability
+    assert wide is not None
+    assert (asked_for.what_if.cpk, asked_for.what_if.ppk) == (wide.cpk, wide.ppk)
+
+
+async def test_parts_with_different_limits_are_said_to_be_mixed(view_of: MakeView) -> None:
+    runs, rows = measured(normal(200), lambda n: (4.5, 5.5) if n == 150 else (4.8, 5.2))
+    runs = [run._replace(part="PCB" if n == 150 else "BOX") for n, run in enumerate(runs)]
+    view = view_of(runs, (), rows)
+    found = await asked(view)
+    limits = [(period.part, period.lower, period.upper, period.n) for period in found.limits]
+    assert limits == [("BOX", 4.8, 5.2, 199), ("PCB", 4.5, 5.5, 1)]
+    assert (found.capability, found.marginal) == (None, None)
+    assert "2 parts with different limits are mixed" in found.note
+    assert "changed" not in found.note
+    named = RunFilter(["factory"], {"test": ["FVT"], "part": ["BOX"]})
+    of_one = await describe_measurement(view, named, ORDER)
+    assert of_one.capability is not None
+    assert [period.part for period in of_one.limits] == [""]
+
+
+def in_batches(view_of: MakeView, values: Sequence[float], batch: Callable[[int], int]) -> MemoryView:
+    runs, rows = measured(values)
+    return view_of([run._replace(batch=f"LOT-{batch(n)}") for n, run in enumerate(runs)], (), rows)
+
+
+async def test_what_one_batch_explains_is_no_step(view_of: MakeView) -> None:
+    values = [*normal(200), *normal(100, 4.9, seed=4), *normal(50, seed=6)]
+    drift = (await asked(view_of_values(view_of, values))).drift
+    assert drift is not None
+    assert drift.shape != "none shown"
+    found = await asked(in_batches(view_of, values, lambda n: n // 100))
+    assert found.drift is not None
+    assert (found.drift.shape, found.drift.batch) == ("none shown", "LOT-2")
+    assert "without it no drift is shown" in found.note
+
+
+async def test_a_step_that_comes_with_the_last_batch_may_be_of_the_batch(view_of: MakeView) -> None:
+    values = [*normal(300), *normal(200, 5.05, seed=4)]
+    found = await asked(in_batches(view_of, values, lambda n: min(n // 100, 3)))
+    assert found.drift is not None
+    assert (found.drift.shape, found.drift.batch) == ("step", "LOT-3")
+    assert "the batch may be the cause" in found.note
+
+
+async def test_a_step_within_many_batches_stays_one(view_of: MakeView) -> None:
+    values = [*normal(250), *normal(250, 5.05, seed=4)]
+    found = await asked(in_batches(view_of, values, lambda n: n // 50))
+    assert found.drift is not None
+    assert (found.drift.shape, found.drift.batch) == ("step", "")

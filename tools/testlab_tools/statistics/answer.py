@@ -29,8 +29,9 @@ class Row(ResultModel):
     """A group's figures.
 
     `rate` is of `n`, with its 95 % `interval`; of a duration, the interval is the mean's. Outcomes count all `runs`,
-    `samples` (golden, failing, ignored units) included, which are not in n. `differs` is given where the group is shown
-    to differ from the rest of its test; without it no difference is shown, which does not mean that there is none.
+    `samples` (golden, failing, ignored units) included, which are not in n. `run_ids` are the runs where few
+    failed. `differs` is given where the group is shown to differ from the rest of its test; without it no difference is
+    shown, which does not mean that there is none.
     """
 
     test: Untrusted = ""
@@ -54,6 +55,7 @@ class Row(ResultModel):
     median_s: float | None = None
     p95_s: float | None = None
     per_day: float | None = None
+    run_ids: list[str] = []
     differs: str = ""
 
 

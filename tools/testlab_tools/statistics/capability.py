@@ -20,7 +20,7 @@ MIN_NORMALITY = 20
 
 
 class Capability(ResultModel):
-    """Against `lower` and `upper`, those in force at the newest run or asked for; of one limit, no cp and pp.
+    """Against `lower` and `upper`, those in force at the newest run; of one limit, no cp and pp.
 
     pp and ppk go by the standard deviation of all values, cp and cpk by `sigma_within`, from the moving range of
     consecutive values. An interval, of 95 %, follows each figure. They describe normal values.

@@ -16,6 +16,7 @@ from testlab_tools.models.lab import ResultModel
 from testlab_tools.statistics.answer import p_text
 from testlab_tools.statistics.intervals import CONFIDENCE, holm, scipy_stats
 from testlab_tools.times import Minute
+from testlab_tools.untrusted import Untrusted
 
 ALPHA = 0.01
 MAX_BINS = 300
@@ -50,7 +51,8 @@ class Reached(ResultModel):
 
 class Drift(ResultModel):
     """`step`: the mean went from `before` to `after` at `since`. `slope`: it changes `per_day`, with its 95 % interval,
-    all the time, or `since` a time before which it was level. `none shown` does not mean that there is none."""
+    all the time, or `since` a time before which it was level. `none shown` does not mean that there is none. `batch`
+    is one batch that explains the change, or comes with it."""
 
     shape: Literal["none shown", "step", "slope"] = "none shown"
     since: Minute | None = None
@@ -59,6 +61,7 @@ class Drift(ResultModel):
     per_day: float | None = None
     per_day_interval: list[float] = []
     p: str = ""
+    batch: Untrusted = ""
     reaches: Reached | None = None
 
 

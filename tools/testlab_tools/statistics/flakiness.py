@@ -8,38 +8,31 @@ change, each node is compared with the rest. Holm corrects over all tests of the
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.statistics.answer import Drawn, HistoryShare, p_text, rate_of, short_revision
+from testlab_tools.statistics.case_history import (
+    MAX_RUNS,
+    MAX_TESTS,
+    TestRun,
+    failing_tests,
+    find_change,
+    read_histories,
+)
 from testlab_tools.statistics.comparison import ALPHA, Counted, Family, compare_rates
-from testlab_tools.statistics.intervals import holm, runs_to_tell_apart, scipy_stats
-from testlab_tools.statistics.selection import Params, RunFilter, where
-from testlab_tools.times import Minute, Moment, utc
+from testlab_tools.statistics.intervals import holm, runs_to_tell_apart
+from testlab_tools.statistics.nodes_down import DownNode, find_down_nodes, without_nodes
+from testlab_tools.statistics.selection import RunFilter
+from testlab_tools.times import Minute, Moment
 from testlab_tools.untrusted import Untrusted
 
-MAX_TESTS = 150
-"""Tests whose runs are looked at one by one: those that fail most. Only these can be broken, changed or flaky."""
-
-MAX_RUNS = 300
-"""Newest runs of each test that are looked at."""
-
-MAX_NODE_RUNS = 1_000
-"""Newest runs of a node by which it is told whether it is down."""
-
-MIN_RUNS = 10
-"""Below this a change of the pass rate is not sought."""
-
-EDGE = 3
-"""Runs at either end within which no change is sought."""
-
-ABOUT_AS_LIKELY = 100
-"""Places whose p-value is within this factor of the smallest are as good as the best one."""
+MIN_TOLD = 5
+"""Runs of a revision below which nothing is foreseen from its rate."""
 
 Class = Literal["broken", "node-bound", "flaky", "failed once", "stable"]
-JUDGED = "r.ended_as IN ('pass', 'fail', 'error', 'timeout')"
 
 
 class Change(ResultModel):
@@ -71,8 +64,9 @@ class FlakyTest(ResultModel):
     """A test: how it stands since its last `change`, or in all runs looked at.
 
     `rate` is that of the `n` runs since then, with its 95 % interval; `revisions`, newest first, and `nodes` are given
-    where rates may differ, `worst_node` where one is shown to be worse than the rest. `more_runs` of each of the two
-    newest revisions would tell their rates apart, were they as observed.
+    where rates may differ, `worst_node` where one is shown to be worse than the rest. `left_out` runs, at nodes
+    that are down, are in neither. After `more_runs` of each of the two newest revisions their rates would be told
+    apart, were they as observed.
     """
 
     test: Untrusted
@@ -82,22 +76,13 @@ class FlakyTest(ResultModel):
     rate: float | None = None
     interval: list[float] = []
     errors: int = 0
+    left_out: int = 0
     change: Change | None = None
     worst_node: Untrusted = ""
     node_p: str = ""
     revisions: list[RateOf] = []
     nodes: list[RateOf] = []
     more_runs: int | None = None
-
-
-class DownNode(ResultModel):
-    """A node at which most runs of all tests fail, since `since`: `passed` of `n`. These runs count for no test."""
-
-    node: Untrusted
-    since: Minute
-    run_id: str
-    n: int
-    passed: int
 
 
 class Flakiness(Drawn):
@@ -113,19 +98,6 @@ class Flakiness(Drawn):
     next: str = ""
 
 
-class TestRun(NamedTuple):
-    """One run of a test, as far as it counts here."""
-
-    __test__ = False
-
-    run_id: str
-    at: datetime
-    passed: bool
-    error: bool
-    node: str
-    revision: str
-
-
 class _Seen(NamedTuple):
     """A test with its runs, oldest first, and where its last part begins."""
 
@@ -136,10 +108,13 @@ class _Seen(NamedTuple):
 
 async def find_flaky(view: HistoryView, runs: RunFilter, limit: int, detailed: bool) -> Flakiness:
     """The answer but for what is said of each service; `detailed` shows revisions and nodes of every test."""
-    names, every, failing = await _failing_tests(view, runs)
-    histories = await _histories(view, runs, names)
-    down = find_down_nodes(histories)
-    judged = judge(without_nodes(histories, down), detailed)
+    names, every, failing = await failing_tests(view, runs)
+    histories = await read_histories(view, runs, names)
+    down = find_down_nodes(await _all_histories(view, runs) if runs.names else histories)
+    kept = without_nodes(histories, down)
+    judged = judge(kept, detailed)
+    for test in judged:
+        test.left_out = len(histories[test.test]) - len(kept[test.test])
     counts = {state: sum(test.state == state for test in judged) for state in Class.__args__}
     counts["stable"] += every - len(judged)
     shown = [test for test in judged if detailed or test.state != "stable"]
@@ -149,73 +124,20 @@ async def find_flaky(view: HistoryView, runs: RunFilter, limit: int, detailed: b
         counts={state: n for state, n in counts.items() if n},
         tests=shown[:limit],
         nodes_down=down,
-        note=_say(every, failing, histories, len(shown), limit),
+        note=_say(every, failing, histories, len(shown), limit) + _say_down(down, judged),
     )
 
 
-async def _failing_tests(view: HistoryView, runs: RunFilter) -> tuple[list[str], int, int]:
-    """The tests that failed most often, how many tests ran at all, and how many of them ever failed."""
-    params: Params = {}
-    sql = (
-        "SELECT t.test, count(*) OVER (), count(*) FILTER (WHERE t.bad > 0) OVER () FROM "
-        f"(SELECT r.test, count(*) AS n, count(*) FILTER (WHERE r.ended_as <> 'pass') AS bad FROM runs r "
-        f"WHERE {JUDGED} AND {where(runs, params)} GROUP BY r.test) t ORDER BY t.bad DESC, t.n DESC, t.test "
-        f"LIMIT {MAX_TESTS}"
-    )
-    found = await view.rows(sql, params)
-    every, failing = map(int, found[0][1:]) if found else (0, 0)
-    return [row[0] for row in found], every, failing
-
-
-async def _histories(view: HistoryView, runs: RunFilter, names: Sequence[str]) -> dict[str, list[TestRun]]:
-    """The newest runs of each test, oldest first."""
-    if not names:
-        return {}
-    params: Params = {f"of_{number}": name for number, name in enumerate(names)}
-    among = ", ".join(f"$of_{number}" for number in range(len(names)))
-    sql = (
-        "SELECT w.test, w.run_id, w.started_at, w.ended_as, w.station, w.revision FROM (SELECT r.*, row_number() "
-        "OVER (PARTITION BY r.test ORDER BY r.started_at DESC, r.run_id DESC) AS place FROM runs r "
-        f"WHERE {JUDGED} AND r.test IN ({among}) AND {where(runs, params)}) w WHERE w.place <= {MAX_RUNS} "
-        "ORDER BY w.test, w.place DESC"
-    )
-    found: dict[str, list[TestRun]] = {name: [] for name in names}
-    for test, run_id, at, ended_as, node, revision in await view.rows(sql, params):
-        run = TestRun(run_id, utc(at), ended_as == "pass", ended_as in ("error", "timeout"), node, revision)
-        found[test].append(run)
-    return found
-
-
-def find_down_nodes(histories: Mapping[str, Sequence[TestRun]]) -> list[DownNode]:
-    """Nodes whose runs, of whatever tests, fail for the most part since some time, while they did not before."""
-    nodes: dict[str, list[TestRun]] = {}
-    for run in sorted((run for runs in histories.values() for run in runs), key=lambda run: run.at):
-        nodes.setdefault(run.node, []).append(run)
-    if len(nodes) < 2:
-        return []
-    down: list[DownNode] = []
-    for node, runs in nodes.items():
-        newest = [run._replace(revision="") for run in runs[-MAX_NODE_RUNS:]]
-        p, at = _find_change(newest)
-        after = newest[at:]
-        passed = sum(run.passed for run in after)
-        if p * len(nodes) < ALPHA and rate_of(passed, len(after))[1][1] < 0.5:
-            down.append(DownNode(node=node, since=after[0].at, run_id=after[0].run_id, n=len(after), passed=passed))
-    return down
-
-
-def without_nodes(histories: Mapping[str, Sequence[TestRun]], down: Sequence[DownNode]) -> dict[str, list[TestRun]]:
-    """The histories without the runs at nodes that were down."""
-    since = {node.node: node.since for node in down}
-    return {
-        test: [run for run in runs if run.node not in since or run.at < since[run.node]]
-        for test, runs in histories.items()
-    }
+async def _all_histories(view: HistoryView, runs: RunFilter) -> dict[str, list[TestRun]]:
+    """The histories of the span's tests, whatever test, node or revision is asked for."""
+    span = replace(runs, names={})
+    names, *_ = await failing_tests(view, span)
+    return await read_histories(view, span, names)
 
 
 def judge(histories: Mapping[str, Sequence[TestRun]], detailed: bool = False) -> list[FlakyTest]:
     """Each test's state, the worst first."""
-    found = {test: _find_change(runs) for test, runs in histories.items()}
+    found = {test: find_change(runs) for test, runs in histories.items()}
     adjusted = dict(zip(found, holm([p for p, _ in found.values()]), strict=True))
     seen = {test: _last_part(runs, (adjusted[test], found[test][1]), len(found)) for test, runs in histories.items()}
     families: dict[Hashable, Mapping[Hashable, Counted]] = {
@@ -228,27 +150,6 @@ def judge(histories: Mapping[str, Sequence[TestRun]], detailed: bool = False) ->
     return sorted(tests, key=lambda test: (order.index(test.state), test.interval[1] if test.interval else 1.0))
 
 
-def _find_change(runs: Sequence[TestRun]) -> tuple[float, int]:
-    """The p-value of a change of the pass rate, and the index of the first run after it.
-
-    Fisher's exact test (each side doubled) of the runs before and after every place, times the number of places. Of
-    places that are about as likely, the one where the revision changes is taken.
-    """
-    passed = [run.passed for run in runs]
-    if len(passed) < MIN_RUNS or all(passed) or not any(passed):
-        return 1.0, 0
-    import numpy
-
-    places: Any = numpy.arange(EDGE, len(passed) - EDGE + 1)
-    before: Any = numpy.cumsum(passed)[places - 1]
-    chance = scipy_stats().hypergeom(len(passed), sum(passed), places)
-    tails: Any = 2 * numpy.minimum(chance.cdf(before), chance.sf(before - 1))
-    best = float(tails.min())
-    likely = [int(place) for place, tail in zip(places, tails, strict=True) if tail <= best * ABOUT_AS_LIKELY]
-    at = next((p for p in likely if runs[p].revision != runs[p - 1].revision), int(places[tails.argmin()]))
-    return min(1.0, best * len(places)), at
-
-
 def _last_part(runs: Sequence[TestRun], first: tuple[float, int], tests: int) -> _Seen:
     """The runs since the last change: within those since one change, another is sought."""
     p, at = first
@@ -256,7 +157,7 @@ def _last_part(runs: Sequence[TestRun], first: tuple[float, int], tests: int) ->
         return _Seen(runs, p, 0)
     seen = _Seen(runs, p, at)
     while True:
-        p, at = _find_change(runs[seen.at :])
+        p, at = find_change(runs[seen.at :])
         if p * tests >= ALPHA:
             return seen
         seen = _Seen(runs, p * tests, seen.at + at)
@@ -284,14 +185,20 @@ def _judge(test: str, seen: _Seen, bound: tuple[Any, float] | None, detailed: bo
     revisions = list(reversed(_by(seen.runs, "revision").items()))
     if len(revisions) > 1:
         (_, new), (_, old) = revisions[:2]
-        if seen.p >= ALPHA and detailed:
-            made.more_runs = runs_to_tell_apart(new.hits / new.n, old.hits / old.n)
+        if seen.p >= ALPHA and min(new.n, old.n) >= MIN_TOLD:
+            made.more_runs = _more_runs(new, old)
     if detailed or (made.change and made.change.from_revision != made.change.to_revision):
         made.revisions = [_rate(short_revision(str(name)), counted) for name, counted in revisions[:4]]
     if detailed or state == "node-bound":
         nodes = sorted(_by(recent, "node").items(), key=lambda item: item[1].hits / item[1].n)
         made.nodes = [_rate(name, counted) for name, counted in nodes[:5]]
     return made
+
+
+def _more_runs(new: Counted, old: Counted) -> int | None:
+    """Runs of each that are wanting to tell the rates apart; None where they are equal or there are enough."""
+    wanted = runs_to_tell_apart(new.hits / new.n, old.hits / old.n)
+    return max(0, wanted - min(new.n, old.n)) or None if wanted else None
 
 
 def _state(recent: Sequence[TestRun], interval: Sequence[float], bound: bool) -> Class:
@@ -336,3 +243,13 @@ def _say(every: int, failing: int, histories: Mapping[str, Sequence[TestRun]], s
     if shown > limit:
         said.append(f"{limit} of {shown} are shown (limit).")
     return " ".join(said)
+
+
+def _say_down(down: Sequence[DownNode], judged: Sequence[FlakyTest]) -> str:
+    if not down:
+        return ""
+    return (
+        f" {sum(test.left_out for test in judged)} runs at nodes in nodes_down, from since on, are left out of n and "
+        "change (left_out of each test). Such a node passes less than half since then, less than before and than other "
+        f"nodes, whichever test is left aside (p < {ALPHA})."
+    )

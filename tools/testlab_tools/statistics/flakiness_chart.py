@@ -7,7 +7,8 @@ import asyncio
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.charts.canvas import Chart, Heading
 from testlab_tools.charts.heatmap import MAX_ROWS, Heatmap, draw_heatmap
-from testlab_tools.statistics.flakiness import JUDGED, Flakiness
+from testlab_tools.statistics.case_history import JUDGED
+from testlab_tools.statistics.flakiness import Flakiness
 from testlab_tools.statistics.selection import Params, RunFilter, where
 from testlab_tools.statistics.summary_chart import describe_filters
 

@@ -16,8 +16,9 @@ DIGITS = 6
 
 
 class LimitPeriod(ResultModel):
-    """Limits, and the `n` values judged by them; None where there was none on that side."""
+    """Limits, and the `n` values judged by them; None where there was none on that side. `part` where parts differ."""
 
+    part: Untrusted = ""
     lower: float | None = None
     upper: float | None = None
     n: int
@@ -26,7 +27,8 @@ class LimitPeriod(ResultModel):
 
 
 class WhatIf(ResultModel):
-    """The yield of this measurement alone under other limits (inclusive), and how many verdicts would change."""
+    """The yield of this measurement alone under other limits (inclusive), how many verdicts would change, and the
+    capability against them. The answer's `capability` and `drift` go by the limits in force."""
 
     lower: float | None = None
     upper: float | None = None
@@ -36,6 +38,8 @@ class WhatIf(ResultModel):
     interval: list[float]
     newly_failed: int = 0
     newly_passed: int = 0
+    cpk: list[float] = []
+    ppk: list[float] = []
 
 
 class ValueGroup(ResultModel):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.statistics.answer import p_text, rate_of
+from testlab_tools.statistics.batch_effect import find_drift_beside_batches, read_bins
 from testlab_tools.statistics.capability import describe_capability, question_normality
 from testlab_tools.statistics.comparison import ALPHA, Family, Means, compare_means
-from testlab_tools.statistics.drift import MAX_BINS, Bin, find_drift, foresee
+from testlab_tools.statistics.drift import foresee
 from testlab_tools.statistics.intervals import mean_interval
+from testlab_tools.statistics.limits import read_limits
 from testlab_tools.statistics.measurement_answer import (
-    LimitPeriod,
     MeasurementStats,
     TextCount,
     ValueGroup,
@@ -21,10 +21,8 @@ from testlab_tools.statistics.measurement_answer import (
     round_numbers,
 )
 from testlab_tools.statistics.selection import Attempts, Params, RunFilter, chosen
-from testlab_tools.times import iso, utc
 
 MeasuredBy = Literal["", "station", "slot", "part", "part_revision", "batch", "revision"]
-MAX_LIMITS = 5
 MAX_TEXTS = 10
 MAX_GROUPS = 200
 MAX_SAMPLE = 2_000
@@ -67,20 +65,23 @@ async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) ->
     made, moving_range = await _overview(source, runs, order)
     if not made.n:
         return await _without_numbers(source, made)
-    made.limits, periods = await _limits(source)
-    lower, upper = (made.limits[0].lower, made.limits[0].upper) if made.limits else (None, None)
-    made.marginal = await _count_marginal(source, made, lower, upper)
-    notes = [_say_limits(made.limits, periods)]
-    if made.sd:
-        wanted = (order.lower, order.upper) if (order.lower, order.upper) != (None, None) else (lower, upper)
-        made.capability = describe_capability(made.n, made.mean or 0.0, made.sd, moving_range, *wanted)
-        notes.append(question_normality(await _sample(source, made.n)))
-        bins = await _bins(source, made.n)
-        made.drift = find_drift(bins)
-        if made.drift is not None:
-            made.drift.reaches = foresee(made.drift, wanted, bins, made.n)
+    found = await read_limits(source.view)
+    made.limits, now = found.periods, found.in_force
+    made.marginal = await _count_marginal(source, made, *now)
+    notes = [found.said]
     if (order.lower, order.upper) != (None, None):
         made.what_if = await _what_if(source, order)
+    if made.sd:
+        made.capability = describe_capability(made.n, made.mean or 0.0, made.sd, moving_range, *now)
+        if made.what_if:
+            asked = describe_capability(made.n, made.mean or 0.0, made.sd, moving_range, order.lower, order.upper)
+            made.what_if.cpk, made.what_if.ppk = (asked.cpk, asked.ppk) if asked else ([], [])
+        notes.append(question_normality(await _sample(source, made.n)))
+        bins = await read_bins(source.view, made.n)
+        made.drift, said = await find_drift_beside_batches(source.view, bins)
+        notes.append(said)
+        if made.drift is not None:
+            made.drift.reaches = foresee(made.drift, now, bins, made.n)
     if order.group_by:
         made.rows, made.groups, said = await _groups(source, order)
         notes.append(said)
@@ -100,7 +101,8 @@ def values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:
     group = f", c.{order.group_by}" if order.group_by else ""
     return (
         f"WITH chosen AS ({picked}) "
-        f"SELECT m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.started_at, c.run_id{group} "
+        f"SELECT m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.started_at, c.run_id, "
+        f"c.part AS of_part, c.batch AS in_batch{group} "
         f"FROM chosen c JOIN measurements m ON m.service = c.service AND m.run_id = c.run_id "
         f"WHERE m.name = $name{of_case} AND ({tests or '1 = 1'}) AND c.sample = ''"
     )
@@ -161,37 +163,6 @@ async def _without_numbers(source: Values, made: MeasurementStats) -> Measuremen
     return made
 
 
-async def _limits(source: Values) -> tuple[list[LimitPeriod], int]:
-    """The latest limits first, and how many different ones there are."""
-    select = (
-        "SELECT v.low, v.high, count(*), min(v.started_at), max(v.started_at), count(*) OVER () FROM v "
-        "WHERE v.value IS NOT NULL AND (v.low IS NOT NULL OR v.high IS NOT NULL) "
-        f"GROUP BY v.low, v.high ORDER BY max(v.started_at) DESC LIMIT {MAX_LIMITS}"
-    )
-    found = await source.rows(select)
-    periods = [
-        LimitPeriod(lower=low, upper=high, n=int(n), since=utc(since), until=utc(until))
-        for low, high, n, since, until, _ in found
-    ]
-    return periods, int(found[0][5]) if found else 0
-
-
-def _say_limits(limits: Sequence[LimitPeriod], periods: int) -> str:
-    if not limits:
-        return "It has no limits that are numbers: no capability and no marginal passes."
-    said = "It has a limit on one side only: cpk and ppk are of that side." if _is_one_sided(limits[0]) else ""
-    if periods > 1:
-        said += (
-            f" Its limits changed ({periods} different ones): passed and failed are by those of their time, capability "
-            f"and marginal by the latest, seen since {iso(limits[0].since)[:10]}."
-        )
-    return said.strip()
-
-
-def _is_one_sided(limits: LimitPeriod) -> bool:
-    return (limits.lower is None) != (limits.upper is None)
-
-
 async def _count_marginal(
     source: Values, made: MeasurementStats, lower: float | None, upper: float | None
 ) -> int | None:
@@ -243,16 +214,6 @@ async def _sample(source: Values, n: int) -> list[float]:
     return [float(value) for (value,) in await source.rows(select)]
 
 
-async def _bins(source: Values, n: int) -> list[Bin]:
-    """Means of as many consecutive values each, oldest first."""
-    select = (
-        "SELECT avg(w.value), EXTRACT(EPOCH FROM min(w.started_at)), EXTRACT(EPOCH FROM max(w.started_at)) FROM "
-        f"(SELECT v.value, v.started_at, ntile({min(n, MAX_BINS)}) OVER (ORDER BY v.started_at, v.run_id) AS bin "
-        "FROM v WHERE v.value IS NOT NULL) w GROUP BY w.bin ORDER BY w.bin"
-    )
-    return [Bin(float(mean), float(begin), float(end)) for mean, begin, end in await source.rows(select)]
-
-
 async def _groups(source: Values, order: MeasurementOrder) -> tuple[list[ValueGroup], int, str]:
     select = (
         f"SELECT v.{order.group_by}, count(v.value), avg(v.value), stddev_samp(v.value), "
@@ -292,7 +253,7 @@ def _say_extent(made: MeasurementStats, order: MeasurementOrder) -> str:
     }
     said = f"{which[order.attempts]}; samples are left out."
     if made.what_if:
-        said += " what_if judges this measurement alone, not the rest of the run."
+        said += " what_if judges this measurement alone, not the rest of the run; capability is by the limits in force."
     if made.drift and made.drift.reaches:
         said += " When a limit is reached is told for the mean, if it goes on like this."
     return said

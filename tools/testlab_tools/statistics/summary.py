@@ -175,6 +175,8 @@ def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: li
         )
     elif order.group_by in TIMES and covered.tests > 1 and order.metric not in ("throughput", "rolled_yield"):
         said.append(f"{covered.tests} tests are mixed, so times are not compared: give test.")
+    if order.group_by == "reason":
+        said.append("Reasons that differ only in their readings are one group, named by the newest.")
     if order.group_by in TIMES and zone != "UTC":
         said.append(f"Times of groups are those of {zone}.")
     if found.groups > MAX_GROUPS:

@@ -9,7 +9,7 @@ from pydantic import Field
 Service = Annotated[str, Field(description="Empty: all")]
 RunId = Annotated[str, Field(description="From list_runs", min_length=1)]
 NodeId = Annotated[str, Field(description="Node handle or id", min_length=1)]
-Since = Annotated[str, Field(description="ISO 8601, or back from now: 24h, 7d")]
+Since = Annotated[str, Field(description="Run start: ISO 8601, or 24h, 7d back")]
 Until = Annotated[str, Field(description="As since; exclusive")]
 Limit = Annotated[int, Field(ge=1, le=200)]
 Cursor = Annotated[str, Field(description="From the page before")]
