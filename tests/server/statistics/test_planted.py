@@ -94,6 +94,18 @@ async def test_the_broken_test_case_is_told_with_the_revision_that_broke_it(
     assert len(found["nodes_down"]) == 1, "the node that has lost its picture"
 
 
+async def test_a_test_case_asked_alone_is_told_as_among_all(config: str, connect: Connect, ask: ToolCaller) -> None:
+    async with connect(config) as client:
+        every = await ask(client, "flakiness", since=ALL_TIME, limit=200)
+        for test in (BROKEN, FLAKY_EPG):
+            alone = await ask(client, "flakiness", test=test, since=ALL_TIME)
+            listed = next(one for one in every["tests"] if one["test"] == test)
+            figures = ("state", "n", "passed", "left_out")
+            assert [alone["tests"][0][name] for name in figures] == [listed[name] for name in figures]
+            assert alone["tests"][0].get("change", {}).get("run_id") == listed.get("change", {}).get("run_id")
+            assert alone["nodes_down"] == every["nodes_down"]
+
+
 async def test_of_two_revisions_the_broken_case_is_told_first(config: str, connect: Connect, ask: ToolCaller) -> None:
     async with connect(config) as client:
         found = await ask(client, "compare_runs", a=f"revision:{RELEASED.sha}", b=f"revision:{CURRENT.sha[:12]}")

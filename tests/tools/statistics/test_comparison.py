@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from scipy import stats
+from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.weightstats import ttest_ind
 
 from testlab_tools.archive.schema import Run
-from testlab_tools.statistics.comparison import Counted, Means, pool, two_means, two_proportions
+from testlab_tools.statistics.comparison import Counted, Means, pool, stratified_proportions, two_means, two_proportions
 from testlab_tools.statistics.intervals import product_interval, wilson
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.selection import RunFilter
@@ -33,6 +34,16 @@ def test_few_runs_are_compared_by_fishers_exact_test(one: tuple[int, int], other
     table = [[one[0], one[1] - one[0]], [other[0], other[1] - other[0]]]
     expected: Any = stats.fisher_exact(table)
     assert two_proportions(Counted(*one), Counted(*other)) == pytest.approx(expected.pvalue)
+
+
+def test_proportions_within_strata_are_compared_by_cochran_mantel_and_haenszel() -> None:
+    strata = [((3, 20), (15, 30)), ((40, 50), (88, 90)), ((5, 9), (7, 8))]
+    tables = [[[a, n - a], [b, m - b]] for (a, n), (b, m) in strata]
+    expected: Any = StratifiedTable(tables).test_null_odds(correction=True)
+    given = [(Counted(*one), Counted(*other)) for one, other in strata]
+    only_one = (Counted(1, 9), Counted(0, 0))
+    assert stratified_proportions([*given, only_one]) == (pytest.approx(expected.pvalue, rel=1e-9), False)
+    assert stratified_proportions([only_one]) == (1.0, False)
 
 
 def test_nothing_and_all_alike_do_not_differ() -> None:

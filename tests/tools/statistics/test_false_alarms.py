@@ -17,6 +17,7 @@ from testlab_tools.statistics.case_history import TestRun
 from testlab_tools.statistics.comparison import ALPHA, Counted, Family, Means, compare_means, compare_rates
 from testlab_tools.statistics.drift import Bin, find_drift
 from testlab_tools.statistics.flakiness import judge
+from testlab_tools.statistics.nodes_down import find_down_nodes
 from testlab_tools.statistics.revision_comparison import compare_sides
 from testlab_tools.statistics.yields import Tally, compare_tallies
 from tests.tools.statistics.conftest import START
@@ -79,7 +80,8 @@ def cases(rng: Rng) -> bool:
             TestRun(f"{n}", START + timedelta(hours=n), bool(passed[n]), False, f"node {nodes[n]}", f"{3 * n // runs}")
             for n in range(runs)
         ]
-    return any(test.change or test.state in ("broken", "node-bound") for test in judge(histories))
+    told = (test.change or test.state in ("broken", "node-bound") for test in judge(histories))
+    return any(told) or bool(find_down_nodes(histories))
 
 
 def revisions(rng: Rng) -> bool:

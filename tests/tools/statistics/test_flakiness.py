@@ -187,3 +187,17 @@ async def test_tests_that_break_everywhere_at_once_make_no_node_down(view_of: Ma
     rates: dict[str, Rate] = {f"test {n}": lambda n, _: 0.0 if n >= CHANGED else 1.0 for n in range(4)}
     found = await find_flaky(view_of(lab(rates)), PORTAL, 5, False)
     assert (found.nodes_down, found.counts) == ([], {"broken": 4})
+
+
+async def test_a_node_that_comes_to_run_what_is_broken_everywhere_is_not_down(view_of: MakeView) -> None:
+    rates: dict[str, Rate] = {
+        f"{kind} {n}": (lambda n, _: 0.0 if n >= CHANGED else 1.0) if kind == "broken" else (lambda _n, _: 0.98)
+        for kind in ("broken", "good")
+        for n in range(4)
+    }
+    mixed = [
+        run
+        for number, run in enumerate(lab(rates))
+        if run.revision == "aaaa" or number % 6 == 0 or (run.station == "node-3") == run.test.startswith("broken")
+    ]
+    assert (await find_flaky(view_of(mixed), PORTAL, 5, False)).nodes_down == []

@@ -39,8 +39,8 @@ async def find_drift_beside_batches(view: HistoryView, bins: Sequence[Bin]) -> t
     rest, before, after = await _others(view, batch)
     alone = find_drift(await read_bins(view, rest, batch)) if rest else None
     if alone is None or alone.shape != NOT_SHOWN:
-        return drift, "Batches differ, too, and come one after the other: group_by=batch shows which."
-    said = f"Its mean differs: {means.mean:.6g}, n {means.n}."
+        return drift, "A batch may be the cause: they differ, too (group_by=batch)." if drift.shape == "step" else ""
+    said = f"Its mean is {means.mean:.6g}, n {means.n}."
     if min(before, after) < MIN_BINS:
         drift.batch = batch
         return drift, f"The change comes with one batch (drift.batch): the batch may be the cause. {said}"

@@ -7,7 +7,7 @@ below `ALPHA`; it then leaves the rest, and the others are compared anew. So one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from testlab_tools.statistics.intervals import holm, scipy_stats
@@ -92,6 +92,24 @@ def two_proportions(one: Counted, other: Counted) -> float:
     )  # of the table's products, from which Yates takes half the total
     squares: float = max(apart - min(apart, total / 2), 0.0) ** 2 * total
     return float(chdtrc(1, squares / (one.n * other.n * both * (total - both))))
+
+
+def stratified_proportions(strata: Iterable[tuple[Counted, Counted]]) -> Verdict:
+    """Two proportions within each of several strata: Cochran, Mantel and Haenszel's test with Yates' correction.
+
+    Whether the first lies above the second, too; 1.0 where there is nothing to compare.
+    """
+    apart = variance = 0.0
+    for one, other in strata:
+        both, total = one.hits + other.hits, one.n + other.n
+        if one.n and other.n:
+            apart += one.hits - one.n * both / total
+            variance += one.n * other.n * both * (total - both) / (total**2 * (total - 1))
+    if not variance:
+        return 1.0, False
+    from scipy.special import chdtrc
+
+    return float(chdtrc(1, max(abs(apart) - 0.5, 0.0) ** 2 / variance)), apart > 0
 
 
 def two_means(one: Means, other: Means) -> float:

@@ -86,7 +86,7 @@ async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) ->
         made.rows, made.groups, said = await _groups(source, order)
         notes.append(said)
     notes.append(_say_extent(made, order))
-    made.note = " ".join([made.note, *notes]).replace("  ", " ").strip()
+    made.note = " ".join(filter(None, [made.note, *notes]))
     return round_numbers(made)
 
 

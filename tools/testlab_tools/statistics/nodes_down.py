@@ -13,13 +13,14 @@ from typing import NamedTuple
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.statistics.answer import rate_of
 from testlab_tools.statistics.case_history import TestRun, find_change
-from testlab_tools.statistics.comparison import ALPHA, Counted, two_proportions
+from testlab_tools.statistics.comparison import ALPHA, Counted, stratified_proportions
 from testlab_tools.times import Minute
 from testlab_tools.untrusted import Untrusted
 
 MAX_NODE_RUNS = 1_000
 """Newest runs of a node by which it is told whether it is down."""
 
+NONE = Counted(0, 0)
 Histories = Mapping[str, Sequence[TestRun]]
 
 
@@ -41,14 +42,16 @@ class _Sides(NamedTuple):
     elsewhere: Mapping[str, Counted]
 
     def show(self, without: str, nodes: int) -> bool:
-        """Whether the other tests show that the node is down: less than half passes, less than before and elsewhere."""
-        before, after, elsewhere = (_total(side, without) for side in self)
-        if not after.n or rate_of(*after)[1][1] >= 0.5:
+        """Whether the other tests show that the node is down: less than half passes, and of the same tests, less than
+        before and less than elsewhere."""
+        after = {test: counted for test, counted in self.after.items() if test != without}
+        if not after or rate_of(*_total(after))[1][1] >= 0.5:
             return False
-        return all(
-            other.n and other.hits * after.n > after.hits * other.n and two_proportions(after, other) * nodes < ALPHA
-            for other in (before, elsewhere)
-        )
+        for other in (self.before, self.elsewhere):
+            p, higher = stratified_proportions((one, other.get(test, NONE)) for test, one in after.items())
+            if higher or p * nodes >= ALPHA:
+                return False
+        return True
 
 
 def find_down_nodes(histories: Histories) -> list[DownNode]:
@@ -68,9 +71,8 @@ def find_down_nodes(histories: Histories) -> list[DownNode]:
         since = mine[at][1].at
         others = (item for other, items in nodes.items() if other != node for item in items)
         sides = _Sides(_count(mine[:at]), _count(mine[at:]), _count(_since(others, since)))
-        sides = sides._replace(elsewhere={test: sides.elsewhere.get(test, Counted(0, 0)) for test in sides.after})
         if all(sides.show(test, len(nodes)) for test in sides.after):
-            passed, n = _total(sides.after, "")
+            passed, n = _total(sides.after)
             down.append(DownNode(node=node, since=since, run_id=mine[at][1].run_id, n=n, passed=passed))
     return down
 
@@ -91,11 +93,10 @@ def _since(runs: Iterable[tuple[str, TestRun]], moment: datetime) -> Iterable[tu
 def _count(runs: Iterable[tuple[str, TestRun]]) -> dict[str, Counted]:
     counted: dict[str, Counted] = {}
     for test, run in runs:
-        hits, n = counted.get(test, Counted(0, 0))
+        hits, n = counted.get(test, NONE)
         counted[test] = Counted(hits + run.passed, n + 1)
     return counted
 
 
-def _total(side: Mapping[str, Counted], without: str) -> Counted:
-    kept = [counted for test, counted in side.items() if test != without]
-    return Counted(sum(one.hits for one in kept), sum(one.n for one in kept))
+def _total(side: Mapping[str, Counted]) -> Counted:
+    return Counted(sum(one.hits for one in side.values()), sum(one.n for one in side.values()))
