@@ -3,7 +3,8 @@
 Texts in braces are names of things in the lab, and each test says what these are: `{run}` is a run's id, of the service
 that is asked; `{node}`, `{free_node}`, `{idle_node}`, `{busy_node}` and `{their_node}` are nodes; `{reservation}`,
 `{ending_reservation}` and `{their_reservation}` are reservations; `{serial}` is a unit that is only looked at, `{unit}`
-and `{own_run}` are a unit and a run to be changed; `{n}` differs between calls.
+and `{own_run}` are a unit and a run to be changed; `{measured}` is measured in runs of `{plan}`; `{n}` differs between
+calls.
 """
 
 from __future__ import annotations
@@ -181,6 +182,7 @@ SAMPLES: Mapping[str, ToolSample] = {
                     {"test": "Main board FCT", "measurement": "rail_5v", "since": "24h", "service": FACTORY}, (FACTORY,)
                 )
             ],
+            hostile=[Call({"test": "{plan}", "measurement": "{measured}", "service": "{service}"}, (FACTORY,))],
             other_node=NO_NODE,
         ),
         ToolSample(

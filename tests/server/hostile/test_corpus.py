@@ -37,7 +37,11 @@ HANDLE = re.compile(r"(?:[a-z]+:)?[\w.~%:+/@=,-]+", re.ASCII)
 serial number, percent-encoded."""
 OUR_OWN = {tool for tool, sample in SAMPLES.items() if not sample.services}
 """They ask no service, but this server's own database, which is switched off here."""
+BY_NAME = {"measurement_stats"}
+"""They look for what the caller names, and a lab whose every name is another has none of that."""
 
+QUOTED = re.compile(r'\b[a-z_]+ "(?:[^"\\]|\\.)*"')
+"""An argument and its text, as an error quotes them from the call."""
 SAFE_NAME = re.compile(r"[\w. -]{1,100}", re.ASCII)
 
 Row = tuple[str, dict[str, Any]]
@@ -52,8 +56,15 @@ async def facts(client: Client, url: str) -> dict[str, str]:
         assert result.structured_content is not None
         return result.structured_content
 
+    async def newest_measurement() -> tuple[str, str]:
+        run = (await ask("list_runs", service="factory", limit=1))["runs"][0]
+        cases = (await ask("get_run", run_id=run["run_id"], include=["measurements"]))["cases"]
+        values = [m for case in cases for m in case.get("measurements", []) if isinstance(m.get("value"), float)]
+        return run["test"], values[0]["name"]
+
     portal = (await ask("list_runs", service="portal", outcome="fail", limit=3))["runs"]
     factory = (await ask("list_runs", service="factory", outcome="fail", limit=3))["runs"][0]
+    plan, measured = await newest_measurement()
     cloud = (await ask("list_runs", service="cloud", outcome="fail", limit=3))["runs"][0]
     old = (await ask("list_runs", service="old", unit=factory["unit"], limit=3))["runs"][0]
     nodes = (await ask("list_nodes"))["nodes"]
@@ -68,6 +79,8 @@ async def facts(client: Client, url: str) -> dict[str, str]:
         "job": portal[0]["job_uid"],
         "factory": factory["run_id"],
         "serial": factory["unit"],
+        "plan": plan,
+        "measured": measured,
         "procedure": procedure["id"],
         "cloud": cloud["run_id"],
         "old": old["run_id"],
@@ -82,7 +95,7 @@ async def facts(client: Client, url: str) -> dict[str, str]:
 def rows(known: dict[str, str]) -> list[Row]:
     """Calls of every tool that succeed in a clean lab, in this order."""
     portal = ("run", "job", "node", "free_node", "idle_node", "busy_node", "their_node", "their_reservation")
-    unit = {"serial": known["serial"], "procedure": known["procedure"]}
+    unit = {name: known[name] for name in ("serial", "procedure", "plan", "measured")}
     names = {
         PORTAL: {"canary": CANARY, **{name: known[name] for name in portal}},
         FACTORY: {**unit, "run": known["factory"], "new_unit": "SN-1"},
@@ -142,7 +155,8 @@ def _wrong(result: CallToolResult) -> Iterator[str]:
             yield "an embedded resource"
     structure = result.structured_content
     if structure is None or result.is_error:
-        yield from ("canary in text" for text in texts if CANARY in text.partition(f"\n{UNTRUSTED} {{")[0])
+        ours = [QUOTED.sub("", text.partition(f"\n{UNTRUSTED} {{")[0]) for text in texts]
+        yield from ("canary in text" for text in ours if CANARY in text)
     elif json.loads(texts[-1], parse_constant=_no_json) != structure:
         yield "text and structure differ"
     if structure is not None:
@@ -154,7 +168,7 @@ def _wrong_inside(structure: dict[str, Any]) -> Iterator[str]:
         if found := hidden(text):
             yield f"hidden in {name}: {sorted(map(ascii, found))[:5]}"
         if (
-            CANARY in text
+            CANARY in QUOTED.sub("", text)
             and not data
             and not (name in ("run_id", "run_ids", "last_run", "exemplar", "id") and HANDLE.fullmatch(text))
         ):
@@ -231,7 +245,7 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
     assert findings == []
     if mode == "values":
         readable = sum(bool(hostile.text) for hostile in rounds) - len(rounds) // 10
-        assert {tool for tool, _ in calls if good[tool] < readable} == OUR_OWN
+        assert {tool for tool, _ in calls if good[tool] < readable} <= OUR_OWN | BY_NAME
 
 
 def encodable(text: str) -> str:
