@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
@@ -17,11 +17,12 @@ from testlab_mcp.commands.call_arguments import describe_arguments, find_tool_na
 from testlab_mcp.commands.call_output import render_answer
 from testlab_mcp.commands.console import paint, table
 from testlab_mcp.commands.serve import policy_of, read_config, start_simlab
-from testlab_tools.errors import BadInput
+from testlab_tools.errors import BadInput, LabError
 from testlab_tools.registry import ToolSpec
 from testlab_tools.untrusted import sanitize
 
-CALL_SECONDS = 300.0
+if TYPE_CHECKING:
+    from testlab_mcp.commands.call_session import Session
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,6 @@ def call(name: str, words: Sequence[str], options: Options) -> int:
     arguments = parse_arguments(tool, words)
     if (options.wait or options.junit) and tool.name != "run_tests":
         raise BadInput("--wait and --junit go with run_tests alone")
-    signal.signal(signal.SIGTERM, _interrupt)
     with ExitStack() as stack:
         config = (start_simlab(stack) if options.demo else read_config(options.config))()
         # The SDK takes half a second to import: what is wrong so far is said before that.
@@ -60,15 +60,19 @@ def call(name: str, words: Sequence[str], options: Options) -> int:
         if tool.name == "run_tests" and (options.wait or options.junit):
             from testlab_mcp.commands.watched_job import run_watched
 
-            return anyio.run(run_watched, session, arguments, options)
-        return anyio.run(_call_once, session, tool.name, arguments, options)
+            return anyio.run(_run_until_signal, partial(run_watched, session, arguments, options))
+        return anyio.run(_run_until_signal, partial(_call_once, session, tool.name, arguments, options))
 
 
-async def _call_once(session: Any, name: str, arguments: Mapping[str, Any], options: Options) -> int:
+async def _call_once(
+    session: Session, name: str, arguments: Mapping[str, Any], options: Options, scope: anyio.CancelScope
+) -> int:
     async with session:
-        answer = await session.call(name, arguments)
-    print_answer(answer.structure, answer.texts, answer.failed, options)
-    return 1 if answer.failed or has_failed(answer.structure) else 0
+        with scope:
+            answer = await session.call(name, arguments)
+            print_answer(answer.structure, answer.texts, answer.failed, options)
+            return 1 if answer.failed or has_failed(answer.structure) else 0
+    return 1
 
 
 def has_failed(job: Mapping[str, Any]) -> bool:
@@ -96,6 +100,33 @@ def _describe(tool: ToolSpec) -> str:
     return f"{head}\n{table(('argument', 'type', 'what'), cast(Any, describe_arguments(tool)))}"
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """A signal to end acts as Ctrl+C does, so that what is held is given back."""
-    signal.raise_signal(signal.SIGINT)
+async def _run_until_signal(work: Callable[[anyio.CancelScope], Awaitable[int]]) -> int:
+    """Run until it ends. SIGINT or SIGTERM cancels the scope, and what is held outside it can be given back.
+
+    anyio cancels again and again, so that no code on the way can lose it, as it can lose asyncio's own at SIGINT.
+    """
+    scope = anyio.CancelScope()
+    ended: list[int | Exception] = []
+    async with anyio.create_task_group() as group:
+
+        async def watch() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    scope.cancel()
+                    return
+
+        if sys.platform != "win32":
+            group.start_soon(watch)
+        try:
+            ended.append(await work(scope))
+        except* (LabError, BrokenPipeError) as errors:
+            error: Exception = errors
+            while isinstance(error, ExceptionGroup):
+                error = error.exceptions[0]
+            ended.append(error)
+        group.cancel_scope.cancel()
+    if scope.cancel_called:
+        raise KeyboardInterrupt
+    if isinstance(ended[0], Exception):
+        raise ended[0]
+    return ended[0]

@@ -15,12 +15,12 @@ Tables: TypeAlias = Mapping[str, Mapping[str, str]]
 def write_tables(access: str, tables: Tables) -> str:
     """A config with these services; every other key has its default.
 
-    >>> print(write_tables("observe", {"portal": {"kind": "stbtester", "url": "https://lab.example.com"}}))
+    >>> print(write_tables("observe", {"portal": {"kind": "scope", "url": "https://lab.example.com"}}))
     [server]
     access = "observe"
     <BLANKLINE>
     [services.portal]
-    kind = "stbtester"
+    kind = "scope"
     url = "https://lab.example.com"
     <BLANKLINE>
     """

@@ -18,6 +18,7 @@ from testlab_mcp.config.config import Config
 from testlab_mcp.config.loading import config_path, parse_config
 from testlab_tools.errors import BadInput, LabError
 from testlab_tools.files.io import replace_file
+from testlab_tools.services import known_kinds
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read_flags(services: Sequence[str], settings: Sequence[str]) -> Tables:
         head, equals, url = given.partition("=")
         name, colon, kind = head.partition(":")
         if not equals or not colon or not name or not kind:
-            raise BadInput(f"--service {given!r} is not NAME:KIND=URL", "", "portal:stbtester=https://lab.example.com")
+            raise BadInput(f"--service {given!r} is not NAME:KIND=URL", "", f"Kinds: {', '.join(known_kinds())}.")
         tables[name] = {"kind": kind, "url": url}
     for given in settings:
         head, equals, value = given.partition("=")

@@ -166,7 +166,7 @@ def _completion(commands: Commands) -> argparse.ArgumentParser:
 def _init(commands: Commands) -> argparse.ArgumentParser:
     init = _add(commands, "init", "ask for the services, try each, and write the config; or take all from flags")
     _config(init)
-    init.add_argument("--service", action="append", metavar="NAME:KIND=URL", help="portal:stbtester=https://…")
+    init.add_argument("--service", action="append", metavar="NAME:KIND=URL", help="as often as there are services")
     init.add_argument("--set", action="append", metavar="NAME.KEY=VALUE", help="portal.token_env=STBT_AUTH_TOKEN")
     init.add_argument("--access", choices=LEVELS, default="operate")
     init.add_argument("--client", action="append", choices=CLIENTS, help="add the server to this MCP client")

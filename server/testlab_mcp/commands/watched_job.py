@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from testlab_mcp.commands.call import Options, has_failed, print_answer
 from testlab_mcp.commands.call_session import Answer, Session
@@ -24,15 +25,21 @@ WAIT_SECONDS = 45
 RETRY_S = 10.0
 MAX_OUTAGE_S = 900.0
 """A service may be away for so long while a job runs, before the watch ends and says so."""
-CLEANUP_SECONDS = 90
 MESSAGE = "testlab-mcp call run_tests"
 
 
-async def run_watched(session: Session, arguments: Mapping[str, Any], options: Options) -> int:
-    """Reserve the node, run the tests, wait for their end, write the JUnit file. Returns 0 when all passed, else 1."""
+async def run_watched(
+    session: Session, arguments: Mapping[str, Any], options: Options, scope: anyio.CancelScope
+) -> int:
+    """Reserve the node, run the tests, wait for their end, write the JUnit file. Returns 0 when all passed, else 1.
+
+    Where `scope` is cancelled the job is stopped; the node is given back in any case.
+    """
     node_id = str(arguments["node_id"])
     async with session, _reserved(session, node_id) as held:
-        answer = held if held.failed else await _run_to_end(session, node_id, arguments, _reservation_id(held))
+        answer = held if held.failed else await _run_to_end(session, arguments, _reservation_id(held), scope)
+        if answer is None:
+            return 1
         shown = {name: value for name, value in answer.structure.items() if name != "next"}
         print_answer(shown, answer.texts, answer.failed, options)
         if answer.failed:
@@ -46,20 +53,28 @@ async def run_watched(session: Session, arguments: Mapping[str, Any], options: O
         return 1 if has_failed(answer.structure) else 0
 
 
-async def _run_to_end(session: Session, node_id: str, arguments: Mapping[str, Any], reservation: str) -> Answer:
-    """The job at its end, or the answer that says why there is none. A job is stopped where this is interrupted."""
-    job = {"node_id": node_id}
-    try:
-        started = await session.call("run_tests", {**arguments, "wait_seconds": 0})
+async def _run_to_end(
+    session: Session, arguments: Mapping[str, Any], reservation: str, scope: anyio.CancelScope
+) -> Answer | None:
+    """The job at its end, or the answer that says why there is none. None where it was cancelled, and is stopped."""
+    order = {**arguments, "wait_seconds": 0}
+    started: Answer | None = None
+    asked = False
+    with scope:
+        await anyio.lowlevel.checkpoint()
+        asked = True
+        started = await session.call("run_tests", order)
         if started.failed:
             return started
-        job = {"job_uid": str(started.structure["job_uid"])}
-        session.show_progress(f"job {job['job_uid']}")
-        return await _wait(session, job["job_uid"], reservation)
-    except BaseException:
-        with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-            await session.call("stop_job", job)
-        raise
+        session.show_progress(f"job {started.structure['job_uid']}")
+        return await _wait(session, str(started.structure["job_uid"]), reservation)
+    if asked and started is None:
+        # The order goes on although its answer is not waited for; given again it is the same order.
+        started = await session.call("run_tests", order)
+    if started is not None and not started.failed:
+        stopped = await session.call("stop_job", {"job_uid": started.structure["job_uid"]})
+        session.show_progress("; ".join(stopped.texts) if stopped.failed else "the job is stopped")
+    return None
 
 
 @asynccontextmanager
@@ -76,10 +91,9 @@ async def _reserved(session: Session, node_id: str) -> AsyncGenerator[Answer, No
         yield reserved
     finally:
         if reservation := _reservation_id(reserved):
-            with anyio.move_on_after(CLEANUP_SECONDS, shield=True):
-                ended = await session.call("end_reservation", {"reservation_id": reservation})
-                if ended.failed:
-                    session.show_progress("; ".join(ended.texts))
+            ended = await session.call("end_reservation", {"reservation_id": reservation})
+            if ended.failed:
+                session.show_progress("; ".join(ended.texts))
 
 
 def _reservation_id(answer: Answer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tests.server.hostile.conftest import Hostile, Rewriter
 
 CANARY = "kq7canary"
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+"""What the caller gave, as an error quotes it."""
 PROMPTS = {"unit_passport": "serial_number", "reproduce_failure": "run_id", "morning_triage": "since"}
 
 
@@ -106,7 +109,8 @@ async def test_a_prompt_takes_no_hostile_argument_but_as_a_quoted_value(
             value = hostile.marked.encode("utf-8", "replace").decode()
             answer = await tried(client.get_prompt(prompt, {PROMPTS[prompt]: value}))
             if isinstance(answer, str):
-                assert CANARY not in answer
+                assert CANARY not in QUOTED.sub("", answer)
+                assert not hides(answer)
                 continue
             assert not any(hides(message.content.text) for message in answer.messages)
             assert json.dumps(value.strip(), ensure_ascii=False) in answer.messages[0].content.text
@@ -125,10 +129,11 @@ async def test_a_name_that_only_looks_like_a_services_is_refused(
         ):
             result = await client.call_tool(tool, arguments)
             assert result.is_error
-            told = " ".join(str(block) for block in result.content)
-            assert not hides(told.replace("\\n", ""))
-            assert "\u043e" not in told
-            assert "\uff50" not in told
+            told = " ".join(getattr(block, "text", "") for block in result.content)
+            assert not hides(told)
+            ours = QUOTED.sub("", told)
+            assert "\u043e" not in ours
+            assert "\uff50" not in ours
     rewriter.mode = "clean"
 
 
