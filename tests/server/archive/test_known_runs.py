@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -28,10 +29,10 @@ async def filled(config: Callable[..., str]) -> str:
 
 
 def span(upstream: Upstream) -> dict[str, str]:
-    """Nine days up to two hours before the newest run that StandCloud has: nothing still happens there."""
+    """Four weeks up to hours before the newest run that StandCloud has: nothing still happens there."""
     newest = max(row["start_time"] for row in upstream.cloud())
-    until = f"{newest[:10]}T00:00:00Z"
-    return {"since": f"{newest[:8]}01T00:00:00Z", "until": until}
+    until = datetime.fromisoformat(f"{newest[:10]}T00:00:00+00:00")
+    return {"since": (until - timedelta(days=27)).isoformat(), "until": until.isoformat()}
 
 
 async def test_triage_is_the_same_with_and_without_history(
@@ -103,3 +104,14 @@ async def test_a_service_without_a_token_does_not_hide_the_others(
     errors = {one["service"]: one.get("error", "") for one in answer["services"]}
     assert "TESTLAB_NO_SUCH_TOKEN" in errors.pop("cloud")
     assert errors == {"portal": "", "factory": ""}
+
+
+async def test_what_is_deleted_here_is_gone_from_the_next_answer(
+    filled: str, connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    async with connect(f"{filled}[server]\naccess = 'admin'\ntoolsets = ['all']\n") as client:
+        asked = {"metric": "runs", "service": "factory", "outcome": "fail"}
+        before = (await ask(client, "summarize_runs", **asked))["total"]["runs"]
+        run = (await ask(client, "list_runs", service="factory", outcome="fail", limit=1))["runs"][0]["run_id"]
+        await ask(client, "delete_run", run_id=run, confirm=run)
+        assert (await ask(client, "summarize_runs", **asked))["total"]["runs"] == before - 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from testlab_tools.archive.store import HistoryBusy, HistoryDamaged, HistoryState, HistoryStore, HistoryView, open_store
-from testlab_tools.capabilities import HistoryFeed, RunArchive
+from testlab_tools.capabilities import HistoryFeed, RunArchive, Service
 from testlab_tools.errors import AuthError, ConfigError, LabError, Refused, Unsupported
 from testlab_tools.fanout import gather_all, most_telling
 from testlab_tools.times import EARLIEST
@@ -197,6 +198,19 @@ async def open_history(
         raise most_telling(errors)
     freshness = [_share_of(one.name, found.get(one.name)) for one in asked]
     return History(archive.store.view([await key_of(feed) for feed in usable]), freshness)
+
+
+async def forget_runs(call: Call, service: Service, run_ids: Sequence[str]) -> None:
+    """Take deleted runs, by their handles, out of the history that this caller's questions are answered from. Where it
+    cannot be done now, the next search for deletions does it."""
+    if (archive := call.lab.archive) is None or not isinstance(service, HistoryFeed):
+        return
+    with suppress(LabError):
+        key = await key_of(service)
+        if key in await archive.store.list_keys():
+            async with archive.store.write(key, WAIT_SECONDS) as writer:
+                await writer.delete(run_ids)
+                await writer.commit()
 
 
 def _share_of(service: str, answer: ServiceHistory | LabError | None) -> ServiceHistory:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from testlab_tools.archive.archive import forget_runs
 from testlab_tools.capabilities import DETAILED_FAILURES, Export, RunArchive, RunEraser, RunExport
 from testlab_tools.errors import BadInput
 from testlab_tools.export import export_listed
@@ -127,6 +128,7 @@ async def delete_run(
     """Delete a run with its phases, measurements and attachments, for good. A person is asked first."""
     eraser, native = call.lab.run_owner(run_id, RunEraser)
     await eraser.delete_run(native)
+    await forget_runs(call, eraser, [eraser.handle(native)])
     return Deleted(deleted=eraser.handle(native))
 
 

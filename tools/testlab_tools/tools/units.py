@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from testlab_tools.archive.archive import forget_runs
 from testlab_tools.capabilities import RunArchive, UnitArchive, UnitRegistry
 from testlab_tools.errors import BadInput, Conflict
 from testlab_tools.models.lab import Deleted, Unit
@@ -105,4 +106,5 @@ async def delete_unit(
     if call.agreed is None or call.agreed.target != _name_runs(registry, serial_number, runs):
         raise Conflict("The unit's runs are others than those agreed to", "", "Call again: a person is asked anew.")
     await registry.delete_unit(serial_number)
+    await forget_runs(call, registry, [registry.handle(run) for run in runs])
     return Deleted(deleted=serial_number, runs=len(runs))
