@@ -61,7 +61,7 @@ def test_no_color_is_heeded(config: str) -> None:
 
 def test_what_is_too_wide_for_a_table_is_listed_and_no_id_is_cut(config: str) -> None:
     asked = ("call", "list_runs", "--service", "portal", "--limit", "1", "--config", config)
-    narrow, wide = (ESCAPES.sub("", at_terminal(columns, *asked)) for columns in (80, 300))
+    narrow, wide = (ESCAPES.sub("", at_terminal(columns, *asked)) for columns in (80, 1000))
     handle = re.search(r"portal:/\S+_\d\d\.\d\d\.\d\d", narrow)
     assert handle
     assert handle[0] in wide

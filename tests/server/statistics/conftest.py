@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from testlab_mcp.commands.simlab import SimLab
+from tests.lab_processes import LabProcess
 
 ALL_TIME = "365d"
 """Longer than any history of the simulated lab."""
 
 
 @pytest.fixture(scope="module")
-def config(sim: SimLab, tmp_path_factory: pytest.TempPathFactory) -> str:
+def planted() -> Iterator[SimLab]:
+    """A simulated lab with nothing but what is planted in it: others' tests record runs in theirs."""
+    with LabProcess() as lab:
+        lab.services()
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def config(planted: SimLab, tmp_path_factory: pytest.TempPathFactory) -> str:
     """All tools, on an archive that `testlab-mcp sync` has filled."""
     folder: Path = tmp_path_factory.mktemp("statistics")
     own = f"\n[archive]\npath = '{folder / 'archive'}'\n[files]\nsave_to = ['{folder}']\n"
-    text = f'[server]\ntoolsets = ["all"]\n{sim.config_toml()}{own}'
+    text = f'[server]\ntoolsets = ["all"]\n{planted.config_toml()}{own}'
     path = folder / "config.toml"
     path.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "testlab_mcp", "sync", "--config", str(path)]
