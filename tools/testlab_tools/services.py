@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from testlab_tools import adapters
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import ConfigError, did_you_mean
 from testlab_tools.http import Credentials, Endpoint, Scheme, ServiceClient, Source, Token
+from testlab_tools.late_model import LateModel
 from testlab_tools.signin import Provider
 
 _TOKENS = ("token", "token_env", "token_file", "token_command", "token_keyring")
@@ -31,10 +32,10 @@ def token_header(service: str) -> str:
     return f"X-Testlab-{service.replace('_', '-').title()}-Token"
 
 
-class ServiceSettings(BaseModel):
+class ServiceSettings(LateModel):
     """Keys of every service table."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
     example: ClassVar[dict[str, object]] = {}
     """The keys a table cannot do without, for a service that is never asked."""
 

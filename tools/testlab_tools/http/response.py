@@ -22,7 +22,6 @@ from weakref import WeakKeyDictionary
 import httpx2
 from pydantic import (
     AliasChoices,
-    BaseModel,
     ConfigDict,
     FailFast,
     Field,
@@ -35,6 +34,7 @@ from pydantic_core import CoreSchema
 from testlab_tools.bounded_json import MAX_ELEMENTS, TooManyElements, load_json
 from testlab_tools.errors import BadReply
 from testlab_tools.http.errors import broken_off, failure_of, too_large
+from testlab_tools.late_model import LateModel
 from testlab_tools.times import utc
 
 LARGE_BYTES = 2**20
@@ -281,10 +281,10 @@ Uuid = Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-
 """An id in the form of RFC 9562."""
 
 
-class Wire(BaseModel):
+class Wire(LateModel):
     """A service's own shape. Unknown fields are let through: services add them without notice."""
 
-    model_config = ConfigDict(defer_build=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

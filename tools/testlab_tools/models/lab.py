@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer
 
+from testlab_tools.late_model import LateModel
 from testlab_tools.times import Minute, Moment, iso
 from testlab_tools.untrusted import Untrusted, UntrustedData, UntrustedEnd
 
@@ -20,10 +21,10 @@ NOT_TOLD, UNKNOWN = "not told", "unknown"
 NodeState = Literal["free", "busy", "reserved", "reserved by you", "offline", "licence expired", "unavailable"]
 
 
-class ResultModel(BaseModel):
-    """Base of all results: built on first use, so that starting the server does not pay for them."""
+class ResultModel(LateModel):
+    """Base of all results."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's, but the updates are validated, so that text from the lab is sanitized in them as well."""

@@ -12,12 +12,13 @@ from hashlib import sha256
 from typing import Annotated, Any, NamedTuple, TypeVar, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
 
 from testlab_tools.bounded_json import MAX_ELEMENTS, TooManyElements, load_json
 from testlab_tools.errors import BadInput
 from testlab_tools.http.response import make_fail_fast
+from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import Case, Measurement, Outcome, ResultModel
 from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 from testlab_tools.times import Moment
@@ -169,10 +170,10 @@ Millis = Annotated[int, Field(ge=0, le=MAX_MILLIS)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_MILLIS // 1000, allow_inf_nan=False)]
 
 
-class Shape(BaseModel):
+class Shape(LateModel):
     """Base of the models of a report; unknown fields are ignored."""
 
-    model_config = ConfigDict(extra="ignore", defer_build=True)
+    model_config = ConfigDict(extra="ignore")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

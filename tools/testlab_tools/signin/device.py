@@ -8,9 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import ConfigDict, SecretStr, ValidationError
 
 from testlab_tools.errors import AuthError, BadReply, LabError, RateLimited, Refused, ServiceDown
+from testlab_tools.late_model import LateModel
 from testlab_tools.signin.protocol import DEVICE_GRANT, Provider, Tokens, is_protected, post_form, request_tokens
 
 SLOWER_SECONDS = 5
@@ -18,9 +19,7 @@ SLOWER_SECONDS = 5
 _USER_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 -]{0,39}")
 
 
-class _DeviceReply(BaseModel):
-    model_config = ConfigDict(defer_build=True)
-
+class _DeviceReply(LateModel):
     device_code: SecretStr
     user_code: str
     verification_uri: str
@@ -29,10 +28,10 @@ class _DeviceReply(BaseModel):
     interval: float = SLOWER_SECONDS
 
 
-class PendingSignIn(BaseModel):
+class PendingSignIn(LateModel):
     """A sign-in under way: the user opens `page` and sees `user_code` there. Times in seconds."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True)
 
     page: str
     user_code: str

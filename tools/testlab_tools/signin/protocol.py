@@ -12,12 +12,13 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, ValidationError
 
 from testlab_tools.bounded_json import load_json
 from testlab_tools.errors import BadReply, ConfigError, RateLimited, ServiceDown
 from testlab_tools.http.errors import failure_of, refuse_redirect, too_large
 from testlab_tools.http.policy import Endpoint
+from testlab_tools.late_model import LateModel
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -82,11 +83,11 @@ _LASTING_SECONDS = 3600
 """How long an access token is taken to last where the server does not say (RFC 6749 section 5.1: it may not)."""
 
 
-class Tokens(BaseModel):
+class Tokens(LateModel):
     """An access token until `expires_at` (Unix time), and the refresh token that gets the next. `sign_in` is a name of
     ours for the sign-in they come from; empty in tokens of older versions until they are renewed."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True)
 
     access_token: SecretStr
     refresh_token: SecretStr
@@ -112,10 +113,8 @@ class Tokens(BaseModel):
             return None
 
 
-class _TokenReply(BaseModel):
+class _TokenReply(LateModel):
     """A token endpoint's answer (RFC 6749 section 5.1)."""
-
-    model_config = ConfigDict(defer_build=True)
 
     access_token: SecretStr = Field(min_length=1)
     refresh_token: SecretStr | None = None

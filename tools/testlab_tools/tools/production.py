@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from testlab_tools.bounded_json import load_json
 from testlab_tools.capabilities import ProductionCatalog, ReportImporter, RunSink
 from testlab_tools.cursors import decode_cursor, encode_cursor
 from testlab_tools.errors import BadInput
+from testlab_tools.late_model import LateModel
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
@@ -36,14 +37,14 @@ MAX_DATA_ELEMENTS = 100_000
 """Of the JSON that a measurement is: points, say."""
 
 
-class MeasurementIn(BaseModel):
+class MeasurementIn(LateModel):
     """A measurement as the agent gives it; `limits` as OpenHTF writes them, e.g. `4.85 <= x <= 5.15`. Its outcome, left
     out, is judged by them.
 
     What was measured is a number, text, a flag or JSON data: several clients cannot read a field of many types.
     """
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(min_length=1)]
     value: Annotated[float, Field(description="Or text, flag, data", allow_inf_nan=False)] = 0
@@ -67,10 +68,10 @@ class MeasurementIn(BaseModel):
             raise BadInput("A measurement's data is not JSON", "", "Put plain text into text.") from None
 
 
-class PhaseIn(BaseModel):
+class PhaseIn(LateModel):
     """A phase as the agent gives it; a retried one once per attempt, in order."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(min_length=1)]
     outcome: PhaseOutcome
