@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -97,7 +97,7 @@ def paint_error(text: str) -> str:
 
 def _describe(tool: ToolSpec) -> str:
     head = f"{paint(tool.name, 'bold')} ({tool.access} access, toolset {tool.toolset})\n\n{tool.description}\n"
-    return f"{head}\n{table(('argument', 'type', 'what'), cast(Any, describe_arguments(tool)))}"
+    return f"{head}\n{table(('argument', 'type', 'what'), describe_arguments(tool))}"
 
 
 async def _run_until_signal(work: Callable[[anyio.CancelScope], Awaitable[int]]) -> int:

@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +20,8 @@ from testlab_mcp.commands import demo_output as output
 from testlab_mcp.commands.console import ProgressBar, paint
 from testlab_mcp.commands.demo_output import Answer
 from testlab_mcp.commands.simlab import SimLab
-from testlab_tools.errors import BadInput, LabError
+from testlab_tools.errors import BadInput, LabError, Unsupported
+from testlab_tools.extra import require_statistics
 from testlab_tools.models.requests import NewRun
 from testlab_tools.reports.arguments import build_create_run_arguments
 from testlab_tools.reports.openhtf import read_openhtf_run
@@ -135,7 +135,9 @@ async def _triage(agent: Agent) -> None:
 
 async def _compare_stations(agent: Agent) -> None:
     """Compute a yield by station, with its uncertainty and a chart. Without the extra that computes it, say so."""
-    if find_spec("duckdb") is None or find_spec("matplotlib") is None or find_spec("scipy") is None:
+    try:
+        require_statistics()
+    except Unsupported:
         print(f"\n   {paint('Yields and charts need', 'dim')} pip install 'testlab-mcp[statistics]'")
         return
     asked: Answer = {"metric": "first_pass_yield", "group_by": "station", "test": "Main board FCT", "chart": True}

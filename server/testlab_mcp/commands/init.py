@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Options:
     services: Sequence[str] = ()
     settings: Sequence[str] = ()
     access: str = "operate"
-    clients: Sequence[str] = field(default_factory=tuple[str, ...])
+    clients: Sequence[str] = ()
     check: bool = True
     force: bool = False
 

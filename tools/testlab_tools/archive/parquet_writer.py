@@ -6,14 +6,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.archive.engine import write_error
 from testlab_tools.archive.manifest import NAME, Manifest, StoredFile
 from testlab_tools.archive.parquet_files import FileCommit, remove_files
-from testlab_tools.archive.schema import TABLES, Cell, Row, Table, clean, clean_text, columns
+from testlab_tools.archive.schema import TABLES, Cell, Row, Table, clean, columns
+from testlab_tools.archive.staging import StagingWriter
 from testlab_tools.archive.store import HistoryState, finish_in_thread
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _NO_TIME = -(2**63)
 """NaT, as numpy has it."""
 
 
-class ParquetWriter:
+class ParquetWriter(StagingWriter):
     """Writes one history, whose lock its opener holds."""
 
     def __init__(self, store: ParquetStore, manifest: Manifest) -> None:
@@ -37,7 +37,6 @@ class ParquetWriter:
         self._folder = store.folder_of(manifest.history)
         self._cursor = store.engine.cursor()
         self._position = 0
-        self._before: datetime | None = None
         self._changed = False
         self.sync: dict[str, Any] = json.loads(json.dumps(dict(manifest.sync)))
         self.lost = manifest.lost
@@ -68,19 +67,6 @@ class ParquetWriter:
         except OSError as error:
             raise write_error(error, folder) from None
         return cls(store, manifest)
-
-    async def append(self, table: Table, rows: Iterable[Row]) -> None:
-        await self._finish(partial(self._stage, table, rows, replaces=table == "runs"))
-
-    async def replace(self, table: Table, rows: Iterable[Row]) -> None:
-        await self._finish(partial(self._stage, table, rows, replaces=True))
-
-    async def delete(self, run_ids: Iterable[str], tables: Sequence[Table] = TABLES) -> None:
-        await self._finish(partial(self._mark_gone, [clean_text(run_id) for run_id in run_ids], tables))
-
-    async def delete_before(self, moment: datetime) -> None:
-        self._before = max(moment, self._before or moment)
-        await self._finish(partial(self._delete_staged, moment.astimezone(UTC).replace(tzinfo=None)))
 
     async def commit(self) -> HistoryState:
         async with self._store.turn:

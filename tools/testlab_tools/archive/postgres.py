@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,8 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
 from testlab_tools.archive.postgres_tables import LOCK_CLASS, create_tables, list_columns, qualify
-from testlab_tools.archive.schema import TABLES, Row, Table, clean, clean_text
+from testlab_tools.archive.schema import TABLES, Row, Table, clean
+from testlab_tools.archive.staging import StagingWriter
 from testlab_tools.archive.store import (
     HistoryBusy,
     HistoryState,
@@ -154,13 +155,12 @@ class PostgresView:
         return as_plain(found.fetchall()) if found.description else []
 
 
-class PostgresWriter:
+class PostgresWriter(StagingWriter):
     """Writes one history over a session that holds its lock; rows wait in temporary tables."""
 
     def __init__(self, session: Connection[tuple[Any, ...]], key: str) -> None:
         self._session = session
         self._key = key
-        self._before: datetime | None = None
         self.sync: dict[str, Any] = dict(read_state(session, key).sync)
         self.lost = ""
         for table in TABLES:
@@ -170,19 +170,6 @@ class PostgresWriter:
                 )
             )
             session.execute(SQL("CREATE TEMP TABLE {} (run_id TEXT)").format(Identifier(f"gone_{table}")))
-
-    async def append(self, table: Table, rows: Iterable[Row]) -> None:
-        await self._finish(partial(self._stage, table, rows, replaces=table == "runs"))
-
-    async def replace(self, table: Table, rows: Iterable[Row]) -> None:
-        await self._finish(partial(self._stage, table, rows, replaces=True))
-
-    async def delete(self, run_ids: Iterable[str], tables: Sequence[Table] = TABLES) -> None:
-        await self._finish(partial(self._mark_gone, [clean_text(run_id) for run_id in run_ids], tables))
-
-    async def delete_before(self, moment: datetime) -> None:
-        self._before = max(moment, self._before or moment)
-        await self._finish(partial(self._delete_staged, moment.astimezone(UTC).replace(tzinfo=None)))
 
     async def commit(self) -> HistoryState:
         await self._finish(self._commit)
@@ -194,7 +181,7 @@ class PostgresWriter:
             for name in (*TABLES, "histories"):
                 self._session.execute(SQL("DELETE FROM {} WHERE history = %s").format(qualify(name)), [self._key])
 
-    async def _finish(self, call: partial[None] | Any) -> None:
+    async def _finish(self, call: Callable[[], None]) -> None:
         with as_lab_errors():
             await finish_in_thread(call)
 
