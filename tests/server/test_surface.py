@@ -30,7 +30,7 @@ CHANGING = {"Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve"
 async def listed(sim: SimLab, connect: Connect, extra: str = "") -> dict[str, dict[str, Any]]:
     async with connect('[server]\naccess = "admin"\ntoolsets = ["all"]\n' + sim.config_toml() + extra) as client:
         tools = (await client.list_tools()).tools
-    return {t.name: t.model_dump(by_alias=True, exclude_none=True, mode="json") for t in tools}
+    return {t.name: t.model_dump(by_alias=True, exclude_none=True, exclude={"icons"}, mode="json") for t in tools}
 
 
 async def test_every_tool_is_as_its_snapshot_says(sim: SimLab, connect: Connect) -> None:
@@ -50,7 +50,14 @@ async def test_every_tool_is_as_its_snapshot_says(sim: SimLab, connect: Connect)
 async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: SimLab, connect: Connect) -> None:
     tools = await listed(sim, connect)
     services = parse_config(sim.config_toml()).connect_services()
-    assert [describe_tool(tool, services) for tool in all_tools()] == list(tools.values())
+    read = [{name: part for name, part in tool.items() if name != "title"} for tool in tools.values()]
+    assert [describe_tool(tool, services) for tool in all_tools()] == read
+
+
+async def test_every_tool_has_a_title_of_two_to_four_words_for_people(sim: SimLab, connect: Connect) -> None:
+    titles = [tool["title"] for tool in (await listed(sim, connect)).values()]
+    assert [title for title in titles if not re.fullmatch(r"[A-Z]\w+( \w+){1,3}", title)] == []
+    assert len(set(titles)) == len(titles)
 
 
 async def test_every_hint_that_means_something_is_said_for_every_tool(sim: SimLab, connect: Connect) -> None:

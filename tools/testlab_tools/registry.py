@@ -97,6 +97,7 @@ class ToolSpec:
     The handler takes a `Call` and the tool's arguments; its docstring is what the model reads. A tool that `asks` first
     has an argument `confirm`, and goes ahead only when a person has agreed to the question; None is no question. The
     question is asked again when its facts have changed meanwhile, so it states no facts that change by themselves.
+    `title` is what people read in a client's menu.
     """
 
     name: str
@@ -107,6 +108,7 @@ class ToolSpec:
     handler: Callable[..., Awaitable[Any]]
     returns: type[ResultModel] | type[Picture]
     asks: Callable[..., Awaitable[Question | None]] | None = None
+    title: str = ""
 
     @property
     def description(self) -> str:
@@ -122,8 +124,9 @@ def tool(
     needs: Needs,
     hints: Hints,
     asks: Callable[..., Awaitable[Question | None]] | None = None,
+    title: str = "",
 ) -> Callable[[Callable[..., Awaitable[Any]]], ToolSpec]:
-    """Make a tool of an async function.
+    """Make a tool of an async function. Its title is the function's name in words, unless given.
 
     >>> @tool(toolset="nodes", access="observe", needs=NodeInventory, hints=LOOK)
     ... async def list_nodes(call: Call, available: bool = False) -> NodeList:
@@ -134,7 +137,8 @@ def tool(
         returns = get_type_hints(handler)["return"]
         if get_origin(returns) is Illustrated:
             (returns,) = get_args(returns)
-        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns, asks)
+        named = title or handler.__name__.replace("_", " ").capitalize()
+        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns, asks, named)
 
     return make
 

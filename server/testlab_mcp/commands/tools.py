@@ -73,7 +73,7 @@ def list_tools(config_file: str, tokens: bool) -> int:
 
 
 def describe_tool(tool: ToolSpec, services: Iterable[Service] = ()) -> dict[str, Any]:
-    """One tool as `tools/list` sends it for these services."""
+    """What a model reads of a tool in `tools/list` for these services. Title and icons are for people."""
     able = [service.name for service in services if isinstance(service, tool.needs)]
     made = LabTool.of(tool)
     entry: dict[str, Any] = {

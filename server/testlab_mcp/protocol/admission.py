@@ -24,8 +24,9 @@ from testlab_tools.registry import ToolSpec
 COMPLETE = "completion/complete"
 """Sent as the user types, and counted apart from calls."""
 GREETINGS = frozenset({"initialize", "server/discover"})
-READS = frozenset({"resources/read", "prompts/get"})
-SCOPED = frozenset({*READS, COMPLETE, "resources/list", "resources/templates/list", "prompts/list"})
+READS = frozenset({"resources/read", "prompts/get", "skills/get"})
+LISTS = frozenset({"resources/list", "resources/templates/list", "prompts/list", "skills/list"})
+SCOPED = frozenset({*READS, *LISTS, COMPLETE})
 """Requests that are answered from the caller's `Availability`; calls of tools enter its scope by themselves."""
 
 

@@ -20,8 +20,10 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
 from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate, TextContent
 
-from testlab_mcp.protocol.availability import Availability, as_mcp_errors
+from testlab_mcp.protocol.availability import Availability, as_mcp_errors, find_tool
+from testlab_mcp.protocol.icons import draw_icon
 from testlab_mcp.protocol.results import to_result
+from testlab_mcp.protocol.skills import MARKDOWN, SCHEME, find_skill, list_skills
 from testlab_tools.capabilities import ArtifactKeeper, KeptFile
 from testlab_tools.errors import NotFound, Refused
 from testlab_tools.files.artifacts import (
@@ -214,6 +216,7 @@ class ResourceSpec:
             title=self.title,
             description=self.description,
             mime_type=self.mime_type or None,
+            icons=draw_icon(find_tool(self.tool).toolset),
         )
 
 
@@ -275,8 +278,8 @@ TEMPLATES = (
 )
 
 
-def list_resources() -> list[Resource]:
-    """The resources that have a URI of their own."""
+def list_resources(available: Availability) -> list[Resource]:
+    """The resources that have a URI of their own: the services, and the skills whose tools are exposed."""
     return [
         Resource(
             uri=SERVICES,
@@ -284,7 +287,9 @@ def list_resources() -> list[Resource]:
             title="Services",
             description="Which services are configured, and which tools each answers.",
             mime_type=JSON,
-        )
+            icons=draw_icon("services"),
+        ),
+        *(skill.to_mcp() for skill in list_skills(available)),
     ]
 
 
@@ -302,6 +307,8 @@ async def read_resource(available: Availability, uri: str) -> Iterable[ReadResou
     """The contents behind a URI. Raises MCPError when it does not exist, is not allowed, or cannot be read."""
     if uri == SERVICES:
         return read_services(available)
+    if uri.startswith(SCHEME):
+        return [ReadResourceContents(find_skill(available, uri).write(available), MARKDOWN)]
     for template in TEMPLATES:
         if (given := template.parsed.match(uri)) is not None:
             async with as_mcp_errors({"uri": uri}), available.reading(template.tool, uri):

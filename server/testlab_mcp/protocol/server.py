@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver import server as sdk_server
@@ -26,6 +27,7 @@ from testlab_mcp.protocol.completion import Completer
 from testlab_mcp.protocol.prompts import list_prompts, write_prompt
 from testlab_mcp.protocol.resources import list_resources, list_templates, read_resource
 from testlab_mcp.protocol.service_names import INSTRUCTIONS
+from testlab_mcp.protocol.skills import FRESH_MS, Skills
 from testlab_mcp.protocol.tool import LabTool
 from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
@@ -37,6 +39,16 @@ from testlab_tools.tools import all_tools
 def _leave_logging_alone(level: object = None) -> None:
     """In place of the SDK's own, which imports rich where it is installed, to log local variables too."""
 
+
+LISTS: tuple[CacheableMethod, ...] = (
+    "server/discover",
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+)
+FRESH = CacheHint(ttl_ms=FRESH_MS, scope="private")
+"""Of lists: they differ by caller, and change when the server starts anew. What is read of the lab is stale at once."""
 
 sdk_server.configure_logging = _leave_logging_alone  # pyright: ignore[reportPrivateImportUsage]
 
@@ -59,7 +71,7 @@ class LabServer(MCPServer[None]):
 
     async def list_resources(self) -> list[Resource]:
         """The resources that have a URI of their own."""
-        return list_resources()
+        return list_resources(current_availability())
 
     async def list_resource_templates(self) -> list[ResourceTemplate]:
         """The templates whose tool is exposed."""
@@ -115,6 +127,8 @@ def build_server(
         tools=[LabTool.of(tool, guard, audit) for tool in exposed_tools(tools, scopes.services, policy)],
         lifespan=lifespan,
         middleware=[Admission(guard, audit, tools)],
+        extensions=[Skills()],
+        cache_hints=dict.fromkeys(LISTS, FRESH),
         log_level="WARNING",
         auth=security.token_verifier.settings if security.token_verifier else None,
         token_verifier=security.token_verifier,

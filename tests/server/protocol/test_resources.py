@@ -124,7 +124,7 @@ async def test_a_node_and_its_screen_can_be_attached(
 
 async def test_the_services_are_told_with_their_tools_and_nothing_secret(sim: SimLab, connect: Connect) -> None:
     async with connect('[server]\naccess = "observe"\n' + sim.config_toml()) as client:
-        (listed,) = (await client.list_resources()).resources
+        listed, *_ = (await client.list_resources()).resources
         read = await as_json(client, listed.uri)
     rows = {row["service"]: row for row in read["services"]}
     assert {name: row["kind"] for name, row in rows.items()} == {

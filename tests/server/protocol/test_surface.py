@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from mcp import Client
-from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
+from mcp_types import DiscoverRequest, DiscoverResult, ResourceTemplateReference, TextContent, TextResourceContents
 
 from testlab_mcp.commands.simlab import SimLab
 from tests.fixture_types import Connect, ToolCaller
@@ -25,7 +25,7 @@ async def menu_of(client: Client) -> dict[str, list[dict[str, Any]]]:
         "prompts": (await client.list_prompts()).prompts,
     }
     return {
-        name: [item.model_dump(by_alias=True, exclude_none=True, mode="json") for item in items]
+        name: [item.model_dump(by_alias=True, exclude_none=True, exclude={"icons"}, mode="json") for item in items]
         for name, items in lists.items()
     }
 
@@ -90,3 +90,23 @@ async def test_the_menu_is_served_over_http(mode: str, version: str, url: str) -
     async with Client(url, mode=mode) as client:
         assert client.protocol_version == version
         await use(client)
+
+
+@pytest.mark.parametrize(("access", "tools"), [("observe", False), ("admin", True)])
+async def test_lists_may_be_kept_five_minutes_by_their_own_caller_and_what_is_read_not_at_all(
+    access: str, tools: bool, sim: SimLab, connect: Connect
+) -> None:
+    """SEP-2549. Lists differ by what the caller may do, and change when the server starts anew."""
+    async with connect(f'[server]\naccess = "{access}"\n{sim.config_toml()}', "2026-07-28") as client:
+        listed: list[Any] = [
+            await client.session.send_request(DiscoverRequest(), DiscoverResult),
+            await client.list_tools(),
+            await client.list_prompts(),
+            await client.list_resources(),
+            await client.list_resource_templates(),
+        ]
+        read = await client.read_resource("testlab://services")
+    assert ("delete_run" in {tool.name for tool in listed[1].tools}) == tools
+    for answer in listed:
+        assert (answer.ttl_ms, answer.cache_scope) == (300_000, "private")
+    assert (read.ttl_ms, read.cache_scope) == (0, "private")

@@ -29,7 +29,7 @@ HISTORY_SHARE = 0.2
 """Of a call's time, for bringing history up to date before it is asked."""
 
 
-@tool(toolset="insight", access="observe", needs=FailureArchive, hints=LOOK)
+@tool(toolset="insight", access="observe", needs=FailureArchive, hints=LOOK, title="Triage failures")
 async def triage(
     call: Call,
     since: str = "24h",

@@ -97,7 +97,7 @@ async def summarize_runs(
     return await illustrate(call, found, await draw_summary(every, order, runs, runs.zone), target)
 
 
-@tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK)
+@tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK, title="Measurement statistics")
 async def measurement_stats(
     call: Call,
     test: Annotated[str, Field(min_length=1)],
@@ -141,7 +141,7 @@ async def measurement_stats(
     return await illustrate(call, found, drawn, target)
 
 
-@tool(toolset="statistics", access="observe", needs=JobRunner, hints=LOOK)
+@tool(toolset="statistics", access="observe", needs=JobRunner, hints=LOOK, title="Find flaky tests")
 async def flakiness(
     call: Call,
     test: Annotated[str, Field(description="Empty: all that fail")] = "",

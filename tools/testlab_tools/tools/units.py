@@ -22,7 +22,7 @@ SHOWN = 20
 """How many runs a question names."""
 
 
-@tool(toolset="units", access="observe", needs=UnitArchive, hints=LOOK)
+@tool(toolset="units", access="observe", needs=UnitArchive, hints=LOOK, title="Get unit passport")
 async def get_unit(
     call: Call, serial_number: SerialNumber, service: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 20
 ) -> Passport:
