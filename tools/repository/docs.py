@@ -31,10 +31,12 @@ from testlab_mcp.config.settings import (
 )
 from testlab_tools.capabilities import Service
 from testlab_tools.registry import ToolSpec
+from testlab_tools.reports.testlab_run import describe_schema
 from testlab_tools.services import HttpServiceSettings, known_kinds, load_kind
 from testlab_tools.tools import all_tools
 
 ROOT = Path(__file__).resolve().parents[2]
+RUN_SCHEMA = ROOT / "docs" / "testlab-run.schema.json"
 TABLES: dict[str, type[BaseModel]] = {
     "[server]": ServerSettings,
     "[files]": FileSettings,
@@ -59,14 +61,14 @@ DEMO = ("uvx", ["testlab-mcp", "serve", "--demo"])
 def main() -> int:
     """Write the files that are stale, and name them."""
     for path, text in fresh().items():
-        if path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             print(f"wrote {path.relative_to(ROOT)}")
     return 0
 
 
 def fresh() -> dict[Path, str]:
-    """The files that have generated sections, as they should be."""
+    """The files that are generated or have generated sections, as they should be."""
     sections = {
         "links": _links(),
         "clients": _clients(),
@@ -78,7 +80,8 @@ def fresh() -> dict[Path, str]:
     }
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     filled = {path: _fill(path, sections) for path in pages}
-    return {path: text for path, text in filled.items() if "written by ./do docs" in text}
+    schema = json.dumps(describe_schema(), indent=2) + "\n"
+    return {path: text for path, text in filled.items() if "written by ./do docs" in text} | {RUN_SCHEMA: schema}
 
 
 def config_keys() -> Iterator[tuple[str, str, FieldInfo]]:

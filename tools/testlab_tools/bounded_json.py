@@ -20,6 +20,7 @@ def load_json(
     max_elements: int = MAX_ELEMENTS,
     parse_constant: Callable[[str], object] | None = None,
     parse_float: Callable[[str], object] | None = None,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], object] | None = None,
 ) -> Any:
     """Parse `data` as json.loads does, unless it holds too much.
 
@@ -32,7 +33,7 @@ def load_json(
     octets = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if _separators(octets) > max_elements and _separators(_without_strings(octets, max_elements)) > max_elements:
         raise TooManyElements(f"more than {max_elements} elements")
-    return json.loads(data, parse_constant=parse_constant, parse_float=parse_float)
+    return json.loads(data, parse_constant=parse_constant, parse_float=parse_float, object_pairs_hook=object_pairs_hook)
 
 
 def _separators(octets: bytes) -> int:

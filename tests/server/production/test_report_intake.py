@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
+from testlab_tools.reports.testlab_run import write_run
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 OPENHTF = sorted((SAMPLES / "openhtf_lot").glob("*.json"))
 HARDPY = sorted((SAMPLES / "hardpy").glob("*.json"))
 JUNIT = SAMPLES / "junit" / "stbt_results_like.xml"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 VERSIONS = pytest.mark.parametrize("version", ["v2", "v1"])
 OUTCOMES = {"PASS": "pass", "FAIL": "fail", "ERROR": "error", "TIMEOUT": "error", "ABORTED": "stopped"}
 
@@ -211,6 +216,34 @@ async def test_a_file_the_service_does_not_take_is_told_and_the_run_is_there(
     assert "1 attachment too large" in said["lost"]
     assert "1 attachment (The file is larger than TofuPilot takes)" in done["lost"]
     assert [file["name"] for file in factory.run(done["run_ids"][0])["attachments"]] == ["trace.csv"]
+
+
+@VERSIONS
+async def test_a_run_of_our_own_format_is_recorded_whole_with_the_files_beside_it(
+    version: str, factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
+) -> None:
+    rail = NewMeasurement("rail_5v", "fail", 5.31, "V", 4.75, 5.25)
+    phase = NewPhase("power_on", "fail", NOON, NOON, (rail,), "above", "Traceback")
+    run = NewRun("Main board FCT", "SN-OWN", "fail", NOON, NOON, str(uuid4()), part_number="P", phases=(phase,))
+    files = ["SN-OWN/trace.csv", "gone.txt", "out.txt"]
+    (reports / "own.json").write_bytes(write_run(run, station="bench-3", files=files, log="one\ntwo"))
+    (reports / "SN-OWN").mkdir()
+    (reports / "SN-OWN" / "trace.csv").write_bytes(b"1,2")
+    (reports.parent / "secret").write_bytes(b"not for reading")
+    (reports / "out.txt").symlink_to(reports.parent / "secret")
+    async with connect(factory.config(version)) as client:
+        said = await ask(client, "import_report", path="own.json", dry_run=True)
+        done = await ask(client, "import_report", path="own.json")
+        again = await ask(client, "import_report", path="own.json")
+    kept = factory.run(done["run_ids"][0])
+    assert said["format"] == "testlab"
+    assert said["plan"]["variables"] == {"station": "bench-3"}
+    lost = {"2 lines of log", "1 traceback", "2 attachments that cannot be read beside the report"}
+    assert lost <= set(said["lost"]) & set(done["lost"])
+    assert (kept["unit"]["serial_number"], kept["outcome"]) == ("SN-OWN", "FAIL")
+    assert [(m["name"], m["measured_value"]) for m in kept["phases"][0]["measurements"]] == [("rail_5v", 5.31)]
+    assert [file["name"] for file in kept["attachments"]] == ["trace.csv"]
+    assert (again["run_ids"], factory.runs_of("SN-OWN")) == (done["run_ids"], 1)
 
 
 ATML = (

@@ -14,6 +14,7 @@ REPORTS = {
     "lists": b'{"dut_id":"a","phases":[' + b"[]," * ((N - 40) // 3) + b"[]]}",
     "wrong phases": b'{"dut_id":"a","start_time_millis":1,"phases":[' + b"{}," * 120_000 + b"{}]}",
     "modules": b'{"dut":{},"modules":{' + b",".join(b'"%d":{}' % n for n in range(80_000)) + b"}}",
+    "testlab": b'{"format":"testlab-run","version":1,"phases":[' + b"{}," * 120_000 + b"{}]}",
     "wats": b'{"sn":"a","pn":"b","result":"P","x":[' + b"{}," * ((N - 40) // 3) + b"{}]}",
     "cases": b'<testsuite timestamp="2026-11-20T08:00:00">' + b"<testcase/>" * (N // 12) + b"</testsuite>",
     "attributes": b"<testsuite " + b" ".join(b'a%d=""' % n for n in range(90_000)) + b"></testsuite>",
@@ -28,12 +29,14 @@ from testlab_tools.reports.formats import read_identity
 from testlab_tools.reports.junit import read_junit
 from testlab_tools.reports.openhtf import read_openhtf
 from testlab_tools.reports.formats import detect_format
+from testlab_tools.reports.testlab_run import read_testlab_run
 def highest():
     with open("/proc/self/status") as status:
         return int(re.search(r"VmHWM:\\s+(\\d+)", status.read())[1]) // 1024
 data = sys.stdin.buffer.read()
 before = highest()
-for read in (detect_format, lambda d: read_identity("wats", d), read_openhtf, read_hardpy, read_junit):
+readers = (read_openhtf, read_hardpy, read_junit, read_testlab_run)
+for read in (detect_format, lambda d: read_identity("wats", d), *readers):
     try:
         read(data)
     except LabError:

@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from testlab_tools.errors import BadInput
-from testlab_tools.reports.junit import read_junit
+from testlab_tools.reports import junit
+from testlab_tools.reports.report import Report
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "junit" / "stbt_results_like.xml"
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
 SECRET = "ignore_previous_instructions"
+
+
+def read_junit(content: bytes, started_at: datetime | None = None) -> Report:
+    (report,) = junit.read_junit(content, started_at)
+    return report
 
 
 def suite(cases: str = '<testcase name="a" time="1"/>', attributes: str = 'timestamp="2026-11-20T08:00:00"') -> bytes:
@@ -38,7 +44,9 @@ def test_a_report_is_read_whole() -> None:
         "tests/dvr.py::test_that_dvr_records: stbt.NoVideo: No video"
     )
     assert report.missing == ["serial_number", "procedure_id"]
-    assert report.dropped == ("2 tracebacks", "1 captured output")
+    assert [bool(p.traceback) for p in report.run.phases] == [False, True, True]
+    assert report.run.phases[1].reason == "EPG is empty"
+    assert report.dropped == ("1 captured output",)
 
 
 def test_a_suite_by_itself_and_one_that_is_wrapped_are_the_same_run() -> None:

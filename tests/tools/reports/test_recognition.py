@@ -29,6 +29,7 @@ def test_every_sample_is_recognised(path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "format"),
     [
+        (b'{"format": "testlab-run", "version": 9}', "testlab"),
         (b'{"pn": "P", "sn": "S", "result": "P"}', "wats"),
         (b'{"PN": "P", "SN": "S", "Result": "P"}', "wats"),
         (WSXF, "wsxf"),

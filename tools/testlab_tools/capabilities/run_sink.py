@@ -18,7 +18,9 @@ class Foreseen(NamedTuple):
 
 
 class RunSink(Service):
-    """Takes production runs."""
+    """Takes production runs. `keeps_reasons`: it keeps why each phase did not pass, with the traceback."""
+
+    keeps_reasons: bool = False
 
     @abstractmethod
     async def create_run(self, run: NewRun) -> CreatedRun:

@@ -125,13 +125,18 @@ class NewMeasurement:
 
 @dataclass(frozen=True)
 class NewPhase:
-    """A phase to record; a phase retried within the run stands here once per attempt, in order."""
+    """A phase to record; a phase retried within the run stands here once per attempt, in order.
+
+    `reason` and `traceback` say why it did not pass, for services that keep them.
+    """
 
     name: str
     outcome: PhaseOutcome
     started_at: datetime
     ended_at: datetime
     measurements: tuple[NewMeasurement, ...] = ()
+    reason: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True)

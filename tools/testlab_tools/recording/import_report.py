@@ -23,10 +23,11 @@ from testlab_tools.models.lab import ResultModel, StoredRun
 from testlab_tools.models.requests import NewRun
 from testlab_tools.outbox.messages import AT_ONCE, QUEUED, build_refusal, describe_waiting
 from testlab_tools.outbox.outbox import Outbox
-from testlab_tools.outbox.payload import ReportPayload
+from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, ReportPayload
 from testlab_tools.recording.record import read_back, record_run
 from testlab_tools.registry import Call
 from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read_identity
+from testlab_tools.reports.read import read_format
 from testlab_tools.reports.report import Attachment, PlannedRun, Report, format_count, plan_run
 from testlab_tools.untrusted import sanitize
 
@@ -93,8 +94,25 @@ async def recognise(form: str, data: bytes) -> Format:
 
 async def read_report(form: Format, data: bytes, given: ReportOverrides) -> Report:
     """A report of a format that is read here."""
-    report = await asyncio.to_thread(_parse, form, data, given.started_at)
+    report = await asyncio.to_thread(_read_only, form, data, given.started_at)
     return report.override(given.serial_number, given.procedure_id, given.part_number)
+
+
+async def read_files_beside(folders: Folders, path: str, report: Report) -> Report:
+    """The report at `path` with the files beside it as attachments; those that cannot be read are dropped."""
+    if not (path and report.files):
+        return report
+    here = folders.to_read(path).parent
+    found: list[Attachment] = []
+    room = MAX_BYTES
+    for name in report.files[:MAX_FILES]:
+        with suppress(LabError):
+            target = folders.to_read(str(here / name))
+            found.append(Attachment(target.name, await asyncio.to_thread(read_file, target, room)))
+            room -= len(found[-1].data)
+    unread = format_count(len(report.files) - len(found), "attachment")
+    dropped = (*report.dropped, *(f"{count} that cannot be read beside the report" for count in unread))
+    return replace(report, files=(), attachments=(*report.attachments, *found), dropped=dropped)
 
 
 async def plan_report(deadline: Deadline, sink: RunSink, form: Format, report: Report) -> ImportedReport:
@@ -111,7 +129,7 @@ async def plan_report(deadline: Deadline, sink: RunSink, form: Format, report: R
         missing=missing,
         refused=found.refused,
         unchecked=found.unchecked,
-        lost=[*report.dropped, *losses, *_list_unfit(sink, report.attachments)],
+        lost=[*_list_dropped(sink, report), *losses, *_list_unfit(sink, report.attachments)],
         note=f"Dry run: {sink.name} recorded nothing. {asked}.{part}",
         next="Correct what would be refused, and try another dry run." if found.refused else following,
     )
@@ -126,6 +144,8 @@ async def _foresee(deadline: Deadline, sink: RunSink, run: NewRun) -> Foreseen:
 async def record_report(call: Call, sink: RunSink, form: Format, report: Report) -> ImportedReport:
     """Record the run of a report, unless it is recorded already."""
     run = report.require_run()
+    if not sink.keeps_reasons:
+        run = replace(run, phases=tuple(replace(phase, reason="", traceback="") for phase in run.phases))
     # A delivery goes by its ref, so the same report to another service has another.
     run = replace(run, ref=str(uuid5(UUID(run.ref), sink.name)))
     if (known := await _ask_briefly(call.deadline, sink.find_created(run), None)) is not None:
@@ -139,30 +159,20 @@ async def record_report(call: Call, sink: RunSink, form: Format, report: Report)
         run_ids=[created.run_id] if created.run_id else [],
         runs=[created.run] if created.run else [],
         queued=created.queued,
-        lost=[*report.dropped, *(f"{left} ({done.why})" for left in format_count(len(done.left), "attachment"))],
+        lost=[
+            *_list_dropped(sink, report),
+            *(f"{left} ({done.why})" for left in format_count(len(done.left), "attachment")),
+        ],
         note=created.note,
         next=created.next,
     )
 
 
-def _parse(form: Format, data: bytes, started_at: datetime | None) -> Report:
-    match form:
-        case "junit":
-            from testlab_tools.reports.junit import read_junit
-
-            return read_junit(data, started_at)
-        case _ if started_at is not None:
-            raise BadInput("started_at cannot be changed", "The report says when its run began", "Leave it out.")
-        case "openhtf":
-            from testlab_tools.reports.openhtf import read_openhtf
-
-            return read_openhtf(data)
-        case "hardpy":
-            from testlab_tools.reports.hardpy import read_hardpy
-
-            return read_hardpy(data)
-        case _:
-            raise AssertionError(f"{form} is read by services")
+def _read_only(form: Format, data: bytes, started_at: datetime | None) -> Report:
+    reports = read_format(form, data, started_at)
+    if len(reports) > 1:
+        raise BadInput("The report is of several runs", f"It holds {len(reports)} of them", "Give a report of one run.")
+    return reports[0]
 
 
 async def _ask_briefly(deadline: Deadline, question: Awaitable[T], otherwise: T) -> T:
@@ -171,6 +181,13 @@ async def _ask_briefly(deadline: Deadline, question: Awaitable[T], otherwise: T)
         async with deadline.timeout(LOOK_SHARE):
             return await question
     return otherwise
+
+
+def _list_dropped(sink: RunSink, report: Report) -> list[str]:
+    """What a run does not keep of the report, or the service of the run."""
+    tracebacks = 0 if sink.keeps_reasons else sum(bool(phase.traceback) for phase in report.run.phases)
+    beside = [f"{count} beside the report" for count in format_count(len(report.files), "file")]
+    return [*report.dropped, *format_count(tracebacks, "traceback"), *beside]
 
 
 def _list_unfit(sink: RunSink, files: Sequence[Attachment]) -> list[str]:

@@ -65,7 +65,7 @@ def read_root(content: bytes) -> XmlRoot:
     )
 
 
-Format = Literal["openhtf", "hardpy", "junit", "wats", "wsxf", "atml", "teststand", "stdf", "atdf"]
+Format = Literal["testlab", "openhtf", "hardpy", "junit", "wats", "wsxf", "atml", "teststand", "stdf", "atdf"]
 IMPORTERS: dict[Format, str] = {
     "wats": "WATS",
     "wsxf": "WSXF",
@@ -112,7 +112,10 @@ def _detect_json(content: bytes) -> Format:
         raise _unknown(f"It is JSON of more than {MAX_ELEMENTS} values") from None
     except (ValueError, RecursionError):
         raise _unknown(f"Its {len(content)} bytes begin like JSON, and are damaged or break off") from None
-    keys = {key.casefold() for key in cast(dict[str, Any], value)}
+    members = cast(dict[str, Any], value)
+    if members.get("format") == "testlab-run":
+        return "testlab"
+    keys = {key.casefold() for key in members}
     if {"dut_id", "phases"} <= keys:
         return "openhtf"
     if {"dut", "modules"} <= keys:
@@ -140,7 +143,7 @@ def _unknown(why: str) -> BadInput:
     return BadInput(
         "The format of the report is not known",
         why,
-        "Known are OpenHTF and HardPy JSON, JUnit XML, WATS, ATML, TestStand, STDF, ATDF; give format if it is one.",
+        "Known are testlab-run, OpenHTF, HardPy, JUnit, WATS, ATML, TestStand, STDF, ATDF; give format if it is one.",
     )
 
 

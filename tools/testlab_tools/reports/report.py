@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import PureWindowsPath
 from typing import Annotated, Any, NamedTuple, TypeVar, cast
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -25,6 +26,10 @@ from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted, sanitize
 
 
+class UntimedReport(BadInput):
+    """The report does not say when its run began."""
+
+
 @dataclass(frozen=True)
 class Attachment:
     """A file inside a report."""
@@ -37,11 +42,18 @@ class Attachment:
 class Report:
     """The run in a report. Its `serial_number` and `procedure_id` are empty where the report names none; `ref` is made
     from the content. `dropped` says what of the report a run does not keep.
+
+    `attachments` are inside the report, `files` beside it, by paths relative to its folder. `log` is the run's log,
+    lines of text.
     """
 
     run: NewRun
     dropped: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    files: tuple[str, ...] = ()
+    station: str = ""
+    operator: str = ""
+    log: str = ""
 
     @property
     def missing(self) -> list[str]:
@@ -64,11 +76,18 @@ class Report:
         return replace(self, run=changed)
 
     def require_run(self) -> NewRun:
-        """The run. Raises BadInput when the serial number or procedure is missing."""
+        """The run to record. Raises BadInput when the serial number or procedure is missing."""
         if self.missing:
             names = " and ".join(self.missing)
             raise BadInput(f"The report names no {' and no '.join(self.missing)}", "", f"Give {names} as well.")
-        return self.run
+        return replace(self.run, variables=self.variables)
+
+    @property
+    def variables(self) -> tuple[tuple[str, str], ...]:
+        """The run's variables; a service says itself which station and operator a run has, so those are among them."""
+        known = {name for name, _ in self.run.variables}
+        places = (("station", self.station), ("operator", self.operator))
+        return (*self.run.variables, *((name, value) for name, value in places if value and name not in known))
 
 
 def make_ref(framework: str, digest: str) -> str:
@@ -136,7 +155,7 @@ def plan_run(service: str, report: Report) -> PlannedRun:
         measurements=sum(len(phase.measurements) for phase in run.phases),
         sub_units=list(run.sub_units[:MAX_NAMES]),
         attachments=[attachment.name for attachment in report.attachments[:MAX_NAMES]],
-        variables=dict(run.variables[:MAX_NAMES]),
+        variables=dict(report.variables[:MAX_NAMES]),
     )
 
 
@@ -170,6 +189,21 @@ Millis = Annotated[int, Field(ge=0, le=MAX_MILLIS)]
 Seconds = Annotated[float, Field(ge=0, le=MAX_MILLIS // 1000, allow_inf_nan=False)]
 
 
+MAX_TRACEBACK = 4_000
+"""Characters kept of a traceback: its end."""
+MAX_LOG = 2**20
+"""Characters kept of what tests printed: the end."""
+MAX_PATH = 1_000
+MAX_FOLDERS = 30
+
+
+def check_relative(path: str) -> bool:
+    """Whether it is the path of a file below the report's folder, whatever system reads it."""
+    parts = path.split("/")
+    unsafe = "\\" in path or PureWindowsPath(path).drive or {"", ".", ".."} & {*parts}
+    return not unsafe and len(path) <= MAX_PATH and len(parts) <= MAX_FOLDERS and sanitize(path) == path
+
+
 class Shape(LateModel):
     """Base of the models of a report; unknown fields are ignored."""
 
@@ -195,7 +229,9 @@ class Framework(NamedTuple):
 def parse_json(content: bytes, by: Framework) -> object:
     """The JSON value of a report. Raises BadInput."""
     try:
-        return load_json(content, parse_constant=_parse_constant, parse_float=_parse_float)
+        return load_json(
+            content, parse_constant=_parse_constant, parse_float=_parse_float, object_pairs_hook=_make_object
+        )
     except TooManyElements:
         raise BadInput(
             "The report is too large",
@@ -205,7 +241,7 @@ def parse_json(content: bytes, by: Framework) -> object:
     except (ValueError, RecursionError):
         raise BadInput(
             "The report is not JSON",
-            f"It is {len(content)} bytes that cannot be read as JSON",
+            f"It is {len(content)} bytes that cannot be read as JSON, or give a name in it twice",
             f"Give the file that {by.writer} wrote, whole.",
         ) from None
 
@@ -228,6 +264,14 @@ def validate(body: object, shape: type[S], fields: Collection[str], by: Framewor
 def digest(body: object) -> str:
     """The SHA-256 of a JSON value, whatever its indentation was."""
     return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _make_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Which of two values of one name counts, readers disagree about."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return made
 
 
 def _parse_constant(name: str) -> str:

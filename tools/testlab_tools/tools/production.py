@@ -24,6 +24,7 @@ from testlab_tools.recording.import_report import (
     fetch_report,
     plan_import,
     plan_report,
+    read_files_beside,
     read_report,
     recognise,
     record_report,
@@ -229,7 +230,7 @@ async def import_report(
             return plan_import(importer, form, data)
         return await deliver_report(call, importer, form, name, data, given)
     sink = call.lab.one(RunSink, service)
-    report = await read_report(form, data, given)
+    report = await read_files_beside(call.files, path, await read_report(form, data, given))
     return (
         await plan_report(call.deadline, sink, form, report)
         if dry_run
