@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests import once
+from tests import forks, once
 from tests.changed import touched_tests
 
 FIGURES = "fault matrix"
@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     once.share()
+    config.add_cleanup(forks.start())
     if DATA not in os.environ:
         # Simulated labs are given ports that labs before them had: nothing kept of those may be taken for theirs.
         folder = tempfile.TemporaryDirectory(prefix="testlab-tests-")

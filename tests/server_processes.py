@@ -6,40 +6,27 @@ what it imports, is tested on `python -m testlab_mcp` itself. Where a process ca
 
 from __future__ import annotations
 
-import atexit
-import json
 import os
 import re
-import select
-import signal
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
-FORKS = hasattr(os, "pidfd_open") and sys.platform != "darwin"
+from tests.forks import FORKS, Fork, address_of
 
 
-class ForkedServer:
-    """A running command, with as much of `subprocess.Popen` as the tests use. Its pipes are of text."""
+class ForkedServer(Fork):
+    """A running command. Its pipes are of text."""
 
     def __init__(self, arguments: tuple[str, ...], stderr: int | IO[str], environment: Mapping[str, str]) -> None:
         (its_in, our_in), (our_out, its_out) = os.pipe(), os.pipe()
         our_err, its_err = _open_stderr(stderr)
-        request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(environment)}
-        try:
-            self.pid: int = _starter().ask(request, [its_in, its_out, its_err])
-        finally:
-            for file in (its_in, its_out, its_err):
-                os.close(file)
-        self._ended = os.pidfd_open(self.pid)
-        self.returncode: int | None = None
+        super().__init__("server", arguments, environment, {0: its_in, 1: its_out, 2: its_err})
         self.stdin: IO[str] | None = os.fdopen(our_in, "w", encoding="utf-8")
         self.stdout: IO[str] | None = os.fdopen(our_out, encoding="utf-8")
         self.stderr: IO[str] | None = os.fdopen(our_err, encoding="utf-8") if our_err is not None else None
@@ -53,36 +40,29 @@ class ForkedServer:
                 pipe.close()
         self.wait()
 
-    def poll(self) -> int | None:
-        """The exit code; None while it runs."""
-        if self.returncode is None and select.select([self._ended], [], [], 0)[0]:
-            self.returncode = _starter().ask({"reap": self.pid}, [])
-            os.close(self._ended)
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit code. Raises subprocess.TimeoutExpired."""
-        if self.returncode is None and not select.select([self._ended], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired("testlab-mcp", timeout or 0)
-        code = self.poll()
-        assert code is not None
-        return code
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it."""
-        self.send_signal(signal.SIGKILL)
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Close its input, wait for its end, and return the rest of what it wrote. Raises subprocess.TimeoutExpired."""
+        with ThreadPoolExecutor(2) as reading:
+            rest = [reading.submit(pipe.read) for pipe in (self.stdout, self.stderr) if pipe]
+            if self.stdin:
+                self.stdin.close()
+            try:
+                self.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+        out, err = [one.result() for one in rest] + [""] * (2 - len(rest))
+        return out, err
 
 
 ServerProcess = ForkedServer | subprocess.Popen[str]
+
+
+def server_command() -> list[str]:
+    """What starts `testlab-mcp` as such a process, for whoever starts servers by a command."""
+    if not FORKS:
+        return [sys.executable, "-m", "testlab_mcp"]
+    return [sys.executable, "-I", "-S", str(Path(__file__).with_name("run_fork.py")), address_of("server")]
 
 
 def start_server(
@@ -92,7 +72,7 @@ def start_server(
     env = os.environ if environment is None else environment
     if FORKS:
         return ForkedServer(arguments, stderr, env)
-    command = [sys.executable, "-m", "testlab_mcp", *arguments]
+    command = [*server_command(), *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, env=env, text=True, encoding="utf-8")
 
@@ -116,31 +96,3 @@ def _open_stderr(stderr: int | IO[str]) -> tuple[int | None, int]:
     if isinstance(stderr, int):
         return None, os.open(os.devnull, os.O_WRONLY)
     return None, os.dup(stderr.fileno())
-
-
-class _Starter:
-    """The process that servers are forks of. It answers each request with a number."""
-
-    def __init__(self) -> None:
-        self._asking = threading.Lock()
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            path = Path(__file__).with_name("server_starter.py")
-            self._process = subprocess.Popen([sys.executable, str(path)], stdin=theirs.fileno())
-        atexit.register(self._close)
-
-    def ask(self, request: Mapping[str, Any], files: list[int]) -> int:
-        with self._asking:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
-            answer = self._socket.recv(100)
-        assert answer, "the process that servers are forks of has ended"
-        return json.loads(answer)
-
-    def _close(self) -> None:
-        self._socket.close()
-        self._process.wait()
-
-
-@cache
-def _starter() -> _Starter:
-    return _Starter()

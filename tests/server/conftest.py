@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.server import build_server
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.lab_processes import LabProcess
-from tests.server_processes import serve_over_http
+from tests.server_processes import serve_over_http, server_command
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +71,13 @@ def connect(tmp_path: Path) -> Connect:
 
 
 @pytest.fixture
-def spawn(tmp_path: Path) -> Connect:
+def command() -> list[str]:
+    """What starts `testlab-mcp`."""
+    return server_command()
+
+
+@pytest.fixture
+def spawn(tmp_path: Path, command: list[str]) -> Connect:
     """A client of `testlab-mcp serve` as a process of its own, over stdio."""
 
     @asynccontextmanager
@@ -85,8 +90,8 @@ def spawn(tmp_path: Path) -> Connect:
             config += f"\n[audit]\nfile = '{tmp_path / 'audit.jsonl'}'\n"
         path = tmp_path / "config.toml"
         path.write_text(config, encoding="utf-8")
-        arguments = ["-m", "testlab_mcp", "serve", "--config", str(path)]
-        server = StdioServerParameters(command=sys.executable, args=arguments)
+        program, *arguments = command
+        server = StdioServerParameters(command=program, args=[*arguments, "serve", "--config", str(path)])
         with one_error():
             async with Client(server, mode=mode) as client:
                 yield client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from testlab_mcp.commands.call_arguments import find_tool_named, parse_arguments
 from testlab_mcp.commands.main import main
 from testlab_mcp.commands.simlab import SimLab
 from testlab_tools.errors import BadInput
+from tests.server_processes import server_command
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_value_may_begin_with_a_hyphen() -> None:
 
 
 def test_a_pipe_that_closes_early_is_no_traceback(config: str) -> None:
-    command = [sys.executable, "-m", "testlab_mcp", "call", "list_runs", "--limit", "200", "--json", "--config", config]
+    command = [*server_command(), "call", "list_runs", "--limit", "200", "--json", "--config", config]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         assert process.stderr

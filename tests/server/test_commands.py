@@ -16,6 +16,7 @@ from testlab_mcp.commands.client_config import snippet
 from testlab_mcp.commands.main import CLIENTS, main
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import BUDGETS
+from tests.server_processes import server_command
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "tests" / "samples" / "openhtf_lot" / "SN-0004.1.json"
@@ -196,8 +197,7 @@ def test_a_shell_completes_commands_tools_and_their_arguments(line: str, offered
         "COMP_POINT": str(len(line)),
         "_ARGCOMPLETE_STDOUT_FILENAME": str(found),
     }
-    command = [sys.executable, "-m", "testlab_mcp"]
-    subprocess.run(command, env={**os.environ, **asks, "_ARGCOMPLETE_IFS": "\n"}, timeout=60, check=False)
+    subprocess.run(server_command(), env={**os.environ, **asks, "_ARGCOMPLETE_IFS": "\n"}, timeout=60, check=False)
     assert offered in found.read_text(encoding="utf-8").replace(" ", "").splitlines()
 
 

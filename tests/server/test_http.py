@@ -19,6 +19,7 @@ from mcp import Client
 
 from testlab_mcp.commands.simlab import SimLab
 from tests.fixture_types import RefusedCaller, ToolCaller
+from tests.server_processes import server_command
 
 
 class Post:
@@ -118,7 +119,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(url: str, tmp_path: Pa
     path = tmp_path / "config.toml"
     path.write_text(sim.config_toml(), encoding="utf-8")
     address = url.removeprefix("http://").removesuffix("/mcp")
-    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(path), "--http", address]
+    command = [*server_command(), "serve", "--config", str(path), "--http", address]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=20, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.server import build_server
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.server_processes import ServerProcess, start_server
 
 ADMIN = '[server]\naccess = "admin"\n'
 
@@ -256,11 +256,8 @@ def test_what_a_server_reserved_is_free_when_it_is_told_to_stop(
     node = next(n["node_id"] for n in portal("GET", "/nodes").json() if n["available"])
     reserve = {"node_ids": [node], "message": "soak", "duration_minutes": 60}
     params = {"name": "reserve_nodes", "arguments": reserve}
-    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(config)]
-    if how == "http":
-        command += ["--http", "127.0.0.1:0"]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, encoding="utf-8") as process:
+    over_http = ("--http", "127.0.0.1:0") if how == "http" else ()
+    with start_server("serve", "--config", str(config), *over_http, stderr=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -289,7 +286,7 @@ def test_what_a_server_reserved_is_free_when_it_is_told_to_stop(
     assert not held(portal, node)
 
 
-def say(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+def say(process: ServerProcess, *messages: dict[str, Any]) -> None:
     assert process.stdin
     process.stdin.writelines(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in messages)
     process.stdin.flush()

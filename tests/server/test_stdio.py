@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from testlab_mcp.commands.simlab import SimLab
+from tests.server_processes import ServerProcess, start_server
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -49,24 +50,22 @@ def audit(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def process(sim: SimLab, tmp_path: Path, audit: Path) -> Iterator[subprocess.Popen[str]]:
+def process(sim: SimLab, tmp_path: Path, audit: Path) -> Iterator[ServerProcess]:
     path = tmp_path / "config.toml"
     config = sim.config_toml().replace("[audit]\nenabled = false", f"[audit]\nfile = '{audit}'\nreads = true")
     path.write_text(config, encoding="utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "serve", "--config", str(path)]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, encoding="utf-8") as started:
+    with start_server("serve", "--config", str(path), stderr=subprocess.PIPE) as started:
         yield started
         started.kill()
 
 
-def say(process: subprocess.Popen[str], *messages: dict[str, Any]) -> None:
+def say(process: ServerProcess, *messages: dict[str, Any]) -> None:
     assert process.stdin
     process.stdin.writelines(json.dumps(message) + "\n" for message in messages)
     process.stdin.flush()
 
 
-def answer(process: subprocess.Popen[str], number: int | str) -> dict[str, Any]:
+def answer(process: ServerProcess, number: int | str) -> dict[str, Any]:
     assert process.stdout
     while line := process.stdout.readline():
         message = json.loads(line)
@@ -76,7 +75,7 @@ def answer(process: subprocess.Popen[str], number: int | str) -> dict[str, Any]:
     raise AssertionError("the server ended")
 
 
-def test_the_process_ends_when_standard_input_closes(process: subprocess.Popen[str]) -> None:
+def test_the_process_ends_when_standard_input_closes(process: ServerProcess) -> None:
     say(process, HELLO, READY, call("list_nodes", 2))
     answer(process, 2)
     out, _ = process.communicate(timeout=5)
@@ -84,7 +83,7 @@ def test_the_process_ends_when_standard_input_closes(process: subprocess.Popen[s
     assert out == ""
 
 
-def leave_a_call_waiting(process: subprocess.Popen[str]) -> None:
+def leave_a_call_waiting(process: ServerProcess) -> None:
     say(process, HELLO, READY, call("list_nodes", 2, text="Node 3"))
     busy = next(n for n in answer(process, 2)["result"]["structuredContent"]["nodes"] if n["state"] == "busy")
     say(process, call("get_job", 3, node_id=busy["node_id"], wait_seconds=45), call("list_nodes", 4))
@@ -97,7 +96,7 @@ def told(audit: Path) -> list[tuple[str, str]]:
 
 
 def test_a_call_that_waits_at_the_end_of_input_is_cancelled_and_nothing_is_written_about_it(
-    process: subprocess.Popen[str], audit: Path
+    process: ServerProcess, audit: Path
 ) -> None:
     leave_a_call_waiting(process)
     out, err = process.communicate(timeout=5)
@@ -107,7 +106,7 @@ def test_a_call_that_waits_at_the_end_of_input_is_cancelled_and_nothing_is_writt
 
 
 def test_a_client_that_reads_no_more_ends_the_process_though_its_input_stays_open(
-    process: subprocess.Popen[str], audit: Path
+    process: ServerProcess, audit: Path
 ) -> None:
     leave_a_call_waiting(process)
     assert process.stdout
@@ -119,7 +118,7 @@ def test_a_client_that_reads_no_more_ends_the_process_though_its_input_stays_ope
     assert ("get_job", "Cancelled") in told(audit)
 
 
-def test_a_client_that_vanishes_leaves_no_traceback(process: subprocess.Popen[str]) -> None:
+def test_a_client_that_vanishes_leaves_no_traceback(process: ServerProcess) -> None:
     leave_a_call_waiting(process)
     assert process.stdout
     assert process.stdin
@@ -132,7 +131,7 @@ def test_a_client_that_vanishes_leaves_no_traceback(process: subprocess.Popen[st
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_signal_ends_it_as_the_end_of_input_does(process: subprocess.Popen[str], audit: Path) -> None:
+def test_a_signal_ends_it_as_the_end_of_input_does(process: ServerProcess, audit: Path) -> None:
     leave_a_call_waiting(process)
     process.terminate()
     assert process.wait(timeout=5) == 0
@@ -142,9 +141,7 @@ def test_a_signal_ends_it_as_the_end_of_input_does(process: subprocess.Popen[str
 
 
 @pytest.mark.parametrize("looks", [1, 3])
-def test_a_client_that_only_looked_around_may_shake_hands_in_the_old_way(
-    looks: int, process: subprocess.Popen[str]
-) -> None:
+def test_a_client_that_only_looked_around_may_shake_hands_in_the_old_way(looks: int, process: ServerProcess) -> None:
     for _ in range(looks):
         say(process, LOOK)
         assert "2026-07-28" in answer(process, "look")["result"]["supportedVersions"]
@@ -154,12 +151,12 @@ def test_a_client_that_only_looked_around_may_shake_hands_in_the_old_way(
     assert answer(process, 2)["result"]["structuredContent"]["nodes"]
 
 
-def test_a_look_that_was_not_waited_for_is_no_obstacle(process: subprocess.Popen[str]) -> None:
+def test_a_look_that_was_not_waited_for_is_no_obstacle(process: ServerProcess) -> None:
     say(process, LOOK, HELLO, READY, call("list_nodes", 2))
     assert answer(process, 2)["result"]["structuredContent"]["nodes"]
 
 
-def test_who_has_asked_in_the_modern_era_stays_there(process: subprocess.Popen[str]) -> None:
+def test_who_has_asked_in_the_modern_era_stays_there(process: ServerProcess) -> None:
     modern = {**call("list_nodes", 2), "params": {**call("list_nodes", 2)["params"], **LOOK["params"]}}
     say(process, LOOK, modern)
     assert answer(process, 2)["result"]["structuredContent"]["nodes"]
@@ -167,7 +164,7 @@ def test_who_has_asked_in_the_modern_era_stays_there(process: subprocess.Popen[s
     assert answer(process, 1)["error"]["code"] == -32022
 
 
-def test_what_is_declared_is_done(process: subprocess.Popen[str]) -> None:
+def test_what_is_declared_is_done(process: ServerProcess) -> None:
     """Nothing that is listed changes while the server runs, and no resource is watched."""
     say(process, LOOK, HELLO)
     for capabilities in (
@@ -179,7 +176,7 @@ def test_what_is_declared_is_done(process: subprocess.Popen[str]) -> None:
         assert not capabilities["resources"].get("subscribe")
 
 
-def test_standard_output_carries_only_the_protocol_whatever_goes_wrong(process: subprocess.Popen[str]) -> None:
+def test_standard_output_carries_only_the_protocol_whatever_goes_wrong(process: ServerProcess) -> None:
     wrong = [
         call("list_runs", 2, nonsense=1),
         call("list_runs", 3, limit="many"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +23,7 @@ from testlab_tools.errors import AuthError, BadReply, LabError, Refused, Service
 from testlab_tools.lab import Lab
 from testlab_tools.times import iso
 from tests.server.archive.conftest import Upstream
+from tests.server_processes import server_command
 
 pytestmark = pytest.mark.usefixtures("no_backoff")
 
@@ -264,7 +264,7 @@ async def test_a_caller_of_some_nodes_has_an_archive_of_their_runs_alone(lab: La
 def test_two_processes_at_once_store_each_run_once(config: Callable[..., str], tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(config(), encoding="utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "sync", "--config", str(path), "--service", "factory"]
+    command = [*server_command(), "sync", "--config", str(path), "--service", "factory"]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told

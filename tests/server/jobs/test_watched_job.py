@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from junitparser import JUnitXml
 
 from tests.server.jobs.conftest import Bench
+from tests.server_processes import server_command
 
 FAILING = "tests/settings.py::test_that_language_can_be_changed"
 
@@ -21,7 +21,7 @@ FAILING = "tests/settings.py::test_that_language_can_be_changed"
 def called(bench: Bench, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     config = folder / "config.toml"
     config.write_text(bench.config, "utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "call", "run_tests", "--config", str(config)]
+    command = [*server_command(), "call", "run_tests", "--config", str(config)]
     order = ["--node-id", bench.node, "--test-pack-revision", "main", *words]
     process = subprocess.Popen([*command, *order], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -18,6 +18,7 @@ import pytest
 
 from testlab_mcp.commands.main import main
 from testlab_mcp.commands.simlab import SimLab
+from tests.server_processes import server_command
 
 REMEDY = "Run `testlab-mcp login cloud`."
 Ask = Callable[..., Any]
@@ -49,7 +50,7 @@ def config(sim: SimLab, home: Path) -> Path:
 
 
 def signing(command: str, config: Path) -> list[str]:
-    return [sys.executable, "-m", "testlab_mcp", command, "cloud", "--config", str(config)]
+    return [*server_command(), command, "cloud", "--config", str(config)]
 
 
 def sign_in(config: Path) -> str:

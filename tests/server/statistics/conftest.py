@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from testlab_mcp.commands.simlab import SimLab
 from tests.lab_processes import LabProcess
+from tests.server_processes import server_command
 
 ALL_TIME = "365d"
 """Longer than any history of the simulated lab."""
@@ -32,7 +32,7 @@ def config(planted: SimLab, tmp_path_factory: pytest.TempPathFactory) -> str:
     text = f'[server]\ntoolsets = ["all"]\n{planted.config_toml()}{own}'
     path = folder / "config.toml"
     path.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "testlab_mcp", "sync", "--config", str(path)]
+    command = [*server_command(), "sync", "--config", str(path)]
     filled = subprocess.run(command, capture_output=True, text=True)
     assert filled.returncode == 0, filled.stdout + filled.stderr
     return text
