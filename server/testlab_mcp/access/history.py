@@ -21,7 +21,8 @@ async def read_pages(call: MethodCall) -> AsyncGenerator[HistoryPage, None]:
     scope = call.scope
     async with aclosing(call.forward()) as pages:
         async for page in pages:
-            yield page._replace(runs=[run for run in page.runs if scope.allows(run.station)])
+            runs, running = ([run for run in some if scope.allows(run.station)] for some in (page.runs, page.running))
+            yield page._replace(runs=runs, running=running)
 
 
 async def read_failures(call: MethodCall) -> FailuresRead:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from testlab_mcp.config.loading import parse_config
+from testlab_sim.production.effects import GAPS, OUT_OF_ORDER
 from testlab_tools.archive.reading import Scope
 from testlab_tools.capabilities import HistoryFeed
 from tests.fixture_types import Connect, ToolCaller
@@ -77,6 +78,23 @@ async def test_an_explanation_is_the_same_with_fewer_requests(
         for run_id, answer in without.items():
             assert await ask(client, "explain_failure", run_id=run_id) == answer
         assert upstream.requests().total() < before
+
+
+async def test_a_unit_is_the_same_beside_its_peers_with_fewer_requests(
+    filled: str, config: Callable[..., str], connect: Connect, ask: ToolCaller, upstream: Upstream
+) -> None:
+    units = ["STB4K-000300", "STB4K-001000", next(iter(GAPS)), next(iter(OUT_OF_ORDER))]
+    async with connect(config(enabled="false")) as client:
+        upstream.requests()
+        without = {unit: await ask(client, "get_unit", serial_number=unit) for unit in units}
+        before = upstream.requests()
+    async with connect(filled) as client:
+        for unit, answer in without.items():
+            assert await ask(client, "get_unit", serial_number=unit) == answer
+            assert answer["compared_with"]["units"] > 20
+        after = upstream.requests()
+    assert before["tofupilot"] > 1.3 * after["tofupilot"]
+    assert before["standcloud"] > 3 * after["standcloud"], (before, after)
 
 
 async def test_a_service_that_refuses_the_token_gives_nothing_from_history(

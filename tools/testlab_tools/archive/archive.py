@@ -19,6 +19,7 @@ from testlab_tools.archive.store import HistoryBusy, HistoryDamaged, HistoryStat
 from testlab_tools.capabilities import HistoryFeed, RunArchive, Service
 from testlab_tools.errors import AuthError, ConfigError, LabError, Refused, Unsupported
 from testlab_tools.fanout import gather_all, most_telling
+from testlab_tools.models.lab import Run
 from testlab_tools.times import EARLIEST
 
 if TYPE_CHECKING:
@@ -38,25 +39,33 @@ SILENT = "It cannot tell its history: it lists runs by serial number only"
 class ServiceHistory:
     """What is held of a service: `runs` runs, all of those from `held_since` on, as they were at `fresh_at`.
 
-    `complete`: it reaches back to the first run, or to [archive] max_age_days. Of `unread` runs the failed cases are
-    not known yet. `cannot` is what the service never tells, `error` why it could not be read up to now, `note` what
-    else there is to say; `busy`: another call or process was reading it, and it may lack the newest.
+    `complete`: it reaches back to the first run, or (`cut`) to [archive] max_age_days. Of `unread` runs the failed
+    cases are not known yet; `running` had not ended, and are no part of it. Of the measurements that were asked for,
+    those of runs since `measured_since` are held; None: all, or none were asked for. `cannot` is what the service never
+    tells, `error` why it could not be read up to now, `note` what else there is to say; `busy`: another call or process
+    was reading it, and it may lack the newest.
     """
 
     service: str
     runs: int = 0
     held_since: datetime | None = None
+    measured_since: datetime | None = None
     fresh_at: datetime | None = None
     complete: bool = False
+    cut: bool = False
     unread: int = 0
+    running: Sequence[Run] = ()
     cannot: str = ""
     error: str = ""
     note: str = ""
     busy: bool = False
 
     def covers(self, since: datetime | None) -> bool:
-        """Whether all runs from a moment on are held; without one, all there are."""
-        return self.complete or (self.held_since is not None and since is not None and self.held_since <= since)
+        """Whether all runs from a moment on are held, with what was asked for of them; without one, all there are."""
+        begin = since or EARLIEST
+        if self.measured_since is not None and self.measured_since > begin:
+            return False
+        return (self.complete and not self.cut) or (self.held_since is not None and self.held_since <= begin)
 
 
 class History(NamedTuple):
@@ -124,8 +133,6 @@ class HistoryArchive:
             if isinstance(synced.error, AuthError | ConfigError):
                 raise synced.error
             error = synced.error
-            if not synced.error and not synced.state.complete:
-                notes.append("More is read with each call; `testlab-mcp sync` reads all.")
         except HistoryBusy:
             busy = True
             notes.append("Another call or process is reading it now.")
@@ -138,9 +145,12 @@ class HistoryArchive:
             service=feed.name,
             runs=state.rows["runs"],
             held_since=sync.held_since if not sync.complete or sync.cut_by_age else state.first,
+            measured_since=sync.measured_since(scope.measured) if feed.has_measurements else None,
             fresh_at=sync.fresh_as_of,
             complete=sync.complete,
+            cut=sync.cut_by_age,
             unread=sync.unread,
+            running=[Run.model_validate(run) for run in sync.running.values()],
             cannot="; ".join(feed.cannot),
             error=str(error or ""),
             note=" ".join(notes),
@@ -182,7 +192,8 @@ async def open_history(
     feeds = [one for one in asked if isinstance(one, HistoryFeed)]
     if not feeds:
         raise Unsupported("No service that was asked can tell its history", SILENT, "list_runs shows single runs.")
-    scope, seconds = Scope(measured=measured, needed_since=since or EARLIEST), call.deadline.share(FILL_SHARE)
+    scope = Scope(measured=measured, needed_since=since or EARLIEST)
+    seconds = min(call.deadline.share(FILL_SHARE), call.deadline.long_step())
 
     async def one(feed: HistoryFeed) -> ServiceHistory | LabError:
         try:

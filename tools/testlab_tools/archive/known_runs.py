@@ -7,13 +7,15 @@ asked itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from testlab_tools.archive.archive import HistoryArchive, ServiceHistory, key_of
 from testlab_tools.archive.reading import FURTHER_SECONDS, Scope, as_run
 from testlab_tools.archive.schema import Run as Row
 from testlab_tools.archive.store import HistoryDamaged, HistoryView
+from testlab_tools.archive.sync_state import MAX_RUNNING
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, Health, HistoryFeed, RunArchive, Runs
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
@@ -33,6 +35,8 @@ _OUTCOMES: Mapping[str, Outcome] = {
     "stopped": "stopped",
 }
 _EXACT = ("test", "station", "unit", "part")
+WATCHED = timedelta(days=6)
+"""A run that has not ended and is older is not looked for at each reading: it may have ended since."""
 _COLUMNS = ", ".join(f"r.{name}" for name in Row._fields)
 
 
@@ -65,7 +69,10 @@ class KnownRuns(FailureArchive):
 
     async def _find_runs(self, query: RunQuery, limit: int) -> Runs | None:
         endings = [ending for ending, outcome in _OUTCOMES.items() if query.outcome in ("", outcome)]
-        where = None if query.longest_first else await self._where(query, endings)
+        running, cut = self._find_running(query), not self._held.covers(query.since)
+        if query.longest_first or running is None or (cut and query.oldest_first):
+            return None
+        where = await self._where(replace(query, since=self._held.held_since) if cut else query, endings)
         if where is None:
             return None
         order = "" if query.oldest_first else "DESC"
@@ -74,7 +81,28 @@ class KnownRuns(FailureArchive):
             f"LIMIT {limit + 1}",
             where[1],
         )
-        return Runs([_run(as_run(row)) for row in rows[:limit]], more=len(rows) > limit)
+        if cut and len(rows) <= limit:  # what is held does not reach as far as the page does
+            return None
+        found = [_run(as_run(row)) for row in rows] + running
+        found.sort(key=lambda run: (run.started_at, run.run_id), reverse=not query.oldest_first)
+        return Runs(found[:limit], more=len(found) > limit)
+
+    def _find_running(self, query: RunQuery) -> list[Run] | None:
+        """Those of the runs that had not ended just now; None where one of them is not looked at again each time."""
+        if query.outcome not in ("", "running"):
+            return []
+        if len(self._held.running) >= MAX_RUNNING:
+            return None
+        asked = {name: getattr(query, name) for name in _EXACT if getattr(query, name)}
+        in_any_case = [
+            run
+            for run in self._held.running
+            if query.contains(run.started_at)
+            and all(getattr(run, name).casefold() == text.casefold() for name, text in asked.items())
+        ]
+        found = [run for run in in_any_case if all(getattr(run, name) == text for name, text in asked.items())]
+        watched = all(run.started_at > datetime.now(UTC) - WATCHED for run in found)
+        return found if watched and found == in_any_case else None
 
     async def list_failures(self, query: RunQuery, limit: int) -> Failures:
         try:
@@ -166,7 +194,7 @@ async def _known(archive: HistoryArchive, service: RunArchive, since: datetime, 
 
 
 def _run(row: Row) -> Run:
-    """A row as `list_runs` has it; which start of its unit it was, is not held."""
+    """A row as `list_runs` has it."""
     return Run(
         run_id=row.run_id,
         outcome=_OUTCOMES[row.ended_as],
@@ -180,4 +208,5 @@ def _run(row: Row) -> Run:
         job_uid=row.job_uid,
         reason=row.reason,
         revision=row.revision,
+        attempt=row.attempt or 0,
     )

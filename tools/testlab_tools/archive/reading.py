@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from testlab_tools.archive.schema import Row, Run, Table, clean
 from testlab_tools.archive.store import HistoryView, HistoryWriter
-from testlab_tools.archive.sync_state import SyncState
+from testlab_tools.archive.sync_state import MAX_RUNNING, SyncState
 from testlab_tools.capabilities import HistoryFeed, HistoryPage, Stretch
 from testlab_tools.times import EARLIEST
 
@@ -84,6 +84,8 @@ class Reading:
         """
         if self.state.complete and not self.state.mark:
             self.state = SyncState()
+        if self.state.cut_by_age and (held := self.state.held_since) and held > self.scope.keep_since + _MARGIN:
+            self.state.complete, self.state.cut_by_age, self.state.resume = False, False, ""
         if self.state.mark:
             await self._read_new()
             await self._recheck()
@@ -124,8 +126,9 @@ class Reading:
 
         async def note(page: HistoryPage) -> bool:
             if not self.state.mark:
-                self.state.mark = page.mark
                 self.state.fresh_as_of = self.state.checked_at = self._began
+            if page.mark and (page.running or not self.state.mark):
+                self.state.mark = page.mark
             self.state.held_since, self.state.resume = page.back_to, page.resume
             self.state.cut_by_age |= any(run.started_at < self.scope.keep_since for run in page.runs)
             nonlocal ended
@@ -197,6 +200,7 @@ class Reading:
     async def _take(self, page: HistoryPage) -> None:
         """Store what is new or other than it was, remove what is gone, and read why what is new failed."""
         runs = {run.run_id: run for run in page.runs if run.started_at >= self.scope.keep_since}
+        self._note_running(page)
         held = await self._held(runs, page.whole)
         new = [run for run_id, run in runs.items() if run_id not in held and run_id not in self.fresh]
         failed = [run for run in new if run.ended_as in self.feed.failing]
@@ -214,6 +218,20 @@ class Reading:
         self._uncommitted += len(changed) + len(gone)
         await self._read_failures(failed, page.source)
         await self.note(len(runs), page.back_to)
+
+    def _note_running(self, page: HistoryPage) -> None:
+        """What has not ended is no row of the tables; which runs those are is known all the same."""
+        if not (page.running or self.state.running):
+            return
+        ended, whole = {run.run_id for run in page.runs}, page.whole
+        kept = {
+            run_id: run
+            for run_id, run in self.state.running.items()
+            if run_id not in ended
+            and not (whole and whole.since <= datetime.fromisoformat(run["started_at"]) < whole.until)
+        }
+        kept |= {run.run_id: run.model_dump(mode="json", exclude_defaults=True) for run in page.running}
+        self.state.running = dict(list(kept.items())[-MAX_RUNNING:])
 
     async def note(self, read: int, back_to: datetime | None) -> None:
         """Say how far it is, after so many rows more."""

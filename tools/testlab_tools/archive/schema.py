@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Literal, NamedTuple, cast
 
-VERSION = 1
+VERSION = 2
 """Of the tables; a store that was written with another is thrown away and filled again."""
 Table = Literal["runs", "failures", "measurements"]
 EndedAs = Literal["pass", "fail", "error", "timeout", "aborted", "skip", "stopped"]
@@ -25,7 +25,7 @@ class Run(NamedTuple):
     """A run that has ended. `run_id` is the handle; `test` the procedure, test plan or test case as in `list_runs`.
 
     `station` is a node, station or stand; `sample` is '', `golden`, `failing` or `ignored`; `revision` that of the test
-    pack, or the procedure's version; `created_at` when the service got it.
+    pack, or the procedure's version; `created_at` when the service got it; `attempt` which start of its unit it was.
     """
 
     service: str
@@ -46,6 +46,7 @@ class Run(NamedTuple):
     category: str = ""
     reason: str = ""
     created_at: datetime | None = None
+    attempt: int | None = None
 
 
 class Failure(NamedTuple):
@@ -91,7 +92,7 @@ TABLES: tuple[Table, ...] = tuple(ROWS)
 _SQL_TYPES = {
     **dict.fromkeys(("started_at", "created_at"), "TIMESTAMP"),
     **dict.fromkeys(("duration_s", "value", "low", "high"), "DOUBLE PRECISION"),
-    "attempts": "INTEGER",
+    **dict.fromkeys(("attempt", "attempts"), "INTEGER"),
 }
 
 

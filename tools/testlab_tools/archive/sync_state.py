@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from testlab_tools.times import EARLIEST
+
+MAX_RUNNING = 1_000
 
 
 class Measured(BaseModel):
@@ -26,7 +28,8 @@ class SyncState(BaseModel):
     All runs from `held_since` on are held, as they were at `fresh_as_of`; `complete`: there are none before, or
     (`cut_by_age`) they are too old to be kept. `checked_at` is when deletions were last looked for, `rechecked` where
     that goes on; `beyond` is how many runs of each test the service counted then beyond those held. `unread` counts
-    runs whose failed cases are not known yet.
+    runs whose failed cases are not known yet. `running` are the runs that had not ended, by handle, as `list_runs` has
+    them, at most MAX_RUNNING.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -42,6 +45,7 @@ class SyncState(BaseModel):
     beyond: dict[str, int] = {}
     unread: int = 0
     measured: dict[str, dict[str, Measured]] = {}
+    running: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def read(cls, sync: Mapping[str, Any]) -> SyncState:
@@ -51,6 +55,18 @@ class SyncState(BaseModel):
         except ValidationError:
             return cls()
 
+    def measured_since(self, asked: Sequence[tuple[str, str]]) -> datetime | None:
+        """Since when the measurements of some tests and names are held; None where all are, as far as runs are."""
+        since: list[datetime] = []
+        for test, name in asked:
+            known = self.measured.get(test, {})
+            if not any(known.get(key, Measured()).complete for key in (name, "")):
+                held = known.get(name, Measured()).held_since
+                since.append(held or datetime.now(UTC))
+        return max(since, default=None)
+
     def covers(self, since: datetime | None) -> bool:
         """Whether all runs from a moment on are held."""
-        return self.complete or (self.held_since is not None and self.held_since <= (since or EARLIEST))
+        if self.complete and not self.cut_by_age:
+            return True
+        return self.held_since is not None and self.held_since <= (since or EARLIEST)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from testlab_tools.archive.schema import Failure, Measurement, Run
 from testlab_tools.capabilities.runs import RunArchive
+from testlab_tools.models import lab
 from testlab_tools.times import EARLIEST
 
 ENDLESS = datetime.max.replace(tzinfo=UTC)
@@ -30,7 +31,7 @@ class HistoryPage(NamedTuple):
     `whole` is a stretch of which these are all the runs there are: what is held of it besides has been deleted.
     `back_to`: all runs that began at this time or later have been given by now; None where that cannot be said.
     `mark` is from where on `read_new` goes after this page, `resume` where `read_back` does; empty: not known, and at
-    the end. `source` is for `read_failures` alone.
+    the end. `source` is for `read_failures` alone. `running` have not ended, and come again when they have.
     """
 
     runs: Sequence[Run]
@@ -39,6 +40,7 @@ class HistoryPage(NamedTuple):
     mark: str = ""
     resume: str = ""
     source: Mapping[str, Any] = {}
+    running: Sequence[lab.Run] = ()
 
 
 class FailuresRead(NamedTuple):

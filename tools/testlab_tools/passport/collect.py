@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from testlab_tools.capabilities import Runs, Service, UnitArchive, UnitRegistry
+from testlab_tools.capabilities import RunArchive, Runs, Service, UnitArchive, UnitRegistry
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import BadInput, LabError, NotFound, Unsupported
 from testlab_tools.fanout import ask_all, gather_all, most_telling
@@ -33,16 +33,29 @@ MAX_PEER_RUNS = 120
 """How many runs of a part are read from each service, before and after the unit's first."""
 
 
+HISTORY_SHARE = 0.2
+"""Of a call's time, for bringing history up to date before peers are sought in it."""
+
+UseHistory = Callable[[Sequence[RunArchive], datetime, float], Awaitable[Sequence[RunArchive]]]
+"""Gives, in place of services whose runs since a time are held, what answers from these; within so many seconds."""
+
+
 async def collect(
-    archives: Sequence[UnitArchive], serial_number: str, deadline: Deadline, unasked: Sequence[str]
+    archives: Sequence[UnitArchive],
+    serial_number: str,
+    deadline: Deadline,
+    unasked: Sequence[str],
+    use_history: UseHistory | None = None,
 ) -> PassportInput:
     """All that the services know of a unit, of its sub-units, and of their peers.
+
+    The runs of the unit decide whether it is shipped: the services are always asked for them.
 
     Raises:
         NotFound: every service answered, and none knows the unit.
         LabError: no service answered; the most telling error.
     """
-    collector = _Collector(archives, deadline)
+    collector = _Collector(archives, deadline, use_history)
     unit = await collector.collect_unit(serial_number)
     failed = collector.failed
     if not unit.runs and not unit.records:
@@ -59,10 +72,11 @@ async def collect(
 class _Collector:
     """Reads the histories of units, in one call. `failed` holds the errors of services, which are not asked again."""
 
-    def __init__(self, archives: Sequence[UnitArchive], deadline: Deadline) -> None:
+    def __init__(self, archives: Sequence[UnitArchive], deadline: Deadline, use_history: UseHistory | None) -> None:
         self.failed: dict[str, LabError] = {}
         self._archives = archives
         self._deadline = deadline
+        self._use_history = use_history
         self._names = [archive.name for archive in archives]
 
     async def collect_unit(self, serial: str) -> UnitHistory:
@@ -109,8 +123,16 @@ class _Collector:
                 firsts.setdefault(unit.part.casefold(), (unit.part, first))
         asked = dict(list(firsts.items())[:MAX_PARTS])
         own = [unit.serial for unit in units]
-        found = await gather_all(*(self._find_peers(part, first, own) for part, first in asked.values()))
+        archives = await self._archives_since(min((first for _, first in asked.values()), default=None))
+        found = await gather_all(*(self._find_peers(archives, part, first, own) for part, first in asked.values()))
         return dict(zip(asked, found, strict=True))
+
+    async def _archives_since(self, moment: datetime | None) -> Sequence[RunArchive]:
+        """The services that have not failed, their history in place of those whose it is held since a moment."""
+        left = [archive for archive in self._archives if archive.name not in self.failed]
+        if self._use_history is None or moment is None:
+            return left
+        return await self._use_history(left, moment, self._deadline.share(HISTORY_SHARE))
 
     async def _ask(self, services: Iterable[S], ask: Callable[[S], Awaitable[T]]) -> dict[str, T]:
         """Ask all that have not failed so far; answers by service name."""
@@ -130,15 +152,17 @@ class _Collector:
         found = await self._ask(self._archives, lambda a: _none_on((NotFound,), a.list_runs(query, MAX_RUNS)))
         return {name: runs for name, runs in found.items() if runs is not None}
 
-    async def _find_peers(self, part: str, moment: datetime, own: Iterable[str]) -> PeerUnits:
-        asked = [archive.name for archive in self._archives if archive.name not in self.failed]
-        spans = await self._ask(self._archives, lambda archive: _read_span(archive, part, moment))
+    async def _find_peers(
+        self, archives: Sequence[RunArchive], part: str, moment: datetime, own: Iterable[str]
+    ) -> PeerUnits:
+        asked = [archive.name for archive in archives if archive.name not in self.failed]
+        spans = await self._ask(archives, lambda archive: _read_span(archive, part, moment))
         peers = find_peers([span for span in spans.values() if span], own, self._names, datetime.now(UTC))
         peers.uncompared = [name for name in asked if spans.get(name) is None]
         return peers
 
 
-async def _read_span(archive: UnitArchive, part: str, moment: datetime) -> TimeSpan | None:
+async def _read_span(archive: RunArchive, part: str, moment: datetime) -> TimeSpan | None:
     """A part's runs on both sides of a moment; None when the service cannot list them."""
     sides = (RunQuery(part=part, until=moment), RunQuery(part=part, since=moment, oldest_first=True))
     before, after = await gather_all(

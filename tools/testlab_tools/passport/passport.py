@@ -8,7 +8,7 @@ from typing import Literal
 from testlab_tools.capabilities import UnitArchive
 from testlab_tools.deadline import Deadline
 from testlab_tools.models.lab import Outcome, ResultModel, Run, ServiceShare, Unit
-from testlab_tools.passport.collect import collect
+from testlab_tools.passport.collect import UseHistory, collect
 from testlab_tools.passport.compare import Reason, Verdict, compare, conclude
 from testlab_tools.passport.histories import PassportInput, PeerUnits
 from testlab_tools.times import Moment
@@ -64,15 +64,16 @@ async def make_passport(
     deadline: Deadline,
     unasked: Sequence[str] = (),
     blind: Sequence[str] = (),
+    use_history: UseHistory | None = None,
 ) -> Passport:
     """The passport of a unit, with the last `limit` of its runs; `unasked` names services that were left out, `blind`
-    those that keep no serial numbers.
+    those that keep no serial numbers. Peers are sought with `use_history`.
 
     Raises:
         NotFound: every service answered, and none knows the unit.
         LabError: no service answered; the most telling error.
     """
-    data = await collect(archives, serial_number, deadline, unasked)
+    data = await collect(archives, serial_number, deadline, unasked, use_history)
     reasons = compare(data)
     verdict = conclude(data, reasons)
     passport = render(data, reasons, verdict, [archive.name for archive in archives], limit)

@@ -60,15 +60,17 @@ class Row(ResultModel):
 
 
 class HistoryShare(ResultModel):
-    """What the archive holds of a service: `runs` runs since `held_since`, as they were at `fresh_at`.
+    """What the archive holds of a service: `runs` runs since `held_since`, their measurements `measured_since`, as they
+    were at `fresh_at`.
 
-    `partial`: there are older runs that are not held. `error` says why nothing new was read, `cannot` what the service
+    `partial`: not all of the span asked for is held. `error` says why nothing new was read, `cannot` what the service
     never says.
     """
 
     service: str
     runs: int = 0
     held_since: Minute | None = None
+    measured_since: Minute | None = None
     fresh_at: Minute | None = None
     partial: bool = False
     cannot: str = ""

@@ -81,7 +81,8 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
     """A SELECT of the runs that match, as the body of a CTE.
 
     Of attempts, only production units with a serial number count; which attempt is first or last is decided over all
-    history held, then the rest of the filter applies. Of two that start at once, the one that ends first is the first.
+    history held, then the rest of the filter applies. Of two that start at once, the one that its service counts as the
+    first is the first, else the one that ends first.
     """
     if attempts == "every":
         return f"SELECT r.* FROM runs r WHERE {where(runs, params)}"
@@ -90,10 +91,10 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
     order = "" if attempts == "first" else " DESC"
     return (
         f"SELECT r.* FROM (SELECT r.*, row_number() OVER (PARTITION BY r.service, r.test, r.unit "
-        f"ORDER BY r.started_at{order}, r.duration_s{order}, r.ended_as{order}) AS attempt, "
+        f"ORDER BY r.started_at{order}, r.attempt{order}, r.duration_s{order}, r.ended_as{order}) AS nth, "
         f"count(*) OVER (PARTITION BY r.service, r.test, r.unit) AS attempts "
         f"FROM runs r WHERE {' AND '.join(identity)}) r "
-        f"WHERE r.attempt = 1 AND {' AND '.join(occasion_conditions(runs, params))}"
+        f"WHERE r.nth = 1 AND {' AND '.join(occasion_conditions(runs, params))}"
     )
 
 

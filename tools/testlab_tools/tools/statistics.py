@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite, nan
 from typing import Annotated
 
 from pydantic import Field
 
-from testlab_tools.archive.archive import History, open_history
+from testlab_tools.archive.archive import History, ServiceHistory, open_history
 from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive
 from testlab_tools.errors import BadInput, Refused
 from testlab_tools.fanout import ask_all, gather_all
@@ -87,8 +87,7 @@ async def summarize_runs(
         history = await _open_measured(call, history, runs, "")
     found = await summarize(history.view, runs, order)
     found.services = await _shares(history, runs)
-    if whole and any(share.partial for share in found.services):
-        found.note += " A unit's first run may be older than what is held (partial)."
+    found.note += _say_older(history, found.services) if whole else ""
     if not (chart or save_to):
         return Illustrated(found)
     every = found
@@ -134,7 +133,7 @@ async def measurement_stats(
     history = await _open_measured(call, history, runs, name)
     order = MeasurementOrder(name, case, attempts, group_by, low, high, limit)
     found = await describe_measurement(history.view, runs, order)
-    found.services = await _shares(history, runs)
+    found.services = await _shares(history, runs, measured=True)
     if not (chart or save_to):
         return Illustrated(found)
     drawn = await draw_measurement(history.view, runs, order, found, chart)
@@ -254,8 +253,8 @@ async def _read_run(call: Call, handle: str) -> RunDetail:
     return await archive.get_run(native)
 
 
-async def _shares(history: History, runs: RunFilter) -> list[HistoryShare]:
-    """What is held of each service that has such runs, or could not be read."""
+async def _shares(history: History, runs: RunFilter, measured: bool = False) -> list[HistoryShare]:
+    """What is held of each service that has such runs, or could not be read; `measured`: whether measurements count."""
     having = await services_with(history.view, runs)
     return [
         HistoryShare(
@@ -263,14 +262,31 @@ async def _shares(history: History, runs: RunFilter) -> list[HistoryShare]:
             runs=share.runs,
             held_since=share.held_since,
             fresh_at=share.fresh_at,
-            partial=not share.complete and share.runs > 0,
-            cannot="" if share.runs else share.cannot,
+            measured_since=share.measured_since,
+            partial=share.runs > 0 and not share.covers(runs.since),
+            cannot=share.cannot if measured or not share.runs else "",
             error=share.error,
-            note="" if share.complete else share.note,
+            note=" ".join(filter(None, [share.note, "" if share.covers(runs.since) else _what_is_missing(share)])),
         )
         for share in history.freshness
         if share.service in having or not having or share.error or not share.runs
     ]
+
+
+def _what_is_missing(share: ServiceHistory) -> str:
+    """Why a span is held in part."""
+    if not share.runs or share.error:
+        return ""
+    if share.complete and share.cut and share.measured_since is None:
+        return "Older runs are not kept ([archive] max_age_days)."
+    return "More is read with each call; `testlab-mcp sync` reads all."
+
+
+def _say_older(history: History, shown: Sequence[HistoryShare]) -> str:
+    """What is to be said where a unit's first run may not be held."""
+    names = {share.service for share in shown}
+    cut = [one.service for one in history.freshness if one.runs and one.service in names and not one.covers(None)]
+    return f" A unit's first run may be older than what is held of {', '.join(cut)}." if cut else ""
 
 
 def _number(text: str, argument: str) -> float | None:

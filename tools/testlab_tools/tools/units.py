@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha256
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from testlab_tools.archive.archive import forget_runs
+from testlab_tools.archive.known_runs import use_history
 from testlab_tools.capabilities import RunArchive, UnitArchive, UnitRegistry
 from testlab_tools.errors import BadInput, Conflict
 from testlab_tools.models.lab import Deleted, Unit
@@ -34,7 +36,8 @@ async def get_unit(
     unasked = [other.name for other in call.lab.offering(UnitArchive) if other not in archives]
     others = [] if service else call.lab.offering(RunArchive)
     blind = [other.name for other in others if not isinstance(other, UnitArchive)]
-    return await make_passport(archives, serial_number, limit, call.deadline, unasked, blind)
+    known = partial(use_history, call.lab)
+    return await make_passport(archives, serial_number, limit, call.deadline, unasked, blind, known)
 
 
 @tool(toolset="production", access="operate", needs=UnitRegistry, hints=END)

@@ -6,7 +6,7 @@ There is no filter by time and no total. Where the newest come first, reading en
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from testlab_tools.adapters.standcloud.runs import MAX_READ, StandRuns
 from testlab_tools.archive.schema import EndedAs, Failure, Run
 from testlab_tools.capabilities import FailuresRead, HistoryFeed, HistoryPage, Stretch
 from testlab_tools.capabilities.history import ENDLESS
+from testlab_tools.models import lab
 from testlab_tools.times import EARLIEST
 
 OVERLAP = timedelta(days=1)
@@ -56,12 +57,13 @@ class StandHistory(StandRuns, HistoryFeed):
         """Newest first where the service lists them so; the mark goes on with the last page only."""
         listing, until = self._listing(), ENDLESS
         since = datetime.fromisoformat(mark) - OVERLAP
-        newest = mark
+        newest, going = mark, ""
         async for rows in _whole_moments(listing):
             page = self._page(listing, rows, until)
+            going = min(filter(None, (going, _oldest_going(page.running))), default="")
             newest = max(newest, page.mark)
             ended = listing.whole or (page.back_to is not None and page.back_to <= since)
-            yield page._replace(mark=newest if ended else "", resume="")
+            yield page._replace(mark=(going or newest) if ended else "", resume="")
             if ended:
                 return
             until = page.back_to or until
@@ -87,14 +89,15 @@ class StandHistory(StandRuns, HistoryFeed):
         decoded = [self.decode_row(row, TestRunRow) for row in rows]
         frontier = listing.frontier or EARLIEST
         back_to = EARLIEST if listing.whole else frontier + _TICK if listing.falling else None
-        going = [row for row in decoded if outcome(row.status) == "running" and not _is_given_up(row)]
-        starts = [row.start_time or EARLIEST for row in going or decoded]
+        running = [self._run(row) for row in decoded if outcome(row.status) == "running"]
+        newest = max((row.start_time or EARLIEST for row in decoded), default=None) if until == ENDLESS else None
         return HistoryPage(
             [self._history_run(row) for row in decoded if outcome(row.status) != "running"],
             Stretch(back_to, until) if back_to is not None and listing.falling else None,
             back_to,
-            (min(starts) if going else max(starts, default=EARLIEST)).isoformat() if starts else "",
+            _oldest_going(running) or (min(newest, datetime.now(UTC)).isoformat() if newest else ""),
             f"{listing.read_to} {frontier.isoformat()}" if listing.falling and not listing.whole else "",
+            running=running,
         )
 
     def _history_run(self, row: TestRunRow) -> Run:
@@ -111,6 +114,7 @@ class StandHistory(StandRuns, HistoryFeed):
             part=row.part_number,
             part_revision=str((row.dut_info or {}).get("revision") or ""),
             batch=row.batch_number,
+            attempt=row.number_of_attempt,
         )
 
 
@@ -125,5 +129,8 @@ async def _whole_moments(
         yield [row for row in rows if row not in kept_back] if kept_back else rows
 
 
-def _is_given_up(row: TestRunRow) -> bool:
-    return datetime.now(UTC) - (row.start_time or EARLIEST) > GIVEN_UP
+def _oldest_going(running: Iterable[lab.Run]) -> str:
+    """When the oldest of the runs began that may still end; a stand's clock may be ahead."""
+    now = datetime.now(UTC)
+    starts = [run.started_at for run in running if now - run.started_at <= GIVEN_UP]
+    return min(*starts, now).isoformat() if starts else ""

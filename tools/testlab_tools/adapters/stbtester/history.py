@@ -6,7 +6,7 @@ A failure is the result itself. The list tells neither a result's category nor i
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from testlab_tools.adapters.stbtester.models import ResultRow
@@ -102,5 +102,7 @@ class ResultHistory(Results, HistoryFeed):
 
 
 def _mark(rows: Sequence[ResultRow]) -> str:
-    """When the last of the results began."""
-    return max(row.start_time for row in rows).isoformat(timespec="microseconds") if rows else ""
+    """When the last of the results began; a node's clock may be ahead."""
+    if not rows:
+        return ""
+    return min(max(row.start_time for row in rows), datetime.now(UTC)).isoformat(timespec="microseconds")
