@@ -165,7 +165,7 @@ def test_who_has_asked_in_the_modern_era_stays_there(process: ServerProcess) -> 
 
 
 def test_what_is_declared_is_done(process: ServerProcess) -> None:
-    """Nothing that is listed changes while the server runs, and no resource is watched."""
+    """Nothing that is listed changes while the server runs, and resources can be listened to."""
     say(process, LOOK, HELLO)
     for capabilities in (
         answer(process, "look")["result"]["capabilities"],
@@ -173,7 +173,7 @@ def test_what_is_declared_is_done(process: ServerProcess) -> None:
     ):
         declared = [kind for kind in ("tools", "prompts", "resources") if capabilities[kind].get("listChanged")]
         assert declared == []
-        assert not capabilities["resources"].get("subscribe")
+        assert capabilities["resources"]["subscribe"]
 
 
 def test_standard_output_carries_only_the_protocol_whatever_goes_wrong(process: ServerProcess) -> None:

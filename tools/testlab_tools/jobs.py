@@ -30,7 +30,9 @@ POLL_AGAIN = Backoff(0.5, 15.0, jitter=lambda: 1.0)
 class JobPoller:
     """The jobs that somebody waits for, each watched once. A lab has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, saw: Callable[[JobRunner, Job], None] | None = None) -> None:
+        """`saw` is called with each job that is read."""
+        self._saw = saw
         self._watches: dict[tuple[str, str], _Watch] = {}
 
     async def wait(
@@ -57,7 +59,7 @@ class JobPoller:
         key = (runner.name, job_uid)
         watch = self._watches.get(key)
         if watch is None or watch.over:
-            watch = self._watches[key] = _Watch(runner, job_uid, known, soak)
+            watch = self._watches[key] = _Watch(runner, job_uid, known, soak, self._saw)
         watch.waiting += 1
         try:
             return await watch.follow(until, progress)
@@ -72,8 +74,16 @@ class JobPoller:
 class _Watch:
     """One job, read once a second and polled once, for everybody who waits on it."""
 
-    def __init__(self, runner: JobRunner, job_uid: str, known: Job | None, soak: bool) -> None:
+    def __init__(
+        self,
+        runner: JobRunner,
+        job_uid: str,
+        known: Job | None,
+        soak: bool,
+        saw: Callable[[JobRunner, Job], None] | None,
+    ) -> None:
         self.waiting = 0
+        self._saw = saw
         self._runner = runner
         self._uid = job_uid
         self._job = known
@@ -160,6 +170,8 @@ class _Watch:
         self._soak = self._soak or (self._job is not None and job.total > self._job.total)
         self._job, self._read_at, self._trouble = job, _now(), None
         self._notify()
+        if self._saw is not None:
+            self._saw(self._runner, job)
         return job
 
     def _end_watch(self, task: asyncio.Task[None]) -> None:

@@ -15,6 +15,7 @@ from testlab_tools.jobs import JobPoller
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.repeated_calls import Orders
 from testlab_tools.reservations import ReservationStore, ReservationTracker
+from testlab_tools.watching import Watcher
 
 _SEVERAL = "The id could belong to several services"
 C = TypeVar("C", bound=Service)
@@ -43,7 +44,8 @@ class Lab:
         self.archive = archive
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
-        self.job_poller = JobPoller()
+        self.watcher = Watcher()
+        self.job_poller = self.watcher.job_poller
 
     def offering(self, capability: type[C], service: str = "") -> list[C]:
         """All services with a capability, or the one named.
@@ -147,13 +149,15 @@ class Lab:
         """
         made = Lab(services, kept=self.reservations.kept, archive=self.archive)
         made.longest_wait_s = self.longest_wait_s
+        made.watcher, made.job_poller = self.watcher, JobPoller(self.watcher.saw_job)
         if self.outbox is not None:
             made.outbox = self.outbox.restrict(made.services if limited else None, self.outbox.direct)
         return made
 
     async def aclose(self) -> None:
-        """Stop the deliveries, let orders end, release the reservations made here, then every service's connections."""
+        """Stop watches and deliveries, let orders end, release the reservations made here, then close every service."""
         try:
+            await self.watcher.aclose()
             if self._outbox is not None:
                 await self._outbox.aclose()
             await self.orders.aclose()

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -133,6 +133,10 @@ class RequestGuard:
             with asking_for("" if caller == LOCAL else caller.name):
                 deadline = Deadline(scope.lab.longest_wait_s)
                 yield Call(scope.lab, scope.files, progress, access, raising, caller.name, deadline, unavailable=others)
+
+    def hold(self, request: Any) -> AbstractAsyncContextManager[object]:
+        """Keep the scope of a request's caller open after the request."""
+        return self._scopes.enter(caller_of(request), caller_tokens(request, self._scopes.callers_own))
 
     async def aclose(self) -> None:
         """Close the scopes."""

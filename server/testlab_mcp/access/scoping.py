@@ -235,6 +235,10 @@ class ScopedService(Service):
     def location(self) -> str:
         return self._inner.location
 
+    @property
+    def unscoped(self) -> Service:
+        return self._inner
+
     async def probe(self) -> Health:
         return await self._inner.probe()
 

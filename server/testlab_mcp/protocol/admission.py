@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -25,8 +26,11 @@ COMPLETE = "completion/complete"
 """Sent as the user types, and counted apart from calls."""
 GREETINGS = frozenset({"initialize", "server/discover"})
 READS = frozenset({"resources/read", "prompts/get", "skills/get"})
+LISTEN = "subscriptions/listen"
+"""Answered for as long as the client listens, and so not counted among calls at once."""
+LISTENS = frozenset({LISTEN, "resources/subscribe"})
 LISTS = frozenset({"resources/list", "resources/templates/list", "prompts/list", "skills/list"})
-SCOPED = frozenset({*READS, *LISTS, COMPLETE})
+SCOPED = frozenset({*READS, *LISTENS, *LISTS, COMPLETE})
 """Requests that are answered from the caller's `Availability`; calls of tools enter its scope by themselves."""
 
 
@@ -43,12 +47,13 @@ class Admission:
         caller = caller_of(ctx.request)
         if ctx.method in GREETINGS:
             instructions = describe_services(self._guard.visible_services(caller))
-            return {**_to_json(await call_next(ctx)), "instructions": instructions}
+            greeting = _without_list_changes(_to_json(await call_next(ctx)))
+            return {**greeting, "instructions": instructions}
         if ctx.method == "tools/list":
             return _filter_tools(_to_json(await call_next(ctx)), self._guard.services_by_tool(caller))
         if ctx.method in SCOPED:
             await self._check_rate(ctx, caller)
-            with self._guard.counted(caller):
+            with nullcontext() if ctx.method == LISTEN else self._guard.counted(caller):
                 return await self._answer_scoped(ctx, call_next, caller)
         name = (ctx.params or {}).get("name") if ctx.method == "tools/call" else None
         if name is None:
@@ -86,7 +91,7 @@ class Admission:
     async def _check_rate(self, ctx: ServerRequestContext[Any, Any], caller: Caller) -> None:
         if ctx.method == COMPLETE and (text := self._guard.rate_refusal(caller, COMPLETE)):
             raise MCPError(INVALID_REQUEST, text)
-        if ctx.method in READS and (text := self._guard.rate_refusal(caller)):
+        if ctx.method in READS | LISTENS and (text := self._guard.rate_refusal(caller)):
             if tool := _find_needed_tool(ctx.method, ctx.params or {}):
                 await self._audit.write_refusal(find_tool(tool), ctx.params, caller.name, ctx.session)
             raise MCPError(INVALID_REQUEST, text)
@@ -94,7 +99,7 @@ class Admission:
 
 def _find_needed_tool(method: str, params: Mapping[str, Any]) -> str:
     """The tool whose right a read needs first; empty where it needs none, or what is to be read does not exist."""
-    if method == "resources/read":
+    if method != "prompts/get":
         return find_tool_behind(str(params.get("uri", "")))
     return next((prompt.needs[0] for prompt in PROMPTS if prompt.name == params.get("name")), "")
 
@@ -104,6 +109,15 @@ def _filter_tools(result: dict[str, Any], able: Mapping[str, Sequence[str]]) -> 
     listed = [tool for tool in result["tools"] if tool["name"] in able]
     tools = [{**tool, "inputSchema": name_services(tool["inputSchema"], able[tool["name"]])} for tool in listed]
     return {**result, "tools": tools}
+
+
+def _without_list_changes(greeting: dict[str, Any]) -> dict[str, Any]:
+    """A greeting that does not declare what never happens: nothing that is listed here changes."""
+    declared = {
+        name: {**facts, "listChanged": False} if "listChanged" in facts else facts
+        for name, facts in greeting.get("capabilities", {}).items()
+    }
+    return {**greeting, "capabilities": declared}
 
 
 def _to_json(result: HandlerResult) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Completer:
                 return _filter_by_prefix(await self._find_artifacts(available, others.get("handle", "")), text)
             case _:
                 runs = await self._recent_runs(available, text, needs)
+        if argument == "job_uid":
+            return (run.job_uid for run in runs if run.job_uid.startswith(text))
         if argument in ("test", "serial_number"):
             return _filter_by_prefix((run.test if argument == "test" else run.unit for run in runs), text)
         failed = [run for run in runs if run.outcome in ("fail", "error")]

@@ -78,6 +78,11 @@ async def read_node(available: Availability, given: Mapping[str, str]) -> Conten
     return _to_json(await available.call("list_nodes", node_ids=[given["node_id"]], detail=True))
 
 
+async def read_job(available: Availability, given: Mapping[str, str]) -> Contents:
+    """A job's state and counts; at its end, why its runs failed."""
+    return _to_json(await available.call("get_job", job_uid=given["job_uid"]))
+
+
 async def read_screen(available: Availability, given: Mapping[str, str]) -> Contents:
     """What a node's device shows now, and the picture's scale."""
     picture: Picture = await available.call("grab_screenshot", node_id=given["node_id"])
@@ -267,6 +272,15 @@ TEMPLATES = (
         read_node,
     ),
     ResourceSpec(
+        "testlab://jobs/{job_uid}",
+        "job",
+        "Job",
+        "A test job: state and counts; at its end, why its runs failed.",
+        JSON,
+        "get_job",
+        read_job,
+    ),
+    ResourceSpec(
         "testlab://nodes/{node_id}/screen",
         "node_screen",
         "Screen of a node",
@@ -309,10 +323,16 @@ async def read_resource(available: Availability, uri: str) -> Iterable[ReadResou
         return read_services(available)
     if uri.startswith(SCHEME):
         return [ReadResourceContents(find_skill(available, uri).write(available), MARKDOWN)]
+    template, given = find_template(available, uri)
+    async with as_mcp_errors({"uri": uri}), available.reading(template.tool, uri):
+        return await template.read(available, given)
+
+
+def find_template(available: Availability, uri: str) -> tuple[ResourceSpec, dict[str, str]]:
+    """The template of a URI, and the values in it. Raises MCPError when there is none."""
     for template in TEMPLATES:
         if (given := template.parsed.match(uri)) is not None:
-            async with as_mcp_errors({"uri": uri}), available.reading(template.tool, uri):
-                return await template.read(available, {name: str(value) for name, value in given.items()})
+            return template, {name: str(value) for name, value in given.items()}
     shapes = ", ".join([SERVICES, *(template.uri for template in TEMPLATES if available.has(template.tool))])
     what = f"There is no such resource. There are: {shapes}; ids and names in them are percent-encoded, / as %2F."
     raise MCPError(INVALID_PARAMS, what, {"uri": uri})

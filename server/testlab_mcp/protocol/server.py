@@ -11,7 +11,15 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver import server as sdk_server
-from mcp_types import GetPromptResult, Prompt, Resource, ResourceTemplate
+from mcp_types import (
+    GetPromptResult,
+    Prompt,
+    Resource,
+    ResourceTemplate,
+    SubscribeRequestParams,
+    SubscriptionsListenRequestParams,
+    UnsubscribeRequestParams,
+)
 from pydantic import AnyUrl
 
 from testlab_mcp import __version__
@@ -28,6 +36,7 @@ from testlab_mcp.protocol.prompts import list_prompts, write_prompt
 from testlab_mcp.protocol.resources import list_resources, list_templates, read_resource
 from testlab_mcp.protocol.service_names import INSTRUCTIONS
 from testlab_mcp.protocol.skills import FRESH_MS, Skills
+from testlab_mcp.protocol.subscriptions import Subscriptions
 from testlab_mcp.protocol.tool import LabTool
 from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
@@ -60,10 +69,13 @@ class LabServer(MCPServer[None]):
     methods are overridden instead, so nothing is built before somebody asks.
     """
 
-    def __init__(self, name: str, **options: Any) -> None:
-        # subscriptions: nothing that is listed here ever changes, and what does not happen is not declared.
+    def __init__(self, name: str, listeners: Subscriptions, **options: Any) -> None:
         super().__init__(name, subscriptions=False, **options)
         self.completion()(Completer())
+        handle = self._lowlevel_server.add_request_handler
+        handle("subscriptions/listen", SubscriptionsListenRequestParams, listeners.listen)
+        handle("resources/subscribe", SubscribeRequestParams, listeners.subscribe)
+        handle("resources/unsubscribe", UnsubscribeRequestParams, listeners.unsubscribe)
 
     async def run_stdio_async(self) -> None:
         """Serve over standard input and output until either ends."""
@@ -121,6 +133,7 @@ def build_server(
     set_up_logging()
     return LabServer(
         "testlab",
+        Subscriptions(lab.watcher, guard),
         title="Test lab",
         instructions=INSTRUCTIONS,
         version=__version__,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
+from mcp import MCPError
+from mcp_types import EmptyResult, SubscribeRequest, SubscribeRequestParams
 
 from testlab_mcp.access.callers import Caller
 from testlab_mcp.access.scoping import scope_service
@@ -141,6 +144,25 @@ async def test_lists_hold_only_their_nodes(url: str, desk: Desk, things: Things,
         every = await ask(erin, "list_runs", service="portal", station=things.mine, limit=len(seen))
     assert {run["station"] for run in seen} == {bare}
     assert [run["run_id"] for run in seen] == [run["run_id"] for run in every["runs"]]
+
+
+@pytest.mark.parametrize("who", ["erin", "gil"])
+async def test_nobody_listens_to_another_node_or_to_what_is_on_it(
+    who: str, url: str, desk: Desk, things: Things
+) -> None:
+    named = {"nodes": things.other, "jobs": things.job, "runs": things.run}
+    uris = [f"testlab://{kind}/{quote(handle, safe='')}" for kind, handle in named.items()]
+    mine = f"testlab://nodes/{quote(things.mine, safe='')}"
+    async with (
+        desk.signed_in(url, who, "2026-07-28") as client,
+        client.listen(resource_subscriptions=[*uris, mine]) as subscription,
+    ):
+        assert (subscription.honored.resource_subscriptions or []) == ([mine] if who == "erin" else [])
+    async with desk.signed_in(url, who, "legacy") as client:
+        for uri in uris:
+            asked = SubscribeRequest(params=SubscribeRequestParams(uri=uri))
+            with pytest.raises(MCPError, match=rf"\[callers\.{who}\] nodes does not name it"):
+                await client.session.send_request(asked, EmptyResult)
 
 
 async def test_causes_are_those_of_their_nodes_alone(url: str, desk: Desk, things: Things, ask: ToolCaller) -> None:

@@ -55,6 +55,11 @@ class Service(metaclass=_CapabilityMeta):
         """Where the service is: two that share a name and not a location are two services."""
         return ""
 
+    @property
+    def unscoped(self) -> Service:
+        """The service itself, where this is one caller's part of it."""
+        return self
+
     def handle(self, native: str) -> str:
         """The handle of one of this service's native ids."""
         return f"{self.name}:{native}"

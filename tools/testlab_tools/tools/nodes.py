@@ -83,7 +83,10 @@ async def _get_nodes(call: Call, node_ids: list[str], detail: bool, addresses: b
 
     async def get(node_id: str) -> Node:
         farm, native = await call.lab.node_owner(node_id, NodeInventory)
-        return await farm.get_node(native, detail, addresses)
+        node = await farm.get_node(native, detail, addresses)
+        if not detail:  # with it, a node says more
+            call.lab.watcher.saw_nodes([(farm, node)])
+        return node
 
     answers = await ask_each(dict.fromkeys(node_ids), get)
     wrong = _and_more([f"{quote(node_id, 60)}: {error.what}." for node_id, error in answers.failed.items()])
@@ -108,8 +111,10 @@ def _and_more(texts: list[str], between: str = " ") -> str:
 
 async def _list_every_node(call: Call) -> tuple[list[Node], list[ServiceShare]]:
     """Every node of every farm that answers, and the errors of those that do not."""
-    answers = await ask_all(call.lab.offering(NodeInventory), lambda farm: farm.list_nodes())
+    farms = call.lab.offering(NodeInventory)
+    answers = await ask_all(farms, lambda farm: farm.list_nodes())
     answers.require_any()
+    call.lab.watcher.saw_nodes((farm, node) for farm in farms for node in answers.given.get(farm.name, ()))
     shares = [ServiceShare(service=name, shown=0, error=str(error)) for name, error in answers.failed.items()]
     return [node for nodes in answers.given.values() for node in nodes], shares
 

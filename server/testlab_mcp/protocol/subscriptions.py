@@ -1,0 +1,212 @@
+"""Subscriptions to resources: a client that listens to a node, a run or a job hears of its changes.
+
+Until 2025-11-25 a client subscribes to one URI at a time, for as long as it is connected; from 2026-07-28 it listens to
+several for as long as the answer's stream is open. A caller listens only to what it may read; what it hears is the URI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from contextvars import Context
+from functools import partial
+from typing import Any
+
+from mcp.server.connection import Connection
+from mcp.server.context import ServerRequestContext
+from mcp.server.session import ServerSession
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ServerEvent
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionFilter,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from testlab_mcp.access.callers import caller_of
+from testlab_mcp.access.guard import RequestGuard
+from testlab_mcp.protocol.availability import Availability, ToolUnavailable, as_mcp_errors, current_availability
+from testlab_mcp.protocol.resources import find_template
+from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive
+from testlab_tools.models.jobs import Job
+from testlab_tools.models.lab import Node
+from testlab_tools.models.results import RunDetail
+from testlab_tools.watching import Subject, Watcher
+
+MAX_PER_CALLER = 50
+Found = tuple[Subject, Node | RunDetail | Job]
+_STATE = "testlab.subscriptions"
+
+
+async def find_node(available: Availability, node_id: str) -> Found:
+    """A node, as it stands."""
+    farm, native = await available.lab.node_owner(node_id, NodeInventory)
+    return Subject(farm.unscoped, "node", native), await farm.get_node(native)
+
+
+async def find_run(available: Availability, handle: str) -> Found:
+    """A run, as it stands."""
+    archive, native = available.lab.run_owner(handle, RunArchive)
+    return Subject(archive.unscoped, "run", native), await archive.get_run(native)
+
+
+async def find_job(available: Availability, job_uid: str) -> Found:
+    """A job, as it stands."""
+    runner, native = available.lab.owner(job_uid, JobRunner, lambda farm, job: farm.owns_job(job))
+    return Subject(runner.unscoped, "job", native), await runner.get_job(native)
+
+
+FINDERS: Mapping[str, Callable[[Availability, str], Awaitable[Found]]] = {
+    "node": find_node,
+    "run": find_run,
+    "job": find_job,
+}
+"""By the name of a resource's template: what can be listened to, and reading it as the caller may."""
+
+
+class Subscriptions:
+    """Who listens to what. `guard` keeps a caller's scope open while it listens."""
+
+    def __init__(self, watcher: Watcher, guard: RequestGuard) -> None:
+        self._watcher = watcher
+        self._guard = guard
+        self._count: Counter[str] = Counter()
+
+    async def listen(
+        self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
+    ) -> SubscriptionsListenResult:
+        """Serve one stream of `subscriptions/listen`. It is acknowledged without the URIs that there are not, or that
+        the caller may not read. Raises MCPError for a tool that the caller has not, and for a service that does not
+        answer."""
+        uris = list(dict.fromkeys(params.notifications.resource_subscriptions or ()))
+        mailbox = _Mailbox()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._counting(caller_of(ctx.request).name, len(uris)))
+            honored: list[str] = []
+            for uri in uris:
+                try:
+                    stack.callback(await self._listen(uri, partial(mailbox.put, uri)))
+                except MCPError as error:
+                    if isinstance(error, ToolUnavailable) or error.error.code != INVALID_PARAMS:
+                        raise
+                else:
+                    honored.append(uri)
+            asked = SubscriptionFilter(resource_subscriptions=honored or None)
+            return await ListenHandler(mailbox)(ctx, params.model_copy(update={"notifications": asked}))
+
+    async def subscribe(self, ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
+        """`resources/subscribe`. Raises MCPError, as reading does."""
+        uri, session = str(params.uri), ctx.session
+        connection = _connection(session)
+        client: _Client | None = connection.state.get(_STATE)
+        if client is None:
+            client = connection.state[_STATE] = _Client(session)
+            connection.exit_stack.push_async_callback(client.aclose)
+        if uri in client.stops:
+            return EmptyResult()
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._counting(caller_of(ctx.request).name, 1))
+            await stack.enter_async_context(self._guard.hold(ctx.request))
+            stack.callback(await self._listen(uri, partial(client.put, uri)))
+            if uri not in client.stops and not client.closed:
+                client.stops[uri] = stack.pop_all()
+        return EmptyResult()
+
+    async def unsubscribe(self, ctx: ServerRequestContext[Any, Any], params: UnsubscribeRequestParams) -> EmptyResult:
+        """`resources/unsubscribe`; what was not subscribed to is no error."""
+        client: _Client | None = _connection(ctx.session).state.get(_STATE)
+        if client is not None and (stop := client.stops.pop(str(params.uri), None)):
+            await stop.aclose()
+        return EmptyResult()
+
+    async def _listen(self, uri: str, heard: Callable[[], None]) -> Callable[[], None]:
+        """Listen to a resource that the caller may read. Raises MCPError."""
+        available = current_availability()
+        template, given = find_template(available, uri)
+        if template.name not in FINDERS:
+            raise MCPError(INVALID_PARAMS, "Only nodes, runs and jobs can be listened to.", {"uri": uri})
+        async with as_mcp_errors({"uri": uri}), available.reading(template.tool, uri):
+            subject, read = await FINDERS[template.name](available, next(iter(given.values())))
+            return self._watcher.listen(subject, read, heard)
+
+    @contextmanager
+    def _counting(self, caller: str, more: int) -> Generator[None]:
+        """Count a caller's subscriptions while they last. Raises MCPError for too many."""
+        if self._count[caller] + more > MAX_PER_CALLER:
+            raise MCPError(INVALID_REQUEST, f"Too many subscriptions: each caller may have {MAX_PER_CALLER}.")
+        self._count[caller] += more
+        try:
+            yield
+        finally:
+            self._count[caller] -= more
+            if not self._count[caller]:
+                del self._count[caller]
+
+
+class _Mailbox(InMemorySubscriptionBus):
+    """The bus of one stream. What comes before the stream is ready is delivered then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._early: dict[str, None] = {}
+        self._deliver: Callable[[ServerEvent], None] | None = None
+
+    def put(self, uri: str) -> None:
+        """A resource has changed."""
+        if self._deliver is None:
+            self._early[uri] = None
+        else:
+            self._deliver(ResourceUpdated(uri))
+
+    def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
+        """Deliver to the stream."""
+        self._deliver = listener
+        for uri in self._early:
+            listener(ResourceUpdated(uri))
+        return lambda: None
+
+
+class _Client:
+    """A connection of the older era that has subscribed; `stops` ends each subscription by its URI."""
+
+    def __init__(self, session: ServerSession) -> None:
+        self.stops: dict[str, AsyncExitStack] = {}
+        self.closed = False
+        self._session = session
+        self._changed: dict[str, None] = {}
+        self._news = asyncio.Event()
+        self._sending = asyncio.get_running_loop().create_task(self._send(), context=Context())
+
+    def put(self, uri: str) -> None:
+        """A resource has changed."""
+        self._changed[uri] = None
+        self._news.set()
+
+    async def aclose(self) -> None:
+        """The client has gone."""
+        self.closed = True
+        self._sending.cancel()
+        while self.stops:
+            await self.stops.popitem()[1].aclose()
+
+    async def _send(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            changed, self._changed = self._changed, {}
+            for uri in changed:
+                if uri in self.stops:
+                    await self._session.send_resource_updated(uri)
+
+
+def _connection(session: ServerSession) -> Connection:
+    """The connection of a request: the SDK's handlers are given its session only."""
+    inner: Any = session
+    return inner._connection

@@ -1,0 +1,169 @@
+"""Watches nodes, runs and jobs for those who listen: one poll of each, however many listen, ended with the last.
+
+What others read of a node or a job meanwhile is heard at once. A poll asks with no caller's place in the queue; whether
+somebody may listen is for who calls `listen`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
+from functools import partial
+from typing import Literal, NamedTuple
+
+from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive, Service
+from testlab_tools.errors import LabError, NotFound, Refused
+from testlab_tools.http.policy import Backoff, asked_by
+from testlab_tools.jobs import JobPoller
+from testlab_tools.models.jobs import Job
+from testlab_tools.models.lab import Node
+from testlab_tools.models.results import RunDetail
+
+POLL_S = 5.0
+"""Between two reads of a service's nodes, or of a run that has not ended."""
+ENDED_S = 60.0
+"""Between two reads of a run that has ended: it can still get files, or be deleted."""
+AGAIN = Backoff(POLL_S, ENDED_S, jitter=lambda: 1.0)
+"""Between two reads of what cannot be read."""
+JOB_WAIT_S = 3600.0
+MAX_WATCHED = 200
+"""Nodes, runs and jobs that are listened to, by all together."""
+
+
+class Subject(NamedTuple):
+    """What is listened to: a node, run or job by its native id."""
+
+    service: Service
+    kind: Literal["node", "run", "job"]
+    native: str
+
+
+class Watcher:
+    """What is listened to, and the polls of it. A lab has one, and callers' parts of the lab share it."""
+
+    def __init__(self) -> None:
+        self.job_poller = JobPoller(self.saw_job)
+        self._heard: dict[Subject, dict[object, Callable[[], None]]] = {}
+        self._states: dict[Subject, object] = {}
+        self._polls: dict[Subject, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._heard)
+
+    def listen(self, subject: Subject, read: Node | RunDetail | Job, heard: Callable[[], None]) -> Callable[[], None]:
+        """Call `heard` at each change from what was just `read`, until the returned function is called.
+
+        Raises Refused where too much is listened to.
+        """
+        if subject not in self._heard:
+            if len(self._heard) >= MAX_WATCHED:
+                most = f"{MAX_WATCHED} nodes, runs and jobs are the most"
+                raise Refused("Too much is listened to", most, "Listen to less, or read it again from time to time.")
+            self._heard[subject], self._states[subject] = {}, _state_of(read)
+        listener = object()
+        self._heard[subject][listener] = heard
+        poll = _poll_of(subject)
+        if (poll not in self._polls or self._polls[poll].done()) and not (isinstance(read, Job) and read.finished):
+            # In a context of its own: it is neither asked for nor traced as the call of who listened first.
+            self._polls[poll] = asyncio.get_running_loop().create_task(self._poll(subject), context=Context())
+        return partial(self._stop, subject, listener)
+
+    def saw_nodes(self, nodes: Iterable[tuple[Service, Node]]) -> None:
+        """Nodes have been read, for whatever reason, each with its service."""
+        if self._heard:
+            for service, node in nodes:
+                self._saw(Subject(service.unscoped, "node", service.native(node.node_id)), node)
+
+    def saw_job(self, runner: JobRunner, job: Job) -> None:
+        """A job has been read, for whatever reason."""
+        if self._heard:
+            self._saw(Subject(runner.unscoped, "job", runner.native(job.job_uid)), job)
+
+    async def aclose(self) -> None:
+        """End every poll."""
+        polls = list(self._polls.values())
+        self._heard.clear()
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+
+    def _stop(self, subject: Subject, listener: object) -> None:
+        listeners = self._heard.get(subject, {})
+        listeners.pop(listener, None)
+        if subject in self._heard and not listeners:
+            del self._heard[subject], self._states[subject]
+        poll = _poll_of(subject)
+        if poll in self._polls and not any(_poll_of(other) == poll for other in self._heard):
+            self._polls.pop(poll).cancel()
+
+    def _saw(self, subject: Subject, read: Node | RunDetail | Job | None) -> None:
+        """What was read of a subject; None where it is not there (any more)."""
+        state = None if read is None else _state_of(read)
+        if subject in self._heard and self._states[subject] != state:
+            self._states[subject] = state
+            for heard in list(self._heard[subject].values()):
+                heard()
+
+    async def _poll(self, subject: Subject) -> None:
+        look: Callable[[], Awaitable[float]]
+        match subject:
+            case Subject(NodeInventory() as farm, "node"):
+                look, pause = partial(self._look_at_nodes, farm), POLL_S
+            case Subject(JobRunner() as runner, "job", native):
+                look, pause = partial(self._wait_for_job, runner, native), 0.0
+            case Subject(RunArchive() as archive, "run", native):
+                look, pause = partial(self._look_at_run, archive, native), POLL_S
+            case _:
+                raise AssertionError(f"{subject.service.name} has no {subject.kind}")
+        troubles = 0
+        while pause >= 0:
+            await asyncio.sleep(pause)
+            try:
+                pause, troubles = await look(), 0
+            except NotFound:
+                self._saw(subject, None)
+                pause = ENDED_S
+            except LabError as trouble:
+                troubles += 1
+                pause = AGAIN.pause(troubles, asked_by(trouble))
+
+    async def _look_at_nodes(self, farm: NodeInventory) -> float:
+        """Read all nodes of a farm at once; the pause before the next look."""
+        found = {farm.native(node.node_id): node for node in await farm.list_nodes()}
+        for subject in [one for one in self._heard if (one.service, one.kind) == (farm, "node")]:
+            self._saw(subject, found.get(subject.native))
+        return POLL_S
+
+    async def _look_at_run(self, archive: RunArchive, native: str) -> float:
+        detail = await archive.get_run(native)
+        self._saw(Subject(archive, "run", native), detail)
+        return POLL_S if detail.run.outcome == "running" else ENDED_S
+
+    async def _wait_for_job(self, runner: JobRunner, native: str) -> float:
+        """Wait with whoever waits for the job. Negative once it has ended: it will not change again."""
+        job = await self.job_poller.wait(runner, native, JOB_WAIT_S, _ignore_progress)
+        return -1.0 if job.finished else POLL_S
+
+
+def _poll_of(subject: Subject) -> Subject:
+    """What is polled for a subject: all nodes of a service in one request."""
+    return subject._replace(native="") if subject.kind == "node" else subject
+
+
+def _state_of(read: Node | RunDetail | Job) -> object:
+    """What makes a change, the same for every caller."""
+    match read:
+        case Node():
+            state = "reserved" if read.state == "reserved by you" else read.state
+            held = read.reservation
+            holds = held and (held.reservation_id, held.holder, held.expires_at, held.message)
+            return (state, read.name, read.why, holds, read.job)
+        case Job():
+            return (read.finished, read.passed, read.failed, read.errored, read.total)
+        case RunDetail():
+            return read.model_dump_json()
+
+
+async def _ignore_progress(done: float, total: float, words: str) -> None:
+    """The poll hears of each read."""
