@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import sys
 from functools import cache
@@ -14,7 +15,7 @@ from testlab_mcp.commands.main import main
 from testlab_mcp.commands.serve import policy_of
 from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.server import build_server
-from testlab_tools.services import known_kinds
+from testlab_tools.services import known_kinds, load_kind
 from tests.fork_server import Become, freeze
 
 LATE = ("anyio._backends._asyncio", "dbos._sys_db_sqlite", "platformdirs", "sqlalchemy.dialects.sqlite")
@@ -38,11 +39,16 @@ def prepare() -> Become:
                 importlib.import_module(module.name)
     for name in LATE:
         importlib.import_module(name)
-    services = [f"[services.{kind}]\nkind = '{kind}'\nurl = 'http://127.0.0.1'\n" for kind in known_kinds()]
+    services = [_table_of(kind) for kind in known_kinds()]
     config = parse_config("".join([CONFIG, *services]))
     build_server(config.lab(), policy_of(config), config.folders())
     freeze()
     return _run_command
+
+
+def _table_of(kind: str) -> str:
+    keys = {"kind": kind, **load_kind(kind).Settings.example}
+    return "".join([f"[services.{kind}]\n", *(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())])
 
 
 def _run_command(request: dict[str, Any]) -> int:

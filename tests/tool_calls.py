@@ -12,6 +12,10 @@ Arguments = Mapping[str, Any]
 
 PORTAL, FACTORY, OLD, CLOUD = "portal", "factory", "old", "cloud"
 """The services of these tests' labs; `old` is the factory by v1 of its API."""
+RACK = "rack"
+"""labgrid, which has no simulated counterpart: the real one is tried in tests/server/labgrid/."""
+RACK_TABLE = f'[services.{RACK}]\nkind = "labgrid"\ncoordinator = "127.0.0.1:1"\n'
+"""Of a coordinator that is not there."""
 UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
 
 
@@ -35,7 +39,7 @@ class Row(NamedTuple):
 class ToolSample:
     """What tests about all tools know of a tool.
 
-    `services`: those that have it; none if it asks only this server's own database.
+    `services`: those that have it; none if it asks only this server's own database. RACK alone is in no lab.
     `call`: well-formed arguments; `besides`: what a service needs besides these.
     `faults`: the calls of the fault matrix, which succeed on the simulated lab.
     `hostile`: the calls whose answers hold the hostile corpus.

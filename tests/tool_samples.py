@@ -14,7 +14,7 @@ from typing import get_args
 
 from testlab_tools.models.results import DefinitionKind
 from testlab_tools.registry import Access, Toolset
-from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, Arguments, Call, ToolSample
+from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, RACK, Arguments, Call, ToolSample
 
 ALL = (PORTAL, FACTORY, OLD, CLOUD)
 ON_PORTAL = (PORTAL,)
@@ -255,6 +255,8 @@ SAMPLES: Mapping[str, ToolSample] = {
             hostile=[Call({"reservation_id": "{their_reservation}", "message": "m"})],
         ),
         ToolSample("press_key", "nodes", "operate", ON_PORTAL, {"node_id": "{node}", "key": "KEY_OK"}),
+        ToolSample("set_power", "nodes", "operate", (RACK,), {"node_id": "{node}", "action": "get"}),
+        ToolSample("read_console", "nodes", "operate", (RACK,), {"node_id": "{node}"}),
         ToolSample("list_test_cases", "jobs", "observe", ON_PORTAL, {"revision": "main"}, other_node=NO_NODE),
         ToolSample("run_tests", "jobs", "operate", ON_PORTAL, {"node_id": "{idle_node}", **_ORDER}),
         ToolSample(
@@ -353,3 +355,6 @@ SAMPLES: Mapping[str, ToolSample] = {
     ]
 }
 """By the tool's name, in the order of `all_tools`."""
+
+SIMULATED: Mapping[str, ToolSample] = {name: sample for name, sample in SAMPLES.items() if sample.services != (RACK,)}
+"""Those of tools that the simulated lab has."""

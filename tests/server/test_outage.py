@@ -7,18 +7,18 @@ import pytest
 from testlab_mcp.commands.simlab import SimLab
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.service_samples import SERVICE_SAMPLES
-from tests.tool_samples import SAMPLES
+from tests.tool_samples import SAMPLES, SIMULATED
 
 ADMIN = '[server]\naccess = "admin"\ntoolsets = ["all"]\n'
-QUEUED = sorted(sample.tool for sample in SAMPLES.values() if sample.queued)
+QUEUED = sorted(sample.tool for sample in SIMULATED.values() if sample.queued)
 """They write the run down first, and answer that it is queued."""
 REFUSED = [
-    (service, sample.tool) for sample in SAMPLES.values() if not sample.queued for service in sorted(sample.services)
+    (service, sample.tool) for sample in SIMULATED.values() if not sample.queued for service in sorted(sample.services)
 ]
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:
-    assert {tool for _, tool in REFUSED} | set(QUEUED) | {"list_deliveries", "release_delivery"} == SAMPLES.keys()
+    assert {tool for _, tool in REFUSED} | set(QUEUED) | {"list_deliveries", "release_delivery"} == SIMULATED.keys()
 
 
 @pytest.mark.parametrize("tool", QUEUED)

@@ -20,15 +20,30 @@ from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import Picture
 from testlab_tools.tools import all_tools
 from tests.fixture_types import Connect
+from tests.tool_calls import RACK_TABLE
 
 SNAPS = Path(__file__).parent / "toolsnaps"
 NAMES = [tool.name for tool in all_tools()]
 LOOKING = {"List", "Explain", "Get", "Grab", "Read", "Write"}
-CHANGING = {"Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve", "Run", "Send", "Stop", "Update"}
+CHANGING = {
+    "Delete",
+    "End",
+    "Extend",
+    "Interrupt",
+    "Press",
+    "Record",
+    "Reserve",
+    "Run",
+    "Send",
+    "Stop",
+    "Switch",
+    "Update",
+}
 
 
 async def listed(sim: SimLab, connect: Connect, extra: str = "") -> dict[str, dict[str, Any]]:
-    async with connect('[server]\naccess = "admin"\ntoolsets = ["all"]\n' + sim.config_toml() + extra) as client:
+    everything = '[server]\naccess = "admin"\ntoolsets = ["all"]\n' + sim.config_toml() + RACK_TABLE
+    async with connect(everything + extra) as client:
         tools = (await client.list_tools()).tools
     return {t.name: t.model_dump(by_alias=True, exclude_none=True, exclude={"icons"}, mode="json") for t in tools}
 
@@ -49,7 +64,7 @@ async def test_every_tool_is_as_its_snapshot_says(sim: SimLab, connect: Connect)
 
 async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: SimLab, connect: Connect) -> None:
     tools = await listed(sim, connect)
-    services = parse_config(sim.config_toml()).connect_services()
+    services = parse_config(sim.config_toml() + RACK_TABLE).connect_services()
     read = [{name: part for name, part in tool.items() if name != "title"} for tool in tools.values()]
     assert [describe_tool(tool, services) for tool in all_tools()] == read
 

@@ -25,12 +25,15 @@ from testlab_tools.capabilities import (
     JobRunner,
     LogKeeper,
     NodeInventory,
+    NodeQueue,
     NodeReservations,
+    PowerControl,
     RemoteControl,
     RunArchive,
     RunExport,
     RunScreenshots,
     Screenshots,
+    SerialConsole,
     Service,
     TestPack,
 )
@@ -148,7 +151,16 @@ async def _get_failures(call: MethodCall) -> list[FailedRun]:
     return found
 
 
-NODE_CAPABILITIES = (NodeInventory, NodeReservations, Screenshots, RemoteControl, JobRunner)
+NODE_CAPABILITIES = (
+    NodeInventory,
+    NodeReservations,
+    NodeQueue,
+    Screenshots,
+    RemoteControl,
+    PowerControl,
+    SerialConsole,
+    JobRunner,
+)
 """A service with none of these has no nodes."""
 
 RULES: Mapping[type[Service], Mapping[str, Rule]] = {
@@ -171,8 +183,17 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
     RunScreenshots: {
         "get_run_screenshot": scoped(RUN),
     },
+    NodeQueue: {
+        "await_turn": scoped(NODE),
+    },
     RemoteControl: {
         "press_key": scoped(USABLE_NODE),
+    },
+    PowerControl: {
+        "switch_power": scoped(USABLE_NODE),
+    },
+    SerialConsole: {
+        "read_console": scoped(USABLE_NODE),
     },
     JobRunner: {
         "run_tests": scoped(USABLE_NODE, view=ServiceScope.own_job),

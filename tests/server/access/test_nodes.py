@@ -19,7 +19,7 @@ from testlab_tools import capabilities
 from testlab_tools.services import known_kinds, load_kind
 from tests.fixture_types import RefusedCaller, ToolCaller
 from tests.tool_calls import fill
-from tests.tool_samples import SAMPLES
+from tests.tool_samples import SAMPLES, SIMULATED
 
 if TYPE_CHECKING:
     from tests.server.access.conftest import Desk
@@ -98,12 +98,12 @@ def things(sims: Any, nodes: dict[str, str]) -> Things:
     return Things(**nodes, reservation=f"portal:{made['reservation_id']}")
 
 
-CASES = [(sample.tool, number) for sample in SAMPLES.values() for number in range(len(sample.calls_to_other_node()))]
+CASES = [(sample.tool, number) for sample in SIMULATED.values() for number in range(len(sample.calls_to_other_node()))]
 
 
 def test_every_tool_is_tried_or_has_nothing_to_do_with_nodes() -> None:
     tried = {tool for tool, _ in CASES}
-    of_nodes = {sample.tool for sample in SAMPLES.values() if sample.toolset in ("nodes", "jobs")}
+    of_nodes = {sample.tool for sample in SIMULATED.values() if sample.toolset in ("nodes", "jobs")}
     assert of_nodes - tried == {"list_test_cases"}
     assert {sample.tool for sample in SAMPLES.values() if sample.services == ("portal",)} - tried == {"list_test_cases"}
 
@@ -206,7 +206,7 @@ async def test_a_conflict_names_no_other_node(
 @pytest.mark.parametrize("kind", known_kinds())
 def test_a_scoped_service_offers_all_that_the_service_can_do(kind: str) -> None:
     module = load_kind(kind)
-    service = module.connect("s", module.Settings.model_validate({"kind": kind, "url": "http://127.0.0.1:1"}))
+    service = module.connect("s", module.Settings.model_validate({"kind": kind, **module.Settings.example}))
     behind = scope_service(service, Caller("erin", nodes=()), OwnershipRegistry())
     assert {one for one in CAPABILITIES if isinstance(service, one)} == {
         one for one in CAPABILITIES if isinstance(behind, one)

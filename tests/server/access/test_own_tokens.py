@@ -17,13 +17,13 @@ from testlab_tools.files.folders import Folders
 from testlab_tools.lab import Lab
 from testlab_tools.services import load_kind
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
-from tests.tool_samples import SAMPLES
+from tests.tool_samples import SAMPLES, SIMULATED
 
 if TYPE_CHECKING:
     from tests.server.access.conftest import Desk, Serve
 
 RUN = {"procedure_id": "Main board FCT", "part_number": "STB-4K", "outcome": "pass", "serial_number": "SN-own"}
-ASKING = [sample.tool for sample in SAMPLES.values() if sample.services]
+ASKING = [sample.tool for sample in SIMULATED.values() if sample.services]
 """The tools that ask a service, and not only this server's own database."""
 
 
@@ -43,7 +43,7 @@ def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_every_tool_that_asks_a_service_is_tried() -> None:
-    assert {*ASKING, "list_deliveries", "release_delivery"} == SAMPLES.keys()
+    assert {*ASKING, "list_deliveries", "release_delivery"} == SIMULATED.keys()
 
 
 @pytest.mark.parametrize("brought", ["", "X" * 9000])

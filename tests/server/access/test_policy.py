@@ -17,14 +17,14 @@ TOOLS = {tool.name: tool for tool in all_tools()}
 
 def service(kind: str, **keys: str):
     module = load_kind(kind)
-    return module.connect(kind, module.Settings.model_validate({"kind": kind, "url": "http://127.0.0.1", **keys}))
+    return module.connect(kind, module.Settings.model_validate({"kind": kind, **module.Settings.example, **keys}))
 
 
 NAMED_CLOUD = load_kind("standcloud").connect(
     "cloud", load_kind("standcloud").Settings.model_validate({"kind": "standcloud", "url": "http://127.0.0.1"})
 )
-PORTAL, FACTORY, CLOUD = service("stbtester"), service("tofupilot"), service("standcloud")
-EVERY_SERVICE = ("portal", "factory", "cloud")
+PORTAL, FACTORY, CLOUD, RACK = (service(kind) for kind in ("stbtester", "tofupilot", "standcloud", "labgrid"))
+EVERY_SERVICE = ("portal", "factory", "cloud", "rack")
 EVERY = set(SAMPLES)
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 DELIVERIES = offered("factory", toolsets=["deliveries"])
@@ -41,8 +41,8 @@ RUNS = offered("portal", toolsets=["runs"])
         ([service("tofupilot", api_version="v1")], Policy(), offered("old")),
         ([PORTAL], Policy("observe"), offered("portal", access="observe")),
         ([PORTAL], Policy(), offered("portal")),
-        ([PORTAL, FACTORY, CLOUD], Policy(), offered(*EVERY_SERVICE)),
-        ([PORTAL, FACTORY, CLOUD], Policy("admin"), offered(*EVERY_SERVICE, access="admin")),
+        ([PORTAL, FACTORY, CLOUD, RACK], Policy(), offered(*EVERY_SERVICE)),
+        ([PORTAL, FACTORY, CLOUD, RACK], Policy("admin"), offered(*EVERY_SERVICE, access="admin")),
         ([FACTORY], Policy.from_table("operate", ["deliveries"], [], []), DELIVERIES),
         ([PORTAL], Policy.from_table("operate", ["runs"], [], []), RUNS),
         ([PORTAL], Policy.from_table("operate", ["runs"], ["get_job"], []), RUNS | {"get_job"}),
@@ -91,13 +91,13 @@ ROOT = Policy.from_table("admin", ["all"], [], [])
             RUNS - {"get_run", "list_runs"},
         ),
         (ROOT, caller(allow=["run_tests"], deny=["run_tests"]), EVERY - {"run_tests"}),
-        (ROOT, caller(services=["stbtester", "tofupilot", "cloud"]), EVERY),
+        (ROOT, caller(services=["stbtester", "tofupilot", "cloud", "labgrid"]), EVERY),
         (ROOT, caller(services=[]), set()),
         (ROOT, caller("operate", services=["cloud"]), offered("cloud", toolsets=TOOLSETS)),
     ],
 )
 def test_a_caller_has_what_both_allow_and_its_services_can_do(policy, narrowed, names) -> None:
-    services = [service("stbtester"), service("tofupilot"), NAMED_CLOUD]
+    services = [PORTAL, FACTORY, NAMED_CLOUD, RACK]
     assert {tool.name for tool in exposed_tools(all_tools(), services, policy, narrowed)} == names
 
 
@@ -116,5 +116,5 @@ def test_a_refusal_names_the_table_that_would_allow_it(policy, narrowed, told) -
 
 
 def test_listing_keeps_the_catalogs_order() -> None:
-    every = exposed_tools(all_tools(), [PORTAL, FACTORY, CLOUD], Policy.from_table("admin", ["all"], [], []))
+    every = exposed_tools(all_tools(), [PORTAL, FACTORY, CLOUD, RACK], Policy.from_table("admin", ["all"], [], []))
     assert [tool.name for tool in every] == [tool.name for tool in all_tools()]

@@ -12,6 +12,7 @@ from mcp_types import CallToolResult
 from testlab_mcp.commands.simlab import SimLab
 from testlab_tools.tools import all_tools
 from tests.fixture_types import RefusedCaller, ToolCaller
+from tests.tool_calls import RACK_TABLE
 
 if TYPE_CHECKING:
     from tests.server.access.conftest import Desk
@@ -29,7 +30,7 @@ def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> It
         desk.table_of("dave", access="admin", services=["cloud"]),
     ]
     files = f"[files]\nsave_to = ['{tmp_path_factory.mktemp('files')}']\n"
-    with desk.served(desk.everything + files + "".join(callers) + sim.config_toml()) as at:
+    with desk.served(desk.everything + files + "".join(callers) + sim.config_toml() + RACK_TABLE) as at:
         yield at
 
 

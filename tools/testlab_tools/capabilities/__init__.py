@@ -4,6 +4,7 @@ implements.
 Ids going in are native; ids in what comes out are handles (`Service.handle`).
 """
 
+from testlab_tools.capabilities.console import ConsoleOutput, SerialConsole
 from testlab_tools.capabilities.history import (
     FailuresRead,
     HistoryFeed,
@@ -15,11 +16,14 @@ from testlab_tools.capabilities.jobs import JobOwner, JobRunner, TestPack
 from testlab_tools.capabilities.nodes import (
     Image,
     NodeInventory,
+    NodeQueue,
     NodeReservations,
     RemoteControl,
     RunScreenshots,
     Screenshots,
+    Turn,
 )
+from testlab_tools.capabilities.power import PowerAction, PowerControl, PowerState
 from testlab_tools.capabilities.report_importer import Importing, ReportImporter
 from testlab_tools.capabilities.run_files import ArtifactKeeper, AttachmentSink, Download, Keeping, KeptFile, LogKeeper
 from testlab_tools.capabilities.run_sink import Foreseen, RunSink
@@ -44,6 +48,7 @@ __all__ = [
     "DETAILED_FAILURES",
     "ArtifactKeeper",
     "AttachmentSink",
+    "ConsoleOutput",
     "DefinitionPage",
     "Download",
     "Export",
@@ -66,7 +71,11 @@ __all__ = [
     "LogKeeper",
     "MeasurementPage",
     "NodeInventory",
+    "NodeQueue",
     "NodeReservations",
+    "PowerAction",
+    "PowerControl",
+    "PowerState",
     "ProductionCatalog",
     "RemoteControl",
     "ReportImporter",
@@ -78,9 +87,11 @@ __all__ = [
     "RunSink",
     "Runs",
     "Screenshots",
+    "SerialConsole",
     "Service",
     "Stretch",
     "TestPack",
+    "Turn",
     "UnitArchive",
     "UnitRegistry",
 ]

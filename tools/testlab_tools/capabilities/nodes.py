@@ -63,6 +63,24 @@ class NodeReservations(Service):
         """End somebody else's reservation; they are shown the message. No error when it has ended meanwhile."""
 
 
+class Turn(NamedTuple):
+    """A place in line for a node: how many wait `ahead`, and whether our turn has `come`, to reserve it now."""
+
+    ahead: int
+    come: bool
+
+
+class NodeQueue(Service):
+    """Keeps a line of those who wait for a node."""
+
+    @abstractmethod
+    async def await_turn(self, node_id: str, seconds: float) -> Turn:
+        """Stand in line for a node, or go on standing there, and hold until our turn comes or the time is over.
+
+        The same again keeps our place in the line.
+        """
+
+
 class RemoteControl(Service):
     """Presses keys of a device's remote control."""
 

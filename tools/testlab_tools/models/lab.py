@@ -237,6 +237,26 @@ class Pressed(ResultModel):
     next: str = ""
 
 
+class Switched(ResultModel):
+    """The power of a node's device, as far as it is told."""
+
+    node_id: str
+    power: Literal["on", "off", "not told"]
+    note: str = ""
+    next: str = ""
+
+
+class ConsoleLines(ResultModel):
+    """What a serial console wrote within `seconds`: its last `lines`, of `total_bytes`."""
+
+    node_id: str
+    seconds: float
+    total_bytes: int
+    lines: UntrustedEnd = ""
+    note: str = ""
+    next: str = ""
+
+
 def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
     """Inside a node, what the node and its state say already is left out."""
     if reservation is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from testlab_tools.registry import ToolSpec
-from testlab_tools.tools import analysis, deliveries, files, jobs, nodes, production, runs, statistics, units
+from testlab_tools.tools import analysis, deliveries, files, jobs, nodes, production, runs, statistics, units, wiring
 
 
 def all_tools() -> tuple[ToolSpec, ...]:
@@ -29,6 +29,8 @@ def all_tools() -> tuple[ToolSpec, ...]:
         nodes.end_reservation,
         nodes.interrupt_reservation,
         nodes.press_key,
+        wiring.set_power,
+        wiring.read_console,
         jobs.list_test_cases,
         jobs.run_tests,
         jobs.get_job,

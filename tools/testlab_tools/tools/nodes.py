@@ -7,8 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from testlab_tools.capabilities import NodeInventory, NodeReservations, RemoteControl, RunScreenshots, Screenshots
-from testlab_tools.errors import BadInput, NotFound, Refused
+from testlab_tools.capabilities import (
+    NodeInventory,
+    NodeQueue,
+    NodeReservations,
+    RemoteControl,
+    RunScreenshots,
+    Screenshots,
+)
+from testlab_tools.errors import BadInput, Conflict, NotFound, Refused, Unsupported
 from testlab_tools.fanout import ask_all, ask_each, gather_all
 from testlab_tools.files.artifacts import prepare_picture
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
@@ -139,6 +146,7 @@ async def reserve_nodes(
     node_ids: Annotated[list[str], Field(min_length=1, description="All are reserved, or none")],
     message: Annotated[str, Field(min_length=1, max_length=1000, description="Why; colleagues see it")],
     duration_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES)],
+    wait_seconds: Annotated[int, Field(ge=0, le=45, description="If taken, stand in line")] = 0,
 ) -> Reservations:
     """Reserve nodes for exclusive use, so that nobody else starts or stops tests on them.
 
@@ -161,7 +169,7 @@ async def reserve_nodes(
 
     given = await call.lab.orders.run(
         ("reserve_nodes", call.caller, farm.name, tuple(sorted(nodes)), message, duration_minutes),
-        lambda: farm.reserve(nodes, message, duration_minutes * 60 or None),
+        lambda: _reserve_in_turn(farm, nodes, message, duration_minutes * 60 or None, wait_seconds),
         remember,
     )
     until = _ENDS if call.lab.reservations.kept is None else _STAYS
@@ -170,6 +178,27 @@ async def reserve_nodes(
         note=f"{_SAME} {until}" if given.again else until,
         next="run_tests on the node, then end_reservation.",
     )
+
+
+async def _reserve_in_turn(
+    farm: NodeReservations, nodes: list[str], message: str, duration_s: int | None, wait_seconds: int
+) -> list[Reservation]:
+    """Reserve them, or stand in line for the one that is taken."""
+    if wait_seconds and not isinstance(farm, NodeQueue):
+        raise Unsupported(f"{farm.name} keeps no line of those who wait", "", "list_nodes shows who has which.")
+    if wait_seconds and len(nodes) > 1:
+        raise BadInput("One can stand in line for one node only", "Two who hold one each wait forever", "Name one.")
+    try:
+        return await farm.reserve(nodes, message, duration_s)
+    except Conflict as error:
+        if not wait_seconds or error.own or not isinstance(farm, NodeQueue):
+            raise
+        turn = await farm.await_turn(nodes[0], wait_seconds)
+        if not turn.come:
+            line = f"You stand in line, {turn.ahead} before you"
+            again = "The same call within a minute keeps your place."
+            raise Conflict(error.what, line, again, error.details) from None
+    return await farm.reserve(nodes, message, duration_s)
 
 
 @tool(toolset="nodes", access="operate", needs=NodeReservations, hints=ADD)

@@ -18,7 +18,7 @@ from mcp_types import TextContent
 
 from tests.fixture_types import Connect
 from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, Row
-from tests.tool_samples import SAMPLES
+from tests.tool_samples import SIMULATED
 
 if TYPE_CHECKING:
     from tests.server.faults.conftest import Judge, Plant
@@ -73,7 +73,7 @@ class Round:
         """A call of every tool."""
         async with self._connect(self.plant.config(self.plant.root, self._folder)) as client:
             rows = await self._rows_for(client, name)
-        assert {row.tool for row in rows} == {tool for tool, sample in SAMPLES.items() if sample.services}
+        assert {row.tool for row in rows} == {tool for tool, sample in SIMULATED.items() if sample.services}
         return rows
 
     async def through(
@@ -182,7 +182,7 @@ def rows_for(plant: Plant) -> Callable[[Any, str], Awaitable[list[Row]]]:
         }
         return [
             row
-            for sample in SAMPLES.values()
+            for sample in SIMULATED.values()
             for row in sample.fault_rows({service: {"n": name, **known} for service, known in names.items()})
         ]
 

@@ -1,0 +1,1 @@
+"""labgrid: places with their resources, over the coordinator's gRPC."""

@@ -1,0 +1,223 @@
+"""Acquiring and releasing labgrid's places.
+
+A place is acquired in the name of `host/user` and stays so, whoever disconnects, until it is released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+
+from testlab_tools.adapters.labgrid.client import SHOWN, Rejected
+from testlab_tools.adapters.labgrid.models import Place
+from testlab_tools.adapters.labgrid.queue import Queue
+from testlab_tools.capabilities import NodeReservations
+from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, NotFound, Refused, ServiceDown, Unsupported
+from testlab_tools.models.lab import Node, Reservation, Taken
+
+POLL_S = 1.0
+"""How often the queue is asked for our turn. labgrid's own client does every three seconds."""
+
+
+LOOK_S = 60.0
+"""How often the ends that other processes have moved are seen."""
+
+
+class Acquisitions(Queue, NodeReservations):
+    """Takes places and gives them back, at their end as well."""
+
+    _expiring: asyncio.Task[None] | None = None
+    _moved: asyncio.Event | None = None
+
+    async def list_nodes(self) -> list[Node]:
+        """What has come to its end is given back first, be it what an earlier process has left."""
+        await self.release_expired()
+        return await super().list_nodes()
+
+    async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
+        await self.refuse_taken(node_ids)
+        taken: list[str] = []
+        try:
+            for name in node_ids:
+                await self._acquire(name)
+                taken.append(name)
+            self._keep_ends(node_ids, duration_s)
+        except BaseException:
+            with suppress(LabError):
+                await asyncio.shield(self._release_all(taken))
+            raise
+        ends = self.leases.read()
+        places, _ = await self.read()
+        return [self.make_reservation(places.get(n) or Place(n, acquired=self.holder), ends) for n in node_ids]
+
+    async def get_reservation(self, reservation_id: str) -> Reservation:
+        place = await self._find_held(reservation_id)
+        if place is None:
+            raise _no_such(self.name, reservation_id)
+        return self.make_reservation(place, self.leases.read())
+
+    async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:
+        place = await self._require_own(reservation_id)
+        end = self.leases.read().get(place.name)
+        if end is None:
+            raise BadInput("This reservation has no end to move", "", "It holds until end_reservation.")
+        self._keep_ends([place.name], None, end + timedelta(seconds=seconds))
+        return self.make_reservation(place, self.leases.read())
+
+    async def end_reservation(self, reservation_id: str) -> bool:
+        _split(self.name, reservation_id)
+        if await self._find_held(reservation_id) is None:
+            return False
+        await self._release((await self._require_own(reservation_id)).name)
+        return True
+
+    async def interrupt_reservation(self, reservation_id: str, message: str) -> None:
+        raise Unsupported(
+            f"{self.name} cannot tell a holder that their place is taken from them",
+            "labgrid has no messages to them",
+            "Ask them; who must, kicks them out with labgrid-client.",
+        )
+
+    async def release_expired(self) -> None:
+        """Give back what is ours and has come to its end."""
+        if expired := self.leases.expired():
+            await self._release_all(expired)
+
+    async def aclose(self) -> None:
+        if self._expiring is not None:
+            self._expiring.cancel()
+        await super().aclose()
+
+    async def _acquire(self, name: str) -> None:
+        try:
+            await self.change("AcquirePlace", "AcquirePlaceRequest", placename=name)
+        except Rejected:
+            await self.refuse_taken([name])
+            what = f"{self.name} does not give {self.handle(name)!r} away"
+            raise Conflict(what, "A resource of it may be in use by another place", SHOWN) from None
+        except AnswerLost as lost:
+            with _in_doubt(lost):
+                acquired = (await self.read_place(name)).acquired
+            if acquired != self.holder:
+                await self.refuse_taken([name])
+                raise ServiceDown(self.name, lost.what, "The place was not acquired", "Call again.") from None
+
+    async def _release(self, name: str) -> None:
+        """Only what is ours: `fromuser`. labgrid says that it has released a place of somebody else's, and has not."""
+        lost: AnswerLost | None = None
+        try:
+            await self.change("ReleasePlace", "ReleasePlaceRequest", placename=name, fromuser=self.holder)
+        except Rejected:
+            pass
+        except AnswerLost as unanswered:
+            lost = unanswered
+        with _in_doubt(lost):
+            places, _ = await self.read()
+        if name in places and places[name].acquired == self.holder:
+            what = f"{self.name} still shows {self.handle(name)!r} as reserved by you"
+            raise AnswerLost(self.name, what, lost.why if lost else "", "end_reservation can be called again.")
+        self.leases.drop(name)
+        await self.leave_queue(name)
+
+    async def _release_all(self, names: Sequence[str]) -> None:
+        for name in names:
+            await self._release(name)
+
+    async def refuse_taken(self, names: Sequence[str]) -> None:
+        """Raise Conflict for those that are not to be had: whose they are, and which of their type are free."""
+        every = {self.native(node.node_id): node for node in await self.list_nodes()}
+        for name in names:
+            if name not in every:
+                raise NotFound(f"{self.name} has no such place", "", "list_nodes shows all nodes.").naming(name)
+        taken = [every[name] for name in names if every[name].state != "free"]
+        if not taken:
+            return
+        own = [node.reservation.reservation_id for node in taken if node.reservation and node.reservation.yours]
+        types = {node.device_type for node in taken}
+        free = [n.node_id for n in every.values() if n.state == "free" and n.device_type in types]
+        others = ", ".join(node_id for node_id in free if self.native(node_id) not in names)
+        instead = f"Free nodes of the same type: {others}." if others else "wait_seconds waits in line for one."
+        if own:
+            instead = " ".join(
+                f"extend_reservation(reservation_id={it!r}) keeps it, end_reservation ends it." for it in own
+            )
+        raise Conflict("; ".join(_taken(node) for node in taken), "", instead, Taken(taken=taken), own=own)
+
+    def _keep_ends(self, names: Sequence[str], duration_s: int | None, end: datetime | None = None) -> None:
+        if duration_s is not None:
+            end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=duration_s)
+        try:
+            for name in names:
+                self.leases.set(name, end) if end else self.leases.drop(name)
+        except OSError as error:
+            why = f"When to give it back cannot be written down ({error.strerror or type(error).__name__})"
+            raise ServiceDown(
+                self.name, "Nothing was reserved", why, "The folder of this user's data is full?"
+            ) from None
+        if self._moved is not None:
+            self._moved.set()
+        if self._expiring is None or self._expiring.done():
+            self._expiring = asyncio.create_task(self._expire())
+
+    async def _expire(self) -> None:
+        """Give places back at their end, as long as this process lives and any is held."""
+        self._moved = asyncio.Event()
+        while ends := self.leases.read():
+            pause = (min(ends.values()) - datetime.now(UTC)).total_seconds()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), min(max(pause, 0.1), LOOK_S))
+            self._moved.clear()
+            with suppress(LabError):
+                await self.release_expired()
+
+    async def _find_held(self, reservation_id: str) -> Place | None:
+        name, holder = _split(self.name, reservation_id)
+        places, _ = await self.read()
+        place = places.get(name)
+        return place if place and place.acquired == holder else None
+
+    async def _require_own(self, reservation_id: str) -> Place:
+        place = await self._find_held(reservation_id)
+        if place is None:
+            raise _no_such(self.name, reservation_id)
+        if place.acquired != self.holder:
+            what = f"Node {self.handle(place.name)!r} is held by another user"
+            raise Refused(what, "Only its holder can extend or end it", "Ask them: list_nodes shows who it is.")
+        return place
+
+
+@contextmanager
+def _in_doubt(lost: AnswerLost | None) -> Generator[None]:
+    """Looks up what became of a change whose answer was lost: if that fails, it is not known."""
+    try:
+        yield
+    except LabError:
+        if lost is None:
+            raise
+        raise lost from None
+
+
+def _taken(node: Node) -> str:
+    """Our own words for why a node is taken; the holder's name is beside them, as data."""
+    held = node.reservation
+    if held and held.yours:
+        return f"Node {node.node_id!r} is already reserved by you {held.until}"
+    return f"Node {node.node_id!r} is {node.state}"
+
+
+def _split(service: str, reservation_id: str) -> tuple[str, str]:
+    """The place and its holder, `host/user`."""
+    parts = reservation_id.rsplit("/", 2)
+    if len(parts) != 3 or not all(parts):
+        raise NotFound("There is no such reservation", "Its id is not PLACE/HOST/USER", _IDS).naming(reservation_id)
+    return parts[0], f"{parts[1]}/{parts[2]}"
+
+
+def _no_such(service: str, reservation_id: str) -> NotFound:
+    missing = NotFound(f"{service} has no such reservation", "It has ended, or never was", _IDS)
+    return missing.naming(reservation_id)
+
+
+_IDS = "list_nodes shows reservations and their ids."
