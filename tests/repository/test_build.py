@@ -61,6 +61,13 @@ def test_every_module_of_the_product_is_in_the_wheel(wheel: list[str]) -> None:
     assert modules <= set(wheel)
 
 
+def test_the_skills_are_in_the_wheel(wheel: list[str]) -> None:
+    skills = (ROOT / "server" / "testlab_mcp" / "skills").glob("*/SKILL.md")
+    assert {path.relative_to(ROOT / "server").as_posix() for path in skills} == {
+        name for name in wheel if name.startswith("testlab_mcp/skills/")
+    }
+
+
 def test_the_sdist_can_be_built_from_and_holds_no_environment(sdist: list[str]) -> None:
     top = f"testlab_mcp-{__version__}"
     assert {f"{top}/{name}" for name in ("pyproject.toml", "README.md", "LICENSE", "uv.lock", "PKG-INFO")} <= set(sdist)

@@ -55,6 +55,24 @@ async def test_the_menu_holds_what_the_caller_may_call(url: str, desk: Desk) -> 
     assert prompts == [{"morning_triage", "unit_passport", "reproduce_failure"}, {"morning_triage", "unit_passport"}]
 
 
+async def test_a_skill_names_the_callers_own_tools_alone(url: str, desk: Desk, audit_file: Path) -> None:
+    texts: list[str] = []
+    there: list[set[str]] = []
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "oscar") as oscar:
+        for who in (alice, oscar):
+            (content,) = (await who.read_resource("skill://morning-triage/SKILL.md")).contents
+            assert isinstance(content, TextResourceContents)
+            texts.append(content.text)
+            listed = (await who.list_resources()).resources
+            there.append({resource.name for resource in listed if resource.uri.startswith("skill://")})
+        with pytest.raises(MCPError, match=r"Not allowed: get_run is switched off by \[callers.oscar\] deny"):
+            await oscar.read_resource("skill://reproduce-on-free-node/SKILL.md")
+    assert ["list_nodes" in text for text in texts] == [True, False]
+    assert there[1] == {"may-this-unit-ship", "morning-triage"}
+    assert there[0] == there[1] | {"record-production-results", "reproduce-on-free-node"}
+    assert told(audit_file)[-1] == ("oscar", "get_run", "refused")
+
+
 async def test_a_resource_of_anothers_node_or_service_is_not_read(url: str, desk: Desk, ask: ToolCaller) -> None:
     async with desk.signed_in(url, "alice") as alice:
         run = (await ask(alice, "list_runs", station=f"portal:{OTHER}", limit=1))["runs"][0]["run_id"]
