@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from testlab_tools.errors import BadInput
-from testlab_tools.times import Moment, check_zone, iso, parse_time, seconds, utc
+from testlab_tools.times import Moment, check_zone, iso, parse_span, parse_time, seconds, utc
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -152,3 +152,9 @@ def test_where_the_system_has_no_database_only_the_form_is_looked_at(
     else:
         with pytest.raises(BadInput):
             check_zone(name, "tz")
+
+
+def test_a_time_without_a_zone_is_by_the_clocks_of_the_zone_that_is_given() -> None:
+    since, until = parse_span("2026-10-25", "2026-10-26", "Europe/Berlin")
+    assert (since, until) == (datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC))
+    assert parse_time("2026-10-25T08:00:00Z", "since", None, "Europe/Berlin") == datetime(2026, 10, 25, 8, tzinfo=UTC)

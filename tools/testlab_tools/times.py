@@ -21,8 +21,9 @@ _DURATION = re.compile(
 )
 
 
-def parse_time(text: str, argument: str, now: datetime | None = None) -> datetime | None:
-    """Read `2026-11-20`, `2026-11-20T08:00:00Z`, `30m`, `24h`, `7d` or `2w` (ago); empty gives None.
+def parse_time(text: str, argument: str, now: datetime | None = None, zone: str = "UTC") -> datetime | None:
+    """Read `2026-11-20`, `2026-11-20T08:00:00Z`, `30m`, `24h`, `7d` or `2w` (ago); empty gives None. One without a zone
+    is by the clocks of `zone`.
 
     Raises:
         BadInput: naming `argument`, when the text is neither.
@@ -33,21 +34,22 @@ def parse_time(text: str, argument: str, now: datetime | None = None) -> datetim
         if match := _RELATIVE.fullmatch(text.strip()):
             ago = timedelta(**{_UNITS[match[2].lower()]: int(match[1])})
             return (now or datetime.now(UTC)) - ago
-        return utc(datetime.fromisoformat(text.strip()))
+        moment = datetime.fromisoformat(text.strip())
+        return utc(moment.replace(tzinfo=ZoneInfo(zone)) if moment.tzinfo is None and zone != "UTC" else moment)
     except (ValueError, OverflowError):
         raise BadInput(
             f"{argument} is not a time", "", "Give ISO 8601 (2026-11-20T08:00:00Z) or a span back (30m, 24h, 7d, 2w)."
         ) from None
 
 
-def parse_span(since: str, until: str) -> tuple[datetime | None, datetime | None]:
+def parse_span(since: str, until: str, zone: str = "UTC") -> tuple[datetime | None, datetime | None]:
     """Both ends of a span of time, each read as by `parse_time`.
 
     Raises:
         BadInput: one is no time, or the span ends before it begins: nothing can be in it.
     """
     now = datetime.now(UTC)
-    start, end = parse_time(since, "since", now), parse_time(until, "until", now)
+    start, end = parse_time(since, "since", now, zone), parse_time(until, "until", now, zone)
     if start and end and end <= start:
         raise BadInput("until is not after since", f"{iso(start)} to {iso(end)} holds nothing", "Swap or correct them.")
     return start, end

@@ -44,11 +44,12 @@ async def figures(view: HistoryView) -> list[ResultModel | object]:
     found: list[ResultModel | object] = [
         await summarize(view, EVERYTHING, SummaryOrder(metric, group_by))
         for metric in get_args(Metric)
-        for group_by in ("", "station", "week", "case", "reason")
+        for group_by in ("", "station", "hour", "week", "case", "reason")
         if (metric == "failures") == (group_by in ("case", "reason"))
     ]
     fvt = await resolve_names(view, EVERYTHING, {"test": "fvt", "station": "-0"})
     found.append(fvt)
+    found += [await resolve_names(view, EVERYTHING, {"slot": text}) for text in ("straße 3", "STRASSE", "prüf", "Ñ")]
     found.append(await describe_measurement(view, fvt, MeasurementOrder("rail", lower=4.95)))
     found.append(await find_flaky(view, EVERYTHING, 20, True))
     sides = [of_revision(EVERYTHING, [revision]) for revision in ("1.0", "1.1")]
@@ -69,6 +70,8 @@ def leaves(value: object, place: str = "") -> dict[str, object]:
 async def test_both_engines_give_the_figures_of_tables_in_memory(
     store: HistoryStore, line: list[Run], view_of: MakeView
 ) -> None:
+    slots = ("Straße 3", "Strasse", "PRÜFPLATZ", "ñandú")
+    line = [run._replace(slot=slots[n % 4]) for n, run in enumerate(line)]
     failures, _ = failures_of(line)
     _, values = measured(normal(len(line)))
     measurements = [

@@ -150,6 +150,31 @@ async def test_an_unknown_name_is_refused_with_the_nearest(line: list[Run], view
     assert "FVT-02" not in str(caught.value)
 
 
+async def test_a_duration_below_zero_is_none(line: list[Run], view_of: MakeView) -> None:
+    expected = await summarize(view_of(line), EVERYTHING, SummaryOrder("duration"))
+    skewed = [*line, line[0]._replace(run_id="factory:skewed", duration_s=-3600.0)]
+    assert (await summarize(view_of(skewed), EVERYTHING, SummaryOrder("duration"))).total == expected.total
+
+
+NAMES = ["Straße 3", "PRÜFSTAND 1", "İzmir", "prüfstand 10", "Ñandú"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("Straße 3", ["Straße 3"]),
+        ("straße", ["Straße 3"]),
+        ("prüfstand 1", ["PRÜFSTAND 1"]),
+        ("PRÜFSTAND", ["PRÜFSTAND 1", "prüfstand 10"]),
+        ("İzmir", ["İzmir"]),
+        ("ñANDÚ", ["Ñandú"]),
+    ],
+)
+async def test_names_are_found_whatever_letters_they_have(view_of: MakeView, asked: str, found: list[str]) -> None:
+    view = view_of(Run("factory", f"factory:{n}", "FVT", "pass", START, station=name) for n, name in enumerate(NAMES))
+    assert (await resolve_names(view, EVERYTHING, {"station": asked})).names == {"station": found}
+
+
 async def test_a_unit_is_found_by_its_serial_number_in_any_case(line: list[Run], view_of: MakeView) -> None:
     found = await summarize(view_of(line), replace(EVERYTHING, unit="sn00007"), SummaryOrder("runs"))
     assert found.total.runs == sum(run.unit == "SN00007" for run in line)

@@ -136,6 +136,20 @@ async def test_what_if_counts_the_values_within_other_limits(view_of: MakeView) 
     assert wider.what_if.rate == 1
 
 
+async def test_a_limit_that_is_not_given_stays_as_it_is(view_of: MakeView) -> None:
+    values = normal(300)
+    found = (await asked(view_of_values(view_of, values, lambda n: (4.95, 5.2)), replace(ORDER, upper=5.1))).what_if
+    assert found is not None
+    assert (found.lower, found.upper, found.newly_passed) == (4.95, 5.1, 0)
+    assert found.passed == sum(4.95 <= value <= 5.1 for value in values)
+    assert found.newly_failed == sum(value >= 4.95 and 5.1 < value <= 5.2 for value in values)
+
+
+async def test_limits_in_use_at_the_same_time_are_said_to_be(view_of: MakeView) -> None:
+    view = view_of_values(view_of, normal(300), lambda n: (4.85, 5.15) if n % 2 else (4.9, 5.1), ("A", "B"))
+    assert "Its limits changed (2 different ones, some in use at the same time)" in (await asked(view)).note
+
+
 async def test_a_step_is_found_with_its_date(view_of: MakeView) -> None:
     found = await asked(view_of_values(view_of, [*normal(300), *normal(200, 5.05, seed=4)]))
     assert found.drift is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -217,6 +217,61 @@ def test_holms_correction_is_that_of_statsmodels() -> None:
 
     raw = [0.03, 0.001, 0.2, 0.04, 0.012, 0.9, 0.001]
     assert holm(raw) == pytest.approx(multipletests(raw, method="holm")[1])
+
+
+async def test_a_serial_number_is_the_same_unit_in_any_case(line: list[Run], view_of: MakeView) -> None:
+    typed = [run._replace(unit=run.unit.lower()) if n % 3 == 0 else run for n, run in enumerate(line)]
+    for metric in ("first_pass_yield", "final_yield", "retest_rate", "throughput"):
+        order = SummaryOrder(metric, "test")  # type: ignore[arg-type]
+        expected = await summarize(view_of(line), EVERYTHING, order)
+        assert await summarize(view_of(typed), EVERYTHING, order) == expected
+
+
+async def test_of_runs_that_start_at_once_the_services_own_count_tells_the_first(view_of: MakeView) -> None:
+    twins = [
+        run
+        for n in range(5)
+        for run in (
+            Run("factory", f"factory:{n}a", "FVT", "pass", START, 1.0, unit=f"U{n}", attempt=2),
+            Run("factory", f"factory:{n}b", "FVT", "fail", START, 60.0, unit=f"U{n}", attempt=1),
+        )
+    ]
+    found = await summarize(view_of(twins), EVERYTHING, SummaryOrder("first_pass_yield"))
+    assert (found.total.n, found.total.rate) == (5, 0.0)
+    assert (await summarize(view_of(twins), EVERYTHING, SummaryOrder("final_yield"))).total.rate == 1.0
+
+
+@pytest.mark.parametrize("metric", ["first_pass_yield", "final_yield", "rolled_yield"])
+async def test_a_yield_of_one_outcome_is_refused(line: list[Run], view_of: MakeView, metric: Any) -> None:
+    with pytest.raises(BadInput, match="of one outcome"):
+        await summarize(view_of(line), replace(EVERYTHING, outcome="pass"), SummaryOrder(metric))
+
+
+async def test_runs_of_one_outcome_are_counted_without_a_rate(line: list[Run], view_of: MakeView) -> None:
+    found = await summarize(view_of(line), replace(EVERYTHING, outcome="fail"), SummaryOrder("runs", "station"))
+    assert found.total.runs == found.total.failed == sum(run.ended_as == "fail" for run in line)
+    assert {(row.n, row.rate, row.differs) for row in (found.total, *found.rows)} == {(0, None, "")}
+
+
+async def test_an_hour_that_the_clocks_show_twice_is_two_hours(view_of: MakeView) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    night = datetime(2026, 10, 24, 22, tzinfo=UTC)
+    runs = [
+        Run("factory", f"factory:{n}", "FVT", "pass", night + timedelta(minutes=20 * n), unit=f"U{n}")
+        for n in range(18)
+    ]
+    found = await summarize(view_of(runs), replace(EVERYTHING, zone=zone.key), SummaryOrder("runs", "hour"))
+    assert [(row.group, row.runs) for row in found.rows] == [
+        ("2026-10-25T00:00", 3),
+        ("2026-10-25T01:00", 3),
+        ("2026-10-25T02:00+02:00", 3),
+        ("2026-10-25T02:00+01:00", 3),
+        ("2026-10-25T03:00", 3),
+        ("2026-10-25T04:00", 3),
+    ]
+    half = await summarize(view_of(runs), replace(EVERYTHING, zone="Asia/Kolkata"), SummaryOrder("runs", "hour"))
+    assert [row.group for row in half.rows][:2] == ["2026-10-25T03:00", "2026-10-25T04:00"]
+    assert [row.runs for row in half.rows] == [2, 3, 3, 3, 3, 3, 1]
 
 
 async def test_days_are_those_of_the_time_zone(line: list[Run], view_of: MakeView) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from testlab_tools.archive.reading import Reading, as_run, as_time, rows_of
-from testlab_tools.archive.schema import Measurement, Run
+from testlab_tools.archive.schema import Measurement, Run, clean
 from testlab_tools.archive.sync_state import Measured
 from testlab_tools.times import EARLIEST
 
+LATE = timedelta(minutes=2)
+"""A run may be stamped before the last one that was seen, and come after it."""
 TOGETHER = 50
 """Runs whose measurements are asked for by their units' serial numbers."""
+_KEY = ("run_id", "case_name", "name", "value", "text")
 _CAME = "CASE WHEN created_at IS NULL THEN started_at ELSE created_at END"
 
 
@@ -39,10 +42,17 @@ async def read_measurements(reading: Reading, test: str, name: str = "") -> None
 async def _read_new(reading: Reading, test: str, name: str, known: Measured) -> None:
     """Those of runs that have come since, whenever they began."""
     sql = (
-        f"SELECT {', '.join(Run._fields)} FROM runs WHERE test = $test AND {_CAME} > $seen AND started_at >= $since"
-        f" ORDER BY started_at DESC"
+        f"SELECT {', '.join(Run._fields)} FROM runs AS r WHERE test = $test AND started_at >= $since AND "
+        f"({_CAME} > $seen OR ({_CAME} > $late AND NOT EXISTS (SELECT 1 FROM measurements AS m "
+        "WHERE m.run_id = r.run_id))) ORDER BY started_at DESC"
     )
-    asked = {"test": test, "seen": known.as_of, "since": known.held_since or EARLIEST}
+    seen = known.as_of or EARLIEST
+    asked = {
+        "test": test,
+        "seen": seen,
+        "since": known.held_since or EARLIEST,
+        "late": max(EARLIEST + LATE, seen) - LATE,
+    }
     runs = [as_run(row) for row in await reading.view.rows(sql, asked)]
     for n in range(0, len(runs), TOGETHER):
         some = runs[n : n + TOGETHER]
@@ -63,20 +73,20 @@ async def _go_back(reading: Reading, test: str, name: str, known: Measured) -> N
 
 
 async def _store(reading: Reading, rows: Sequence[Measurement], back_to: datetime | None = None) -> None:
-    """Store those that are not held, under their runs' starts; those of runs that are not held are left out."""
+    """Store those that are not held, under their runs' starts; those of runs that are not held are left out.
+
+    A case that runs several times in a run measures the same name several times: each value is kept.
+    """
     if not rows:
         return
     ids = list({row.run_id for row in rows})
     starts = {
         run_id: as_time(start) for run_id, start in await rows_of(reading.view, "run_id, started_at", "runs", ids)
     }
-    keys = await rows_of(reading.view, "run_id, case_name, name", "measurements", ids)
-    held = {*keys, *reading.fresh}
-    new = {
-        (row.run_id, row.case_name, row.name): row._replace(started_at=starts[row.run_id])
-        for row in rows
-        if row.run_id in starts
-    }
-    kept = {key: row for key, row in new.items() if key not in held}
-    await reading.store("measurements", list(kept.values()), kept.keys())
+    held = {*await rows_of(reading.view, ", ".join(_KEY), "measurements", ids), *reading.fresh}
+    new = [row._replace(started_at=starts[row.run_id]) for row in rows if row.run_id in starts]
+    cells = clean("measurements", new)
+    keys = list(zip(*(cells[name] for name in _KEY), strict=True))
+    kept = [row for row, key in zip(new, keys, strict=True) if key not in held]
+    await reading.store("measurements", kept, keys)
     await reading.note(len(kept), back_to)

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier, Literal
 
-from testlab_tools.archive.postgres_tables import LOCK_CLASS, create_tables, list_columns, qualify
+from testlab_tools.archive.postgres_tables import LOCK_CLASS, SCHEMA, create_tables, list_columns, qualify
 from testlab_tools.archive.schema import TABLES, Row, Table, clean
 from testlab_tools.archive.staging import StagingWriter
 from testlab_tools.archive.store import (
@@ -34,8 +34,13 @@ from testlab_tools.errors import LabError
 
 CONNECT_TIMEOUT_S = 5
 _LOCK_POLL_S = 0.1
-_FOR_SUMMARIES: tuple[LiteralString, ...] = ("SET enable_nestloop = off", "SET work_mem = '64MB'")
-"""A summary joins many rows with many; PostgreSQL, which takes first attempts to be few, would look each up alone."""
+_FOR_SUMMARIES = (
+    SQL("SET enable_nestloop = off"),
+    SQL("SET work_mem = '64MB'"),
+    SQL("SET search_path = {}, pg_catalog").format(Identifier(SCHEMA)),
+)
+"""A summary joins many rows with many; PostgreSQL, which takes first attempts to be few, would look each up alone. And
+`lower` is that of the tables' schema."""
 _PARAMETER = re.compile(r"\$([a-z_]\w*)")
 
 

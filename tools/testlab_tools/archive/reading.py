@@ -211,6 +211,10 @@ class Reading:
         changed = [run for run, row in zip(known, cells, strict=True) if held[run.run_id] != row]
         if changed:
             await self.writer.replace("runs", changed)
+            failing = self.feed.failing
+            turned = [run for run in changed if run.ended_as in failing and held[run.run_id][3] not in failing]
+            self.state.unread += len(turned)
+            failed += turned
         gone = [run_id for run_id in held if run_id not in runs]
         if gone:
             await self.writer.delete(gone)

@@ -14,13 +14,15 @@ from testlab_tools.statistics.selection import Params, RunFilter, chosen
 
 FlowMetric = Literal["throughput", "duration"]
 _THROUGHPUT = (
-    "count(*) AS n, count(DISTINCT c.unit) FILTER (WHERE c.unit <> '') AS units, "
+    "count(*) AS n, count(DISTINCT lower(c.unit)) FILTER (WHERE c.unit <> '') AS units, "
     "count(*) FILTER (WHERE c.ended_as = 'pass') AS passed, count(DISTINCT CAST({start} AS DATE)) AS days"
 )
+_TOOK = "CASE WHEN c.duration_s >= 0 THEN c.duration_s END"
+"""A station whose clock is set back during a run gives a negative duration, which is none."""
 _DURATION = (
-    "count(c.duration_s) AS n, avg(c.duration_s) AS mean, stddev_samp(c.duration_s) AS sd, "
-    "percentile_cont(0.5) WITHIN GROUP (ORDER BY c.duration_s) AS mid, "
-    "percentile_cont(0.95) WITHIN GROUP (ORDER BY c.duration_s) AS late"
+    f"count({_TOOK}) AS n, avg({_TOOK}) AS mean, stddev_samp({_TOOK}) AS sd, "
+    f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {_TOOK}) AS mid, "
+    f"percentile_cont(0.95) WITHIN GROUP (ORDER BY {_TOOK}) AS late"
 )
 
 
@@ -34,7 +36,7 @@ async def count_throughput(view: HistoryView, runs: RunFilter, group_by: GroupBy
         within_test,
         runs.zone,
     )
-    return read_groups(await view.rows(sql, params), group_by)
+    return read_groups(await view.rows(sql, params), group_by, runs.zone)
 
 
 def throughput_row(figures: Any, test: str = "", group: str = "", per_day: bool = True) -> Row:
@@ -50,7 +52,7 @@ async def measure_durations(
     """Durations in seconds of each group, and which groups differ in their mean."""
     params: Params = {}
     sql = group_sql(chosen(runs, "every", params), group_by, _DURATION, within_test, runs.zone)
-    grouped = read_groups(await view.rows(sql, params), group_by)
+    grouped = read_groups(await view.rows(sql, params), group_by, runs.zone)
     strata: dict[Hashable, dict[Hashable, Means]] = {}
     for (stratum, group), figures in grouped.rows.items():
         if (means := _means(figures)).n:

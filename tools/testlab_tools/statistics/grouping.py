@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, get_args
+from zoneinfo import ZoneInfo
 
 TimeGroup = Literal["hour", "day", "week"]
 GroupBy = Literal[
@@ -54,9 +56,7 @@ def local_start(zone: str) -> str:
 
 def group_sql(chosen: str, group_by: GroupBy, figures: str, within_test: bool, zone: str = "UTC") -> str:
     """The query that `read_groups` reads: `figures` are aggregates over runs `c`, the first of which counts runs."""
-    key = (
-        f"date_trunc('{group_by}', {local_start(zone)})" if group_by in TIMES else f"c.{group_by}" if group_by else "''"
-    )
+    key = _time_sql(group_by, zone) if group_by in TIMES else f"c.{group_by}" if group_by else "''"
     stratum = "c.test" if within_test else "''"
     first = "g.grp DESC" if group_by in TIMES else "g.n DESC"
     return (
@@ -70,8 +70,15 @@ def group_sql(chosen: str, group_by: GroupBy, figures: str, within_test: bool, z
     )
 
 
-def read_groups(rows: Sequence[Sequence[Any]], group_by: GroupBy) -> Grouped:
-    """The rows of `group_sql`, apart."""
+def _time_sql(group_by: GroupBy, zone: str) -> str:
+    """The day or week by the clocks of a zone; of an hour, its begin in UTC: some hours by the clocks come twice."""
+    local = local_start(zone)
+    begin = f"date_trunc('{group_by}', {local})"
+    return f"{begin} - ({local} - c.started_at)" if group_by == "hour" and zone != "UTC" else begin
+
+
+def read_groups(rows: Sequence[Sequence[Any]], group_by: GroupBy, zone: str = "UTC") -> Grouped:
+    """The rows of `group_sql`, apart; times are the latest first."""
     total: Sequence[Any] = ()
     strata: dict[str, Sequence[Any]] = {}
     found: dict[tuple[str, str], Sequence[Any]] = {}
@@ -82,12 +89,21 @@ def read_groups(rows: Sequence[Sequence[Any]], group_by: GroupBy) -> Grouped:
         elif level == 1:
             strata[stratum] = figures
         else:
-            found[stratum, _name(group, group_by)] = figures
+            found[stratum, _name(group, group_by, zone)] = figures
             groups = int(size)
     return Grouped(total, strata, found, groups)
 
 
-def _name(group: str, group_by: GroupBy) -> str:
+def _name(group: str, group_by: GroupBy, zone: str) -> str:
     if group_by not in TIMES:
         return group
-    return group[:16].replace(" ", "T") if group_by == "hour" else group[:10]
+    return name_hour(group, zone) if group_by == "hour" else group[:10]
+
+
+def name_hour(begin: str, zone: str) -> str:
+    """An hour that begins at a time in UTC, by the clocks of a zone; with its offset where the clocks show it twice."""
+    if zone == "UTC":
+        return begin[:16].replace(" ", "T")
+    local = datetime.fromisoformat(begin[:19]).replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
+    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return local.isoformat(timespec="minutes")[: None if twice else 16]

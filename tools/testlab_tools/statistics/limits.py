@@ -74,8 +74,10 @@ def _say(periods: Sequence[LimitPeriod]) -> str:
         return "It has no limits that are numbers: no capability and no marginal passes."
     said = "It has a limit on one side only: cpk and ppk are of that side. " if None in _pair(periods[0]) else ""
     if len(periods) > 1:
+        at_once = any(periods[0].since < other.until for other in periods[1:])
+        different = f"{len(periods)} different ones{', some in use at the same time' if at_once else ''}"
         said += (
-            f"Its limits changed ({len(periods)} different ones): passed and failed are by those of their time, "
+            f"Its limits changed ({different}): passed and failed are by those of their time, "
             f"capability and marginal by the latest, seen since {iso(periods[0].since)[:10]}."
         )
     return said.strip()

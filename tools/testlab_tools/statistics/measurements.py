@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from testlab_tools.archive.store import HistoryView
@@ -70,6 +70,7 @@ async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) ->
     made.marginal = await _count_marginal(source, made, *now)
     notes = [found.said]
     if (order.lower, order.upper) != (None, None):
+        order = replace(order, **_filled(order, now))
         made.what_if = await _what_if(source, order)
     if made.sd:
         made.capability = describe_capability(made.n, made.mean or 0.0, made.sd, moving_range, *now)
@@ -88,6 +89,12 @@ async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) ->
     notes.append(_say_extent(made, order))
     made.note = " ".join(filter(None, [made.note, *notes]))
     return round_numbers(made)
+
+
+def _filled(order: MeasurementOrder, now: tuple[float | None, float | None]) -> dict[str, float | None]:
+    """The other limits, with the one in force on a side that was not given."""
+    asked = {"lower": order.lower, "upper": order.upper}
+    return {side: now[place] if limit is None else limit for place, (side, limit) in enumerate(asked.items())}
 
 
 def values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:

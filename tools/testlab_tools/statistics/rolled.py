@@ -20,7 +20,7 @@ async def roll_yields(view: HistoryView, runs: RunFilter, group_by: GroupBy) -> 
     """The product over tests for all runs and for each group; the third is how many groups there are."""
     params: Params = {}
     sql = group_sql(chosen(runs, "first", params), group_by, FIGURES, True, runs.zone)
-    grouped = read_groups(await view.rows(sql, params), group_by)
+    grouped = read_groups(await view.rows(sql, params), group_by, runs.zone)
     total = _product(Tally.read(figures) for figures in grouped.strata.values())
     if not group_by:
         return total, [], 0

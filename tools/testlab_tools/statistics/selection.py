@@ -58,8 +58,8 @@ def identity_conditions(runs: RunFilter, params: Params) -> list[str]:
     if "test" in runs.names:
         conditions.append(_one_of("r.test", runs.names["test"], params, "test"))
     if runs.unit:
-        params["unit"] = runs.unit.casefold()
-        conditions.append("lower(r.unit) = $unit")
+        params["unit"] = runs.unit
+        conditions.append("lower(r.unit) = lower($unit)")
     return conditions
 
 
@@ -82,7 +82,7 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
 
     Of attempts, only production units with a serial number count; which attempt is first or last is decided over all
     history held, then the rest of the filter applies. Of two that start at once, the one that its service counts as the
-    first is the first, else the one that ends first.
+    first is the first, else the one that ends first. A serial number is the same in any case.
     """
     if attempts == "every":
         return f"SELECT r.* FROM runs r WHERE {where(runs, params)}"
@@ -90,9 +90,9 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
     identity.append(EXECUTED if attempts == "first" else VERDICT)
     order = "" if attempts == "first" else " DESC"
     return (
-        f"SELECT r.* FROM (SELECT r.*, row_number() OVER (PARTITION BY r.service, r.test, r.unit "
+        f"SELECT r.* FROM (SELECT r.*, row_number() OVER (PARTITION BY r.service, r.test, lower(r.unit) "
         f"ORDER BY r.started_at{order}, r.attempt{order}, r.duration_s{order}, r.ended_as{order}) AS nth, "
-        f"count(*) OVER (PARTITION BY r.service, r.test, r.unit) AS attempts "
+        f"count(*) OVER (PARTITION BY r.service, r.test, lower(r.unit)) AS attempts "
         f"FROM runs r WHERE {' AND '.join(identity)}) r "
         f"WHERE r.nth = 1 AND {' AND '.join(occasion_conditions(runs, params))}"
     )
@@ -129,16 +129,16 @@ async def find_names(
         NotFound: there is none, with the nearest names.
         BadInput: the text is a part of more than MAX_MATCHES names.
     """
-    lower = text.casefold()
-    asked = {**params, "text": lower}
-    for condition in (f"lower({column}) = $text", f"strpos(lower({column}), $text) > 0"):
+    asked = {**params, "text": text}
+    alike = (f"{column} = $text", f"lower({column}) = lower($text)", f"strpos(lower({column}), lower($text)) > 0")
+    for condition in alike:
         found = [row[0] for row in await view.rows(f"{source} AND {condition} LIMIT {MAX_MATCHES + 1}", asked)]
         if len(found) > MAX_MATCHES:
             raise BadInput(f"{noun} is a part of more than {MAX_MATCHES} names", "", "Give more of the name.")
         if found:
             return [text] if text in found else sorted(found)
     held = {str(row[0]).casefold(): str(row[0]) for row in await view.rows(f"{source} LIMIT {MAX_NAMES}", params)}
-    near = [held[name] for name in nearest(lower, held, NEAREST, 0.4)]
+    near = [held[name] for name in nearest(text.casefold(), held, NEAREST, 0.4)]
     why = "Names written alike are beside this" if near else f"Of the names there are ({len(held)}), none is like it"
     why = f"{why}. {partial}" if partial else why
     error = NotFound(f"The archive has no run with such a {noun}", why, "Correct it, or leave it out.")
@@ -147,9 +147,9 @@ async def find_names(
 
 async def has_name(view: HistoryView, runs: RunFilter, column: str, text: str) -> bool:
     """Whether a column has a name that holds the text, in any case."""
-    params: Params = {"text": text.casefold()}
+    params: Params = {"text": text}
     among = _one_of("r.service", runs.services, params, "service")
-    sql = f"SELECT 1 FROM runs r WHERE {among} AND strpos(lower(r.{column}), $text) > 0 LIMIT 1"
+    sql = f"SELECT 1 FROM runs r WHERE {among} AND strpos(lower(r.{column}), lower($text)) > 0 LIMIT 1"
     return bool(await view.rows(sql, params))
 
 

@@ -51,9 +51,9 @@ async def summarize(view: HistoryView, runs: RunFilter, order: SummaryOrder) -> 
     """The answer but for what is said of each service.
 
     Raises:
-        BadInput: a group that the metric does not have.
+        BadInput: a group that the metric does not have, or a yield of runs of one outcome.
     """
-    _check(order)
+    _check(order, runs)
     covered = await _cover(view, runs)
     found = await _find(view, runs, order, covered)
     rows = _arrange(found.rows, order)
@@ -74,7 +74,9 @@ async def summarize(view: HistoryView, runs: RunFilter, order: SummaryOrder) -> 
     )
 
 
-def _check(order: SummaryOrder) -> None:
+def _check(order: SummaryOrder, runs: RunFilter) -> None:
+    if runs.outcome and order.metric in ("first_pass_yield", "final_yield", "rolled_yield"):
+        raise BadInput("A yield of runs of one outcome is none", "", "Leave outcome out, or take metric=runs.")
     failures = order.metric == "failures"
     if order.group_by in ("case", "measurement", "reason") and not failures:
         raise BadInput(f"{order.metric} has no groups by {order.group_by}", "", "Take metric=failures for these.")
@@ -118,12 +120,15 @@ async def _find_rates(
     view: HistoryView, runs: RunFilter, metric: RateMetric, by: GroupBy, within: bool, covered: Coverage
 ) -> _Found:
     rates = await count_rates(view, runs, metric, by, within)
-    compared = _comparable(by, covered)
+    one_outcome = metric == "runs" and bool(runs.outcome)  # of which there is no rate
+    compared = _comparable(by, covered) and not one_outcome
     rows = [
         make_row(tally, metric, *key, say_difference(rates, key, metric) if compared else "")
         for key, tally in rates.rows.items()
     ]
     total = make_row(rates.total, metric)
+    if one_outcome:
+        total, *rows = (row.model_copy(update={"n": 0, "rate": None, "interval": []}) for row in (total, *rows))
     return _Found(total, rows if by else [], rates.grouped.groups, rates.compared.comparisons if compared else 0)
 
 
@@ -133,9 +138,10 @@ def _comparable(by: GroupBy, covered: Coverage) -> bool:
 
 
 def _arrange(rows: list[Row], order: SummaryOrder) -> list[Row]:
-    """Times in their order; else those that differ first, then by the end of the interval that is surely reached."""
+    """Times, which come latest first, in their order; else those that differ first, then by the end of the interval
+    that is surely reached."""
     if order.group_by in TIMES:
-        return sorted(rows, key=lambda row: row.group)
+        return rows[::-1]
     if order.metric == "retest_rate":
         return sorted(rows, key=lambda row: (not row.differs, -row.interval[0] if row.interval else 1.0))
     if order.metric in ("runs", "first_pass_yield", "final_yield", "rolled_yield"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from testlab_tools.charts.canvas import Chart, Heading
@@ -76,13 +76,19 @@ def _pareto(summary: RunSummary, order: SummaryOrder, runs: RunFilter) -> Pareto
 def _over_time(summary: RunSummary, order: SummaryOrder, runs: RunFilter, zone: str) -> YieldOverTime:
     span, metric = _SPANS[order.group_by], _METRICS[order.metric]
     points: list[YieldPoint] = []
-    for row in summary.rows:
-        at = datetime.fromisoformat(row.group[:16]).replace(tzinfo=ZoneInfo(zone))
+    for row, at in zip(summary.rows, _times(summary, order, zone), strict=True):
         while points and at - points[-1].at > 1.5 * span:
             points.append(YieldPoint(points[-1].at + span, 0, None, None, None))
         points.append(YieldPoint(at, row.n, row.rate, *_ends(row)))
     heading = _heading(f"{metric} by {order.group_by}", summary, runs, summary.total.n, _counted(order))
     return YieldOverTime(heading, points, span, metric, zone=zone)
+
+
+def _times(summary: RunSummary, order: SummaryOrder, zone: str) -> list[datetime]:
+    """When the spans begin: days by the clocks of the zone, hours in UTC, as there are 23 or 25 in some days."""
+    begins = [datetime.fromisoformat(row.group) for row in summary.rows]
+    local = [begin if begin.tzinfo else begin.replace(tzinfo=ZoneInfo(zone)) for begin in begins]
+    return [begin.astimezone(UTC) for begin in local] if order.group_by == "hour" else local
 
 
 def _by_group(summary: RunSummary, order: SummaryOrder, runs: RunFilter) -> YieldByGroup:

@@ -82,7 +82,7 @@ async def count_rates(
     if metric == "retest_rate":
         figures += ", count(*) FILTER (WHERE c.attempts > 1) AS again"
     sql = group_sql(source, group_by, figures, within_test, runs.zone)
-    grouped = read_groups(await view.rows(sql, params), group_by)
+    grouped = read_groups(await view.rows(sql, params), group_by, runs.zone)
     rows = {key: Tally.read(figures) for key, figures in grouped.rows.items()}
     strata = {key: Tally.read(figures) for key, figures in grouped.strata.items()}
     return Rates(grouped, Tally.read(grouped.total), rows, compare_tallies(rows, strata, metric))

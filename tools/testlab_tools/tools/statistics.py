@@ -204,14 +204,14 @@ async def compare_runs(
 
 async def _open(call: Call, service: str, since: str, until: str, whole: bool = False) -> tuple[RunFilter, History]:
     """The filter for a span, and the history as far as it needs: `whole` for what earlier runs decide."""
-    begin, end = parse_span(since, until)
+    zone = call.lab.archive.timezone if call.lab.archive else "UTC"
+    begin, end = parse_span(since, until, zone)
     history = await open_history(call, service, None if whole else begin)
     for _ in range(TRIES):  # what another call or process reads now is there when it has
         if any(share.runs or not share.busy for share in history.freshness):
             break
         history = await open_history(call, service, None if whole else begin)
     names = [share.service for share in history.freshness]
-    zone = call.lab.archive.timezone if call.lab.archive else "UTC"
     return RunFilter(names, since=begin, until=end, zone=zone), history
 
 
