@@ -70,3 +70,12 @@ def test_a_tools_refusal_ends_the_inspector_with_its_tool_error_code(
     answer = json.loads(done.stdout)["result"]
     assert answer["isError"] is True
     assert "list_runs" in answer["content"][0]["text"]  # the next step
+
+
+def test_a_picture_is_printed_with_its_facts(inspect: Inspect, target: list[str]) -> None:
+    call = ("--method", "tools/call", "--tool-name", "grab_screenshot", "--format", "json")
+    done = inspect(*target, *call, "--tool-arg", "node_id=portal:stb-tester-00044b80f101")
+    assert done.returncode == 0, done.stdout + done.stderr
+    picture, facts = json.loads(done.stdout)["result"]["content"]
+    assert picture["type"] == "image"
+    assert "original 1280x720" in facts["text"]

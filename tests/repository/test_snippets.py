@@ -7,6 +7,7 @@ import base64
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ from repository.words import WORDS
 from testlab_mcp.commands.call_arguments import find_tool_named, parse_arguments
 from testlab_mcp.commands.main import build_parser
 from testlab_mcp.config.loading import parse_config
+from testlab_tools.reports.read import read_reports
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -28,9 +30,9 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:uvx )?testlab-mcp [^`]+|(?:\./|python )do [^`]+)`")
 GENERATED = re.compile(r"<!-- commands: begin.*?commands: end -->", re.DOTALL)
 """The table of commands shows what each takes, in brackets: nothing that is typed so."""
-OTHERS = {"uv", "pip", "pipx", "claude", "docker", "pre-commit", "chmod"}
+OTHERS = {"uv", "pip", "pipx", "npm", "npx", "claude", "codex", "docker", "pre-commit", "chmod"}
 """Programs that are not ours."""
-READ = {"", "sh", "toml", "json", "yaml", "python", "groovy", "mermaid"}
+READ = {"", "sh", "toml", "json", "yaml", "python", "js", "groovy", "mermaid"}
 
 
 def _blocks(*languages: str) -> list[Any]:
@@ -74,12 +76,20 @@ def test_a_command_in_a_sentence_is_one_that_there_is(line: str) -> None:
 
 @pytest.mark.parametrize("text", _blocks("toml"))
 def test_a_config_is_read(text: str) -> None:
-    parse_config(text)
+    tables = tomllib.loads(text)
+    if "mcp_servers" not in tables:
+        parse_config(text)
+        return
+    (server,) = tables["mcp_servers"].values()  # a client's config
+    _check_command(shlex.join([server["command"], *server["args"]]))
 
 
 @pytest.mark.parametrize("text", _blocks("json"))
 def test_an_entry_for_a_client_starts_the_server(text: str) -> None:
     entry = json.loads(text)
+    if entry.get("format") == "testlab-run":
+        assert read_reports(text.encode(), "run.json")
+        return
     servers = cast("dict[str, Any]", entry.get("servers") or entry["mcpServers"])
     for server in servers.values():
         _check_command(shlex.join([server["command"], *server["args"]]))
@@ -132,7 +142,7 @@ def _check_command(line: str) -> None:
     words = shlex.split(line, comments=True)
     if words[:1] == ["$"] or not words:
         return
-    if "testlab-mcp" in words and words[0] in {"testlab-mcp", "uvx", "docker", "claude"}:
+    if "testlab-mcp" in words and words[0] in {"testlab-mcp", "uvx", "docker", "claude", "codex"}:
         rest = words[words.index("testlab-mcp") + 1 :]
         if words[0] != "docker" or "run" in words:
             _parse(rest)

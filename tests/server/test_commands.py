@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -131,14 +132,14 @@ def test_a_clients_snippet_has_its_own_keys_and_absolute_paths(
     monkeypatch.chdir(tmp_path)
     assert main(["client-config", client, "--config", "lab.toml"]) == 0
     printed = capsys.readouterr()
-    parsed = json.loads(printed.out)
+    parsed = tomllib.loads(printed.out) if client == "codex" else json.loads(printed.out)
     (top,) = parsed
-    assert top == ("servers" if client == "vscode" else "mcpServers")
+    assert top == {"vscode": "servers", "codex": "mcp_servers"}.get(client, "mcpServers")
     entry = parsed[top]["testlab"]
     assert Path(entry["command"]).is_absolute()
     assert entry["args"][-3:-1] == ["serve", "--config"]
     assert Path(entry["args"][-1]) == (tmp_path / "lab.toml").resolve()
-    assert ("type" in entry) is (client != "claude-desktop")
+    assert ("type" in entry) is (client not in ("claude-desktop", "codex"))
 
 
 def test_what_a_snippet_names_really_starts() -> None:

@@ -110,16 +110,17 @@ def test_clients_are_told_by_their_own_command_or_in_their_file(
     flags: list[str], home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home / "bin").mkdir()
-    for name in ("claude", "code"):
+    for name in ("claude", "code", "codex"):
         command = home / "bin" / name
         command.write_text(f'#!/bin/sh\necho "$@" >> "{home}/{name}.log"\n', "utf-8")
         command.chmod(0o755)
     cursor = home / ".cursor" / "mcp.json"
     cursor.parent.mkdir()
     cursor.write_text('{"mcpServers": {"other": {"command": "x"}}, "theme": "dark"}', "utf-8")
-    named = [word for client in ("claude-code", "vscode", "cursor") for word in ("--client", client)]
+    named = [word for client in ("claude-code", "vscode", "cursor", "codex") for word in ("--client", client)]
     assert main(["init", "--config", str(home / "config.toml"), *flags, *named]) == 0
     assert f"serve --config {home / 'config.toml'}" in (home / "claude.log").read_text("utf-8").splitlines()[-1]
+    assert (home / "codex.log").read_text("utf-8").startswith("mcp add testlab -- ")
     assert "--add-mcp" in (home / "code.log").read_text("utf-8")
     held = json.loads(cursor.read_text("utf-8"))
     assert set(held["mcpServers"]) == {"other", "testlab"}

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from testlab_mcp.commands.client_config import FILES, snippet
+from testlab_mcp.commands.client_config import COMMANDS, FILES, snippet
 from testlab_mcp.commands.main import CLIENTS, build_parser
 from testlab_mcp.commands.tools import BUDGETS, connect_kind
 from testlab_mcp.config.settings import (
@@ -53,6 +53,7 @@ CLIENT_NAMES = {
     "claude-desktop": "Claude Desktop",
     "vscode": "VS Code",
     "cursor": "Cursor",
+    "codex": "Codex",
 }
 DEMO = ("uvx", ["testlab-mcp", "serve", "--demo"])
 """The server on the simulated lab, as a client without any install starts it."""
@@ -77,6 +78,7 @@ def fresh() -> dict[Path, str]:
         "tables": _tables(),
         "keys": _keys(),
         "decisions": _decisions(),
+        **{f"entry {client}": _entry(client) for client in CLIENTS if client not in COMMANDS},
     }
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     filled = {path: _fill(path, sections) for path in pages}
@@ -121,12 +123,15 @@ def _clients() -> str:
 
 
 def _fold(client: str) -> str:
-    if client == "claude-code":
-        body = f"```sh\nclaude mcp add testlab -- {shlex.join([DEMO[0], *DEMO[1]])}\n```"
+    if client in COMMANDS:
+        body = f"```sh\n{COMMANDS[client]} {shlex.join([DEMO[0], *DEMO[1]])}\n```"
     else:
-        entry = json.dumps(snippet(client, *DEMO), indent=2)
-        body = f"In {FILES[client]}:\n\n```json\n{entry}\n```"
+        body = f"In {FILES[client]}:\n\n{_entry(client)}"
     return f"<details markdown>\n<summary>{CLIENT_NAMES[client]}</summary>\n\n{body}\n\n</details>"
+
+
+def _entry(client: str) -> str:
+    return f"```json\n{json.dumps(snippet(client, *DEMO), indent=2)}\n```"
 
 
 def _tools() -> str:

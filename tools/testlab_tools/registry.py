@@ -62,7 +62,7 @@ class Call:
     `progress` takes done, total and words. `admin_setting` is what would raise `access` to admin. `caller` is "local"
     over stdio. `deadline` says what the call may still take. `digest` is the same for the same caller, tool and
     arguments, and empty for tools that only look. `unavailable` names tools that the caller has not, `agreed` what a
-    person agreed to.
+    person agreed to; `pictures` is false where images are left out of answers.
     """
 
     lab: Lab
@@ -75,6 +75,7 @@ class Call:
     digest: str = ""
     unavailable: frozenset[str] = frozenset()
     agreed: Question | None = None
+    pictures: bool = True
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp.server.auth.provider import AccessToken
@@ -122,6 +122,7 @@ class CallerDirectory:
         policy = Policy.from_table(
             access, table.toolsets, table.allow, table.deny, f"[callers.{name}]", table.services, raised_by
         )
+        policy = replace(policy, pictures=table.pictures)
         return Caller(name, policy, None if table.nodes is None else tuple(table.nodes))
 
 

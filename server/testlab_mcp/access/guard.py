@@ -130,9 +130,11 @@ class RequestGuard:
         access, raising = effective_access(self.policy, caller.policy)
         async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
             others = frozenset(self._tools.keys() - set(self.listed_tools(caller)))
+            pictures = self.policy.pictures and (caller.policy is None or caller.policy.pictures)
             with asking_for("" if caller == LOCAL else caller.name):
                 deadline = Deadline(scope.lab.longest_wait_s)
-                yield Call(scope.lab, scope.files, progress, access, raising, caller.name, deadline, unavailable=others)
+                given = (scope.lab, scope.files, progress, access, raising, caller.name, deadline)
+                yield Call(*given, unavailable=others, pictures=pictures)
 
     def hold(self, request: Any) -> AbstractAsyncContextManager[object]:
         """Keep the scope of a request's caller open after the request."""

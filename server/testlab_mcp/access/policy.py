@@ -17,7 +17,8 @@ class Policy:
     """What a table of the config allows. `toolsets` and `services` of None are all.
 
     `table` is named in refusals; `raised_by` is what would raise the access, where that is not a key of the table.
-    `unasked` is what happens where a person has to confirm and the client cannot ask.
+    `unasked` is what happens where a person has to confirm and the client cannot ask, `pictures` whether answers hold
+    images.
     """
 
     access: Access = "operate"
@@ -28,6 +29,7 @@ class Policy:
     services: frozenset[str] | None = None
     raised_by: str = ""
     unasked: Unasked = "confirm"
+    pictures: bool = True
 
     @classmethod
     def from_table(

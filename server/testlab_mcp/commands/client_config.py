@@ -16,7 +16,10 @@ FILES = {
     "claude-desktop": "claude_desktop_config.json (Settings, Developer, Edit Config)",
     "vscode": ".vscode/mcp.json",
     "cursor": ".cursor/mcp.json, or ~/.cursor/mcp.json for every project",
+    "codex": "~/.codex/config.toml, or run the command below once",
 }
+COMMANDS = {"claude-code": "claude mcp add testlab --", "codex": "codex mcp add testlab --"}
+"""Those of clients that add a server themselves."""
 
 
 def client_config(client: str, config_file: str, demo: bool) -> int:
@@ -29,9 +32,16 @@ def print_snippet(client: str, config_file: str, demo: bool = False) -> None:
     """Print the entry, and where it belongs."""
     command, args = server_command(config_file, demo)
     print(f"For {FILES[client]}:", file=sys.stderr)
-    print(json.dumps(snippet(client, command, args), indent=2))
-    if client == "claude-code":
-        print(f"\nclaude mcp add testlab -- {shlex.join([command, *args])}", file=sys.stderr)
+    print(write_snippet(client, command, args))
+    if client in COMMANDS:
+        print(f"\n{COMMANDS[client]} {shlex.join([command, *args])}", file=sys.stderr)
+
+
+def write_snippet(client: str, command: str, args: list[str]) -> str:
+    """The entry as text: TOML for Codex, whose strings are JSON's, else JSON."""
+    if client == "codex":
+        return f"[mcp_servers.testlab]\ncommand = {json.dumps(command)}\nargs = {json.dumps(args)}"
+    return json.dumps(snippet(client, command, args), indent=2)
 
 
 def snippet(client: str, command: str, args: list[str]) -> dict[str, Any]:

@@ -20,7 +20,11 @@ COMMAND_SECONDS = 60
 
 def find_clients() -> list[str]:
     """The clients that this machine has."""
-    commands = [name for name, command in (("claude-code", "claude"), ("vscode", "code")) if shutil.which(command)]
+    commands = [
+        name
+        for name, command in (("claude-code", "claude"), ("vscode", "code"), ("codex", "codex"))
+        if shutil.which(command)
+    ]
     return commands + [name for name, file in _FILES.items() if file().parent.is_dir()]
 
 
@@ -34,6 +38,8 @@ def register(client: str, config: Path) -> str:
     if client == "claude-code":
         _run("claude", "mcp", "remove", "--scope", "user", "testlab", ignore=True)
         return _run("claude", "mcp", "add", "--scope", "user", "testlab", "--", command, *args)
+    if client == "codex":  # it replaces an entry of the name
+        return _run("codex", "mcp", "add", "testlab", "--", command, *args)
     if client == "vscode":
         return _run("code", "--add-mcp", json.dumps({"name": "testlab", "command": command, "args": args}))
     path = _FILES[client]()

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from testlab_mcp import __version__
 from testlab_tools.errors import LabError
 
-CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor")
+CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor", "codex")
 SHELLS = ("bash", "zsh", "fish", "powershell")
 LEVELS = ("observe", "operate", "admin")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
         case "serve":
             from testlab_mcp.commands.serve import serve
 
-            return serve(args.config, args.demo, args.http)
+            return serve(args.config, args.demo, args.http, pictures=not args.no_pictures)
         case "demo":
             from testlab_mcp.commands.demo import demo
 
@@ -120,6 +120,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     _config(serve)
     serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
     serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
+    serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
 
     doctor = _add(commands, "doctor", "check config, reachability, auth and clock of every service")
     _config(doctor)

@@ -18,8 +18,8 @@ from testlab_mcp.config.loading import find_config, load_config, parse_config
 from testlab_tools.errors import ConfigError
 
 
-def serve(config_file: str, demo: bool, http: str) -> int:
-    """Serve until standard input closes (stdio) or a signal comes.
+def serve(config_file: str, demo: bool, http: str, pictures: bool = True) -> int:
+    """Serve until standard input closes (stdio) or a signal comes; without `pictures`, no answer holds an image.
 
     Raises:
         ConfigError: the config or the address is wrong; nothing was served.
@@ -34,7 +34,9 @@ def serve(config_file: str, demo: bool, http: str) -> int:
 
         config = read()
         lab = config.lab()
-        made = partial(build_server, lab, policy_of(config), config.folders(), audit=config.audit_logger())
+        policy = policy_of(config)
+        policy = replace(policy, pictures=policy.pictures and pictures)
+        made = partial(build_server, lab, policy, config.folders(), audit=config.audit_logger())
         if http:
             from testlab_mcp.access.http_security import HttpSecurity
             from testlab_mcp.http import check_address, serve_http
@@ -57,7 +59,7 @@ def policy_of(config: Config) -> Policy:
     """The exposure policy that a config states."""
     server = config.server
     policy = Policy.from_table(server.access, server.toolsets, server.allow, server.deny)
-    return replace(policy, unasked=server.unasked)
+    return replace(policy, unasked=server.unasked, pictures=server.pictures)
 
 
 def read_config(config_file: str) -> Callable[[], Config]:

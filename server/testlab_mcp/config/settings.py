@@ -59,6 +59,9 @@ class ServerSettings(BaseModel):
     longest_wait_seconds: float = Field(
         default=45.0, ge=1, le=45, description="no call is held longer; keep it below your client's time-out"
     )
+    pictures: bool = Field(
+        default=True, description="whether answers hold images; without, their facts alone, and `save_to` writes them"
+    )
 
 
 class FileSettings(BaseModel):
@@ -197,6 +200,7 @@ class CallerSettings(BaseModel):
     deny: list[str] = Field(default=[], description="single tools that the caller has not")
     nodes: list[str] | None = Field(default=None, description="globs over handles or ids of nodes; left out, all")
     services: list[str] | None = Field(default=None, description="names of services; left out, all")
+    pictures: bool = Field(default=True, description="whether its answers hold images")
 
     @field_validator("token_sha256")
     @classmethod

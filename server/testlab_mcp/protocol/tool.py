@@ -111,7 +111,7 @@ class LabTool(Tool):
         await audited.start()
         async with asyncio.timeout(call.lab.longest_wait_s * MARGIN):
             value = await self._spec.handler(call, **_limit_wait(call, valid))
-        result = to_result(limit_result(value, call, valid))
+        result = to_result(limit_result(value, call, valid), call.pictures)
         audited.set_result(result.structured_content or {})
         return result
 

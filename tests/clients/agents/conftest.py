@@ -8,42 +8,61 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 HERE = Path(__file__).parent
-BIN = "Scripts" if os.name == "nt" else "bin"
 SECONDS = 120
+BUSY = "Rack 1, Node 3"
+"""The node of the simulated lab on which a job runs."""
 
 
 @pytest.fixture(scope="session")
-def agent_python(client_python: Callable[..., Path]) -> Callable[[str], Path]:
-    """The Python of an agent's environment, by the name of its file in `requirements/`."""
-    return partial(client_python, folder=HERE / "requirements")
+def asked(ask: Callable[..., httpx2.Response], server_command: list[str], server_url: str) -> dict[str, Any]:
+    """What every client is asked, and of which servers."""
+    busy = next(n["node_id"] for n in ask("stbtester", "/api/v2/nodes").json() if n["friendly_name"] == BUSY)
+    calls = {
+        "read": ("list_nodes", {}),
+        "error": ("get_run", {"run_id": "portal:"}),
+        "wait": ("get_job", {"node_id": f"portal:{busy}", "wait_seconds": 1}),
+        "picture": ("grab_screenshot", {"node_id": "portal:stb-tester-00044b80f101"}),
+    }
+    return {"targets": {"stdio": server_command, "http": server_url}, "calls": calls}
 
 
 @pytest.fixture(scope="session")
-def server() -> str:
-    """The command of our server."""
-    executable = shutil.which("testlab-mcp", path=str(Path(sys.executable).parent))
-    assert executable is not None, "testlab-mcp is not installed beside this Python"
-    return executable
+def see(
+    request: pytest.FixtureRequest,
+    asked: dict[str, Any],
+    client_settings: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., Any]:
+    """Run a client's script, `see(environment, script, spared, recipe)`: what its model would have seen. One that is
+    `spared` is also asked for a picture of a server that sends none."""
+    path = tmp_path_factory.mktemp("bin")
+    _start_uvx_here(path)
 
-
-@pytest.fixture(scope="session")
-def see(client_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Run a client's script, `see(runtime, script, command of our server)`: what its model would have seen."""
-
-    def seen(runtime: str | Path, script: str, command: list[str], *more: str | Path) -> Any:
-        folder = tmp_path_factory.mktemp("agent")
+    def seen(environment: str, script: str, spared: bool, recipe: Path | str) -> Any:
+        folder = tmp_path_factory.mktemp("client")
         answer = folder / "answer.json"
+        besides = {"without pictures": [*asked["targets"]["stdio"], "--no-pictures"]} if spared else {}
+        what = json.dumps({**asked, "besides": besides})
+        if script.endswith(".mjs"):
+            modules = request.getfixturevalue("node_modules")(HERE / environment)
+            if recipe:  # a program finds its packages beside it
+                (Path(recipe).parent / "node_modules").symlink_to(modules, target_is_directory=True)
+            command = [request.getfixturevalue("node"), HERE / "scripts" / "run.mjs", HERE / "scripts" / script]
+            command += [what, answer, modules, recipe]
+        else:
+            python = request.getfixturevalue("client_python")(environment, HERE / "requirements")
+            command = [python, HERE / "scripts" / "run.py", Path(script).stem, what, answer, recipe]
         done = subprocess.run(
-            [runtime, HERE / "scripts" / script, json.dumps(command), answer, *more],
+            command,
             cwd=folder,
-            env=client_settings,
+            env={**client_settings, "PATH": f"{path}{os.pathsep}{client_settings['PATH']}"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -56,3 +75,12 @@ def see(client_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         return json.loads(answer.read_text(encoding="utf-8"))
 
     return seen
+
+
+def _start_uvx_here(folder: Path) -> None:
+    """Put a `uvx` on a PATH that starts our server from this environment, as uvx would from its cache."""
+    executable = shutil.which("testlab-mcp", path=str(Path(sys.executable).parent))
+    assert executable is not None, "testlab-mcp is not installed beside this Python"
+    command = folder / "uvx"
+    command.write_text(f'#!/bin/sh\nshift\nexec "{executable}" "$@"\n', encoding="utf-8")
+    command.chmod(0o755)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOOLS = {tool.name: tool for tool in all_tools()}
 ERAS = ["legacy", "2026-07-28"]
+NODE = "portal:stb-tester-00044b80f101"
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,7 @@ def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> It
         desk.table_of("bob"),
         desk.table_of("carol", access="operate", toolsets=["nodes"], allow=["list_runs"], deny=["press_key"]),
         desk.table_of("dave", access="admin", services=["cloud"]),
+        f"{desk.table_of('erin')}pictures = false\n",
     ]
     files = f"[files]\nsave_to = ['{tmp_path_factory.mktemp('files')}']\n"
     with desk.served(desk.everything + files + "".join(callers) + sim.config_toml() + RACK_TABLE) as at:
@@ -107,3 +109,11 @@ async def test_who_may_do_everything_does_it(url: str, desk: Desk, ask: ToolCall
         )
         ended = await ask(alice, "end_reservation", reservation_id=made["reservations"][0]["reservation_id"])
     assert ended["ended"]
+
+
+async def test_a_caller_whose_client_shows_no_pictures_gets_their_facts(url: str, desk: Desk) -> None:
+    async with desk.signed_in(url, "alice") as alice, desk.signed_in(url, "erin") as erin:
+        theirs = await alice.call_tool("grab_screenshot", {"node_id": NODE})
+        ours = await erin.call_tool("grab_screenshot", {"node_id": NODE})
+    assert [block.type for block in theirs.content] == ["image", "text"]
+    assert [block.type for block in ours.content] == ["text"]

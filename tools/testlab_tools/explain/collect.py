@@ -220,4 +220,4 @@ async def _read_failures(archive: RunArchive, run: Run) -> list[Failure]:
 async def collect_screen(archive: RunScreenshots, native: str) -> Picture:
     """The screen at the run's end, in the size that a model reads."""
     image = await archive.get_run_screenshot(native)
-    return await asyncio.to_thread(prepare_picture, image, "The image beside this, the screen at its end", "model")
+    return await asyncio.to_thread(prepare_picture, image, "The image, the screen at its end", "model")

@@ -134,7 +134,7 @@ async def _show(keeper: ArtifactKeeper, native: str, file: KeptFile) -> Illustra
         image = await read_picture(download.chunks, head)
     text, note, small = "", "Neither text nor an image that can be shown: save_to writes it to a file.", None
     if image is not None:
-        small = await asyncio.to_thread(prepare_picture, image, "The image beside this", "model")
+        small = await asyncio.to_thread(prepare_picture, image, "The image", "model")
         note = small.facts
     elif (found := decode_text(head)) is not None:
         text, whole = found[:TEXT_CHARS], len(head) == (file.size or len(head))

@@ -1,25 +1,37 @@
-// Vercel's AI SDK: six connections at once, and what its agent hands to the model. COMMAND, ANSWER, NODE_MODULES.
-import { writeFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
-
-const [command, answer, modules] = process.argv.slice(2);
-const [program, ...args] = JSON.parse(command);
-const from = (file) => import(pathToFileURL(`${modules}/@ai-sdk/mcp/dist/${file}`));
-const { createMCPClient } = await from("index.js");
-const { Experimental_StdioMCPTransport: Transport } = await from("mcp-stdio/index.js");
-
-const connect = () => createMCPClient({ transport: new Transport({ command: program, args, env: process.env }) });
-const outcomes = await Promise.allSettled(Array.from({ length: 6 }, connect));
-const clients = outcomes.filter((one) => one.status === "fulfilled").map((one) => one.value);
-const failures = outcomes.filter((one) => one.status === "rejected").map((one) => String(one.reason));
-
-const seen = { connected: clients.length, failures };
-if (clients.length) {
-  const tools = await clients[0].tools();
-  const call = async (tool, given) => JSON.stringify(await tools[tool].execute(given, { toolCallId: "1", messages: [] }));
-  seen.tools = Object.keys(tools).sort();
-  seen.read = await call("list_nodes", {});
-  seen.error = await call("get_run", { run_id: "portal:" });
+// Vercel's AI SDK: what its agent hands to the model.
+let createMCPClient, Transport;
+export async function load(from) {
+  ({ createMCPClient } = await from("@ai-sdk/mcp/dist/index.js"));
+  ({ Experimental_StdioMCPTransport: Transport } = await from("@ai-sdk/mcp/dist/mcp-stdio/index.js"));
 }
-await Promise.all(clients.map((client) => client.close()));
-writeFileSync(answer, JSON.stringify(seen));
+
+const clientOf = (target) =>
+  createMCPClient({
+    transport:
+      typeof target === "string"
+        ? { type: "http", url: target }
+        : new Transport({ command: target[0], args: target.slice(1), env: process.env }),
+  });
+
+export async function connect(target, onProgress) {
+  const client = await clientOf(target);
+  const tools = await client.tools();
+  const call = async (name, given) => {
+    const output = await tools[name].execute(given, { toolCallId: "1", messages: [] });
+    const shown = await tools[name].toModelOutput({ toolCallId: "1", input: given, output });
+    const items = shown.type === "content" ? shown.value : [];
+    const texts = items.filter((item) => item.type === "text").map((item) => item.text);
+    const text = shown.type === "content" ? texts.join("") : JSON.stringify(shown.value);
+    return { text, image: items.some((item) => item.type !== "text"), type: shown.type };
+  };
+  return { tools: Object.keys(tools), call, close: () => client.close() };
+}
+
+// Six connections at once: it waits one second for the first answer.
+export async function extra(target) {
+  const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => clientOf(target)));
+  const clients = outcomes.filter((one) => one.status === "fulfilled").map((one) => one.value);
+  await Promise.all(clients.map((client) => client.close()));
+  const failures = outcomes.filter((one) => one.status === "rejected").map((one) => String(one.reason));
+  return { connected: clients.length, failures };
+}

@@ -1,38 +1,40 @@
-"""google-adk: what its agent hands to the model. COMMAND, ANSWER."""
+"""google-adk: what its agent hands to the model."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 from unittest.mock import MagicMock
 
-from google.adk.tools.mcp_tool import McpToolset, StdioConnectionParams
+from google.adk.tools.mcp_tool import McpToolset, StdioConnectionParams, StreamableHTTPConnectionParams
 from mcp import StdioServerParameters
 
 SECONDS = 60.0
 """`timeout` is 5 unless it is set, for the handshake and for each answer."""
 
 
-async def main(command: list[str], answer: Path) -> None:
-    server = StdioServerParameters(command=command[0], args=command[1:])
-    toolset = McpToolset(connection_params=StdioConnectionParams(server_params=server, timeout=SECONDS))
+@asynccontextmanager
+async def connected(target: Any, on_progress: Callable[[str], None]) -> AsyncIterator[Any]:
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        on_progress(message or "")
+
+    if isinstance(target, str):
+        params = StreamableHTTPConnectionParams(url=target, timeout=SECONDS)
+    else:
+        server = StdioServerParameters(command=target[0], args=target[1:])
+        params = StdioConnectionParams(server_params=server, timeout=SECONDS)
+    toolset = McpToolset(connection_params=params, progress_callback=progress)
     try:
         tools = {tool.name: tool for tool in await toolset.get_tools()}
+        for tool in tools.values():
+            json.dumps(str(tool._get_declaration()))
 
-        async def call(tool: str, **arguments: object) -> str:
-            return json.dumps(await tools[tool].run_async(args=arguments, tool_context=MagicMock()))
+        async def call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            told = await tools[tool].run_async(args=arguments, tool_context=MagicMock())
+            return {"text": json.dumps(told), "image": False}
 
-        seen = {
-            "tools": sorted(tools),
-            "declared": [json.dumps(str(tool._get_declaration())) for tool in tools.values()],
-            "read": await call("list_nodes"),
-            "error": await call("get_run", run_id="portal:"),
-        }
+        yield tools, call
     finally:
         await toolset.close()
-    answer.write_text(json.dumps(seen), encoding="utf-8")
-
-
-asyncio.run(main(json.loads(sys.argv[1]), Path(sys.argv[2])))
