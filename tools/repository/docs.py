@@ -55,6 +55,21 @@ CLIENT_NAMES = {
     "cursor": "Cursor",
     "codex": "Codex",
 }
+ABILITIES = {
+    "runs, and why they failed": "list_runs",
+    "their logs": "read_log",
+    "files they kept": "get_artifact",
+    "failures by cause": "triage",
+    "yields, capability, trends": "summarize_runs",
+    "may a unit ship": "get_unit",
+    "record runs": "create_run",
+    "which node is free, and reserving it": "reserve_nodes",
+    "what its screen shows": "grab_screenshot",
+    "its remote control": "press_key",
+    "its power and console": "set_power",
+    "run tests on it": "run_tests",
+}
+"""What README says that services do, each by a tool that a service has if it does."""
 DEMO = ("uvx", ["testlab-mcp", "serve", "--demo"])
 """The server on the simulated lab, as a client without any install starts it."""
 
@@ -73,6 +88,7 @@ def fresh() -> dict[Path, str]:
     sections = {
         "links": _links(),
         "clients": _clients(),
+        "services": _services(),
         "tools": _tools(),
         "commands": _commands(),
         "tables": _tables(),
@@ -144,16 +160,41 @@ def _tools() -> str:
     return f"{_markdown(('tool', 'what it does', 'services', 'access', 'toolset'), rows)}\n\n{cost}"
 
 
+def _services() -> str:
+    """What each kind of service does, by a tool that needs it."""
+    tools = {tool.name: tool for tool in all_tools()}
+    able = {kind: {name: _settings_with(kind, tool) for name, tool in tools.items()} for kind in known_kinds()}
+    rows = [(what, *(_cell(able[kind][name]) for kind in able)) for what, name in ABILITIES.items()]
+    return _markdown(("", *map(_page_of, able)), rows)
+
+
+def _cell(settings: list[str] | None) -> str:
+    if settings is None:
+        return ""
+    return "yes" if not settings else ", ".join(setting.rpartition(" ")[2] for setting in settings)
+
+
+def _page_of(kind: str) -> str:
+    """A link to the page whose example is of this kind."""
+    pages = sorted((ROOT / "docs" / "services").glob("*.md"))
+    (page,) = [page for page in pages if f'kind = "{kind}"' in page.read_text(encoding="utf-8")]
+    title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return f"[{title}](docs/services/{page.name})"
+
+
 def _services_with(tool: ToolSpec) -> str:
     """The kinds of service that can do it, with the setting of a kind that only can with it."""
-    found: list[str] = []
-    for kind in known_kinds():
-        able = {setting: isinstance(service, tool.needs) for setting, service in _variants(kind).items()}
-        if all(able.values()):
-            found.append(kind)
-        elif any(able.values()):
-            found.append(f"{kind} ({', '.join(setting for setting, can in able.items() if can)})")
+    able = {kind: settings for kind in known_kinds() if (settings := _settings_with(kind, tool)) is not None}
+    found = [f"{kind} ({', '.join(settings)})" if settings else kind for kind, settings in able.items()]
     return "all" if found == known_kinds() else ", ".join(found)
+
+
+def _settings_with(kind: str, tool: ToolSpec) -> list[str] | None:
+    """The settings that a kind of service needs to have the tool: none of them where it always has, None if never."""
+    able = {setting: isinstance(service, tool.needs) for setting, service in _variants(kind).items()}
+    if not any(able.values()):
+        return None
+    return [] if all(able.values()) else [setting for setting, can in able.items() if can]
 
 
 def _variants(kind: str) -> dict[str, Service]:
