@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +258,18 @@ def server_command(server_config: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def server_url(server_command: list[str]) -> Iterator[str]:
     """Our server on the simulated lab, over Streamable HTTP."""
+    with _served(server_command) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[list[str]], AbstractContextManager[str]]:
+    """`with serve(command) as url`: what a command serves over Streamable HTTP."""
+    return _served
+
+
+@contextmanager
+def _served(command: list[str]) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -266,7 +278,8 @@ def server_url(server_command: list[str]) -> Iterator[str]:
         with socket.socket() as knock:
             return knock.connect_ex(("127.0.0.1", port)) == 0
 
-    with subprocess.Popen([*server_command, "--http", f"127.0.0.1:{port}"], stdin=subprocess.DEVNULL) as process:
+    listening = ["--http", f"127.0.0.1:{port}"]
+    with subprocess.Popen([*command, *listening], cwd=ROOT, stdin=subprocess.DEVNULL) as process:
         try:
             _wait_for(listens, process)
             yield f"http://127.0.0.1:{port}/mcp"

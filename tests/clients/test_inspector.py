@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from testlab_tools.tools import all_tools
+
 TOOL_ERROR = 5
 """The Inspector's exit code when a tool answers with isError."""
+
+SKILLS = ("may-this-unit-ship", "morning-triage", "record-production-results", "reproduce-on-free-node")
 
 Inspect = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -26,13 +32,43 @@ def target(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-def test_every_tool_passes_the_strict_schema_check(inspect: Inspect, target: list[str], era: str) -> None:
+def test_every_tool_passes_the_strict_schema_check(
+    inspect: Inspect, server_command: list[str], server_config: Path, tmp_path: Path, era: str
+) -> None:
+    everything = tmp_path / "config.toml"
+    text = server_config.read_text(encoding="utf-8")
+    everything.write_text(f'[server]\naccess = "admin"\ntoolsets = ["all"]\n{text}', encoding="utf-8")
+    target = [*server_command[:2], "-e", f"TESTLAB_MCP_CONFIG={everything}"]
     done = inspect(*target, "--protocol-era", era, "--method", "tools/list", "--strict", "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr
     answer = json.loads(done.stdout)
     assert answer.get("schemaFindings", []) == []
-    names = {tool["name"] for tool in answer["result"]["tools"]}
-    assert {"list_runs", "get_failed_cases", "list_nodes", "run_tests"} <= names
+    assert [tool["name"] for tool in answer["result"]["tools"]] == [tool.name for tool in all_tools()]
+
+
+def test_the_strict_schema_check_finds_what_some_clients_cannot_read(inspect: Inspect, tmp_path: Path) -> None:
+    """Which shows that it is made."""
+    server = tmp_path / "server.py"
+    server.write_text(
+        "from typing import Any\n"
+        "from mcp.server.mcpserver import MCPServer\n"
+        "server = MCPServer('plain')\n"
+        "@server.tool()\n"
+        "def find(anything: Any) -> str: return ''\n"
+        "server.run()\n",
+        encoding="utf-8",
+    )
+    done = inspect(sys.executable, str(server), "--method", "tools/list", "--strict", "--format", "json")
+    (found,) = json.loads(done.stdout)["schemaFindings"]
+    assert found["toolName"] == "find"
+
+
+def test_every_skill_is_what_its_entry_says(inspect: Inspect, target: list[str]) -> None:
+    """SEP-2640, as the Inspector reads it: frontmatter, digest and size of each file."""
+    listing = ("--protocol-era", "modern", "--method", "skills/list", "--verify", "--format", "json")
+    done = inspect(*target, *listing)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [name for name in SKILLS if name not in done.stdout] == []
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
