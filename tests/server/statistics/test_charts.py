@@ -67,8 +67,8 @@ async def test_save_to_keeps_the_svg_or_the_png(config: str, connect: Connect) -
 async def test_what_has_no_chart_and_where_none_may_be_saved_is_said(
     config: str, connect: Connect, refused: RefusedCaller
 ) -> None:
-    asked = {**BOARD, "metric": "throughput", "group_by": "day", "chart": True}
+    asked = {**BOARD, "metric": "throughput", "chart": True}
     async with connect(config) as client:
-        assert "has no picture" in await refused(client, "summarize_runs", **asked)
-        outside = {**asked, "metric": "final_yield", "save_to": "/etc/yield.svg"}
+        assert "One figure is no picture" in await refused(client, "summarize_runs", **asked)
+        outside = {**asked, "group_by": "day", "save_to": "/etc/yield.svg"}
         assert "not saved there" in await refused(client, "summarize_runs", **outside)

@@ -120,6 +120,8 @@ async def test_of_two_revisions_the_broken_case_is_told_first(config: str, conne
         ("summarize_runs", {"metric": "failures", "chart": True}),
         ("summarize_runs", {"metric": "first_pass_yield", "group_by": "station", "chart": True}),
         ("summarize_runs", {"metric": "first_pass_yield", "group_by": "day", "test": FVT, "chart": True}),
+        ("summarize_runs", {"metric": "duration", "group_by": "station", "test": FVT, "chart": True}),
+        ("compare_runs", {"a": f"revision:{RELEASED.sha}", "b": f"revision:{CURRENT.sha}", "chart": True}),
         ("measurement_stats", {"test": FVT, "measurement": "rail_5v", "chart": "control_chart"}),
     ],
 )

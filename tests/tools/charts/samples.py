@@ -9,10 +9,26 @@ from math import sqrt
 from random import Random
 
 from testlab_tools.charts.canvas import Chart, Heading
+from testlab_tools.charts.comparison import ComparedRow, Comparison, draw_comparison
 from testlab_tools.charts.control import ControlChart, ControlPoint, Level, LimitSpan, draw_control_chart
+from testlab_tools.charts.durations import (
+    Durations,
+    DurationsByGroup,
+    DurationsOverTime,
+    draw_durations_by_group,
+    draw_durations_over_time,
+)
 from testlab_tools.charts.heatmap import Heatmap, draw_heatmap
 from testlab_tools.charts.histogram import Histogram, draw_histogram
 from testlab_tools.charts.pareto import Pareto, ParetoBar, draw_pareto
+from testlab_tools.charts.throughput import (
+    GroupThroughput,
+    SpanThroughput,
+    ThroughputByGroup,
+    ThroughputOverTime,
+    draw_throughput_by_group,
+    draw_throughput_over_time,
+)
 from testlab_tools.charts.yields import (
     GroupYield,
     YieldByGroup,
@@ -130,6 +146,70 @@ def heatmap(rows: int = 14, columns: int = 8) -> Heatmap:
     return Heatmap(heading("Pass rate by test case and node", 4711), "test case", "node", tests, nodes, rates)
 
 
+def throughput(days: int = 30) -> ThroughputOverTime:
+    rng, spans = Random(8), list[SpanThroughput]()
+    for day in range(days):
+        runs = 0 if day in (12, 13) else rng.randrange(60, 240)
+        spans.append(SpanThroughput(SINCE + day * DAY, runs, round(runs * rng.uniform(0.8, 0.97))))
+    return ThroughputOverTime(heading("Throughput by day", sum(one.runs for one in spans)), spans, DAY)
+
+
+def throughput_by_group(count: int = 6, names: tuple[str, ...] = ()) -> ThroughputByGroup:
+    rng, groups = Random(6), list[GroupThroughput]()
+    for place in range(count):
+        runs = rng.randrange(200, 4000)
+        name = names[place] if names else f"FVT-{place + 1:02d}"
+        groups.append(GroupThroughput(name, runs, round(runs * rng.uniform(0.7, 0.97)), runs // 2, runs / 30))
+    return ThroughputByGroup(heading("Throughput by station", sum(g.runs for g in groups)), groups, "station")
+
+
+def durations(days: int = 30) -> DurationsOverTime:
+    rng, spans = Random(2), list[Durations]()
+    for day in range(days):
+        n = 0 if day in (12, 13) else rng.randrange(15, 60)
+        mean = 61 + day / 5 + rng.gauss(0, 1.5)
+        known = (mean, mean - 2, mean + 2, mean - 1, mean + 12) if n else (None, None, None, None, None)
+        spans.append(Durations(n, *known, at=SINCE + day * DAY))
+    return DurationsOverTime(heading("Duration by day", sum(one.n for one in spans)), spans, DAY)
+
+
+def durations_by_group(count: int = 6, names: tuple[str, ...] = ()) -> DurationsByGroup:
+    rng, groups = Random(12), list[Durations]()
+    for place in range(count):
+        slow, mean = place % 17 == 2, 5200 + rng.gauss(0, 60)
+        mean += 900 * slow
+        reach = rng.uniform(20, 120)
+        name = names[place] if names else f"FVT-{place + 1:02d}"
+        known = (mean, mean - reach, mean + reach, mean - 30, mean + 700)
+        groups.append(Durations(rng.randrange(90, 900), *known, name, differs="longer" if slow else ""))
+    said = heading("Duration by station", sum(group.n for group in groups))
+    return DurationsByGroup(said, groups, "station", 5310.0)
+
+
+def comparison(count: int = 9, names: tuple[str, ...] = ()) -> Comparison:
+    rng, rows = Random(21), list[ComparedRow]()
+    for place in range(count):
+        a, b = rng.uniform(88, 99), rng.uniform(60, 75) if place == 0 else rng.uniform(88, 99)
+        name = names[place] if names else f"tests/menu.py::test_open_{place}"
+        ends = [(max(0.0, x - rng.uniform(2, 8)), min(100.0, x + rng.uniform(0.5, 3))) for x in (a, b)]
+        figures = (f"{a:.1f} %", f"{b:.1f} %")
+        rows.append(ComparedRow(name, a, b, ends[0], ends[1], figures, differs=place == 0))
+    said = heading("Pass rate by test, before and after", 3120)
+    return Comparison(said, rows, "test", "pass rate, %", "1.4.1", "1.5.0", (55, 100), test="Shown to differ: p < 0.01")
+
+
+def two_runs(count: int = 12) -> Comparison:
+    rng, rows = Random(5), list[ComparedRow]()
+    for place in range(count):
+        a, b = rng.uniform(20, 80), 400.0 if place == 0 else rng.uniform(20, 80)
+        rows.append(ComparedRow(f"power: rail_{place}, V", a, b, figures=("4.982", "5.31"), differs=place == 0))
+    said = heading("Measurements of two runs, within their limits", count, "measurements")
+    bounds = ((0.0, "lower limit"), (100.0, "upper limit"))
+    axis = "of the way from the lower to the upper limit, %"
+    sides = ("pass, STB4K-000123", "fail, STB4K-000124")
+    return Comparison(said, rows, "measurement", axis, *sides, (-50, 150), "other verdict", bounds=bounds)
+
+
 def _hostile() -> dict[str, Callable[[], Chart]]:
     long = HOSTILE[3]
     said = Heading(long, 7, "runs", SINCE, None, [(name, name) for name in HOSTILE], [*HOSTILE, long, long, long])
@@ -145,6 +225,15 @@ def _hostile() -> dict[str, Callable[[], Chart]]:
         ),
         "hostile-control": lambda: draw_control_chart(
             replace(control_chart(), heading=said, measurement=long, units=HOSTILE[5], change_text=long)
+        ),
+        "hostile-throughput": lambda: draw_throughput_by_group(
+            replace(throughput_by_group(10, HOSTILE), heading=said, group=long)
+        ),
+        "hostile-durations": lambda: draw_durations_by_group(
+            replace(durations_by_group(10, HOSTILE), heading=said, group=long)
+        ),
+        "hostile-comparison": lambda: draw_comparison(
+            replace(comparison(10, HOSTILE), heading=said, row=long, a=long, b=HOSTILE[4])
         ),
         "hostile-time": lambda: draw_yield_over_time(replace(yield_over_time(), heading=said)),
     }
@@ -165,6 +254,19 @@ def _at_bounds() -> dict[str, Callable[[], Chart]]:
         "time-300-hours": lambda: draw_yield_over_time(
             replace(yield_over_time(), points=hours, span=timedelta(hours=1))
         ),
+        "throughput-empty": lambda: draw_throughput_over_time(throughput(0)),
+        "throughput-one": lambda: draw_throughput_over_time(throughput(1)),
+        "throughput-200-days": lambda: draw_throughput_over_time(throughput(200)),
+        "throughput-80-groups": lambda: draw_throughput_by_group(throughput_by_group(80)),
+        "throughput-no-group": lambda: draw_throughput_by_group(throughput_by_group(0)),
+        "durations-empty": lambda: draw_durations_over_time(durations(0)),
+        "durations-one": lambda: draw_durations_over_time(durations(1)),
+        "durations-200-days": lambda: draw_durations_over_time(durations(200)),
+        "durations-80-groups": lambda: draw_durations_by_group(durations_by_group(80)),
+        "durations-no-group": lambda: draw_durations_by_group(durations_by_group(0)),
+        "comparison-empty": lambda: draw_comparison(comparison(0)),
+        "comparison-one": lambda: draw_comparison(comparison(1)),
+        "comparison-60": lambda: draw_comparison(comparison(60)),
         "time-one": lambda: draw_yield_over_time(yield_over_time(1)),
         "time-empty": lambda: draw_yield_over_time(yield_over_time(0)),
         "histogram-upper-limit-only": lambda: draw_histogram(histogram(None, 5.1)),
@@ -192,6 +294,12 @@ SAMPLES: dict[str, Callable[[], Chart]] = {
     "histogram": lambda: draw_histogram(histogram()),
     "control-chart": lambda: draw_control_chart(control_chart()),
     "heatmap": lambda: draw_heatmap(heatmap()),
+    "throughput": lambda: draw_throughput_over_time(throughput()),
+    "throughput-by-group": lambda: draw_throughput_by_group(throughput_by_group()),
+    "durations": lambda: draw_durations_over_time(durations()),
+    "durations-by-group": lambda: draw_durations_by_group(durations_by_group()),
+    "comparison": lambda: draw_comparison(comparison()),
+    "two-runs": lambda: draw_comparison(two_runs()),
     **_at_bounds(),
     **_hostile(),
 }

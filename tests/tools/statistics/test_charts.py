@@ -13,10 +13,17 @@ from PIL import Image
 from testlab_tools.archive.schema import Failure, Measurement, Run
 from testlab_tools.charts.canvas import Chart
 from testlab_tools.errors import BadInput
+from testlab_tools.models.lab import Case, Outcome
+from testlab_tools.models.lab import Measurement as Measured
+from testlab_tools.models.results import KnownRun, RunDetail
+from testlab_tools.statistics.answer import Metric
+from testlab_tools.statistics.comparison_chart import draw_revisions, draw_two_runs
 from testlab_tools.statistics.flakiness import find_flaky
 from testlab_tools.statistics.flakiness_chart import draw_flakiness
 from testlab_tools.statistics.measurement_chart import MeasurementChart, draw_measurement
 from testlab_tools.statistics.measurements import MeasurementOrder, describe_measurement
+from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
+from testlab_tools.statistics.run_comparison import compare_two_runs
 from testlab_tools.statistics.selection import RunFilter
 from testlab_tools.statistics.summary import SummaryOrder, summarize
 from testlab_tools.statistics.summary_chart import check_drawable, draw_summary
@@ -79,10 +86,77 @@ async def test_failures_are_a_pareto_that_counts_each_run_once(view_of: MakeView
     assert "c" not in said
 
 
-@pytest.mark.parametrize("order", [SummaryOrder("throughput", "day"), SummaryOrder("final_yield")])
-def test_figures_without_a_picture_are_refused_in_words(order: SummaryOrder) -> None:
-    with pytest.raises(BadInput, match="picture"):
-        check_drawable(order)
+@pytest.mark.parametrize("metric", ["throughput", "duration", "final_yield"])
+def test_one_figure_is_no_picture(metric: Metric) -> None:
+    with pytest.raises(BadInput, match="no picture"):
+        check_drawable(SummaryOrder(metric))
+    check_drawable(SummaryOrder(metric, "day"))
+    with pytest.raises(BadInput, match="no rate to draw"):
+        check_drawable(SummaryOrder("runs", "day"), "fail")
+
+
+async def test_throughput_by_day_is_a_bar_for_each_and_none_where_nothing_ran(
+    view_of: MakeView, line: list[Run]
+) -> None:
+    kept = [run for run in line if not 2 <= (run.started_at - START).days < 4]
+    found = await summarize(view_of(kept), FVT, SummaryOrder("throughput", "day"))
+    said = await summary_of(view_of(kept), SummaryOrder("throughput", "day"))
+    assert {"Throughput by day", "passed", "others", "0", "time, UTC", *(f"{row.runs}" for row in found.rows)} <= said
+    assert f"n = {found.total.runs} runs · 2026-08-01 06:00 to 2026-08-31 06:00 UTC" in said
+
+
+async def test_throughput_by_station_has_its_units_and_runs_a_day(view_of: MakeView, line: list[Run]) -> None:
+    view = view_of(line)
+    found = await summarize(view, FVT, SummaryOrder("throughput", "station"))
+    said = await summary_of(view, SummaryOrder("throughput", "station"))
+    assert {"Throughput by station", "per day", *(f"{row.per_day:.1f}" for row in found.rows if row.per_day)} <= said
+    assert {f"{row.units}" for row in found.rows} <= said
+
+
+async def test_durations_are_drawn_by_station_with_the_slow_one_marked(view_of: MakeView, line: list[Run]) -> None:
+    slow = [run._replace(duration_s=(run.duration_s or 0) + 9) if run.station == "FVT-02" else run for run in line]
+    said = await summary_of(view_of(slow), SummaryOrder("duration", "station"))
+    assert {"Duration by station", "duration, s", "◆ longer", "median", "95 %", "FVT-02"} <= said
+    assert any(line.startswith("all, 6") for line in said)
+    over_time = await summary_of(view_of(slow), SummaryOrder("duration", "week"))
+    assert {"Duration by week", "95 % interval of the mean", "n", "time, UTC"} <= over_time
+
+
+async def test_revisions_are_drawn_by_test_with_both_rates(view_of: MakeView) -> None:
+    runs = [
+        Run("portal", f"portal:{rev}{n}{test}", test, "fail" if (rev, test) == ("2", "b") and n % 2 else "pass", START)
+        for rev in ("1", "2")
+        for n in range(60)
+        for test in ("a", "b", "c")
+    ]
+    runs = [run._replace(revision=run.run_id[7]) for run in runs]
+    every = RunFilter(["portal"])
+    sides = [of_revision(every, [revision]) for revision in ("1", "2")]
+    compared = await compare_revisions(view_of(runs), *sides)
+    said = written(await draw_revisions(compared, every))
+    assert {"a", "b", "c", "a: 1", "b: 2", "50.0 %", "100.0 %", "pass rate, %"} <= said
+    assert "b, differs" in said
+    assert "n = 360 runs · all that is held" in said
+
+
+def detail(unit: str, value: float, outcome: Outcome = "pass") -> RunDetail:
+    """A run of three measurements, one of which has two limits."""
+    found = [
+        Measured(name="rail", outcome="pass" if outcome == "pass" else "fail", value=value, lower=4.0, upper=6.0),
+        Measured(name="level", outcome="pass", value=3.0, lower=1.0),
+        Measured(name="version", outcome="pass", value="1.4.1"),
+    ]
+    run = KnownRun(run_id=f"factory:{unit}", outcome=outcome, test="FVT", started_at=START, unit=unit)
+    return RunDetail(run=run, cases=[Case(case="power", outcome=outcome, measurements=found)])
+
+
+async def test_two_runs_are_drawn_between_the_limits(view_of: MakeView) -> None:
+    a, b = detail("U1", 5.0), detail("U2", 9.5, "fail")
+    said = written(await draw_two_runs(compare_two_runs(a, b), a, b))
+    assert {"power: rail", "5", "9.5", "lower limit", "upper limit", "a: pass, U1", "b: fail, U2"} <= said
+    assert "b, other verdict" in said
+    assert not any("level" in line for line in said)
+    assert any("Left out: those without two limits" in line for line in said)
 
 
 async def picture_of(

@@ -53,7 +53,7 @@ async def figures(view: HistoryView) -> list[ResultModel | object]:
     found.append(await describe_measurement(view, fvt, MeasurementOrder("rail", lower=4.95)))
     found.append(await find_flaky(view, EVERYTHING, 20, True))
     sides = [of_revision(EVERYTHING, [revision]) for revision in ("1.0", "1.1")]
-    found.append(await compare_revisions(view, sides[0], sides[1], 20))
+    found.append(await compare_revisions(view, sides[0], sides[1]))
     return [*found, await newest_runs(view, fvt, 2), await services_with(view, fvt)]
 
 

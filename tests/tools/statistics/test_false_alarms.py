@@ -64,6 +64,15 @@ def means(rng: Rng) -> bool:
     return any(compare_means(Family({"": groups}, True)).differences)
 
 
+def durations(rng: Rng) -> bool:
+    """Durations on 60 days: nearly all alike, some with a retry, few with a time-out."""
+    groups: dict[Hashable, Means] = {}
+    for number in range(60):
+        values = rng.choice([53.0, 73.0, 93.0, 400.0], rng.integers(5, 60), p=[0.93, 0.055, 0.01, 0.005])
+        groups[number] = Means(float(values.mean()), float(values.std(ddof=1)), len(values))
+    return any(compare_means(Family({"": groups}, True)).differences)
+
+
 def series(rng: Rng) -> bool:
     """Values that do not drift, skewed as a thermometer's may be."""
     found = find_drift([Bin(float(value), 3600.0 * n, 3600.0 * n) for n, value in enumerate(rng.gamma(4, 1, 60))])
@@ -98,7 +107,7 @@ def revisions(rng: Rng) -> bool:
 
 
 @pytest.mark.parametrize(
-    "world", [stations, batches, means, series, cases, revisions], ids=lambda world: world.__name__
+    "world", [stations, batches, means, durations, series, cases, revisions], ids=lambda world: world.__name__
 )
 def test_where_nothing_differs_hardly_any_world_is_said_to_have_a_difference(
     world: Callable[[Rng], bool], record_property: Callable[[str, object], None]

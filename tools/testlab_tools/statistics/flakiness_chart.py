@@ -10,7 +10,7 @@ from testlab_tools.charts.heatmap import MAX_ROWS, Heatmap, draw_heatmap
 from testlab_tools.statistics.case_history import JUDGED
 from testlab_tools.statistics.flakiness import Flakiness
 from testlab_tools.statistics.selection import Params, RunFilter, where
-from testlab_tools.statistics.summary_chart import describe_filters
+from testlab_tools.statistics.summary_rows import describe_filters
 
 
 async def draw_flakiness(view: HistoryView, runs: RunFilter, found: Flakiness) -> Chart:

@@ -24,7 +24,7 @@ from testlab_tools.statistics.drift import Drift
 from testlab_tools.statistics.measurement_answer import DIGITS, MeasurementStats
 from testlab_tools.statistics.measurements import MeasurementOrder, Values, values_sql
 from testlab_tools.statistics.selection import Params, RunFilter
-from testlab_tools.statistics.summary_chart import describe_filters
+from testlab_tools.statistics.summary_rows import describe_filters
 from testlab_tools.times import utc
 
 MeasurementChart = Literal["", "histogram", "control_chart"]

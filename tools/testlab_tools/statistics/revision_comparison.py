@@ -65,7 +65,7 @@ class RevisionsCompared(NamedTuple):
     note: str
 
 
-async def compare_revisions(view: HistoryView, a: RunFilter, b: RunFilter, limit: int) -> RevisionsCompared:
+async def compare_revisions(view: HistoryView, a: RunFilter, b: RunFilter) -> RevisionsCompared:
     """Each test's pass rate and duration under two revisions: of units' first runs where runs have units, else of
     all runs."""
     sides = [await _side(view, runs) for runs in (a, b)]
@@ -84,9 +84,7 @@ async def compare_revisions(view: HistoryView, a: RunFilter, b: RunFilter, limit
     for revision, figures in (("a", before), ("b", after)):
         if alone := len(figures) - len(both):
             notes.append(f"Under {revision} alone: {alone}.")
-    if len(tests) > limit:
-        notes.append(f"{limit} of {len(tests)} tests are shown (limit).")
-    return RevisionsCompared([side for side, _ in sides], tests[:limit], " ".join(notes))
+    return RevisionsCompared([side for side, _ in sides], tests, " ".join(notes))
 
 
 async def _side(view: HistoryView, runs: RunFilter) -> tuple[RevisionSide, int]:

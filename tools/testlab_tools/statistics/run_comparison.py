@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from testlab_tools.models.lab import Case, Measurement, ResultModel, Run
 from testlab_tools.models.results import RunDetail
-from testlab_tools.statistics.answer import HistoryShare
+from testlab_tools.statistics.answer import Drawn, HistoryShare
 from testlab_tools.statistics.revision_comparison import RevisionSide, TestDifference
 from testlab_tools.untrusted import Untrusted, UntrustedData
 
@@ -40,7 +39,7 @@ class MeasurementDifference(ResultModel):
     limits_b: list[float | None] = []
 
 
-class RunComparison(ResultModel):
+class RunComparison(Drawn):
     """Two runs, or two revisions, by what differs: the rest is alike.
 
     `differ` names facts of runs that differ, as [a, b]. `cases` and `measurements` are of runs; those with another
@@ -63,15 +62,10 @@ class RunComparison(ResultModel):
 
 def compare_two_runs(a: RunDetail, b: RunDetail) -> RunComparison:
     """What differs between two runs, whichever services have them."""
-    before, after = _last_attempts(a), _last_attempts(b)
+    before, after = ({case.case: case for case in run.cases} for run in (a, b))
     cases = [_case(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])]
     differing = [case for case in cases if case is not None]
-    pairs = [
-        pair
-        for name in dict.fromkeys([*before, *after])
-        if name in before and name in after
-        for pair in _measurements(before[name], after[name])
-    ]
+    pairs = [_measurement(*pair) for pair in pair_measurements(a, b)]
     changed = sorted((pair for pair in pairs if pair is not None), key=_weight)
     notes = [run.note for run in (a, b) if run.note]
     if a.run.test != b.run.test:
@@ -103,8 +97,14 @@ def _facts(a: Run, b: Run) -> dict[str, Any]:
     return facts
 
 
-def _last_attempts(run: RunDetail) -> dict[str, Case]:
-    return {case.case: case for case in run.cases}
+def pair_measurements(a: RunDetail, b: RunDetail) -> list[tuple[str, Measurement, Measurement]]:
+    """Measurements that both runs have, with their case."""
+    after = {case.case: case for case in b.cases}
+    pairs: list[tuple[str, Measurement, Measurement]] = []
+    for name, case in {case.case: case for case in a.cases}.items():
+        others = {one.name: one for one in after[name].measurements} if name in after else {}
+        pairs += [(name, one, others[one.name]) for one in case.measurements if one.name in others]
+    return pairs
 
 
 def _case(name: str, a: Case | None, b: Case | None) -> CaseDifference | None:
@@ -115,18 +115,12 @@ def _case(name: str, a: Case | None, b: Case | None) -> CaseDifference | None:
     return CaseDifference(case=name, a=ends[0], b=ends[1], reason_a=reasons[0], reason_b=reasons[1])
 
 
-def _measurements(a: Case, b: Case) -> list[MeasurementDifference | None]:
-    """Of those that both cases have, the differing ones; None for each that is alike."""
-    other: Mapping[str, Measurement] = {one.name: one for one in b.measurements}
-    return [_measurement(a.case, one, other[one.name]) for one in a.measurements if one.name in other]
-
-
 def _measurement(case: str, a: Measurement, b: Measurement) -> MeasurementDifference | None:
     limits = [[one.lower, one.upper] for one in (a, b)]
     if (a.value, a.outcome, limits[0]) == (b.value, b.outcome, limits[1]):
         return None
     made = MeasurementDifference(case=case, name=a.name, units=a.units, a=a.value, b=b.value)
-    if _is_number(a.value) and _is_number(b.value):
+    if is_number(a.value) and is_number(b.value):
         made.change = float(f"{b.value - a.value:.6g}")
     if a.outcome != b.outcome:
         made.outcome_a, made.outcome_b = a.outcome, b.outcome
@@ -135,7 +129,8 @@ def _measurement(case: str, a: Measurement, b: Measurement) -> MeasurementDiffer
     return made
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, and not true or false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -16,6 +16,7 @@ from testlab_tools.fanout import ask_all, gather_all
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, Metric, RunSummary
+from testlab_tools.statistics.comparison_chart import draw_revisions, draw_two_runs
 from testlab_tools.statistics.flakiness import Flakiness, find_flaky
 from testlab_tools.statistics.flakiness_chart import draw_flakiness
 from testlab_tools.statistics.grouping import By
@@ -75,7 +76,7 @@ async def summarize_runs(
     """
     order, target = SummaryOrder(metric, group_by, attempts, limit), None
     if chart or save_to:
-        check_drawable(order)
+        check_drawable(order, outcome)
         target = find_target(call, save_to)
     whole = metric in OF_UNITS or attempts != "every"
     runs, history = await _open(call, service, since, until, whole)
@@ -180,7 +181,9 @@ async def compare_runs(
     since: Since = "",
     until: Until = "",
     limit: Rows = 20,
-) -> RunComparison:
+    chart: bool = False,
+    save_to: SaveTo = "",
+) -> Illustrated[RunComparison]:
     """Get what differs between two runs (cases, measurements, durations), or before and after a revision of the test
     pack or procedure (pass rate and duration by test, with 95 % interval).
 
@@ -188,18 +191,28 @@ async def compare_runs(
     """
     if a.startswith(REVISION) != b.startswith(REVISION):
         raise BadInput("a and b are of two sorts", "", "Give two run handles, or revision:… twice.")
+    target = find_target(call, save_to) if chart or save_to else None
     if not a.startswith(REVISION):
-        return compare_two_runs(*await gather_all(_read_run(call, a), _read_run(call, b)))
+        before, after = await gather_all(_read_run(call, a), _read_run(call, b))
+        found = compare_two_runs(before, after)
+        if not (chart or save_to):
+            return Illustrated(found)
+        return await illustrate(call, found, await draw_two_runs(found, before, after), target)
     runs, history = await _open(call, service, since, until, whole=True)
     runs = await _resolve(call, history, runs, {"test": test})
     sides: list[RunFilter] = []
     for name in (a, b):
-        found = await _resolve(call, history, runs, {"revision": name.removeprefix(REVISION).strip()})
-        sides.append(of_revision(runs, found.names["revision"]))
-    compared = await compare_revisions(history.view, sides[0], sides[1], limit)
+        resolved = await _resolve(call, history, runs, {"revision": name.removeprefix(REVISION).strip()})
+        sides.append(of_revision(runs, resolved.names["revision"]))
+    compared = await compare_revisions(history.view, sides[0], sides[1])
     runs = of_revision(runs, [name for side in sides for name in side.names["revision"]])
-    shares = await _shares(history, runs)
-    return RunComparison(a=a, b=b, sides=compared.sides, tests=compared.tests, services=shares, note=compared.note)
+    found = RunComparison(a=a, b=b, sides=compared.sides, tests=compared.tests[:limit], note=compared.note)
+    if len(compared.tests) > limit:
+        found.note += f" {limit} of {len(compared.tests)} tests are shown (limit)."
+    found.services = await _shares(history, runs)
+    if not (chart or save_to):
+        return Illustrated(found)
+    return await illustrate(call, found, await draw_revisions(compared, runs), target)
 
 
 async def _open(call: Call, service: str, since: str, until: str, whole: bool = False) -> tuple[RunFilter, History]:
