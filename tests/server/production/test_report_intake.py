@@ -246,6 +246,26 @@ async def test_a_run_of_our_own_format_is_recorded_whole_with_the_files_beside_i
     assert (again["run_ids"], factory.runs_of("SN-OWN")) == (done["run_ids"], 1)
 
 
+async def test_a_folder_of_allure_results_is_one_run_with_its_files(
+    factory: Factory, reports: Path, connect: Connect, ask: ToolCaller
+) -> None:
+    (reports / "allure").mkdir()
+    result = {"uuid": "u", "name": "boot", "status": "failed", "start": 1_790_000_000_000, "stop": 1_790_000_001_000}
+    result |= {"attachments": [{"source": "u-attachment.txt"}], "statusDetails": {"message": "off"}}
+    (reports / "allure" / "u-result.json").write_text(json.dumps(result), encoding="utf-8")
+    (reports / "allure" / "u-attachment.txt").write_bytes(b"t")
+    about = {"path": "allure", "serial_number": "SN-AL", "procedure_id": "Main board FCT", "part_number": "P"}
+    async with connect(factory.config()) as client:
+        said = await ask(client, "import_report", **about, dry_run=True)
+        done = await ask(client, "import_report", **about)
+        again = await ask(client, "import_report", **about)
+    kept = factory.run(done["run_ids"][0])
+    assert (said["format"], said["plan"]["attachments"]) == ("allure", ["u-attachment.txt"])
+    assert [(p["name"], p["outcome"]) for p in kept["phases"]] == [("boot", "FAIL")]
+    assert [file["name"] for file in kept["attachments"]] == ["u-attachment.txt"]
+    assert again["run_ids"] == done["run_ids"]
+
+
 ATML = (
     '<tr:TestResults xmlns:tr="urn:IEEE-1636.1:2011:01:TestResults"{more}><tr:ResultSet ID="1" name="Main" '
     'startDateTime="2026-03-01T08:00:00Z" endDateTime="2026-03-01T08:01:00Z"><tr:Outcome value="Failed"/>'

@@ -15,6 +15,7 @@ REPORTS = {
     "wrong phases": b'{"dut_id":"a","start_time_millis":1,"phases":[' + b"{}," * 120_000 + b"{}]}",
     "modules": b'{"dut":{},"modules":{' + b",".join(b'"%d":{}' % n for n in range(80_000)) + b"}}",
     "testlab": b'{"format":"testlab-run","version":1,"phases":[' + b"{}," * 120_000 + b"{}]}",
+    "ctrf": b'{"results":{"tool":{},"summary":{},"tests":[' + b"{}," * 120_000 + b"{}]}}",
     "wats": b'{"sn":"a","pn":"b","result":"P","x":[' + b"{}," * ((N - 40) // 3) + b"{}]}",
     "cases": b'<testsuite timestamp="2026-11-20T08:00:00">' + b"<testcase/>" * (N // 12) + b"</testsuite>",
     "attributes": b"<testsuite " + b" ".join(b'a%d=""' % n for n in range(90_000)) + b"></testsuite>",
@@ -24,6 +25,7 @@ REPORTS = {
 PROGRAM = """
 import re, sys
 from testlab_tools.errors import LabError
+from testlab_tools.reports.ctrf import read_ctrf
 from testlab_tools.reports.hardpy import read_hardpy
 from testlab_tools.reports.formats import read_identity
 from testlab_tools.reports.junit import read_junit
@@ -35,7 +37,7 @@ def highest():
         return int(re.search(r"VmHWM:\\s+(\\d+)", status.read())[1]) // 1024
 data = sys.stdin.buffer.read()
 before = highest()
-readers = (read_openhtf, read_hardpy, read_junit, read_testlab_run)
+readers = (read_openhtf, read_hardpy, read_junit, read_testlab_run, read_ctrf)
 for read in (detect_format, lambda d: read_identity("wats", d), *readers):
     try:
         read(data)

@@ -119,6 +119,82 @@ def test_the_same_bytes_have_the_same_ref_and_another_unit_has_another() -> None
     assert len({first.run.ref, first.override("SN-1", "FVT1").run.ref, first.override("SN-2", "FVT1").run.ref}) == 3
 
 
+def properties(**given: str) -> str:
+    found = "".join(f'<property name="{name}" value="{value}"/>' for name, value in given.items())
+    return f"<properties>{found}</properties>"
+
+
+def test_properties_say_unit_procedure_and_station_and_others_become_variables() -> None:
+    said = properties(Serial_Number="SN-1", procedure="FVT1", STATION="bench-3", firmware="2.1")
+    report = read_junit(suite(f'{said}<testcase name="a"/>'))
+
+    assert (report.run.serial_number, report.run.procedure_id, report.missing) == ("SN-1", "FVT1", [])
+    assert report.station == "bench-3"
+    assert report.variables == (("firmware", "2.1"), ("station", "bench-3"))
+
+
+def test_surefires_dump_of_javas_properties_says_nothing_of_the_run() -> None:
+    dump = properties(**{"java.vm.name": "OpenJDK", "sn": "1", "user.dir": "/home/mk"})
+    assert read_junit(suite(f'{dump}<testcase name="a"/>')).run.variables == ()
+
+
+def test_several_suites_are_one_run_unless_they_name_several_units() -> None:
+    def of(serial: str, inner: str) -> bytes:
+        return suite(f"{properties(serial_number=serial) if serial else ''}{inner}")
+
+    passed, failed = '<testcase name="a"/>', '<testcase name="a"><failure message="off"/></testcase>'
+    one = read_junit(b"<testsuites>" + of("SN-1", passed) + of("", failed) + b"</testsuites>").run
+    two = junit.read_junit(b"<testsuites>" + of("SN-1", passed) + of("SN-2", failed) + b"</testsuites>")
+
+    assert (one.serial_number, one.outcome, len(one.phases)) == ("SN-1", "fail", 2)
+    assert [(r.run.serial_number, r.run.outcome, r.run.notes) for r in two] == [
+        ("SN-1", "pass", ""),
+        ("SN-2", "fail", "a: off"),
+    ]
+    assert two[0].run.ref != two[1].run.ref
+
+
+def test_test_cases_may_name_the_units_and_one_without_is_of_none_of_several() -> None:
+    def case(name: str, serial: str) -> str:
+        return f'<testcase name="{name}">{properties(serial_number=serial) if serial else ""}</testcase>'
+
+    found = junit.read_junit(suite(case("a", "SN-1") + case("a", "SN-2") + case("b", "SN-1") + case("c", "")))
+    assert [(r.run.serial_number, [p.name for p in r.run.phases]) for r in found] == [
+        ("SN-1", ["a", "b"]),
+        ("SN-2", ["a"]),
+        ("", ["c"]),
+    ]
+
+
+def test_a_unit_that_is_named_twice_differently_is_not_known() -> None:
+    said = properties(serial_number="SN-1", SN="SN-2")
+    assert read_junit(suite(f'{said}<testcase name="a"/>')).run.serial_number == ""
+
+
+GO = """<?xml version="1.0" encoding="UTF-8"?>
+<testsuites tests="2" failures="1" errors="0" time="0.3">
+ <testsuite tests="2" failures="1" time="0.3" name="acme/rail" timestamp="2026-11-20T09:00:00+01:00">
+  <properties><property name="go.version" value="go1.23 linux/amd64"></property></properties>
+  <testcase classname="acme/rail" name="TestRail/5V" time="0.1"></testcase>
+  <testcase classname="acme/rail" name="TestRail/12V" time="0.2">
+   <failure message="Failed" type="">=== RUN   TestRail/12V\n    rail_test.go:9: 11.2 V</failure>
+  </testcase>
+ </testsuite>
+</testsuites>"""
+
+
+def test_go_converters_report_is_read() -> None:
+    report = read_junit(GO.encode())
+
+    assert [(p.name, p.outcome) for p in report.run.phases] == [
+        ("acme/rail::TestRail/5V", "pass"),
+        ("acme/rail::TestRail/12V", "fail"),
+    ]
+    assert "rail_test.go:9" in report.run.phases[1].traceback
+    assert report.run.started_at == START
+    assert report.run.variables == (("go.version", "go1.23 linux/amd64"),)
+
+
 BOMB = '<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa">' + "".join(
     f'<!ENTITY {c} "{f"&{p};" * 10}">' for p, c in zip("abcdefgh", "bcdefghi", strict=True)
 )

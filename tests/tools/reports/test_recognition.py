@@ -30,6 +30,8 @@ def test_every_sample_is_recognised(path: Path) -> None:
     ("content", "format"),
     [
         (b'{"format": "testlab-run", "version": 9}', "testlab"),
+        (b'{"reportFormat": "CTRF", "results": {}}', "ctrf"),
+        (b'{"results": {"tool": {}, "summary": {}, "tests": []}}', "ctrf"),
         (b'{"pn": "P", "sn": "S", "result": "P"}', "wats"),
         (b'{"PN": "P", "SN": "S", "Result": "P"}', "wats"),
         (WSXF, "wsxf"),
@@ -61,6 +63,8 @@ def test_what_the_samples_do_not_show_is_recognised_too(content: bytes, format: 
         (f"<{SECRET}/>".encode(), "that of none of them"),
         (f"<{SECRET}".encode(), "not XML"),
         (b"\x1f\x8b\x08", "compressed"),
+        (b'{"uuid": "u", "name": "n", "status": "passed", "start": 1, "stop": 2}', "whole folder"),
+        (b'{"uuid": "u", "children": []}', "whole folder"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><testsuite/>', "declares a document type"),
     ],
 )

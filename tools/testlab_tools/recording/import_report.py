@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import TypeVar, get_args
+from pathlib import Path
+from typing import NamedTuple, TypeVar, get_args
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from testlab_tools.capabilities import AttachmentSink, Foreseen, ReportImporter, RunSink
@@ -27,7 +28,7 @@ from testlab_tools.outbox.payload import MAX_BYTES, MAX_FILES, ReportPayload
 from testlab_tools.recording.record import read_back, record_run
 from testlab_tools.registry import Call
 from testlab_tools.reports.formats import IMPORTERS, Format, detect_format, read_identity
-from testlab_tools.reports.read import read_format
+from testlab_tools.reports.read import is_allure, read_format
 from testlab_tools.reports.report import Attachment, PlannedRun, Report, format_count, plan_run
 from testlab_tools.untrusted import sanitize
 
@@ -73,36 +74,49 @@ class ImportedReport(ResultModel):
     next: str = ""
 
 
-async def fetch_report(files: Folders, path: str, content: str) -> tuple[str, bytes]:
-    """Name and content of the report. Raises BadInput unless exactly one is given."""
+class ReportSource(NamedTuple):
+    """A report as it was given: its content, or of Allure results their folder."""
+
+    form: Format
+    name: str
+    data: bytes
+    folder: Path | None = None
+
+
+async def open_report(files: Folders, path: str, content: str, form: str) -> ReportSource:
+    """The report with its format, as it was named (`form`) or as the content shows it.
+
+    Raises BadInput unless exactly one of path and content is given, or for an unknown format.
+    """
     if bool(path) == bool(content):
-        raise BadInput("Give either path or content", "", "path is a file, content its text.")
+        raise BadInput("Give either path or content", "", "path is a file, or a folder of Allure results.")
     if len(content) > MAX_CHARS:
         raise too_large_error("content", MAX_CHARS)
     if path:
         target = files.to_read(path)
-        return target.name, await asyncio.to_thread(read_file, target)
-    # What an XML declaration says of the file's encoding does not hold for text taken out of it.
-    return "report", _ENCODING.sub(r"\1", content, count=1).encode(errors="replace")
-
-
-async def recognise(form: str, data: bytes) -> Format:
-    """The format as it was named, or as the content shows it. Raises BadInput for an unknown one."""
+        if target.is_dir() and is_allure(target):
+            return ReportSource("allure", target.name, b"", target)
+        name, data = target.name, await asyncio.to_thread(read_file, target)
+    else:
+        # What an XML declaration says of the file's encoding does not hold for text taken out of it.
+        name, data = "report", _ENCODING.sub(r"\1", content, count=1).encode(errors="replace")
     named: Format | None = next((known for known in get_args(Format) if known == form), None)
-    return named or await asyncio.to_thread(detect_format, data)
+    return ReportSource(named or await asyncio.to_thread(detect_format, data), name, data)
 
 
-async def read_report(form: Format, data: bytes, given: ReportOverrides) -> Report:
-    """A report of a format that is read here."""
-    report = await asyncio.to_thread(_read_only, form, data, given.started_at)
-    return report.override(given.serial_number, given.procedure_id, given.part_number)
+async def read_report(files: Folders, path: str, source: ReportSource, given: ReportOverrides) -> Report:
+    """A report of a format that is read here, with the files beside it."""
+    report = await asyncio.to_thread(_read_only, source, given.started_at)
+    report = report.override(given.serial_number, given.procedure_id, given.part_number)
+    return await read_files_beside(files, path, report, source.folder)
 
 
-async def read_files_beside(folders: Folders, path: str, report: Report) -> Report:
-    """The report at `path` with the files beside it as attachments; those that cannot be read are dropped."""
+async def read_files_beside(folders: Folders, path: str, report: Report, folder: Path | None) -> Report:
+    """The report at `path`, or in a folder, with the files beside it as attachments; those that cannot be read are
+    dropped."""
     if not (path and report.files):
         return report
-    here = folders.to_read(path).parent
+    here = folder or folders.to_read(path).parent
     found: list[Attachment] = []
     room = MAX_BYTES
     for name in report.files[:MAX_FILES]:
@@ -168,8 +182,12 @@ async def record_report(call: Call, sink: RunSink, form: Format, report: Report)
     )
 
 
-def _read_only(form: Format, data: bytes, started_at: datetime | None) -> Report:
-    reports = read_format(form, data, started_at)
+def _read_only(source: ReportSource, started_at: datetime | None) -> Report:
+    if source.folder is not None:
+        from testlab_tools.reports.allure import read_allure
+
+        return read_allure(source.folder)
+    reports = read_format(source.form, source.data, started_at)
     if len(reports) > 1:
         raise BadInput("The report is of several runs", f"It holds {len(reports)} of them", "Give a report of one run.")
     return reports[0]

@@ -65,7 +65,9 @@ def read_root(content: bytes) -> XmlRoot:
     )
 
 
-Format = Literal["testlab", "openhtf", "hardpy", "junit", "wats", "wsxf", "atml", "teststand", "stdf", "atdf"]
+Format = Literal[
+    "testlab", "openhtf", "hardpy", "junit", "ctrf", "allure", "wats", "wsxf", "atml", "teststand", "stdf", "atdf"
+]
 IMPORTERS: dict[Format, str] = {
     "wats": "WATS",
     "wsxf": "WSXF",
@@ -115,6 +117,10 @@ def _detect_json(content: bytes) -> Format:
     members = cast(dict[str, Any], value)
     if members.get("format") == "testlab-run":
         return "testlab"
+    if members.get("reportFormat") == "CTRF" or _has_ctrf_results(members.get("results")):
+        return "ctrf"
+    if {"uuid", "name", "start"} <= members.keys() or {"uuid", "children"} <= members.keys():
+        raise BadInput("The report is one file of Allure results", "A run is the whole folder", "Give the folder.")
     keys = {key.casefold() for key in members}
     if {"dut_id", "phases"} <= keys:
         return "openhtf"
@@ -123,6 +129,11 @@ def _detect_json(content: bytes) -> Format:
     if {"sn", "pn", "result"} <= keys:
         return "wats"
     raise _unknown("It is JSON with the keys of none of them")
+
+
+def _has_ctrf_results(results: object) -> bool:
+    """CTRF before its version 1 had no name of the format in it."""
+    return isinstance(results, dict) and {"tool", "summary", "tests"} <= cast(dict[str, Any], results).keys()
 
 
 def _detect_xml(root: XmlRoot) -> Format:
@@ -143,7 +154,7 @@ def _unknown(why: str) -> BadInput:
     return BadInput(
         "The format of the report is not known",
         why,
-        "Known are testlab-run, OpenHTF, HardPy, JUnit, WATS, ATML, TestStand, STDF, ATDF; give format if it is one.",
+        "Known are testlab-run, OpenHTF, HardPy, JUnit, CTRF, Allure, WATS, ATML, TestStand, STDF, ATDF.",
     )
 
 

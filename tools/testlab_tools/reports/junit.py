@@ -31,13 +31,10 @@ _INTERIM: dict[type, tuple[PhaseOutcome, bool]] = {
 
 
 class _StatedCase(TestCase):
-    """A test case with its `status`: CTest writes `notrun` beside `skipped` where the program to run was missing."""
+    """A test case with CTest's `status`: `disabled`; or `notrun` beside `skipped`, with a reason that begins with
+    `SKIP_` where the test chose not to run, and not where its program is missing."""
 
     status = Attr()
-
-
-_CTEST_SKIPS = ("SKIP_", "Disabled")
-"""How CTest's reason begins where a test was skipped on purpose."""
 
 
 class _CountedSuite(TestSuite):
@@ -196,15 +193,17 @@ def _read_case(case: Any) -> _Case:
         raise ValueError("no length")
     results: list[Any] = list(case.result)
     outcome = _judge(results)
-    if outcome == "skip" and case.status == "notrun" and not str(results[0].message).startswith(_CTEST_SKIPS):
+    if case.status == "disabled":
+        outcome = "skip"
+    elif outcome == "skip" and case.status == "notrun" and not str(results[0].message).startswith("SKIP_"):
         outcome = "error"
-    troubles = [result for result in results if outcome != "skip" and type(result) in (Failure, Error, Skipped)]
+    troubles = [result for result in results if type(result) in (Failure, Error, Skipped)]
     return _Case(
         name if classname in ("", name) else f"{classname}::{name}",
         max(0.0, seconds),
         outcome,
         tuple(_list_attempts(list(case.interim_result), _describe(outcome, troubles))),
-        tuple(_first_line(trouble) for trouble in troubles),
+        tuple(_first_line(trouble) for trouble in troubles if outcome != "skip"),
         "\n".join(str(text).strip() for text in (case.system_out, case.system_err) if text),
         _list_properties(case),
     )
@@ -226,7 +225,7 @@ def _describe(outcome: PhaseOutcome, troubles: list[Any]) -> _Attempt:
     texts = (getattr(trouble, "stack_trace", None) or trouble.text for trouble in troubles)
     text = "\n\n".join(str(text).strip() for text in texts if text)
     reason = "; ".join(_first_line(trouble) for trouble in troubles)
-    return _Attempt(outcome, shorten(reason, 500), shorten_start(text, MAX_TRACEBACK))
+    return _Attempt(outcome, shorten(reason, 500), "" if outcome == "skip" else shorten_start(text, MAX_TRACEBACK))
 
 
 def _first_line(trouble: Any) -> str:

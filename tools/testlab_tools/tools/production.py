@@ -21,12 +21,10 @@ from testlab_tools.recording.import_report import (
     ImportedReport,
     ReportOverrides,
     deliver_report,
-    fetch_report,
+    open_report,
     plan_import,
     plan_report,
-    read_files_beside,
     read_report,
-    recognise,
     record_report,
 )
 from testlab_tools.recording.record import read_attachments, record_run
@@ -219,18 +217,18 @@ async def import_report(
 
     dry_run shows it, what is missing, lost or would be refused, and records nothing.
     """
-    name, data = await fetch_report(call.files, path, content)
-    form = await recognise(format, data)
+    source = await open_report(call.files, path, content, format)
+    form = source.form
     given = ReportOverrides(
         serial_number, call.lab.native(procedure_id), part_number, parse_time(started_at, "started_at")
     )
     if form in IMPORTERS:
         importer = call.lab.one(ReportImporter, service)
         if dry_run:
-            return plan_import(importer, form, data)
-        return await deliver_report(call, importer, form, name, data, given)
+            return plan_import(importer, form, source.data)
+        return await deliver_report(call, importer, form, source.name, source.data, given)
     sink = call.lab.one(RunSink, service)
-    report = await read_files_beside(call.files, path, await read_report(form, data, given))
+    report = await read_report(call.files, path, source, given)
     return (
         await plan_report(call.deadline, sink, form, report)
         if dry_run
