@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from testlab_tools.services import known_kinds, load_kind
 from testlab_tools.tools import all_tools
 
 TOOL_ERROR = 5
@@ -33,11 +34,14 @@ def target(request: pytest.FixtureRequest) -> list[str]:
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_every_tool_passes_the_strict_schema_check(
-    inspect: Inspect, server_command: list[str], server_config: Path, tmp_path: Path, era: str
+    inspect: Inspect, server_command: list[str], tmp_path: Path, era: str
 ) -> None:
     everything = tmp_path / "config.toml"
-    text = server_config.read_text(encoding="utf-8")
-    everything.write_text(f'[server]\naccess = "admin"\ntoolsets = ["all"]\n{text}', encoding="utf-8")
+    text = '[server]\naccess = "admin"\ntoolsets = ["all"]\n'
+    for kind in known_kinds():
+        keys = {"kind": kind, **load_kind(kind).Settings.example}
+        text += f"[services.{kind}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+    everything.write_text(text, encoding="utf-8")
     target = [*server_command[:2], "-e", f"TESTLAB_MCP_CONFIG={everything}"]
     done = inspect(*target, "--protocol-era", era, "--method", "tools/list", "--strict", "--format", "json")
     assert done.returncode == 0, done.stdout + done.stderr

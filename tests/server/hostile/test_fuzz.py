@@ -114,6 +114,7 @@ URIS = st.one_of(
     st.builds(
         "testlab://runs/{}/artifacts/{}".format, st.sampled_from(["portal%3A%2Fa%2Fb%2Fc%2Fd", "%", "%ED%A0"]), TEXT
     ),
+    st.builds("skill://{}/SKILL.md".format, TEXT),
     TEXT,
 )
 
