@@ -21,6 +21,7 @@ LONG = (
     "hostile/test_corpus",
     "clients/agents/",
     "clients/test_inspector",
+    "repository/test_docs_run",
     "outbox/",
     "strict/test_once",
     "faults/tools/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -119,3 +120,11 @@ def test_a_picture_is_printed_with_its_facts(inspect: Inspect, target: list[str]
     picture, facts = json.loads(done.stdout)["result"]["content"]
     assert picture["type"] == "image"
     assert "original 1280x720" in facts["text"]
+
+
+def test_the_line_of_its_recipe_lists_the_tools(inspect: Inspect) -> None:
+    page = (Path(__file__).parents[2] / "docs/clients/inspector.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^npx @modelcontextprotocol/inspector --cli uvx testlab-mcp (.*)$", page, re.MULTILINE)
+    done = inspect(sys.executable, "-m", "testlab_mcp", *line.split())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"list_runs"' in done.stdout
