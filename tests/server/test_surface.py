@@ -69,12 +69,6 @@ async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: S
     assert [describe_tool(tool, services) for tool in all_tools()] == read
 
 
-async def test_every_tool_has_a_title_of_two_to_four_words_for_people(sim: SimLab, connect: Connect) -> None:
-    titles = [tool["title"] for tool in (await listed(sim, connect)).values()]
-    assert [title for title in titles if not re.fullmatch(r"[A-Z]\w+( \w+){1,3}", title)] == []
-    assert len(set(titles)) == len(titles)
-
-
 async def test_every_hint_that_means_something_is_said_for_every_tool(sim: SimLab, connect: Connect) -> None:
     """MCP, ToolAnnotations: idempotentHint is "meaningful only when readOnlyHint == false"."""
     for name, tool in (await listed(sim, connect)).items():

@@ -229,7 +229,7 @@ TEMPLATES = (
     ResourceSpec(
         "testlab://runs/{handle}",
         "run",
-        "Run",
+        "Test run",
         "One run: outcome, reason, cases, measurements that failed, names of artifacts.",
         JSON,
         "get_run",
@@ -265,7 +265,7 @@ TEMPLATES = (
     ResourceSpec(
         "testlab://nodes/{node_id}",
         "node",
-        "Node",
+        "Lab node",
         "A node: state, who holds it until when and why, what runs, its configuration.",
         JSON,
         "list_nodes",
@@ -274,7 +274,7 @@ TEMPLATES = (
     ResourceSpec(
         "testlab://jobs/{job_uid}",
         "job",
-        "Job",
+        "Test job",
         "A test job: state and counts; at its end, why its runs failed.",
         JSON,
         "get_job",
@@ -298,7 +298,7 @@ def list_resources(available: Availability) -> list[Resource]:
         Resource(
             uri=SERVICES,
             name="services",
-            title="Services",
+            title="Configured services",
             description="Which services are configured, and which tools each answers.",
             mime_type=JSON,
             icons=draw_icon("services"),

@@ -1,8 +1,9 @@
-"""Icons: one a toolset, small, a picture, and nothing that a model reads."""
+"""Icons and titles, for people: one icon a toolset, small, a picture; and nothing that a model reads."""
 
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from typing import Any, get_args
 from xml.etree import ElementTree
@@ -37,7 +38,9 @@ def test_every_toolset_has_a_small_picture_that_is_no_program(toolset: Any) -> N
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_whatever_is_listed_has_the_icon_of_its_toolset(mode: str, sim: SimLab, connect: Connect) -> None:
+async def test_whatever_is_listed_has_its_toolsets_icon_and_a_title_of_a_few_words(
+    mode: str, sim: SimLab, connect: Connect
+) -> None:
     everything = '[server]\naccess = "admin"\ntoolsets = ["all"]\n'
     async with connect(everything + sim.config_toml(), mode) as client:
         tools = (await client.list_tools()).tools
@@ -47,7 +50,9 @@ async def test_whatever_is_listed_has_the_icon_of_its_toolset(mode: str, sim: Si
             *(await client.list_resource_templates()).resource_templates,
         ]
     assert [tool.icons for tool in tools] == [draw_icon(TOOLSETS[tool.name]) for tool in tools]
-    assert [item.name for item in others if not item.icons or not item.title] == []
+    assert [item.name for item in others if not item.icons] == []
+    titles = [item.title or "" for item in (*all_tools(), *others)]
+    assert [title for title in titles if not re.fullmatch(r"[A-Z]\w+( \w+){1,3}", title)] == []
     whole = json.dumps([tool.model_dump(by_alias=True, exclude_none=True) for tool in tools])
     bare = json.dumps([tool.model_dump(by_alias=True, exclude_none=True, exclude={"icons"}) for tool in tools])
     assert len(whole) - len(bare) < len(bare) / 4
