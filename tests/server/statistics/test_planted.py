@@ -34,6 +34,9 @@ async def test_the_bad_station_ends_more_often_without_verdict_and_no_other_stat
     assert differing(found)[fx.BAD_STATION].startswith("more error, timeout or aborted than the rest")
     assert found["rows"][0]["group"] == fx.BAD_STATION
     assert found["groups"] == 12
+    (why,) = found["rows"][0]["fails_at"]
+    assert "DMM not responding" in why
+    assert "no difference is shown" in found["rows"][0]["differs"]
 
 
 async def test_the_bad_batch_is_the_only_one_that_is_worse(config: str, connect: Connect, ask: ToolCaller) -> None:
@@ -45,6 +48,22 @@ async def test_the_bad_batch_is_the_only_one_that_is_worse(config: str, connect:
     row = found["rows"][0]
     assert row["differs"].startswith("worse than the rest")
     assert row["interval"][0] < 0.8 * (1 - fx.BASE_FAIL["EOL1"]) + 0.05 < row["interval"][1] + 0.05
+    (why,) = row["fails_at"]
+    assert "tuner_snr_db" in why
+    assert "no difference is shown" in row["differs"]
+
+
+async def test_of_all_measurements_the_one_of_the_bad_batch_comes_first(
+    config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(config) as client:
+        found = await ask(client, "measurement_stats", test=EOL, group_by="batch", since=ALL_TIME)
+        by_station = await ask(client, "measurement_stats", test=EOL, since=ALL_TIME)
+    assert found["rows"][0]["measurement"] == "tuner_snr_db"
+    assert [group["group"] for group in found["rows"][0]["groups"]] == [fx.BAD_BATCH]
+    assert not any("groups" in row for row in found["rows"][1:])
+    assert not any("groups" in row for row in by_station["rows"])
+    assert by_station["groups"] == found["groups"] == len(found["rows"])
 
 
 async def test_the_drift_is_a_slope_with_the_planted_rate_and_the_change_of_limits_is_told(

@@ -15,6 +15,7 @@ from testlab_tools.archive.store import HistoryStore, HistoryView, open_store
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.statistics.answer import Metric
 from testlab_tools.statistics.flakiness import find_flaky
+from testlab_tools.statistics.measurement_ranking import rank_measurements
 from testlab_tools.statistics.measurements import MeasurementOrder, describe_measurement
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.selection import RunFilter, newest_runs, resolve_names, services_with
@@ -51,6 +52,7 @@ async def figures(view: HistoryView) -> list[ResultModel | object]:
     found.append(fvt)
     found += [await resolve_names(view, EVERYTHING, {"slot": text}) for text in ("straße 3", "STRASSE", "prüf", "Ñ")]
     found.append(await describe_measurement(view, fvt, MeasurementOrder("rail", lower=4.95)))
+    found.append(await rank_measurements(view, fvt, MeasurementOrder("")))
     found.append(await find_flaky(view, EVERYTHING, 20, True))
     sides = [of_revision(EVERYTHING, [revision]) for revision in ("1.0", "1.1")]
     found.append(await compare_revisions(view, sides[0], sides[1]))
@@ -71,7 +73,10 @@ async def test_both_engines_give_the_figures_of_tables_in_memory(
     store: HistoryStore, line: list[Run], view_of: MakeView
 ) -> None:
     slots = ("Straße 3", "Strasse", "PRÜFPLATZ", "ñandú")
-    line = [run._replace(slot=slots[n % 4]) for n, run in enumerate(line)]
+    line = [
+        run._replace(slot=slots[n % 4], ended_as="fail" if run.station == "EOL-02" and n % 5 == 0 else run.ended_as)
+        for n, run in enumerate(line)
+    ]
     failures, _ = failures_of(line)
     _, values = measured(normal(len(line)))
     measurements = [

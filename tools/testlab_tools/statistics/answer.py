@@ -31,7 +31,7 @@ class Row(ResultModel):
     `rate` is of `n`, with its 95 % `interval`; of a duration, the interval is the mean's. Outcomes count all `runs`,
     `samples` (golden, failing, ignored units) included, which are not in n. `run_ids` are the runs where few
     failed. `differs` is given where the group is shown to differ from the rest of its test; without it no difference is
-    shown, which does not mean that there is none.
+    shown, which does not mean that there is none. `fails_at` are cases that it is shown to fail more than the rest.
     """
 
     test: Untrusted = ""
@@ -57,6 +57,7 @@ class Row(ResultModel):
     per_day: float | None = None
     run_ids: list[str] = []
     differs: str = ""
+    fails_at: list[Untrusted] = []
 
 
 class HistoryShare(ResultModel):

@@ -8,7 +8,7 @@ below `ALPHA`; it then leaves the rest, and the others are compared anew. So one
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from testlab_tools.statistics.intervals import holm, scipy_stats
 
@@ -72,6 +72,12 @@ def compare_rates(*families: Family[Counted]) -> Compared:
 def compare_means(*families: Family[Means]) -> Compared:
     """The groups whose mean differs from that of the rest, by Welch's and by Student's test."""
     return _compare(families, _mean_against)
+
+
+def compare_mixed(means: Family[Means], rates: Family[Counted]) -> Compared:
+    """The groups whose mean, and those whose proportion, differs from that of the rest: corrected together."""
+    families: list[Family[Any]] = [means, rates]
+    return _compare(families, _either_against)
 
 
 def two_proportions(one: Counted, other: Counted) -> float:
@@ -146,6 +152,10 @@ def _rate_against(group: Counted, rest: Sequence[Counted]) -> Verdict:
 def _mean_against(group: Means, rest: Sequence[Means]) -> Verdict:
     other = pool(rest)
     return two_means(group, other), group.mean > other.mean
+
+
+def _either_against(group: Any, rest: Sequence[Any]) -> Verdict:
+    return _mean_against(group, rest) if isinstance(group, Means) else _rate_against(group, rest)
 
 
 def _compare(families: Sequence[Family[S]], against: Callable[[S, Sequence[S]], Verdict]) -> Compared:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.statistics.answer import Drawn, HistoryShare
 from testlab_tools.statistics.capability import Capability
@@ -42,16 +44,41 @@ class WhatIf(ResultModel):
     ppk: list[float] = []
 
 
-class ValueGroup(ResultModel):
-    """Values of a group; `differs` is given where its mean is shown to differ from the rest."""
+class DifferentGroup(ResultModel):
+    """A group in whose values, or verdicts, a measurement is shown to differ from the rest."""
 
     group: Untrusted
     n: int
     mean: float | None = None
+    failed: int = 0
+    differs: str
+
+
+class MeasuredRow(ResultModel):
+    """Values of a group; `differs` is given where its mean is shown to differ from the rest.
+
+    In a ranking, those of a `measurement`: `failed` of `judged` values, limits in force (none where parts have
+    different ones), `cpk` with its interval, `marginal` passes, and the `groups` that differ.
+    """
+
+    group: Untrusted = ""
+    measurement: Untrusted = ""
+    case: Untrusted = ""
+    units: Untrusted = ""
+    n: int
+    mean: float | None = None
     interval: list[float] = []
     sd: float | None = None
+    judged: int = 0
     failed: int = 0
+    lower: float | None = None
+    upper: float | None = None
+    cpk: list[float] = []
+    marginal: int | None = None
     differs: str = ""
+    groups: list[DifferentGroup] = []
+    median: float | None = Field(default=None, exclude=True)
+    moving_range: float = Field(default=0.0, exclude=True)
 
 
 class TextCount(ResultModel):
@@ -64,7 +91,7 @@ class TextCount(ResultModel):
 
 class MeasurementStats(Drawn):
     """Numbers of one measurement; `rate` is the share of judged values that passed, `marginal` counts passes in the
-    last tenth of the way from the median to a limit."""
+    last tenth of the way from the median to a limit. `rows` are groups, or in a ranking measurements."""
 
     test: list[Untrusted]
     measurement: Untrusted
@@ -86,7 +113,7 @@ class MeasurementStats(Drawn):
     what_if: WhatIf | None = None
     drift: Drift | None = None
     groups: int = 0
-    rows: list[ValueGroup] = []
+    rows: list[MeasuredRow] = []
     texts: list[TextCount] = []
     services: list[HistoryShare] = []
     note: str = ""

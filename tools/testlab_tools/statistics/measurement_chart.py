@@ -38,7 +38,7 @@ async def draw_measurement(
     view: HistoryView, runs: RunFilter, order: MeasurementOrder, found: MeasurementStats, picture: MeasurementChart
 ) -> Chart:
     """Draw what `describe_measurement` found."""
-    params: Params = {"name": order.name}
+    params: Params = {}
     async with view.keep("v", values_sql(runs, order, params), params) as kept:
         source = Values(kept)
         if picture != "control_chart":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -14,9 +15,9 @@ from testlab_tools.statistics.drift import foresee
 from testlab_tools.statistics.intervals import mean_interval
 from testlab_tools.statistics.limits import read_limits
 from testlab_tools.statistics.measurement_answer import (
+    MeasuredRow,
     MeasurementStats,
     TextCount,
-    ValueGroup,
     WhatIf,
     round_numbers,
 )
@@ -34,7 +35,8 @@ MARGIN = 0.1
 
 @dataclass(frozen=True)
 class MeasurementOrder:
-    """What is asked of the measurement `name`, in `case` alone if given; `lower` and `upper` are other limits."""
+    """What is asked of the measurement `name`, or of all if it is empty, in `case` alone if given; `lower` and `upper`
+    are other limits."""
 
     name: str
     case: str = ""
@@ -56,7 +58,7 @@ class Values(NamedTuple):
 
 async def describe_measurement(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
     """The answer but for what is said of each service. `runs` names the tests; samples are left out."""
-    params: Params = {"name": order.name}
+    params: Params = {}
     async with view.keep("v", values_sql(runs, order, params), params) as kept:
         return await _describe(Values(kept), runs, order)
 
@@ -67,7 +69,7 @@ async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) ->
         return await _without_numbers(source, made)
     found = await read_limits(source.view)
     made.limits, now = found.periods, found.in_force
-    made.marginal = await _count_marginal(source, made, *now)
+    made.marginal = await count_marginal(source, made.quantiles["median"], *now)
     notes = [found.said]
     if (order.lower, order.upper) != (None, None):
         order = replace(order, **_filled(order, now))
@@ -98,20 +100,22 @@ def _filled(order: MeasurementOrder, now: tuple[float | None, float | None]) -> 
 
 
 def values_sql(runs: RunFilter, order: MeasurementOrder, params: Params) -> str:
-    """A SELECT of the values; its parameters are added to `params`."""
-    of_case = ""
+    """A SELECT of the values, of all measurements where none is named; its parameters are added to `params`."""
+    of_case = " AND m.name = $name" if order.name else ""
+    if order.name:
+        params["name"] = order.name
     if order.case:
         params["case"] = order.case
-        of_case = " AND m.case_name = $case"
+        of_case += " AND m.case_name = $case"
     picked = chosen(runs, order.attempts, params)
     tests = " OR ".join(f"m.test = $test_{number}" for number in range(len(runs.names.get("test", ()))))
     group = f", c.{order.group_by}" if order.group_by else ""
     return (
         f"WITH chosen AS ({picked}) "
-        f"SELECT m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.started_at, c.run_id, "
+        f"SELECT m.name, m.value, m.text, m.units, m.low, m.high, m.outcome, m.case_name, c.started_at, c.run_id, "
         f"c.part AS of_part, c.batch AS in_batch{group} "
         f"FROM chosen c JOIN measurements m ON m.service = c.service AND m.run_id = c.run_id "
-        f"WHERE m.name = $name{of_case} AND ({tests or '1 = 1'}) AND c.sample = ''"
+        f"WHERE ({tests or '1 = 1'}) AND c.sample = ''{of_case}"
     )
 
 
@@ -170,22 +174,27 @@ async def _without_numbers(source: Values, made: MeasurementStats) -> Measuremen
     return made
 
 
-async def _count_marginal(
-    source: Values, made: MeasurementStats, lower: float | None, upper: float | None
+async def count_marginal(
+    source: Values,
+    middle: float,
+    lower: float | None,
+    upper: float | None,
+    also: str = "",
+    named: Mapping[str, object] = {},
 ) -> int | None:
-    """Values within the limits, in the last tenth of the way to one of them."""
+    """Values within the limits, in the last tenth of the way from the middle to one of them; `also` is one more
+    condition, with the parameters `named`."""
     if lower is None and upper is None:
         return None
-    middle = made.quantiles["median"]
     conditions: list[str] = []
-    params: Params = {}
+    params: Params = dict(named)
     if lower is not None:
         params |= {"low_end": lower, "low_begin": lower + MARGIN * (middle - lower)}
         conditions.append("(v.value >= $low_end AND v.value < $low_begin)")
     if upper is not None:
         params |= {"high_end": upper, "high_begin": upper - MARGIN * (upper - middle)}
         conditions.append("(v.value <= $high_end AND v.value > $high_begin)")
-    ((count,),) = await source.rows(f"SELECT count(*) FROM v WHERE {' OR '.join(conditions)}", **params)
+    ((count,),) = await source.rows(f"SELECT count(*) FROM v WHERE {also}({' OR '.join(conditions)})", **params)
     return int(count)
 
 
@@ -221,7 +230,7 @@ async def _sample(source: Values, n: int) -> list[float]:
     return [float(value) for (value,) in await source.rows(select)]
 
 
-async def _groups(source: Values, order: MeasurementOrder) -> tuple[list[ValueGroup], int, str]:
+async def _groups(source: Values, order: MeasurementOrder) -> tuple[list[MeasuredRow], int, str]:
     select = (
         f"SELECT v.{order.group_by}, count(v.value), avg(v.value), stddev_samp(v.value), "
         "count(*) FILTER (WHERE v.outcome = 'fail'), count(*) OVER () FROM v WHERE v.value IS NOT NULL "
@@ -230,10 +239,10 @@ async def _groups(source: Values, order: MeasurementOrder) -> tuple[list[ValueGr
     found = await source.rows(select)
     means = {group: Means(float(mean), float(sd or 0.0), int(n)) for group, n, mean, sd, *_ in found}
     compared = compare_means(Family({"": means}, True))
-    rows: list[ValueGroup] = []
+    rows: list[MeasuredRow] = []
     for group, _, _, sd, failed, _ in found:
         difference = compared.differences[0].get(("", group))
-        row = ValueGroup(group=group, n=means[group].n, mean=means[group].mean, failed=int(failed))
+        row = MeasuredRow(group=group, n=means[group].n, mean=means[group].mean, failed=int(failed))
         row.sd = None if sd is None else float(sd)
         row.interval = list(mean_interval(*means[group]) or ())
         if difference:

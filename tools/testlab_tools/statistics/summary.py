@@ -9,12 +9,13 @@ from testlab_tools.archive.store import HistoryView
 from testlab_tools.errors import BadInput
 from testlab_tools.statistics.answer import OF_UNITS, Metric, Row, RunSummary
 from testlab_tools.statistics.comparison import ALPHA
+from testlab_tools.statistics.failing_cases import COLUMNS, EXPLAINED, Ran, find_failing_cases
 from testlab_tools.statistics.flow import count_throughput, duration_row, measure_durations, throughput_row
 from testlab_tools.statistics.grouping import MAX_GROUPS, TIMES, By, GroupBy
 from testlab_tools.statistics.pareto import rank_failures
 from testlab_tools.statistics.rolled import roll_yields
 from testlab_tools.statistics.selection import Attempts, Params, RunFilter, where
-from testlab_tools.statistics.yields import RateMetric, count_rates, make_row, say_difference
+from testlab_tools.statistics.yields import ATTEMPTS, RateMetric, Rates, Tally, count_rates, make_row, say_difference
 from testlab_tools.times import iso, utc
 
 WHOLE = ("", "service", "test")
@@ -127,9 +128,37 @@ async def _find_rates(
         for key, tally in rates.rows.items()
     ]
     total = make_row(rates.total, metric)
+    if compared and by in COLUMNS and metric != "retest_rate":
+        rows = await _add_failing_cases(view, runs, metric, by, rates, rows)
     if one_outcome:
         total, *rows = (row.model_copy(update={"n": 0, "rate": None, "interval": []}) for row in (total, *rows))
     return _Found(total, rows if by else [], rates.grouped.groups, rates.compared.comparisons if compared else 0)
+
+
+async def _add_failing_cases(
+    view: HistoryView, runs: RunFilter, metric: RateMetric, by: GroupBy, rates: Rates, rows: list[Row]
+) -> list[Row]:
+    """The rows, with what those that differ fail at more than the rest."""
+    differing = {key: _ran(rates.rows[key]) for key, row in zip(rates.rows, rows, strict=True) if row.differs}
+    if not differing:
+        return rows
+    tests = {test: _ran(tally) for test, tally in rates.strata.items()}
+    found = await find_failing_cases(view, runs, ATTEMPTS[metric], by, differing, tests)
+    return [
+        row.model_copy(
+            update={
+                "fails_at": list(found[key].cases),
+                "differs": f"{row.differs}; {EXPLAINED}" if found[key].explains else row.differs,
+            }
+        )
+        if key in found
+        else row
+        for key, row in zip(rates.rows, rows, strict=True)
+    ]
+
+
+def _ran(tally: Tally) -> Ran:
+    return Ran(tally.good + tally.bad + tally.broken, tally.bad + tally.broken)
 
 
 def _comparable(by: GroupBy, covered: Coverage) -> bool:

@@ -69,6 +69,7 @@ class Rates(NamedTuple):
     grouped: Grouped
     total: Tally
     rows: Mapping[tuple[str, str], Tally]
+    strata: Mapping[str, Tally]
     compared: Compared
 
 
@@ -85,7 +86,7 @@ async def count_rates(
     grouped = read_groups(await view.rows(sql, params), group_by, runs.zone)
     rows = {key: Tally.read(figures) for key, figures in grouped.rows.items()}
     strata = {key: Tally.read(figures) for key, figures in grouped.strata.items()}
-    return Rates(grouped, Tally.read(grouped.total), rows, compare_tallies(rows, strata, metric))
+    return Rates(grouped, Tally.read(grouped.total), rows, strata, compare_tallies(rows, strata, metric))
 
 
 def compare_tallies(rows: Mapping[tuple[str, str], Tally], strata: Mapping[str, Tally], metric: RateMetric) -> Compared:

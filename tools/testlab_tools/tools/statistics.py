@@ -22,6 +22,7 @@ from testlab_tools.statistics.flakiness_chart import draw_flakiness
 from testlab_tools.statistics.grouping import By
 from testlab_tools.statistics.measurement_answer import MeasurementStats
 from testlab_tools.statistics.measurement_chart import MeasurementChart, draw_measurement
+from testlab_tools.statistics.measurement_ranking import rank_measurements
 from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.run_comparison import RunComparison, compare_two_runs
@@ -101,9 +102,9 @@ async def summarize_runs(
 async def measurement_stats(
     call: Call,
     test: Annotated[str, Field(min_length=1)],
-    measurement: Annotated[str, Field(min_length=1)],
+    measurement: str = "",
     case: str = "",
-    lower: Annotated[Limit, Field(description="What if")] = "",
+    lower: Limit = "",
     upper: Limit = "",
     group_by: MeasuredBy = "station",
     attempts: Attempts = "first",
@@ -118,22 +119,25 @@ async def measurement_stats(
     chart: MeasurementChart = "",
     save_to: str = "",
 ) -> Illustrated[MeasurementStats]:
-    """Get one measurement over many runs: spread, Cpk, drift, marginal passes, groups that differ, yield under other
-    limits.
+    """Get one measurement over many runs, or all, ranked: spread, Cpk, drift, marginal passes, groups that differ,
+    yield under other limits.
 
     No single values: get_run.
     """
     target = find_target(call, save_to) if chart or save_to else None
     low, high = _number(lower, "lower"), _number(upper, "upper")
+    if not measurement and (chart or save_to or lower or upper):
+        raise BadInput("A chart and other limits are of one measurement", "", "Give measurement.")
     if low is not None and high is not None and low >= high:
         raise BadInput("lower is not below upper", "", "Swap or correct them.")
     runs, history = await _open(call, service, since, until, attempts != "every")
     named = {"part": part, "test": test, "station": station, "batch": batch, "revision": revision}
     runs = await _resolve(call, history, runs, named)
-    name = match_name(measurement, await _measurement_names(call, history, runs))
+    name = match_name(measurement, await _measurement_names(call, history, runs)) if measurement else ""
     history = await _open_measured(call, history, runs, name)
     order = MeasurementOrder(name, case, attempts, group_by, low, high, limit)
-    found = await describe_measurement(history.view, runs, order)
+    describe = describe_measurement if measurement else rank_measurements
+    found = await describe(history.view, runs, order)
     found.services = await _shares(history, runs, measured=True)
     if not (chart or save_to):
         return Illustrated(found)
