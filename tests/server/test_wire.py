@@ -54,8 +54,8 @@ def test_all_that_is_said_at_once_is_answered_to_a_client_that_reads_late(comman
         assert process.stdout
         process.stdin.write(said)
         process.stdin.flush()
-        os.set_blocking(process.stdout.fileno(), True)
-        lines = read_lines(process.stdout.raw.read, CALLS - 1)  # type: ignore[attr-defined]
+        output = process.stdout.fileno()
+        lines = read_lines(lambda size: os.read(output, size), CALLS - 1)
         process.stdin.close()
         assert process.wait(10) == 0
     assert answered(lines) == list(range(1, CALLS))
@@ -63,7 +63,7 @@ def test_all_that_is_said_at_once_is_answered_to_a_client_that_reads_late(comman
 
 def test_sockets_serve_as_pipes_do(command: list[str], said: bytes) -> None:
     ours, its = socket.socketpair()
-    with ours, subprocess.Popen(command, stdin=its, stdout=its) as process:
+    with ours, subprocess.Popen(command, stdin=its.fileno(), stdout=its.fileno()) as process:
         its.close()
         ours.settimeout(30)
         ours.sendall(said)
