@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -24,14 +24,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from testlab_mcp import metrics_page
 from testlab_mcp.access.authentication import SCOPES
 from testlab_mcp.access.callers import ANONYMOUS, LOCAL, caller_of
 from testlab_mcp.access.http_security import HttpSecurity
 from testlab_mcp.config.settings import LOOPBACK, HttpSettings
+from testlab_mcp.metrics_page import MetricsPage
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import AuthError, ConfigError, LabError
 from testlab_tools.fanout import ask_all
 from testlab_tools.lab import Lab
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 
 def check_address(host: str, http: HttpSettings, sign_in: bool) -> None:
@@ -205,8 +210,15 @@ IDLE_SECONDS = 75
 """Longer than clients keep an idle connection: the server must not close it while a request is on its way."""
 
 
-def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: str) -> Starlette:
-    """The ASGI application. To a caller who has not signed in, the health routes give a status only."""
+def http_app(
+    server: MCPServer[None],
+    lab: Lab,
+    security: HttpSecurity,
+    host: str,
+    registry: CollectorRegistry | None = None,
+) -> Starlette:
+    """The ASGI application, with `/metrics` of a registry. To a caller who has not signed in, the health routes give a
+    status only."""
     readiness = Readiness(lab.services.values(), security.connect)
 
     @server.custom_route("/healthz", methods=["GET"], include_in_schema=False)
@@ -222,9 +234,11 @@ def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: st
             body["services"] = {name: state for name, state in states.items() if caller.may_use(name)}
         return JSONResponse(body, 200 if up else 503)
 
-    app = server.streamable_http_app(
-        streamable_http_path=PATH, host=host, transport_security=allowed_names(host, security.http)
-    )
+    names = allowed_names(host, security.http)
+    if registry is not None:
+        page = MetricsPage(registry, security.http, names)
+        server.custom_route(metrics_page.PATH, methods=["GET"], include_in_schema=False)(page.show)
+    app = server.streamable_http_app(streamable_http_path=PATH, host=host, transport_security=names)
     limit_sessions(server.session_manager, security.http.sessions_per_caller)
     auth = server.settings.auth
     if auth is not None and auth.resource_server_url is not None:
@@ -236,9 +250,16 @@ def http_app(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: st
     return app
 
 
-def serve_http(server: MCPServer[None], lab: Lab, security: HttpSecurity, host: str, port: int) -> None:
+def serve_http(
+    server: MCPServer[None],
+    lab: Lab,
+    security: HttpSecurity,
+    host: str,
+    port: int,
+    registry: CollectorRegistry | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM. Prints the address on stderr once it listens (port 0 takes a free port)."""
-    app = http_app(server, lab, security, host)
+    app = http_app(server, lab, security, host, registry)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -13,6 +13,7 @@ UNUSED = {
     *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
     *("keyring", "rich", "testlab_tools.signin.session", "testlab_tools.signin.device"),
     *("duckdb", "numpy", "scipy", "matplotlib"),
+    *("opentelemetry.sdk", "opentelemetry.exporter", "prometheus_client", "google.protobuf", "requests"),
     *("testlab_mcp.access.authentication", "testlab_mcp.access.authentication", "testlab_mcp.access.scoping"),
 }
 """Screens, the simulated lab, token counts, exports, sign-in and the like: imported by the call that needs them."""

@@ -13,6 +13,7 @@ from testlab_tools.errors import AnswerLost, AuthError, BadReply, LabError, Rate
 from testlab_tools.fanout import ignore_error
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.models.jobs import Job, StoppedJob
+from testlab_tools.telemetry import JOBS
 
 Progress = Callable[[float, float, str], Awaitable[None]]
 """Takes what is done, of how much, and both in words."""
@@ -91,6 +92,7 @@ class _Watch:
         self._soak = soak
         self._trouble: LabError | None = None
         self._news = asyncio.Event()
+        JOBS.add(1)
         self._task = asyncio.create_task(self._look_until_finished())
         self._task.add_done_callback(self._end_watch)
 
@@ -175,6 +177,7 @@ class _Watch:
         return job
 
     def _end_watch(self, task: asyncio.Task[None]) -> None:
+        JOBS.add(-1)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, LabError):
             self._trouble = error

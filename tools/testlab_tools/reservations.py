@@ -19,6 +19,7 @@ from testlab_tools.capabilities import NodeReservations, Service
 from testlab_tools.errors import LabError, NotFound
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.io import replace_file
+from testlab_tools.telemetry import RESERVATIONS
 
 RELEASE_SECONDS = 5.0
 """For releasing reservations when the server stops. What is left over ends by its own expiry."""
@@ -82,13 +83,16 @@ class ReservationTracker:
 
     def add(self, farm: NodeReservations, reservation_id: str, node_id: str, caller: str) -> None:
         """Remember a reservation made here, by native ids."""
+        RESERVATIONS.add(int((farm, reservation_id) not in self._held))
         self._held[farm, reservation_id] = None
         if self.kept is not None:
             self.kept.save(farm, ReservationRecord(reservation=reservation_id, node=node_id, caller=caller))
 
     def remove(self, farm: NodeReservations, reservation_id: str) -> None:
         """Forget a reservation that has ended."""
-        self._held.pop((farm, reservation_id), None)
+        if (farm, reservation_id) in self._held:
+            del self._held[farm, reservation_id]
+            RESERVATIONS.add(-1)
         if self.kept is not None:
             self.kept.delete(farm, reservation_id)
 

@@ -19,6 +19,7 @@ from testlab_tools.jobs import JobPoller
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node
 from testlab_tools.models.results import RunDetail
+from testlab_tools.telemetry import LISTENERS
 
 POLL_S = 5.0
 """Between two reads of a service's nodes, or of a run that has not ended."""
@@ -63,6 +64,7 @@ class Watcher:
             self._heard[subject], self._states[subject] = {}, _state_of(read)
         listener = object()
         self._heard[subject][listener] = heard
+        LISTENERS.add(1)
         poll = _poll_of(subject)
         if (poll not in self._polls or self._polls[poll].done()) and not (isinstance(read, Job) and read.finished):
             # In a context of its own: it is neither asked for nor traced as the call of who listened first.
@@ -90,7 +92,8 @@ class Watcher:
 
     def _stop(self, subject: Subject, listener: object) -> None:
         listeners = self._heard.get(subject, {})
-        listeners.pop(listener, None)
+        if listeners.pop(listener, None) is not None:
+            LISTENERS.add(-1)
         if subject in self._heard and not listeners:
             del self._heard[subject], self._states[subject]
         poll = _poll_of(subject)

@@ -27,6 +27,7 @@ from testlab_mcp.audit.record import handles_in, redact, redact_refused, shorten
 from testlab_tools.errors import BadInput, LabError, Refused
 from testlab_tools.http.trace import Answer, Trace, trace_answers
 from testlab_tools.registry import ToolSpec
+from testlab_tools.telemetry import note_outcome
 
 logger = logging.getLogger("testlab_mcp")
 
@@ -68,6 +69,7 @@ class AuditedCall:
         self._answer: Mapping[str, Any] | None = None
         self._trace = Trace()
         self._silent = write is None
+        self._waiting = False
         self._tracing = ExitStack()
 
     async def start(self) -> None:
@@ -94,18 +96,20 @@ class AuditedCall:
 
     def await_confirmation(self) -> None:
         """Write nothing: a person has to answer first."""
-        self._silent = True
+        self._silent = self._waiting = True
 
     async def __aenter__(self) -> AuditedCall:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None):
         self._tracing.close()
+        ended = self._outcome(error)
+        note_outcome("asked" if self._waiting else str(ended["outcome"]), str(ended.get("error", "")))
         if self._silent or self._write is None:
             return
         if self._always or isinstance(error, Refused):
             facts = self._describe(isinstance(error, Refused | BadInput))
-            await self._write({"event": "outcome", **facts, **self._outcome(error), **self._upstream()})
+            await self._write({"event": "outcome", **facts, **ended, **self._upstream()})
 
     def _describe(self, refused: bool = False) -> dict[str, object]:
         self._call = self._call or uuid4().hex[:16]

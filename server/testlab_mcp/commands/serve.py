@@ -31,12 +31,21 @@ def serve(config_file: str, demo: bool, http: str, pictures: bool = True) -> int
         read = start_simlab(stack) if demo else read_config(config_file)
         # The SDK takes half a second to import: the simulated lab starts meanwhile.
         from testlab_mcp.protocol.server import build_server
+        from testlab_mcp.telemetry import is_measured, start_telemetry
 
         config = read()
         lab = config.lab()
         policy = policy_of(config)
         policy = replace(policy, pictures=policy.pictures and pictures)
-        made = partial(build_server, lab, policy, config.folders(), audit=config.audit_logger())
+        if http:
+            from testlab_mcp.metrics_page import check_page
+
+            check_page(config.http, config.signs_in)
+        telemetry = start_telemetry(lab, page=bool(http) and config.http.metrics)
+        if telemetry is not None:
+            stack.callback(telemetry.stop)
+        measured = is_measured(telemetry)
+        made = partial(build_server, lab, policy, config.folders(), audit=config.audit_logger(), measured=measured)
         if http:
             from testlab_mcp.access.http_security import HttpSecurity
             from testlab_mcp.http import check_address, serve_http
@@ -44,7 +53,8 @@ def serve(config_file: str, demo: bool, http: str, pictures: bool = True) -> int
             check_address(host, config.http, config.signs_in)
             security = HttpSecurity.from_config(config)
             signal.signal(signal.SIGTERM, _unwind)
-            serve_http(made(security), lab, security, host, port)
+            registry = telemetry.registry if telemetry is not None else None
+            serve_http(made(security), lab, security, host, port, registry)
         else:
             anyio.run(made().run_stdio_async)
     return 0

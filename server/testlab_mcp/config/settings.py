@@ -30,6 +30,12 @@ def _secure(url: str) -> str:
     return url
 
 
+def _sha256(text: str) -> str:
+    if text and not _SHA256.fullmatch(text.lower()):
+        raise ValueError("must be 64 hexadecimal digits; `testlab-mcp token new NAME` makes them")
+    return text.lower()
+
+
 def _postgresql(url: SecretStr | None, hint: str = "") -> SecretStr | None:
     if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
         raise ValueError(f"must be a postgresql:// URL{hint}")
@@ -160,7 +166,18 @@ class HttpSettings(BaseModel):
     megabytes_per_caller: int = Field(default=4096, ge=0, description="in its folders below `save_to`; 0 for no bound")
     state_key_env: str = Field(default="", description="a variable with the keys that replicas share, the newest first")
     state_key_file: str = Field(default="", description="a file with these keys instead")
+    metrics: bool = Field(
+        default=False, description="whether `/metrics` shows figures for Prometheus; needs `testlab-mcp[telemetry]`"
+    )
+    metrics_token_sha256: str = Field(
+        default="", repr=False, description="the hash of the token that reads them; needed where callers sign in"
+    )
     oauth: OAuthSettings | None = None
+
+    @field_validator("metrics_token_sha256")
+    @classmethod
+    def _digest(cls, text: str) -> str:
+        return _sha256(text)
 
     @field_validator("public_url")
     @classmethod
@@ -205,9 +222,7 @@ class CallerSettings(BaseModel):
     @field_validator("token_sha256")
     @classmethod
     def _digest(cls, text: str) -> str:
-        if text and not _SHA256.fullmatch(text.lower()):
-            raise ValueError("must be 64 hexadecimal digits; `testlab-mcp token new NAME` makes them")
-        return text.lower()
+        return _sha256(text)
 
     @model_validator(mode="after")
     def _known_by_something(self) -> Any:

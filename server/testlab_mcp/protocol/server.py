@@ -31,6 +31,7 @@ from testlab_mcp.audit.log import AuditLogger
 from testlab_mcp.logs import set_up_logging
 from testlab_mcp.protocol.admission import Admission
 from testlab_mcp.protocol.availability import current_availability
+from testlab_mcp.protocol.call_telemetry import CallTelemetry
 from testlab_mcp.protocol.completion import Completer
 from testlab_mcp.protocol.prompts import list_prompts, write_prompt
 from testlab_mcp.protocol.resources import list_resources, list_templates, read_resource
@@ -42,6 +43,7 @@ from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import MEGA
 from testlab_tools.lab import Lab
+from testlab_tools.telemetry import switch_on
 from testlab_tools.tools import all_tools
 
 
@@ -107,10 +109,15 @@ class LabServer(MCPServer[None]):
 
 
 def build_server(
-    lab: Lab, policy: Policy, files: Folders, security: HttpSecurity | None = None, audit: AuditLogger | None = None
+    lab: Lab,
+    policy: Policy,
+    files: Folders,
+    security: HttpSecurity | None = None,
+    audit: AuditLogger | None = None,
+    measured: bool = False,
 ) -> MCPServer[None]:
     """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `security` knows the callers
-    and bounds their calls. `audit` records the calls."""
+    and bounds their calls. `audit` records the calls; they are traced and counted if `measured`."""
     security, audit = security or HttpSecurity(), audit or AuditLogger()
     tools = all_tools()
     http = security.http
@@ -131,7 +138,7 @@ def build_server(
             await lab.aclose()
 
     set_up_logging()
-    return LabServer(
+    server = LabServer(
         "testlab",
         Subscriptions(lab.watcher, guard),
         title="Test lab",
@@ -147,3 +154,8 @@ def build_server(
         token_verifier=security.token_verifier,
         request_state_security=security.request_state,
     )
+    # The first is the SDK's own tracing.
+    server.middleware[:1] = [CallTelemetry([tool.name for tool in tools])] if measured else []
+    if measured:
+        switch_on()
+    return server

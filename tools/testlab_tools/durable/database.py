@@ -7,6 +7,7 @@ import contextlib
 import os
 import sqlite3
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -96,6 +97,7 @@ _LIST_WAITING = (
     "SELECT workflow_uuid FROM {table} WHERE status IN ('ENQUEUED', 'PENDING', 'DELAYED') "
     "ORDER BY created_at LIMIT 1000"
 )
+_COUNT = "SELECT status, count(*) FROM {table} WHERE name = {mark} GROUP BY status"
 
 
 class Database(ABC):
@@ -114,6 +116,10 @@ class Database(ABC):
     @abstractmethod
     def list_waiting(self) -> list[str]:
         """The ids of the workflows that have not ended, the oldest first; none where there is no database yet."""
+
+    @abstractmethod
+    def count(self, name: str) -> dict[Status, int] | None:
+        """How many workflows of a name there are by status; None where the database does not say."""
 
     @abstractmethod
     def leader_lock(self) -> LeaderLock:
@@ -154,6 +160,15 @@ class SqliteDatabase(Database):
             except sqlite3.OperationalError:  # no such table: another server is just creating it
                 return []
 
+    def count(self, name: str) -> dict[Status, int] | None:
+        if not self.path.exists():
+            return {}
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as connection:
+                return _sum_up(connection.execute(_COUNT.format(table="workflow_status", mark="?"), (name,)))
+        except sqlite3.OperationalError as error:
+            return {} if "no such table" in str(error) else None
+
     def leader_lock(self) -> LeaderLock:
         return FileLeaderLock(self.path.with_name(f"{self.path.name}.lock"))
 
@@ -180,8 +195,26 @@ class PostgresDatabase(Database):
         except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
             return []
 
+    def count(self, name: str) -> dict[Status, int] | None:
+        import psycopg
+        from psycopg.sql import SQL, Identifier
+
+        try:
+            with psycopg.connect(self.url, connect_timeout=5) as connection:
+                query = SQL(_COUNT).format(table=Identifier(SCHEMA, "workflow_status"), mark=SQL("%s"))
+                return _sum_up(connection.execute(query, (name,)))
+        except psycopg.errors.UndefinedTable:
+            return {}
+        except psycopg.OperationalError:
+            return None
+
     def leader_lock(self) -> LeaderLock:
         return AdvisoryLock(self.url)
+
+
+def _sum_up(rows: Iterable[Any]) -> dict[Status, int]:
+    counted = dict(rows)
+    return {status: sum(counted.get(name, 0) for name in names) for status, names in STATUSES.items()}
 
 
 def open_database(place: Path | str) -> Database:

@@ -27,6 +27,7 @@ from testlab_tools.http.policy import RETRIED, Endpoint, FairQueue, SingleFlight
 from testlab_tools.http.response import MAX_STREAM_BYTES, Reply, Stream, read_whole
 from testlab_tools.http.ssrf import UnsafeUrl, pin_url
 from testlab_tools.http.trace import record_answer
+from testlab_tools.telemetry import measure_request, measure_try, note_service
 
 Params = Mapping[str, str | int | list[str]]
 MAX_BODY_BYTES = 16 * 2**20
@@ -63,6 +64,7 @@ class ServiceClient:
 
         Statuses in `final` are answers, never retried.
         """
+        note_service(self.service)
         key = (path, retry, tuple(sorted((k, str(v)) for k, v in (params or {}).items())))
         return await self._reads.run(key, lambda: self._read(path, params, final, retry))
 
@@ -79,17 +81,20 @@ class ServiceClient:
         >>> async with client.stream("/api/v2/results/…/stbt.log") as log:
         ...     async for chunk in log.chunks():
         """
+        note_service(self.service)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._streams.place())
-            stream, opened = await self.endpoint.retry.run(
-                lambda: self._open_stream(path, params, most_bytes), self._sleep
-            )
+            with measure_request(self.service, "GET", self.endpoint.url):
+                stream, opened = await self.endpoint.retry.run(
+                    lambda: self._open_stream(path, params, most_bytes), self._sleep
+                )
             await stack.enter_async_context(opened)
             yield stream
 
     async def poll(self, path: str, hold_seconds: float, method: str = "GET") -> Reply:
         """A request that is answered late: sent once, outside the concurrency limit, never more than one at a time."""
-        return await self._polls.run((method, path), lambda: self._send_renewing(method, path, None, hold_seconds))
+        note_service(self.service)
+        return await self._polls.run((method, path), lambda: self._send_held(method, path, hold_seconds))
 
     async def send(
         self,
@@ -106,9 +111,11 @@ class ServiceClient:
             AnswerLost: it was sent, and no answer came or one that is not `settled`: a gateway, a proxy, a web page or
                 a failing service may answer so after the work was done.
         """
+        note_service(self.service)
         async with self._slots.place():
             try:
-                reply = await self._send_renewing(method, path, params, self.endpoint.timeout_seconds, body)
+                with measure_request(self.service, method, self.endpoint.url):
+                    reply = await self._send_renewing(method, path, params, self.endpoint.timeout_seconds, body)
             except BadReply as unread:
                 raise lost(self.service, method, unread.what) from None
         if reply.is_web_page:
@@ -130,15 +137,13 @@ class ServiceClient:
         except (OSError, UnicodeError):
             raise failure_of(self.service, httpx2.ConnectError("")) from None
         headers = {"Content-Type": media_type, **place.headers}
+        note_service(self.service)
+        seconds = self.endpoint.timeout_seconds
         async with self._slots.place():
-            return await self._exchange(
-                "PUT",
-                place.url,
-                self.endpoint.timeout_seconds,
-                content=data,
-                headers=headers,
-                extensions=place.extensions,
-            )
+            with measure_request(self.service, "PUT"):  # the address is one of those that only the holder may know
+                return await self._exchange(
+                    "PUT", place.url, seconds, content=data, headers=headers, extensions=place.extensions
+                )
 
     async def identify(self) -> str:
         """A hash of the service's address and of what is sent to it as credentials. Raises ConfigError without any."""
@@ -159,7 +164,12 @@ class ServiceClient:
             return reply
 
         policy = self.endpoint.retry if retry else replace(self.endpoint.retry, attempts=1)
-        return await policy.run(attempt, self._sleep)
+        with measure_request(self.service, "GET", self.endpoint.url):
+            return await policy.run(attempt, self._sleep)
+
+    async def _send_held(self, method: str, path: str, hold_seconds: float) -> Reply:
+        with measure_request(self.service, method, self.endpoint.url, held=True):
+            return await self._send_renewing(method, path, None, hold_seconds)
 
     async def _open_stream(self, path: str, params: Params | None, most_bytes: int) -> tuple[Stream, AsyncExitStack]:
         """A stream; opened once more with another token where the first was refused."""
@@ -180,13 +190,17 @@ class ServiceClient:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._slots.place())
             try:
-                async with asyncio.timeout(seconds + 1):
-                    asked = self._client().stream("GET", url, params=params, headers=headers, timeout=_timeout(seconds))
-                    response = await stack.enter_async_context(asked)
-                    refuse_packing(self.service, response.headers)
-                    stream = Stream(self.service, response, most_bytes)
-                    stack.push_async_callback(stream.aclose)
-                    await stream.begin()
+                with measure_try(self.service, "GET") as tried:
+                    async with asyncio.timeout(seconds + 1):
+                        asked = self._client().stream(
+                            "GET", url, params=params, headers=headers, timeout=_timeout(seconds)
+                        )
+                        response = await stack.enter_async_context(asked)
+                        tried.status = response.status_code
+                        refuse_packing(self.service, response.headers)
+                        stream = Stream(self.service, response, most_bytes)
+                        stack.push_async_callback(stream.aclose)
+                        await stream.begin()
             except (httpx2.TransportError, httpx2.InvalidURL, TimeoutError) as error:
                 raise failure_of(self.service, error) from None
             record_answer(self.service, "GET", stream.status, stream.headers)
@@ -220,10 +234,13 @@ class ServiceClient:
     async def _exchange(self, method: str, url: str, timeout_s: float, **request: Any) -> Reply:
         deadline = asyncio.timeout(timeout_s + 1)
         try:
-            async with deadline, self._client().stream(method, url, timeout=_timeout(timeout_s), **request) as response:
-                record_answer(self.service, method, response.status_code, response.headers)
-                refuse_packing(self.service, response.headers)
-                body = await read_whole(response, MAX_BODY_BYTES)
+            with measure_try(self.service, method) as tried:
+                sent = self._client().stream(method, url, timeout=_timeout(timeout_s), **request)
+                async with deadline, sent as response:
+                    tried.status = response.status_code
+                    record_answer(self.service, method, response.status_code, response.headers)
+                    refuse_packing(self.service, response.headers)
+                    body = await read_whole(response, MAX_BODY_BYTES)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.InvalidURL) as error:
             raise failure_of(self.service, error) from None
         except (httpx2.TransportError, httpx2.DecodingError, TimeoutError) as error:
