@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 from collections import Counter
@@ -13,6 +12,7 @@ import pytest
 
 from tests import forks, once
 from tests.changed import touched_tests
+from tests.fork_server import freeze
 
 FIGURES = "fault matrix"
 DATA = "XDG_DATA_HOME"
@@ -70,8 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What is there before the first test stays: no collection of garbage need look at it."""
-    gc.collect()
-    gc.freeze()
+    freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

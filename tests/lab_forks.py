@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -9,34 +10,36 @@ from functools import partial
 from typing import Any
 
 from testlab_sim.__main__ import describe_lab
-from testlab_sim.app import create_app
+from testlab_sim.app import create_app, create_world
 from testlab_sim.listening import HOST, listen
-from testlab_sim.production.history import History
 from testlab_sim.serving import serve
-from testlab_sim.stbtester.portal import Portal
-from testlab_sim.world import Clock, World
+from testlab_sim.world import World
 from tests.fork_server import Become, freeze
 
 SEED = 7
+LATE = ("encodings.idna", "uvicorn.lifespan.off", "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl")
+"""What others import when it is first used."""
 LASTS_S = 60.0
-"""How old a history may be when a lab begins: its last runs are of the moment it was made."""
-_made: list[tuple[float, History]] = []
+"""How old a world may be when a lab begins: its last runs are of the moment it was made."""
+_made: list[tuple[float, World]] = []
 
 
 def prepare() -> Become:
-    """Make the history that labs begin with, once a minute."""
+    """Make the world that labs begin with, once a minute."""
     if not _made or time.time() - _made[0][0] > LASTS_S:
-        _made[:] = [(time.time(), History.seeded(SEED, time.time()))]
+        for name in LATE:
+            importlib.import_module(name)
+        world = create_world(SEED)
+        world.portal.runs()  # which plans what its jobs have run
+        _made[:] = [(time.time(), world)]
         freeze()
     return partial(_serve, _made[0][1])
 
 
-def _serve(history: History, request: dict[str, Any]) -> int:
-    clock = Clock()
+def _serve(world: World, request: dict[str, Any]) -> int:
     with listen() as listener:
-        url = f"http://{HOST}:{listener.getsockname()[1]}"
-        app = create_app(World(Portal.seeded(SEED, clock), history, clock, SEED, url))
-        serve(app, listener, partial(_say, describe_lab(url)), with_stdin=True)
+        world.base_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        serve(create_app(world), listener, partial(_say, describe_lab(world.base_url)), with_stdin=True)
     return 0
 
 

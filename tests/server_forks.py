@@ -18,7 +18,11 @@ from testlab_mcp.protocol.server import build_server
 from testlab_tools.services import known_kinds, load_kind
 from tests.fork_server import Become, freeze
 
-LATE = ("anyio._backends._asyncio", "dbos._sys_db_sqlite", "platformdirs", "sqlalchemy.dialects.sqlite")
+LATE = (
+    *("anyio._backends._asyncio", "anyio._core._signals", "dbos._sys_db_sqlite", "platformdirs"),
+    *("sqlalchemy.dialects.sqlite", "uvicorn.lifespan.on", "uvicorn.loops.auto"),
+    *("uvicorn.protocols.http.h11_impl", "uvicorn.protocols.websockets.auto"),
+)
 """What others import when it is first used."""
 CONFIG = """
 [server]

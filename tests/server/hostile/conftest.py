@@ -128,6 +128,10 @@ class Rewriter:
     kept: dict[tuple[str, str, str], Kept] = field(default_factory=lambda: dict[tuple[str, str, str], Kept]())
     status: int = 400
     url: str = ""
+    _nearest: dict[tuple[str, str, str], tuple[str, str, str] | None] = field(
+        default_factory=lambda: dict[tuple[str, str, str], tuple[str, str, str] | None]()
+    )
+    """By request, the request whose reply is given again; forgotten when another reply is kept."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -156,11 +160,14 @@ class Rewriter:
         reply.headers = [(n, v) for n, v in reply.headers if n != b"content-length"] + [(b"content-length", length)]
         if reply.status < 300 and len(reply.body) >= len(self.kept[key].body if key in self.kept else b""):
             self.kept[key] = reply
+            self._nearest.clear()
         return reply
 
     def _again(self, key: tuple[str, str, str]) -> Kept:
-        near = [k for k in self.kept if k[0] == key[0]]
-        found = max(near, key=lambda k: (k == key, k[1] == key[1], _alike(k[1], key[1])), default=None)
+        if key not in self._nearest:
+            near = [k for k in self.kept if k[0] == key[0]]
+            self._nearest[key] = max(near, key=lambda k: (k == key, k[1] == key[1], _alike(k[1], key[1])), default=None)
+        found = self._nearest[key]
         if found is None or self.mode == "refused":
             return self._said(self.status, self._refusal(), b"application/json")
         if self.mode == "garbage":

@@ -156,11 +156,17 @@ class Index(Sequence[T]):
 
 def select(things: Sequence[T], of_kind: Sequence[Test[T]], own: Sequence[Test[T]] = (), *spans: Span) -> Sequence[T]:
     """The things that meet all tests and lie in all spans, in their order. `of_kind` ask only what an index has as
-    kind; spans are of its times."""
+    kind; spans are of its times. Things that are no index are in order of the first span's time."""
     if isinstance(things, Index):
         return things.select(of_kind, spans).narrow(own)
-    tests = (*of_kind, *own, *(span.holds for span in spans))
-    return [thing for thing in things if all(test(thing) for test in tests)]
+    for span in spans[:1]:
+        key = attrgetter(span.time)
+        end = len(things) if span.until is None else bisect_right(things, span.until, key=key)
+        things = things[0 if span.since is None else bisect_left(things, span.since, key=key) : end]
+    asked = [span.holds for span in spans[1:] if (span.since, span.until) != (None, None)]
+    for test in (*asked, *of_kind, *own):
+        things = list(filter(test, things))
+    return things
 
 
 def latest(things: Sequence[T], time: str) -> Sequence[T]:
