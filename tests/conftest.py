@@ -33,10 +33,23 @@ LONG = (
 )
 """Files that take half a minute and more, longest first: they begin first, so that no process works on one alone at the
 end. Those that wait for others stand beside those that keep a processor busy."""
+MANY_INPUTS = (
+    "server/hostile/",
+    "server/faults/",
+    "server/load/",
+    "server/outbox/test_crashes",
+    "server/run_files/test_memory",
+    "server/tofupilot/strict/",
+    "tools/archive/test_parquet",
+    "tools/charts/",
+    "tools/statistics/test_false_alarms",
+)
+"""What puts many, large or random inputs through modules that other tests run as well, and takes longest."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--changed", action="store_true", help="only the files of tests that the changes since main touch")
+    parser.addoption("--few-inputs", action="store_true", help=f"all but {', '.join(MANY_INPUTS)}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +68,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `--changed`, every file of tests that no change touches."""
+    """With `--changed`, every file of tests that no change touches; with `--few-inputs`, those of many."""
+    if config.getoption("--few-inputs") and any(part in collection_path.as_posix() for part in MANY_INPUTS):
+        return True
     if TOUCHED in config.stash and collection_path.name.startswith("test_") and collection_path.is_file():
         return collection_path not in config.stash[TOUCHED] or None
     return None
