@@ -129,6 +129,8 @@ async def test_a_name_that_is_not_there_is_refused_with_the_nearest(
         ("measurement_stats", {"test": "a", "measurement": "b", "lower": "high"}, "lower is not a number"),
         ("measurement_stats", {"test": "a", "measurement": "b", "lower": "2", "upper": "1"}, "lower is not below"),
         ("compare_runs", {"a": "revision:1", "b": "factory:1"}, "two sorts"),
+        ("compare_runs", {"a": "revision:2.", "b": "revision:2.1.0"}, "1 of their revisions in common"),
+        ("measurement_stats", {"test": "a", "chart": "histogram"}, "are of one measurement"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused(

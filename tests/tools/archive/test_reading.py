@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from testlab_tools.archive import measuring
 from testlab_tools.archive.archive import HistoryArchive, key_of
 from testlab_tools.archive.reading import Scope
 from testlab_tools.archive.schema import Failure, Measurement, Run
@@ -40,6 +41,7 @@ class Feed(HistoryFeed):
         super().__init__("factory")
         self.runs: list[Run] = []
         self.measured: list[Measurement] = []
+        self.pages = 0
 
     async def identify(self) -> str:
         return "one"
@@ -57,7 +59,10 @@ class Feed(HistoryFeed):
     async def read_measurements(
         self, test: str, name: str, until: datetime | None = None
     ) -> AsyncGenerator[MeasurementPage, None]:
-        yield MeasurementPage(self.measured, EARLIEST)
+        for n in range(0, len(self.measured), 3):
+            self.pages += 1
+            some = self.measured[n : n + 3]
+            yield MeasurementPage(some, some[-1].started_at if n + 3 < len(self.measured) else EARLIEST)
 
     async def read_measurements_of(
         self, test: str, name: str, runs: Sequence[Run]
@@ -135,3 +140,19 @@ async def test_each_value_of_a_case_that_runs_twice_in_a_run_is_kept_once(feed: 
         found = await rows(archive, feed, 'SELECT "value" FROM measurements ORDER BY "value"')
         assert found == [(1.25,), (1.5,), (None,)]
         feed.runs = [came(1), came(2)]
+
+
+async def test_measurements_are_read_back_little_further_than_a_question_needs(
+    feed: Feed, archive: HistoryArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "FURTHER_SECONDS", 0.0)
+    feed.runs = [came(n) for n in range(30)]
+    feed.measured = [measurement(n) for n in reversed(range(30))]
+    scope = Scope(measured=WANTED, needed_since=START + timedelta(days=23))
+    held = await archive.refresh(feed, scope, 5)
+    assert feed.pages == 3
+    assert (held.measured_since, held.covers(scope.needed_since)) == (START + timedelta(days=21), True)
+    assert not held.covers(START)
+    whole = await archive.refresh(feed, Scope(measured=WANTED), 5)
+    assert (whole.measured_since, whole.covers(None)) == (None, True)
+    assert await rows(archive, feed, "SELECT count(*) FROM measurements") == [(30,)]

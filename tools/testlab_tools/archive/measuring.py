@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from testlab_tools.archive.reading import Reading, as_run, as_time, rows_of
+from testlab_tools.archive.reading import FURTHER_SECONDS, Reading, as_run, as_time, rows_of
 from testlab_tools.archive.schema import Measurement, Run, clean
 from testlab_tools.archive.sync_state import Measured
 from testlab_tools.times import EARLIEST
@@ -62,12 +63,16 @@ async def _read_new(reading: Reading, test: str, name: str, known: Measured) -> 
 
 
 async def _go_back(reading: Reading, test: str, name: str, known: Measured) -> None:
+    begun = time.monotonic()
     async with aclosing(reading.feed.read_measurements(test, name, known.held_since)) as pages:
         while (page := await reading.ask(anext(pages, None))) is not None:
             await _store(reading, page.rows, page.back_to)
             known.held_since = page.back_to or known.held_since
             if page.back_to is not None and page.back_to <= (reading.state.held_since or EARLIEST):
                 break
+            enough = page.back_to is not None and page.back_to <= reading.scope.needed_since
+            if enough and time.monotonic() - begun > FURTHER_SECONDS:
+                return
     known.complete = reading.state.complete
     known.held_since = reading.state.held_since
 

@@ -78,7 +78,7 @@ async def _rank(source: Values, runs: RunFilter, order: MeasurementOrder) -> Mea
         rows=ranked[: order.limit],
         next="Give measurement for its drift, quantiles, groups and yield under other limits." if ranked else "",
     )
-    made.note = _say(ranked[: order.limit], every, order, compared.comparisons, groups.cut)
+    made.note = _say(ranked[: order.limit], every, len(made.test), order, compared.comparisons, groups.cut)
     return round_numbers(made)
 
 
@@ -167,10 +167,14 @@ def _place(row: MeasuredRow) -> tuple[Any, ...]:
     return (not row.groups, row.cpk[0] if row.cpk else float("inf"), -share, row.measurement, row.case)
 
 
-def _say(shown: Sequence[MeasuredRow], every: int, order: MeasurementOrder, comparisons: int, cut: bool) -> str:
+def _say(
+    shown: Sequence[MeasuredRow], every: int, tests: int, order: MeasurementOrder, comparisons: int, cut: bool
+) -> str:
     if not every:
         return "No run that matches has a measurement."
     said = ["Those in which a group differs come first, then the least capable (cpk)."]
+    if tests > 1:
+        said.append(f"{tests} tests are mixed: give one's whole name.")
     if comparisons:
         said.append(
             f"Each group's mean and share of failed values were compared with the rest: {comparisons} comparisons, "

@@ -136,6 +136,8 @@ async def _overview(source: Values, runs: RunFilter, order: MeasurementOrder) ->
     )
     made.units = units or ""
     notes: list[str] = []
+    if len(made.test) > 1:
+        notes.append(f"{len(made.test)} tests are mixed: give one's whole name.")
     if cases > 1:
         notes.append(f"{cases} cases measure it and are mixed: give case.")
     if all_units > 1:

@@ -208,6 +208,12 @@ async def compare_runs(
     for name in (a, b):
         resolved = await _resolve(call, history, runs, {"revision": name.removeprefix(REVISION).strip()})
         sides.append(of_revision(runs, resolved.names["revision"]))
+    if both := set(sides[0].names["revision"]) & set(sides[1].names["revision"]):
+        raise BadInput(
+            f"a and b have {len(both)} of their revisions in common",
+            "A part of a name means all revisions that have it",
+            "Give whole names.",
+        )
     compared = await compare_revisions(history.view, sides[0], sides[1])
     runs = of_revision(runs, [name for side in sides for name in side.names["revision"]])
     found = RunComparison(a=a, b=b, sides=compared.sides, tests=compared.tests[:limit], note=compared.note)
