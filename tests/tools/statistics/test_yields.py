@@ -19,6 +19,7 @@ from testlab_tools.statistics.answer import Row
 from testlab_tools.statistics.grouping import MAX_GROUPS, By
 from testlab_tools.statistics.selection import RunFilter
 from testlab_tools.statistics.summary import SummaryOrder, summarize
+from testlab_tools.times import EARLIEST
 from tests.tools.statistics.conftest import START, MakeView
 
 EVERYTHING = RunFilter(["factory"])
@@ -239,6 +240,19 @@ async def test_of_runs_that_start_at_once_the_services_own_count_tells_the_first
     found = await summarize(view_of(twins), EVERYTHING, SummaryOrder("first_pass_yield"))
     assert (found.total.n, found.total.rate) == (5, 0.0)
     assert (await summarize(view_of(twins), EVERYTHING, SummaryOrder("final_yield"))).total.rate == 1.0
+
+
+async def test_a_run_without_a_time_is_no_units_first(line: list[Run], view_of: MakeView) -> None:
+    undated = [run._replace(run_id=f"{run.run_id}u", started_at=EARLIEST, ended_as="fail") for run in line[:9]]
+    order = SummaryOrder("first_pass_yield", "station")
+    found = await summarize(view_of([*line, *undated]), replace(EVERYTHING, since=START), order)
+    expected = await summarize(view_of(line), replace(EVERYTHING, since=START), order)
+    assert (found.total, found.rows) == (expected.total, expected.rows)
+    assert "9 runs tell no time: which attempts they were is not known, and they are left out." in found.note
+    none = await summarize(
+        view_of([*line, *undated]), replace(EVERYTHING, since=EARLIEST + timedelta(days=9), until=START), order
+    )
+    assert "It holds runs from 2026-08-01T06:" in none.note
 
 
 @pytest.mark.parametrize("metric", ["first_pass_yield", "final_yield", "rolled_yield"])

@@ -22,6 +22,8 @@ MAX_MATCHES = 200
 NEAREST = 5
 
 PRODUCTION = "r.sample = ''"
+DATED = "r.started_at > TIMESTAMP '0001-01-02 00:00:00'"
+"""A run whose service tells no time of it stands at the earliest there is."""
 EXECUTED = "r.ended_as <> 'skip'"
 VERDICT = "r.ended_as IN ('pass', 'fail')"
 
@@ -82,11 +84,12 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
 
     Of attempts, only production units with a serial number count; which attempt is first or last is decided over all
     history held, then the rest of the filter applies. Of two that start at once, the one that its service counts as the
-    first is the first, else the one that ends first. A serial number is the same in any case.
+    first is the first, else the one that ends first. A serial number is the same in any case. Runs without a time are
+    no attempt.
     """
     if attempts == "every":
         return f"SELECT r.* FROM runs r WHERE {where(runs, params)}"
-    identity = [*identity_conditions(runs, params), PRODUCTION, "r.unit <> ''"]
+    identity = [*identity_conditions(runs, params), PRODUCTION, DATED, "r.unit <> ''"]
     identity.append(EXECUTED if attempts == "first" else VERDICT)
     order = "" if attempts == "first" else " DESC"
     return (

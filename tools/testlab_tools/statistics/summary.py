@@ -14,7 +14,7 @@ from testlab_tools.statistics.flow import count_throughput, duration_row, measur
 from testlab_tools.statistics.grouping import MAX_GROUPS, TIMES, By, GroupBy
 from testlab_tools.statistics.pareto import rank_failures
 from testlab_tools.statistics.rolled import roll_yields
-from testlab_tools.statistics.selection import Attempts, Params, RunFilter, where
+from testlab_tools.statistics.selection import DATED, Attempts, Params, RunFilter, identity_conditions, where
 from testlab_tools.statistics.yields import ATTEMPTS, RateMetric, Rates, Tally, count_rates, make_row, say_difference
 from testlab_tools.times import iso, utc
 
@@ -182,9 +182,11 @@ async def _say_coverage(view: HistoryView, runs: RunFilter, order: SummaryOrder,
     """What is not in the figures."""
     said: list[str] = []
     if not covered.runs:
-        (first, last), *_ = await view.rows("SELECT min(r.started_at), max(r.started_at) FROM runs r")
+        (first, last), *_ = await view.rows("SELECT min(r.started_at), max(r.started_at) FROM runs r WHERE " + DATED)
         held = f"It holds runs from {iso(utc(first))} to {iso(utc(last))}." if first else "It holds none at all."
         return [f"No run in the archive matches. {held}"]
+    if order.metric in OF_UNITS and (undated := await _count_undated(view, runs)):
+        said.append(f"{undated} runs tell no time: which attempts they were is not known, and they are left out.")
     if order.metric in OF_UNITS and covered.without_unit:
         said.append(
             f"{covered.without_unit} of {covered.runs} runs carry no serial number: they belong to no unit and are not "
@@ -195,6 +197,13 @@ async def _say_coverage(view: HistoryView, runs: RunFilter, order: SummaryOrder,
     if order.metric in ("first_pass_yield", "final_yield", "rolled_yield"):
         said.append("Yield is pass / (pass + fail); error, timeout and aborted are counted beside it.")
     return said
+
+
+async def _count_undated(view: HistoryView, runs: RunFilter) -> int:
+    params: Params = {}
+    conditions = " AND ".join(identity_conditions(runs, params))
+    ((count,),) = await view.rows(f"SELECT count(*) FROM runs r WHERE {conditions} AND NOT ({DATED})", params)
+    return int(count)
 
 
 def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: list[Row], zone: str) -> list[str]:
