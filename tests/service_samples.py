@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL
+from tests.tool_calls import BENCH, CLOUD, FACTORY, OLD, PORTAL
 
 CODES = {
     400: "BAD_REQUEST",
@@ -34,7 +34,7 @@ class ServiceSample:
     kind: str
     error: Callable[[int, str], object]
     path: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def table(self, url: str, **keys: object) -> str:
         """Its config table; `keys` are as JSON writes them, which TOML reads."""
@@ -65,5 +65,6 @@ SERVICE_SAMPLES: Mapping[str, ServiceSample] = {
             settings={"api_version": "v1"},
         ),
         ServiceSample(CLOUD, "standcloud", lambda status, text: {"detail": text}),
+        ServiceSample(BENCH, "hardpy", lambda status, text: {"detail": text}, settings={"allow_insecure": True}),
     ]
 }

@@ -10,7 +10,7 @@ from testlab_tools.registry import Access, Toolset
 
 Arguments = Mapping[str, Any]
 
-PORTAL, FACTORY, OLD, CLOUD = "portal", "factory", "old", "cloud"
+PORTAL, FACTORY, OLD, CLOUD, BENCH = "portal", "factory", "old", "cloud", "bench"
 """The services of these tests' labs; `old` is the factory by v1 of its API."""
 RACK = "rack"
 """labgrid, which has no simulated counterpart: the real one is tried in tests/server/labgrid/."""
@@ -106,18 +106,21 @@ def fill(value: Any, names: Mapping[str, str]) -> Any:
 def fictional_names(service: str) -> dict[str, str]:
     """Names of things that are nowhere, each as its service would name it: enough where no service answers."""
     job = "/stb-tester-000000000001/0a23/972"
-    run = {PORTAL: f"{job}/2026-01-01_00.00.00", OLD: "SN-1/1"}.get(service, UUID)
+    run = {PORTAL: f"{job}/2026-01-01_00.00.00", OLD: "SN-1/1", BENCH: "1795230917000"}.get(service, UUID)
+    job = "1795230917" if service == BENCH else job
     nodes = ("node", "free_node", "idle_node", "busy_node", "their_node")
     reservations = ("reservation", "ending_reservation", "their_reservation")
     return {
         "service": service,
         "job": job,
         "case": "tests/a.py::b",
+        "dialog": f"{service}:{UUID}",
+        "revision": "current" if service == BENCH else "main",
         "artifact": "video.mp4",
         "procedure": "FVT1",
         "part": "SN-2",
         **dict.fromkeys(("serial", "unit", "new_unit", "agreed"), "SN-1"),
-        **dict.fromkeys(nodes, "stb-tester-000000000001"),
+        **dict.fromkeys(nodes, "bench" if service == BENCH else "stb-tester-000000000001"),
         **dict.fromkeys(reservations, "6"),
         **dict.fromkeys(("run", "own_run"), f"{service}:{run}"),
     }

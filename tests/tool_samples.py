@@ -14,10 +14,11 @@ from typing import get_args
 
 from testlab_tools.models.results import DefinitionKind
 from testlab_tools.registry import Access, Toolset
-from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, RACK, Arguments, Call, ToolSample
+from tests.tool_calls import BENCH, CLOUD, FACTORY, OLD, PORTAL, RACK, Arguments, Call, ToolSample
 
-ALL = (PORTAL, FACTORY, OLD, CLOUD)
+ALL = (PORTAL, FACTORY, OLD, CLOUD, BENCH)
 ON_PORTAL = (PORTAL,)
+ON_NODES = (PORTAL, BENCH)
 IN_FACTORY = (FACTORY, OLD)
 NO_NODE: list[Arguments] = []
 JUNIT = '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>'
@@ -37,7 +38,7 @@ def offered(*services: str, access: Access = "operate", toolsets: Iterable[Tools
 
 _RUN = {"run_id": "{run}"}
 _NEW = {"serial_number": "{new_unit}", "procedure_id": "{procedure}"}
-_ORDER = {"test_pack_revision": "main", "test_cases": ["{case}"]}
+_ORDER = {"test_pack_revision": "{revision}", "test_cases": ["{case}"]}
 _RECORD = {**_NEW, "part_number": "UT", "service": "{service}"}
 
 SAMPLES: Mapping[str, ToolSample] = {
@@ -51,11 +52,11 @@ SAMPLES: Mapping[str, ToolSample] = {
             {},
             besides={OLD: {"unit": "{serial}"}},
             faults=[
-                Call({"service": "{service}"}, (PORTAL, FACTORY)),
-                Call({"service": "{service}", "unit": "{serial}"}, (OLD, CLOUD)),
+                Call({"service": "{service}"}, (PORTAL, FACTORY, BENCH)),
+                Call({"service": "{service}", "unit": "{serial}"}, (OLD, CLOUD, BENCH)),
             ],
             hostile=[
-                Call({"service": "{service}", "limit": 5}, (PORTAL, FACTORY, CLOUD)),
+                Call({"service": "{service}", "limit": 5}, (PORTAL, FACTORY, CLOUD, BENCH)),
                 Call({"service": "{service}", "unit": "{serial}"}, (OLD,)),
                 Call({"service": "{service}", "outcome": "fail", "limit": 3}, (PORTAL,)),
             ],
@@ -109,7 +110,7 @@ SAMPLES: Mapping[str, ToolSample] = {
             besides={OLD: {"unit": "{serial}"}},
             faults=[
                 Call({"save_to": "{n}-{service}.csv", "since": "24h", "service": "{service}"}, (PORTAL, FACTORY)),
-                Call({"save_to": "{n}-{service}.csv", "unit": "{serial}", "service": "{service}"}, (OLD, CLOUD)),
+                Call({"save_to": "{n}-{service}.csv", "unit": "{serial}", "service": "{service}"}, (OLD, CLOUD, BENCH)),
             ],
             hostile=[
                 *(
@@ -119,7 +120,7 @@ SAMPLES: Mapping[str, ToolSample] = {
                 *(
                     Call(
                         {"save_to": f"export/{{n}}.{form}", "format": form, "service": "{service}", "unit": "{serial}"},
-                        (FACTORY, OLD, CLOUD),
+                        (FACTORY, OLD, CLOUD, BENCH),
                     )
                     for form in ("csv", "junit")
                 ),
@@ -133,7 +134,7 @@ SAMPLES: Mapping[str, ToolSample] = {
             "get_unit",
             "units",
             "observe",
-            (FACTORY, OLD, CLOUD),
+            (FACTORY, OLD, CLOUD, BENCH),
             {"serial_number": "{serial}"},
             faults=[Call({"serial_number": "{serial}", "service": "{service}"})],
             hostile=[
@@ -146,7 +147,7 @@ SAMPLES: Mapping[str, ToolSample] = {
             "triage",
             "insight",
             "observe",
-            (PORTAL, FACTORY, CLOUD),
+            (PORTAL, FACTORY, CLOUD, BENCH),
             {},
             faults=[Call({"service": "{service}"})],
             hostile=[Call({"since": "7d"}, (PORTAL,))],
@@ -158,14 +159,14 @@ SAMPLES: Mapping[str, ToolSample] = {
             "observe",
             ALL,
             _RUN,
-            faults=[Call(_RUN, (PORTAL, FACTORY, CLOUD))],
+            faults=[Call(_RUN, (PORTAL, FACTORY, CLOUD, BENCH))],
             hostile=[Call(_RUN)],
         ),
         ToolSample(
             "summarize_runs",
             "statistics",
             "observe",
-            (PORTAL, FACTORY, CLOUD),
+            (PORTAL, FACTORY, CLOUD, BENCH),
             {"metric": "runs", "service": "{service}"},
             faults=[Call({"metric": "runs", "service": "{service}", "since": "24h"})],
             hostile=[Call({"metric": "failures", "group_by": "reason", "service": "{service}", "since": "7d"})],
@@ -175,7 +176,7 @@ SAMPLES: Mapping[str, ToolSample] = {
             "measurement_stats",
             "statistics",
             "observe",
-            (PORTAL, FACTORY, CLOUD),
+            (PORTAL, FACTORY, CLOUD, BENCH),
             {"test": "Main board FCT", "measurement": "rail_5v", "service": "{service}", "since": "24h"},
             faults=[
                 Call(
@@ -189,7 +190,7 @@ SAMPLES: Mapping[str, ToolSample] = {
             "flakiness",
             "statistics",
             "observe",
-            ON_PORTAL,
+            ON_NODES,
             {"service": "{service}"},
             faults=[Call({"service": "{service}", "since": "24h"})],
             hostile=[Call({"service": "{service}", "since": "7d"})],
@@ -206,10 +207,14 @@ SAMPLES: Mapping[str, ToolSample] = {
             "list_nodes",
             "nodes",
             "observe",
-            ON_PORTAL,
+            ON_NODES,
             {},
-            faults=[Call({}), Call({"node_ids": ["{node}"], "detail": True})],
-            hostile=[Call({}), Call({"node_ids": ["{node}", "{their_node}"], "detail": True})],
+            faults=[Call({}, (PORTAL,)), Call({"node_ids": ["{node}"], "detail": True})],
+            hostile=[
+                Call({}, (PORTAL,)),
+                Call({"node_ids": ["{node}", "{their_node}"], "detail": True}, (PORTAL,)),
+                Call({"node_ids": ["{node}"], "detail": True}, (BENCH,)),
+            ],
             other_node=[{"node_ids": ["{node}"]}],
         ),
         ToolSample(
@@ -257,13 +262,28 @@ SAMPLES: Mapping[str, ToolSample] = {
         ToolSample("press_key", "nodes", "operate", ON_PORTAL, {"node_id": "{node}", "key": "KEY_OK"}),
         ToolSample("set_power", "nodes", "operate", (RACK,), {"node_id": "{node}", "action": "get"}),
         ToolSample("read_console", "nodes", "operate", (RACK,), {"node_id": "{node}"}),
-        ToolSample("list_test_cases", "jobs", "observe", ON_PORTAL, {"revision": "main"}, other_node=NO_NODE),
-        ToolSample("run_tests", "jobs", "operate", ON_PORTAL, {"node_id": "{idle_node}", **_ORDER}),
+        ToolSample(
+            "list_test_cases",
+            "jobs",
+            "observe",
+            ON_NODES,
+            {"revision": "{revision}", "service": "{service}"},
+            hostile=[Call({"revision": "main", "service": PORTAL}, (PORTAL,))],
+            other_node=NO_NODE,
+        ),
+        ToolSample(
+            "run_tests",
+            "jobs",
+            "operate",
+            ON_NODES,
+            {"node_id": "{idle_node}", **_ORDER},
+            hostile=[Call({"node_id": "{idle_node}", **_ORDER}, (PORTAL,))],
+        ),
         ToolSample(
             "get_job",
             "jobs",
             "observe",
-            ON_PORTAL,
+            ON_NODES,
             {"job_uid": "{job}", "wait_seconds": 5},
             faults=[
                 Call({"job_uid": "{job}"}),
@@ -277,10 +297,19 @@ SAMPLES: Mapping[str, ToolSample] = {
             "stop_job",
             "jobs",
             "operate",
-            ON_PORTAL,
+            ON_NODES,
             {"job_uid": "{job}", "confirm": "{service}:{job}"},
-            hostile=[Call({"node_id": "{busy_node}"})],
+            hostile=[Call({"node_id": "{busy_node}"}, (PORTAL,))],
             other_node=[{"node_id": "{node}"}, {"job_uid": "{job}"}],
+        ),
+        ToolSample(
+            "answer_dialog",
+            "jobs",
+            "operate",
+            (BENCH,),
+            {"dialog_id": "{dialog}", "button": "pass", "confirm": "{dialog}"},
+            hostile=[Call({"dialog_id": "{dialog}", "button": "pass"})],
+            other_node=NO_NODE,
         ),
         ToolSample(
             "list_catalog",

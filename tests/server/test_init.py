@@ -16,6 +16,7 @@ import pytest
 from testlab_mcp.commands.main import main
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.config.loading import load_config
+from testlab_tools.services import known_kinds
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +145,9 @@ def test_a_clients_file_that_is_no_json_is_left_alone(
 def test_at_a_terminal_it_asks_and_keeps_a_typed_token_in_a_file(sim: SimLab, home: Path) -> None:
     portal = sim.services()["stbtester"]
     path = home / "config.toml"
-    answers = ["", portal["url"], "bench", "4", portal["token"], "n", ""]
+    kinds = known_kinds()
+    before = kinds.index("stbtester")
+    answers = [*[""] * before, portal["url"], "bench", "4", portal["token"], "n", *[""] * (len(kinds) - before - 1)]
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "testlab_mcp", "init", "--config", str(path)]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:

@@ -15,35 +15,32 @@ from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import BUDGETS, TOOL_LIMIT, Budget, count_tokens, describe_tool
 from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.results import find_untrusted_fields
+from testlab_sim import BESIDES
 from testlab_tools.models.lab import FailedCases, NodeList
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import Picture
 from testlab_tools.tools import all_tools
 from tests.fixture_types import Connect
+from tests.service_samples import SERVICE_SAMPLES
 from tests.tool_calls import RACK_TABLE
 
 SNAPS = Path(__file__).parent / "toolsnaps"
 NAMES = [tool.name for tool in all_tools()]
 LOOKING = {"List", "Explain", "Get", "Grab", "Read", "Write"}
-CHANGING = {
-    "Delete",
-    "End",
-    "Extend",
-    "Interrupt",
-    "Press",
-    "Record",
-    "Reserve",
-    "Run",
-    "Send",
-    "Stop",
-    "Switch",
-    "Update",
+CHANGING = {"Answer", "Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve"} | {
+    *("Run", "Send", "Stop", "Switch", "Update"),
 }
 
 
+def every_service(sim: SimLab) -> str:
+    """The config of the demo, the services that are simulated besides, and labgrid."""
+    besides = [sample for sample in SERVICE_SAMPLES.values() if sample.kind in BESIDES]
+    tables = "".join(sample.table(sim.services()[sample.kind]["url"]) for sample in besides)
+    return f"{sim.config_toml()}\n{tables}{RACK_TABLE}"
+
+
 async def listed(sim: SimLab, connect: Connect, extra: str = "") -> dict[str, dict[str, Any]]:
-    everything = '[server]\naccess = "admin"\ntoolsets = ["all"]\n' + sim.config_toml() + RACK_TABLE
-    async with connect(everything + extra) as client:
+    async with connect('[server]\naccess = "admin"\ntoolsets = ["all"]\n' + every_service(sim) + extra) as client:
         tools = (await client.list_tools()).tools
     return {t.name: t.model_dump(by_alias=True, exclude_none=True, exclude={"icons"}, mode="json") for t in tools}
 
@@ -64,7 +61,7 @@ async def test_every_tool_is_as_its_snapshot_says(sim: SimLab, connect: Connect)
 
 async def test_the_list_that_costs_are_counted_on_is_the_list_clients_get(sim: SimLab, connect: Connect) -> None:
     tools = await listed(sim, connect)
-    services = parse_config(sim.config_toml() + RACK_TABLE).connect_services()
+    services = parse_config(every_service(sim)).connect_services()
     read = [{name: part for name, part in tool.items() if name != "title"} for tool in tools.values()]
     assert [describe_tool(tool, services) for tool in all_tools()] == read
 

@@ -26,6 +26,7 @@ KINDS = {
     "legacy": 'kind = "tofupilot"\napi_version = "v1"',
     "cloud": 'kind = "standcloud"',
     "stand": 'kind = "standcloud"\napi = "hardpy"',
+    "bench": 'kind = "hardpy"',
 }
 UUID = "0196434d-e8f7-7ce1-81f7-e16f20487494"
 RESULT = "/stb-tester-00044b80f101/0a21/90/2026-11-20_08.00.00"
@@ -77,6 +78,16 @@ READS: dict[str, list[Read]] = {
         Read("list_runs", {"unit": "SN-1"}, good=LIST),
         Read("get_unit", {"serial_number": "SN-1"}, good=LIST),
         *(read._replace(good=LIST) for read in runs(f"legacy:SN-1/{UUID}")),
+    ],
+    "bench": [
+        Read("list_runs", {}),
+        Read("triage", {}),
+        Read("get_unit", {"serial_number": "SN-1"}),
+        *runs("bench:1795230917000"),
+        Read("get_job", {"job_uid": "bench:1795230917"}),
+        Read("get_job", {"node_id": "bench:bench"}),
+        Read("list_nodes", {}),
+        Read("list_test_cases", {"revision": "current"}),
     ],
     "portal": [
         Read("list_runs", {}, good=LIST),

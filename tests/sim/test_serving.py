@@ -67,7 +67,7 @@ def test_the_lab_is_up_within_a_second_and_small(launch):
 
 def test_the_ready_file_names_each_service_with_a_token_that_opens_it(launch):
     _, lab, _ = launch("--seed", "11", "--speed", "500")
-    assert set(lab["services"]) == {"stbtester", "tofupilot", "standcloud"}
+    assert set(lab["services"]) == {"stbtester", "tofupilot", "standcloud", "hardpy"}
     for name, service in lab["services"].items():
         assert service["url"] == f"{lab['url']}/{name}"
         assert service["token"]

@@ -68,6 +68,7 @@ ABILITIES = {
     "its remote control": "press_key",
     "its power and console": "set_power",
     "run tests on it": "run_tests",
+    "its tests' dialogs": "answer_dialog",
 }
 """What README says that services do, each by a tool that a service has if it does."""
 DEMO = ("uvx", ["testlab-mcp", "serve", "--demo"])

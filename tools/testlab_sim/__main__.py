@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from testlab_sim import SERVICES
+from testlab_sim import BESIDES, SERVICES
 
 EXIT_USAGE = 2
 
@@ -68,7 +68,8 @@ def describe_lab(url: str) -> dict[str, Any]:
     """What the ready file says: where each service is and which tokens open it."""
     from testlab_sim.world import COLLEAGUE, YOU
 
-    services: dict[str, dict[str, str]] = {kind: {"url": f"{url}/{kind}", "token": YOU.token} for kind in SERVICES}
+    kinds = [*SERVICES, *BESIDES]
+    services: dict[str, dict[str, str]] = {kind: {"url": f"{url}/{kind}", "token": YOU.token} for kind in kinds}
     services["stbtester"]["colleague_token"] = COLLEAGUE.token
     return {"url": url, "services": services}
 

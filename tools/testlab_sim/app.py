@@ -1,4 +1,4 @@
-"""The simulated lab as one ASGI application: three services under three prefixes, one world behind them."""
+"""The simulated lab as one ASGI application: four services under four prefixes, one world behind them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from testlab_sim.control import Control
 from testlab_sim.faults import Faults, Interference, Traffic
+from testlab_sim.hardpy import api as hardpy
 from testlab_sim.production.history import History
 from testlab_sim.routing import Refusal, answer_refusal
 from testlab_sim.standcloud import api as standcloud
@@ -27,10 +28,10 @@ def create_world(seed: int = 7, speed: float = 20.0, runs: int = 0) -> World:
 
 
 def create_app(world: World) -> Starlette:
-    """Bind the three services to `world`, each under its prefix."""
+    """Bind the services to `world`, each under its prefix."""
     faults, traffic = Faults(), Traffic()
     routes = Control(world, faults, traffic).routes()
-    for api in (stbtester, tofupilot, standcloud):
+    for api in (stbtester, tofupilot, standcloud, hardpy):
         routes += api.mount(world)
     return Starlette(
         routes=routes,

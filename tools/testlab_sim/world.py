@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from testlab_sim.hardpy.stand import Stand
     from testlab_sim.production.history import History
     from testlab_sim.stbtester.portal import Portal
 
@@ -54,11 +55,17 @@ COLLEAGUE = Person("colleague", "Second Engineer", "sim-token-colleague")
 PEOPLE = (YOU, COLLEAGUE)
 
 
+def _make_stand() -> Stand:
+    from testlab_sim.hardpy.stand import Stand
+
+    return Stand.seeded(time.time())
+
+
 @dataclass
 class World:
     """Everything the services read and change.
 
-    `portal` is Stb-tester's part, `production` the history behind TofuPilot and StandCloud.
+    `portal` is Stb-tester's part, `production` the history behind TofuPilot and StandCloud, `stand` HardPy's.
     `base_url` is the server's own root (`http://127.0.0.1:PORT`), used for absolute links in replies.
     """
 
@@ -67,6 +74,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     seed: int = 7
     base_url: str = "http://127.0.0.1"
+    stand: Stand = field(default_factory=_make_stand)
 
     def person(self, token: str) -> Person | None:
         return next((p for p in PEOPLE if p.token == token), None)

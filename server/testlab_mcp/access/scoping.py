@@ -27,6 +27,7 @@ from testlab_tools.capabilities import (
     NodeInventory,
     NodeQueue,
     NodeReservations,
+    OperatorDialogs,
     PowerControl,
     RemoteControl,
     RunArchive,
@@ -36,6 +37,7 @@ from testlab_tools.capabilities import (
     SerialConsole,
     Service,
     TestPack,
+    UnitArchive,
 )
 from testlab_tools.errors import AnswerLost, Conflict, Refused
 from testlab_tools.models.lab import FailedRun, Reservation
@@ -62,6 +64,7 @@ NODES = Check("node_ids", ServiceScope.check_nodes)
 USABLE_NODE = Check("node_id", ServiceScope.check_usable_node)
 RUN = Check("run_id", ServiceScope.check_run)
 JOB = Check("job_uid", ServiceScope.check_job)
+DIALOG = Check("dialog_id", ServiceScope.check_dialog)
 RESERVATION = Check("reservation_id", ServiceScope.check_reservation)
 OWN_RESERVATION = Check("reservation_id", ServiceScope.check_own_reservation)
 
@@ -204,6 +207,10 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
         "get_job_owner": scoped(JOB, ask=_get_job_owner),
         "owns_job": unscoped,
     },
+    OperatorDialogs: {
+        "get_dialog": scoped(view=ServiceScope.view_dialog),
+        "answer_dialog": scoped(DIALOG),
+    },
     TestPack: {
         "list_test_cases": unscoped,
     },
@@ -213,6 +220,7 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
         "get_failures": scoped(ask=_get_failures),
         "owns_run": unscoped,
     },
+    UnitArchive: {},
     FailureArchive: {
         "list_failures": scoped(ask=list_failures),
     },

@@ -11,10 +11,10 @@ from inspect import BoundArguments
 from typing import Any, NamedTuple, TypeVar
 
 from testlab_mcp.access.callers import Caller
-from testlab_tools.capabilities import JobRunner, NodeReservations, RunArchive, Service
+from testlab_tools.capabilities import JobRunner, NodeReservations, OperatorDialogs, RunArchive, Service
 from testlab_tools.errors import Conflict, NotFound, Refused
 from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Node, Reservation, Taken
+from testlab_tools.models.lab import Dialog, Node, Reservation, Taken
 from testlab_tools.models.results import RunDetail
 
 T = TypeVar("T")
@@ -147,6 +147,11 @@ class ServiceScope:
             self.view_job(await self.inner(JobRunner).get_job(job))
             self._remember(job)
 
+    async def check_dialog(self, dialog: str) -> None:
+        """The dialog's node is allowed."""
+        if self.limited:
+            self.view_dialog(await self.inner(OperatorDialogs).get_dialog(dialog))
+
     async def check_run(self, run: str) -> None:
         """The run's node is allowed."""
         if self.limited and run not in self._known:
@@ -192,6 +197,11 @@ class ServiceScope:
         """A job. Raises Refused when its node is not allowed."""
         self.check_node(self.native(job.node_id))
         return job
+
+    def view_dialog(self, dialog: Dialog) -> Dialog:
+        """A dialog. Raises Refused when its node is not allowed."""
+        self.check_node(self.native(dialog.node_id))
+        return dialog
 
     def view_run(self, detail: RunDetail) -> RunDetail:
         """A run. Raises Refused when its node is not allowed."""

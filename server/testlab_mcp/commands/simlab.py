@@ -65,6 +65,7 @@ class SimLab:
         tables = [
             f'[services.{SERVICES[kind]}]\nkind = "{kind}"\nurl = "{service["url"]}"\ntoken = "{service["token"]}"\n'
             for kind, service in self.services().items()
+            if kind in SERVICES
         ]
         history = f"[archive]\npath = {json.dumps(str(self._ready.with_name('archive')))}\n" if archive else ""
         own = [f"[durable]\npath = {database}\n{wait}", history, "[audit]\nenabled = false\n"]

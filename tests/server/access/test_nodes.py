@@ -16,6 +16,9 @@ from testlab_mcp.access.callers import Caller
 from testlab_mcp.access.scoping import scope_service
 from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools import capabilities
+from testlab_tools.errors import Refused
+from testlab_tools.models.lab import Dialog, Node
+from testlab_tools.models.requests import DialogAnswer
 from testlab_tools.services import known_kinds, load_kind
 from tests.fixture_types import RefusedCaller, ToolCaller
 from tests.tool_calls import fill
@@ -46,6 +49,7 @@ class Things:
             "run": self.run,
             "job": self.job,
             "case": self.case,
+            "revision": "main",
             **dict.fromkeys(("node", "idle_node", "their_node"), self.other),
             **dict.fromkeys(("reservation", "ending_reservation", "their_reservation"), self.reservation),
         }
@@ -104,8 +108,8 @@ CASES = [(sample.tool, number) for sample in SIMULATED.values() for number in ra
 def test_every_tool_is_tried_or_has_nothing_to_do_with_nodes() -> None:
     tried = {tool for tool, _ in CASES}
     of_nodes = {sample.tool for sample in SIMULATED.values() if sample.toolset in ("nodes", "jobs")}
-    assert of_nodes - tried == {"list_test_cases"}
-    assert {sample.tool for sample in SAMPLES.values() if sample.services == ("portal",)} - tried == {"list_test_cases"}
+    assert of_nodes - tried == {"list_test_cases", "answer_dialog"}
+    assert {sample.tool for sample in SAMPLES.values() if sample.services == ("portal",)} <= tried
 
 
 @pytest.mark.parametrize("who", ["erin", "gil"])
@@ -211,3 +215,36 @@ def test_a_scoped_service_offers_all_that_the_service_can_do(kind: str) -> None:
     assert {one for one in CAPABILITIES if isinstance(service, one)} == {
         one for one in CAPABILITIES if isinstance(behind, one)
     }
+
+
+@pytest.mark.parametrize("given", [["bench:other"], ["portal:*"], []])
+async def test_a_dialog_is_shown_and_answered_on_their_nodes_alone(given: list[str]) -> None:
+    scoped: Any = scope_service(Waiting("bench"), Caller("erin", nodes=tuple(given)), OwnershipRegistry())
+    with pytest.raises(Refused, match=r"\[callers\.erin\] nodes"):
+        await scoped.get_dialog("d-1")
+    with pytest.raises(Refused, match=r"\[callers\.erin\] nodes"):
+        await scoped.answer_dialog("d-1", DialogAnswer("confirm"))
+    theirs: Any = scope_service(Waiting("bench"), Caller("erin", nodes=("bench:bench",)), OwnershipRegistry())
+    assert (await theirs.get_dialog("d-1")).text == "Go on?"
+    assert await theirs.answer_dialog("d-1", DialogAnswer("confirm"))
+
+
+class Waiting(capabilities.NodeInventory, capabilities.OperatorDialogs):
+    """A stand whose test waits in a dialog."""
+
+    kind = "waiting"
+
+    async def probe(self) -> capabilities.Health:
+        return capabilities.Health("")
+
+    async def list_nodes(self) -> list[Node]:
+        return [await self.get_node("bench")]
+
+    async def get_node(self, node_id: str, detail: bool = False, addresses: bool = False) -> Node:
+        return Node(node_id=self.handle(node_id), state="busy")
+
+    async def get_dialog(self, dialog_id: str) -> Dialog:
+        return Dialog(dialog_id="bench:d-1", node_id="bench:bench", text="Go on?", buttons={"confirm": "Yes"})
+
+    async def answer_dialog(self, dialog_id: str, answer: DialogAnswer) -> bool:
+        return True

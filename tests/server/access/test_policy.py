@@ -23,8 +23,8 @@ def service(kind: str, **keys: str):
 NAMED_CLOUD = load_kind("standcloud").connect(
     "cloud", load_kind("standcloud").Settings.model_validate({"kind": "standcloud", "url": "http://127.0.0.1"})
 )
-PORTAL, FACTORY, CLOUD, RACK = (service(kind) for kind in ("stbtester", "tofupilot", "standcloud", "labgrid"))
-EVERY_SERVICE = ("portal", "factory", "cloud", "rack")
+PORTAL, FACTORY, CLOUD, RACK, BENCH = map(service, ("stbtester", "tofupilot", "standcloud", "labgrid", "hardpy"))
+EVERY_SERVICE = ("portal", "factory", "cloud", "rack", "bench")
 EVERY = set(SAMPLES)
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 DELIVERIES = offered("factory", toolsets=["deliveries"])
@@ -41,8 +41,8 @@ RUNS = offered("portal", toolsets=["runs"])
         ([service("tofupilot", api_version="v1")], Policy(), offered("old")),
         ([PORTAL], Policy("observe"), offered("portal", access="observe")),
         ([PORTAL], Policy(), offered("portal")),
-        ([PORTAL, FACTORY, CLOUD, RACK], Policy(), offered(*EVERY_SERVICE)),
-        ([PORTAL, FACTORY, CLOUD, RACK], Policy("admin"), offered(*EVERY_SERVICE, access="admin")),
+        ([PORTAL, FACTORY, CLOUD, RACK, BENCH], Policy(), offered(*EVERY_SERVICE)),
+        ([PORTAL, FACTORY, CLOUD, RACK, BENCH], Policy("admin"), offered(*EVERY_SERVICE, access="admin")),
         ([FACTORY], Policy.from_table("operate", ["deliveries"], [], []), DELIVERIES),
         ([PORTAL], Policy.from_table("operate", ["runs"], [], []), RUNS),
         ([PORTAL], Policy.from_table("operate", ["runs"], ["get_job"], []), RUNS | {"get_job"}),
@@ -91,13 +91,13 @@ ROOT = Policy.from_table("admin", ["all"], [], [])
             RUNS - {"get_run", "list_runs"},
         ),
         (ROOT, caller(allow=["run_tests"], deny=["run_tests"]), EVERY - {"run_tests"}),
-        (ROOT, caller(services=["stbtester", "tofupilot", "cloud", "labgrid"]), EVERY),
+        (ROOT, caller(services=["stbtester", "tofupilot", "cloud", "labgrid", "hardpy"]), EVERY),
         (ROOT, caller(services=[]), set()),
         (ROOT, caller("operate", services=["cloud"]), offered("cloud", toolsets=TOOLSETS)),
     ],
 )
 def test_a_caller_has_what_both_allow_and_its_services_can_do(policy, narrowed, names) -> None:
-    services = [PORTAL, FACTORY, NAMED_CLOUD, RACK]
+    services = [PORTAL, FACTORY, NAMED_CLOUD, RACK, BENCH]
     assert {tool.name for tool in exposed_tools(all_tools(), services, policy, narrowed)} == names
 
 
@@ -116,5 +116,6 @@ def test_a_refusal_names_the_table_that_would_allow_it(policy, narrowed, told) -
 
 
 def test_listing_keeps_the_catalogs_order() -> None:
-    every = exposed_tools(all_tools(), [PORTAL, FACTORY, CLOUD, RACK], Policy.from_table("admin", ["all"], [], []))
+    services = [PORTAL, FACTORY, CLOUD, RACK, BENCH]
+    every = exposed_tools(all_tools(), services, Policy.from_table("admin", ["all"], [], []))
     assert [tool.name for tool in every] == [tool.name for tool in all_tools()]

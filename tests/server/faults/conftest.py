@@ -48,6 +48,7 @@ class Plant:
             for who, key in (("you", "token"), ("colleague", "colleague_token"))
         }
         self.portal = self._portals["you"]
+        self.bench = _client(f"{self._services['hardpy']['url']}/api")
         self.procedure = self.factory.get("/procedures").json()["data"][0]["id"]
 
     def config(
@@ -147,7 +148,7 @@ class Plant:
         return self.control.get("/requests").json()["open"]
 
     def close(self) -> None:
-        for client in (self.control, self.factory, self.cloud, *self._portals.values()):
+        for client in (self.control, self.factory, self.cloud, self.bench, *self._portals.values()):
             client.close()
 
 
@@ -227,6 +228,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("testlab_tools.http.client.MAX_BODY_BYTES", MAX_BYTES)
     monkeypatch.setattr("testlab_tools.adapters.tofupilot.client.LOOKS", (0.0, 0.0))
     monkeypatch.setattr("testlab_tools.adapters.stbtester.client.Portal.looks", (0.0, 0.0, 0.0))
+    for bound, seconds in (("unseen_seconds", 0.3), ("collect_seconds", 5.0), ("look_seconds", 0.02)):
+        monkeypatch.setattr(f"testlab_tools.adapters.hardpy.test_pack.Pack.{bound}", seconds)
     until_stopped = jobs._until_stopped
     monkeypatch.setattr(jobs, "_until_stopped", lambda runner, native, seconds: until_stopped(runner, native, 1.0))
     monkeypatch.setattr("testlab_tools.tools.files.read", lambda chunks, lens, seconds: read_log(chunks, lens, 1.0))

@@ -34,7 +34,7 @@ SHORT = 250
 """As long as a text may be that stands with others in one value, of which 2,000 characters are shown."""
 
 Mode = Literal["clean", "values", "everything", "refused", "garbage", "numbers"]
-_IDS = {"result_id", "job_uid", "node_id", "reservation_id", "test_run_id", "id", "next_cursor"}
+_IDS = {"_id", "result_id", "job_uid", "node_id", "reservation_id", "test_run_id", "id", "next_cursor"}
 _TIMES = {"start_time", "end_time", "expires", "last_used_time", "started_at", "ended_at", "created_at", "finish_time"}
 _TIMES |= {"stop_time", "startedAt", "endedAt", "createdAt", "duration"}
 _ENUMS = {"result", "status", "outcome", "sample", "type", "level", "login"}
@@ -318,6 +318,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits between two tries."""
     monkeypatch.setattr("testlab_tools.http.policy.RetryPolicy.backoff", lambda self, attempt: 0.0)
     monkeypatch.setattr("testlab_tools.adapters.stbtester.client.Portal.looks", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("testlab_tools.adapters.hardpy.dialogs.Dialogs.looks", (0.0,))
 
 
 @pytest.fixture

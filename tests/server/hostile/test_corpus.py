@@ -21,8 +21,8 @@ from mcp_types import CallToolResult, EmbeddedResource, ImageContent, TextConten
 
 from testlab_mcp.protocol.results import UNTRUSTED
 from testlab_sim.world import YOU
-from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, fill
-from tests.tool_samples import SAMPLES
+from tests.tool_calls import BENCH, CLOUD, FACTORY, OLD, PORTAL, fill
+from tests.tool_samples import SAMPLES, SIMULATED
 
 if TYPE_CHECKING:
     from tests.server.hostile.conftest import Asked, Hostile, Mode, Rewriter
@@ -70,7 +70,7 @@ async def facts(client: Client, url: str) -> dict[str, str]:
     nodes = (await ask("list_nodes"))["nodes"]
     theirs = next(n for n in nodes if n["state"] == "reserved")
     free = next(n for n in nodes if n["state"] == "free")
-    cases = await ask("list_test_cases", revision="main")
+    cases = await ask("list_test_cases", revision="main", service="portal")
     kept = await ask("get_artifact", run_id=portal[0]["run_id"])
     bearer = {"Authorization": f"Bearer {YOU.token}"}
     procedure = httpx2.get(f"{url}/tofupilot/api/v2/procedures", headers=bearer).json()["data"][0]
@@ -88,21 +88,49 @@ async def facts(client: Client, url: str) -> dict[str, str]:
         "their_node": theirs["node_id"],
         "their_reservation": theirs["reservation"]["reservation_id"],
         "case": cases["test_cases"][0],
+        "revision": "main",
+        **await bench_facts(url, ask),
         "artifact": next(a["name"] for a in kept["artifacts"] if a["name"].endswith(".log")),
     }
 
 
+async def bench_facts(url: str, ask: Callable[..., Any]) -> dict[str, str]:
+    """Of the stand, whose test waits in a dialog; each name behind `bench:`."""
+    panel = f"{url}/hardpy/api"
+    httpx2.post(f"{panel}/selected_tests", json=["test_3_operator::test_led"])
+    httpx2.get(f"{panel}/start")
+    waiting: list[dict[str, Any]] = []
+    while not waiting:
+        waiting = (await ask("list_nodes", node_ids=["bench:bench"]))["nodes"][0].get("waiting_for", [])
+    run = (await ask("list_runs", service="bench", outcome="fail", limit=1))["runs"][0]
+    job = (await ask("get_job", node_id="bench:bench"))["job_uid"]
+    known = {"run": run["run_id"], "serial": run["unit"], "plan": run["test"], "measured": "rail_5v", "job": job}
+    known |= {"dialog": waiting[0]["dialog_id"], **dict.fromkeys(("node", "busy_node"), "bench:bench")}
+    return {f"bench:{name}": text for name, text in known.items()}
+
+
 def rows(known: dict[str, str]) -> list[Row]:
     """Calls of every tool that succeed in a clean lab, in this order."""
-    portal = ("run", "job", "node", "free_node", "idle_node", "busy_node", "their_node", "their_reservation")
+    portal = (
+        "revision",
+        "run",
+        "job",
+        "node",
+        "free_node",
+        "idle_node",
+        "busy_node",
+        "their_node",
+        "their_reservation",
+    )
     unit = {name: known[name] for name in ("serial", "procedure", "plan", "measured")}
     names = {
         PORTAL: {"canary": CANARY, **{name: known[name] for name in portal}},
         FACTORY: {**unit, "run": known["factory"], "new_unit": "SN-1"},
         OLD: {**unit, "run": known["old"], "new_unit": "SN-2"},
         CLOUD: {**unit, "run": known["cloud"]},
+        BENCH: {name.partition(":")[2]: text for name, text in known.items() if name.startswith("bench:")},
     }
-    return [(row.tool, row.arguments) for sample in SAMPLES.values() for row in sample.hostile_rows(names)]
+    return [(row.tool, row.arguments) for sample in SIMULATED.values() for row in sample.hostile_rows(names)]
 
 
 def hidden(text: str) -> set[str]:
@@ -183,10 +211,14 @@ def _no_json(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
+STATUS, STATE = ("GET", "/hardpy/api/status", ""), ("GET", "/hardpy/api/json_data", "")
+
+
 async def recorded(client: Client, rewriter: Rewriter) -> list[Row]:
     """Have the lab answer every call once, and keep the answers. All succeed but for the ones that ask for trouble."""
     rewriter.mode = "clean"
     known = await facts(client, rewriter.url)
+    rewriter.kept.pop(STATE)  # from now on a dialog waits
     called: list[Row] = []
     for n, (tool, given) in enumerate(rows(known)):
         arguments = fill(given, {**known, "n": f"clean{n}"})
@@ -199,6 +231,7 @@ async def recorded(client: Client, rewriter: Rewriter) -> list[Row]:
         assert result.is_error is trouble, (tool, arguments, result.content)
         kept = {name: text for name, text in known.items() if name not in ("artifact", "case")}
         called.append((tool, fill(given, kept)))
+    rewriter.kept[STATUS].body = b'{"status":"busy"}'  # as while the dialog waits
     return called
 
 
@@ -262,6 +295,12 @@ LISTED_IDS = re.compile(
 )
 
 
+QUESTION_LINES = {
+    *("Holder", "Their message", "They will read", "Unit", "Test", "Part", "Started by"),
+    *("Title", "Text", "Button", "Typed or chosen"),
+}
+
+
 def wrongly_asked(question: str) -> Iterator[str]:
     """The first line is ours; below it stands, on a line each, what others wrote, quoted."""
     ours, *quoted = question.split("\n")
@@ -272,7 +311,7 @@ def wrongly_asked(question: str) -> Iterator[str]:
         if label == "Runs":  # ids, each of its kind's shape and between quotation marks
             if not LISTED_IDS.fullmatch(text):
                 yield f"no ids: {line[:60]!r}"
-        elif label not in ("Holder", "Their message", "They will read", "Unit", "Test", "Part", "Started by"):
+        elif label not in QUESTION_LINES:
             yield f"a line of its own: {line[:60]!r}"
         elif not isinstance(json.loads(text), str):
             yield f"not quoted: {line[:60]!r}"

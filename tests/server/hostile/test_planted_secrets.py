@@ -19,6 +19,7 @@ from testlab_mcp.config.loading import parse_config
 from testlab_mcp.logs import RedactingFormatter
 from testlab_mcp.protocol.server import build_server
 from testlab_tools.tools import all_tools
+from tests.tool_calls import RACK_TABLE
 
 PLANTED = "sEcReT"
 """In every planted secret, and in nothing else."""
@@ -43,6 +44,7 @@ WORDS = {
     "outcome": "pass",
     "save_to": "x.csv",
     "delivery_id": "x",
+    "dialog_id": "bench:x",
     "content": '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsuite>',
     "sub_units": ["SN-2"],
 }
@@ -71,12 +73,13 @@ def config_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
             ("old", "tofupilot", f'token_command = {json.dumps(f"cat {file}")}\napi_version = "v1"'),
             ("cloud", "standcloud", f'token = "{planted("value")}"'),
         ]
+        tables.append(("bench", "hardpy", f'token = "{planted("value")}"\nallow_insecure = true'))
         services = [f'[services.{n}]\nkind = "{k}"\nurl = "{url}"\n{token}' for n, k, token in tables]
         head = (
             f'[server]\naccess = "admin"\ntoolsets = ["all"]\n[durable]\n{durable}\n'
             f'[files]\nsave_to = ["{tmp_path}"]\n[audit]\nfile = "{tmp_path}/audit.jsonl"\nreads = true'
         )
-        return "\n".join([head, *services])
+        return "\n".join([head, *services, RACK_TABLE])
 
     return made
 
@@ -210,7 +213,7 @@ def test_no_repr_holds_a_secret(config_text: Callable[..., str]) -> None:
     durable = f'database_url = "postgresql://lab:{PLANTED}@127.0.0.1/lab"'
     config = parse_config(config_text("http://127.0.0.1:9", durable))
     services = list(config.connect_services())
-    clients = [vars(service)["client"] for service in services]
+    clients = [vars(service)["client"] for service in services if "client" in vars(service)]
     seen = [config, config.durable, config.services, *services, *clients]
     seen += [part for client in clients for part in vars(client).values()]
     seen += [vars(part) for client in clients for part in vars(client).values() if type(part).__name__ == "Credentials"]

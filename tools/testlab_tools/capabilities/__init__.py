@@ -5,6 +5,7 @@ Ids going in are native; ids in what comes out are handles (`Service.handle`).
 """
 
 from testlab_tools.capabilities.console import ConsoleOutput, SerialConsole
+from testlab_tools.capabilities.dialogs import OperatorDialogs
 from testlab_tools.capabilities.history import (
     FailuresRead,
     HistoryFeed,
@@ -73,6 +74,7 @@ __all__ = [
     "NodeInventory",
     "NodeQueue",
     "NodeReservations",
+    "OperatorDialogs",
     "PowerAction",
     "PowerControl",
     "PowerState",

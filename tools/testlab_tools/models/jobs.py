@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from testlab_tools.models.lab import Outcome, ResultModel
+from testlab_tools.models.lab import Dialog, Outcome, ResultModel
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted
 
@@ -20,7 +20,7 @@ class Job(ResultModel):
     """A test job. `done` counts the tests that have finished, of `total`; a soak job's total grows.
 
     `started_by` is of a running job: a login, or NOT_TOLD. `failures` are of a finished one, newest first, and
-    `more_failures` counts those not shown.
+    `more_failures` counts those not shown. `waiting_for` are dialogs of a running one that wait for a person.
     """
 
     job_uid: str
@@ -33,6 +33,7 @@ class Job(ResultModel):
     started_by: Untrusted = ""
     started_at: Moment | None = None
     ended_at: Moment | None = None
+    waiting_for: list[Dialog] = []
     failures: list[FailedTest] = []
     more_failures: int = 0
     note: str = ""
@@ -72,3 +73,11 @@ class TestCases(ResultModel):
     nearest: list[Untrusted] = []
     cursor: str = ""
     next: str = ""
+
+
+class AnsweredDialog(ResultModel):
+    """A dialog that was sent an answer: `answered` once it waits no more."""
+
+    dialog_id: str
+    answered: bool
+    note: str = ""

@@ -265,6 +265,25 @@ def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
     return reservation.model_dump(mode="json", exclude=said, exclude_defaults=True)
 
 
+class Dialog(ResultModel):
+    """What a running test shows its operator, and waits for: `buttons` are what can be pressed, each with its label.
+
+    `takes` is what is typed or chosen, of `choices` where there are any. `shows` is what is there to be seen besides
+    the text. `holds` is "not told" where the test may go on without an answer.
+    """
+
+    dialog_id: str
+    node_id: str
+    title: Untrusted = ""
+    text: Untrusted
+    takes: Literal["nothing", "text", "number", "one choice", "choices", "unknown"] = "nothing"
+    choices: list[Untrusted] = []
+    steps: list[Untrusted] = []
+    buttons: dict[str, Untrusted]
+    shows: list[Literal["image", "web page"]] = []
+    holds: Literal["", "not told"] = ""
+
+
 class JobBrief(ResultModel):
     """A node's current job; of an idle node, with detail, its last. `started_by` is a login or NOT_TOLD."""
 
@@ -279,7 +298,8 @@ class JobBrief(ResultModel):
 class Node(ResultModel):
     """A device under test with its node. `why` is the service's reason for not being available; `last_used_at` says
     since when it has been idle, and is left out while it is in use. `device_type` is UNKNOWN where the service has
-    none, `licence_expiry` is said of an expired licence, and with detail."""
+    none, `licence_expiry` is said of an expired licence, and with detail. `waiting_for` are dialogs that
+    wait for a person."""
 
     node_id: str
     state: NodeState
@@ -290,6 +310,7 @@ class Node(ResultModel):
     last_used_by: Untrusted = ""
     last_used_at: Minute | None = None
     why: Untrusted = ""
+    waiting_for: list[Dialog] = []
     licence_expiry: Untrusted = ""
     detail: dict[str, UntrustedData] = {}
 

@@ -110,6 +110,17 @@ class TestOrder:
     tags: tuple[tuple[str, str], ...] = ()
 
 
+DialogButton = Literal["confirm", "pass", "fail"]
+
+
+@dataclass(frozen=True)
+class DialogAnswer:
+    """What a person answers a dialog: a button, and what was typed or chosen."""
+
+    button: DialogButton
+    values: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class NewMeasurement:
     """A measurement to record; `value` is a number, text, true/false or a list of points."""

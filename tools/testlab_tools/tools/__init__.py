@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from testlab_tools.registry import ToolSpec
-from testlab_tools.tools import analysis, deliveries, files, jobs, nodes, production, runs, statistics, units, wiring
+from testlab_tools.tools import (
+    analysis,
+    deliveries,
+    dialogs,
+    files,
+    jobs,
+    nodes,
+    production,
+    runs,
+    statistics,
+    units,
+    wiring,
+)
 
 
 def all_tools() -> tuple[ToolSpec, ...]:
@@ -35,6 +47,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.run_tests,
         jobs.get_job,
         jobs.stop_job,
+        dialogs.answer_dialog,
         production.list_catalog,
         production.create_run,
         production.import_report,

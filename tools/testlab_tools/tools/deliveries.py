@@ -115,7 +115,7 @@ async def release_delivery(
     batch_number: str = "",
     service: str = "",
     discard: bool = False,
-    confirm: Annotated[str, Field(description="Only if the client cannot ask: the delivery_id")] = "",
+    confirm: Annotated[str, Field(description="If the client cannot ask: the delivery_id")] = "",
 ) -> Delivery:
     """Send a parked delivery again, with corrected fields if given; or discard it, after a person was asked.
 

@@ -173,7 +173,7 @@ async def get_job(
 ) -> Job:
     """Get a test job's state and counts: while it runs, who started it; at its end, why its runs failed.
 
-    finished=false: call again with the same job_uid. get_failed_cases(job_uid) has tracebacks.
+    finished=false: call again. get_failed_cases(job_uid) has tracebacks.
     """
     runner, native, known = await _find_job(call, job_uid, node_id)
     left = wait_seconds - call.deadline.spent_s
@@ -204,7 +204,7 @@ async def stop_job(
     call: Call,
     job_uid: JobUid = "",
     node_id: Annotated[str, Field(description="Or: this node's current job")] = "",
-    confirm: Annotated[str, Field(description="Another's job, if the client cannot ask: its job_uid")] = "",
+    confirm: Annotated[str, Field(description="If the client cannot ask: its job_uid")] = "",
 ) -> StoppedJob:
     """Stop a test job, and hold up to 40 s until it has stopped. Tests that have finished keep their results.
 

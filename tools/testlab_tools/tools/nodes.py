@@ -64,12 +64,9 @@ async def grab_screenshot(
     size: Annotated[
         Literal["model", "thumbnail", "full"], Field(description="model: JPEG, long side 1024 px; full: PNG as sent")
     ] = "model",
-    save_to: Annotated[str, Field(description="Also write the original to this new file")] = "",
+    save_to: Annotated[str, Field(description="Also write the original here")] = "",
 ) -> Picture:
-    """Grab a node's screen as an image, or the screen saved when a run ended.
-
-    Give node_id or run_id.
-    """
+    """Grab a node's screen as an image, or the screen saved when a run ended."""
     if bool(node_id) == bool(run_id):
         raise BadInput("Give either node_id or run_id", "", "node_id for the screen now, run_id for the end of a run.")
     target = call.files.to_write(save_to)
@@ -150,8 +147,8 @@ async def reserve_nodes(
 ) -> Reservations:
     """Reserve nodes for exclusive use, so that nobody else starts or stops tests on them.
 
-    Ends by itself after duration_minutes, and with this server unless note says otherwise; call end_reservation as soon
-    as you have finished. If one is taken, says by whom and which are free.
+    Ends by itself after duration_minutes, and with this server unless note says otherwise; call end_reservation when
+    done. If one is taken, says by whom and which are free.
     """
     if duration_minutes == FOREVER and call.access != "admin":
         raise Refused(f"A reservation without end needs {call.admin_setting}", "", "Give duration_minutes.")
@@ -247,11 +244,11 @@ async def interrupt_reservation(
     call: Call,
     reservation_id: ReservationId,
     message: Annotated[str, Field(min_length=1, max_length=1000, description="Why; its holder reads it")],
-    confirm: Annotated[str, Field(description="Only if the client cannot ask: the node's id")] = "",
+    confirm: Annotated[str, Field(description="If the client cannot ask: the node's id")] = "",
 ) -> Ended:
     """Interrupt somebody else's reservation: their node is taken from them, and they read message.
 
-    A person is asked first, and sees whom it would hit. Look for a free node before: list_nodes(available=true).
+    A person is asked first. Look for a free node before: list_nodes(available=true).
     """
     farm, native = await call.lab.reservation_owner(reservation_id)
     await farm.interrupt_reservation(native, message)
@@ -268,7 +265,7 @@ async def press_key(
 ) -> Pressed:
     """Press one key of the device's remote control; the node must be free or reserved by you.
 
-    Does not say what happened: grab_screenshot shows it. For a series of steps write a test and run_tests.
+    grab_screenshot shows what happened. For many steps, run_tests.
     """
     remote, native = await call.lab.node_owner(node_id, RemoteControl)
     order = ("press_key", call.caller, remote.name, native, key, remote_control, test_pack_revision)

@@ -123,7 +123,7 @@ async def _ask_before_deleting(call: Call, run_id: str, confirm: str) -> Questio
 async def delete_run(
     call: Call,
     run_id: RunId,
-    confirm: Annotated[str, Field(description="Only if the client cannot ask: the run_id")] = "",
+    confirm: Annotated[str, Field(description="If the client cannot ask: the run_id")] = "",
 ) -> Deleted:
     """Delete a run with its phases, measurements and attachments, for good. A person is asked first."""
     eraser, native = call.lab.run_owner(run_id, RunEraser)

@@ -98,7 +98,7 @@ async def delete_unit(
     call: Call,
     serial_number: SerialNumber,
     service: Annotated[str, Field(min_length=1)],
-    confirm: Annotated[str, Field(description="Only if the client cannot ask: from its refusal")] = "",
+    confirm: Annotated[str, Field(description="If the client cannot ask: from its refusal")] = "",
 ) -> Deleted:
     """Delete a unit with all its runs from a service, for good. A person is asked first, and sees which.
 

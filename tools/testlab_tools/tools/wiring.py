@@ -20,7 +20,7 @@ async def set_power(
 ) -> Switched:
     """Switch the power of a node's device, or see whether it is on; the node must be reserved by you.
 
-    Does not say whether the device has booted: read_console(power_cycle=true) shows that.
+    read_console(power_cycle=true) shows the device boot.
     """
     board, native = await call.lab.node_owner(node_id, PowerControl)
     order = ("set_power", call.caller, board.name, native, action)
@@ -36,7 +36,7 @@ async def read_console(
     call: Call,
     node_id: NodeId,
     seconds: Annotated[int, Field(ge=1, le=40)] = 5,
-    power_cycle: Annotated[bool, Field(description="Switch it off and on first, to see it boot")] = False,
+    power_cycle: Annotated[bool, Field(description="Off and on first")] = False,
     lines: Annotated[int, Field(ge=1, le=500, description="The last ones")] = 100,
 ) -> ConsoleLines:
     """Read what a device writes on its serial console for some seconds; the node must be reserved by you.

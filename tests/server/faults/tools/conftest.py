@@ -17,7 +17,7 @@ from mcp import Client
 from mcp_types import TextContent
 
 from tests.fixture_types import Connect
-from tests.tool_calls import CLOUD, FACTORY, OLD, PORTAL, Row
+from tests.tool_calls import BENCH, CLOUD, FACTORY, OLD, PORTAL, Row, fictional_names
 from tests.tool_samples import SIMULATED
 
 if TYPE_CHECKING:
@@ -179,6 +179,7 @@ def rows_for(plant: Plant) -> Callable[[Any, str], Awaitable[list[Row]]]:
             FACTORY: await _in_factory(client, plant, FACTORY, serial),
             OLD: await _in_factory(client, plant, OLD, serial),
             CLOUD: await _in_cloud(client),
+            BENCH: await _on_bench(client),
         }
         return [
             row
@@ -197,7 +198,8 @@ async def _newest(client: Client, **asked: str) -> str:
 async def _on_portal(client: Client, plant: Plant, name: str) -> dict[str, str]:
     """Nodes, reservations and jobs for the samples' calls, none of which is in the way of another."""
     run = await _newest(client, service=PORTAL, outcome="fail")
-    case = (await client.call_tool("list_test_cases", {"revision": "main"})).structured_content["test_cases"][0]
+    tests = await client.call_tool("list_test_cases", {"revision": "main", "service": PORTAL})
+    case = tests.structured_content["test_cases"][0]
     files = (await client.call_tool("get_artifact", {"run_id": run})).structured_content["artifacts"]
     free = [node["node_id"] for node in plant.nodes() if node["available"]]
     return {
@@ -210,6 +212,7 @@ async def _on_portal(client: Client, plant: Plant, name: str) -> dict[str, str]:
         "their_node": f"{PORTAL}:{free[2]}",
         "their_reservation": f"{PORTAL}:{plant.reserve('colleague', free[2])}",
         "busy_node": free[3],
+        "revision": "main",
         "job": plant.occupy(free[3], case),
         "idle_node": free[4],
         "free_node": free[5],
@@ -240,6 +243,16 @@ async def _in_cloud(client: Client) -> dict[str, str]:
     run = await _newest(client, service=CLOUD, outcome="fail")
     whole = await client.call_tool("get_run", {"run_id": run})
     return {"run": run, "serial": whole.structured_content["run"]["unit"]}
+
+
+async def _on_bench(client: Client) -> dict[str, str]:
+    """A run that failed, the job it was of, and a test that takes no time; no dialog waits."""
+    run = await _newest(client, service=BENCH, outcome="fail")
+    whole = (await client.call_tool("get_run", {"run_id": run})).structured_content["run"]
+    job = whole["job_uid"].removeprefix(f"{BENCH}:")
+    nodes = dict.fromkeys(("node", "idle_node", "busy_node"), f"{BENCH}:{BENCH}")
+    known = {"run": run, "serial": whole["unit"], "job": job, "case": "test_1_power::test_identify", **nodes}
+    return fictional_names(BENCH) | known
 
 
 async def _left_of(before: Held) -> list[str]:

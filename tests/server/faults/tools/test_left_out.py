@@ -29,6 +29,7 @@ LOOKING = {
 """The tools that tell what they read; others make something of it."""
 LANE = "left-out"
 KNOWN = {
+    ("bench", "serial_number"): "tests that name no unit are of none that is known",
     ("cloud", "start_time"): "a run that does not say when it began is placed where it ended",
     ("cloud", "test_stand_name"): "a stand without a name is told by its hardware id",
     ("factory", "phases"): "the document has it as optional: a run without phases failed in none of them",
@@ -134,6 +135,13 @@ def bodies(service: str, plant: Plant) -> Iterator[Any]:
         url = str(plant.factory.base_url).replace("/v2", "/v1")
         serial = plant.factory.get("/runs", params={"outcomes": "FAIL"}).json()["data"][0]["unit"]["serial_number"]
         yield plant.factory.get(f"{url}runs", params={"serial_number": serial}).json()
+    elif service == "bench":
+        told = plant.bench.get("/json_data").json()
+        document = next(row["doc"] for row in told["rows"] if row["doc"]["status"] == "failed")
+        yield {**told, "rows": [{**told["rows"][0], "doc": {**document, "modules": {}}}]}
+        for module in document["modules"].values():
+            yield from ({**module, "cases": {}}, list(module["cases"].values()))
+        yield (plant.bench.get("/status").json(), plant.bench.get("/manual_collect_mode").json())
     else:
         listed = plant.cloud.get("/test_run", params={"limit": 50}).json()
         runs = [run for run in listed if run["status"] not in ("pass", "skip")]

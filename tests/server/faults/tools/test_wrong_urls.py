@@ -12,7 +12,7 @@ import pytest
 
 from testlab_mcp.commands.doctor import examine
 from testlab_mcp.config.loading import parse_config
-from testlab_sim import SERVICES
+from testlab_sim import BESIDES, SERVICES
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.service_samples import SERVICE_SAMPLES
 
@@ -84,7 +84,7 @@ PLACES = {
     "another service of the lab": "{root}/{other}",
     "another scheme": "https{host}/{kind}",
 }
-_KINDS = sorted(SERVICES)
+_KINDS = sorted([*SERVICES, *BESIDES])
 OTHER = dict(zip(_KINDS, [*_KINDS[1:], *_KINDS[:1]], strict=True))
 
 
