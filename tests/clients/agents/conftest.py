@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,7 +41,7 @@ def see(
     """Run a client's script, `see(environment, script, spared, recipe)`: what its model would have seen. One that is
     `spared` is also asked for a picture of a server that sends none."""
     path = tmp_path_factory.mktemp("bin")
-    _start_uvx_here(path)
+    _stand_in_for_uvx(path, asked["targets"]["stdio"])
 
     def seen(environment: str, script: str, spared: bool, recipe: Path | str) -> Any:
         folder = tmp_path_factory.mktemp("client")
@@ -77,10 +75,10 @@ def see(
     return seen
 
 
-def _start_uvx_here(folder: Path) -> None:
-    """Put a `uvx` on a PATH that starts our server from this environment, as uvx would from its cache."""
-    executable = shutil.which("testlab-mcp", path=str(Path(sys.executable).parent))
-    assert executable is not None, "testlab-mcp is not installed beside this Python"
-    command = folder / "uvx"
-    command.write_text(f'#!/bin/sh\nshift\nexec "{executable}" "$@"\n', encoding="utf-8")
-    command.chmod(0o755)
+def _stand_in_for_uvx(folder: Path, command: list[str]) -> None:
+    """Put a `uvx` on a PATH that starts our server of this environment, on the simulated lab that runs already instead
+    of a demo of its own; uvx and the demo themselves are run by tests/repository/test_docs_run.py."""
+    started = " ".join(f'"{word}"' for word in command)
+    path = folder / "uvx"
+    path.write_text(f'#!/bin/sh\nshift 3\nexec {started} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)

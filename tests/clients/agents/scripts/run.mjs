@@ -19,7 +19,7 @@ async function look(target) {
 
 const seen = {};
 for (const [name, target] of Object.entries(targets)) seen[name] = await look(target);
-if (client.extra) seen.extra = await client.extra(targets.stdio);
+if (client.extra) seen.extra = await client.extra(targets);
 if (recipe) {
   const printed = [];
   console.log = (...words) => printed.push(words.join(" "));

@@ -2,8 +2,8 @@
 
 ASKED is JSON: `targets`, the server's command for stdio and its URL for HTTP; `calls`, tool and arguments by a name of
 ours. MODULE connects with `connected(target, on_progress)`, which gives the tools' names and a function that calls one
-and returns `text` and whether the model gets an `image`. It may have an `extra(target)` of its own. RECIPE is a program
-of the documentation, run in the same process, which has imported the client already.
+and returns `text` and whether the model gets an `image`. It may have an `extra(stdio, http)` of its own. RECIPE is a
+program of the documentation, run in the same process, which has imported the client already.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def look_everywhere(client: Any, asked: dict[str, Any]) -> dict[str, Any]:
     for name, target in asked["besides"].items():  # another command, for the picture alone
         seen[name] = await look(client, target, {"picture": asked["calls"]["picture"]})
     if hasattr(client, "extra"):
-        seen["extra"] = await client.extra(asked["targets"]["stdio"])
+        seen["extra"] = await client.extra(**asked["targets"])
     return seen
 
 

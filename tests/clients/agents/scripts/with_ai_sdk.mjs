@@ -28,8 +28,8 @@ export async function connect(target, onProgress) {
 }
 
 // Six connections at once: it waits one second for the first answer.
-export async function extra(target) {
-  const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => clientOf(target)));
+export async function extra({ stdio }) {
+  const outcomes = await Promise.allSettled(Array.from({ length: 6 }, () => clientOf(stdio)));
   const clients = outcomes.filter((one) => one.status === "fulfilled").map((one) => one.value);
   await Promise.all(clients.map((client) => client.close()));
   const failures = outcomes.filter((one) => one.status === "rejected").map((one) => String(one.reason));

@@ -31,9 +31,9 @@ async def connected(target: Any, on_progress: Callable[[str], None]) -> AsyncIte
         yield [tool.name for tool in await client.list_tools()], call
 
 
-async def extra(target: Any) -> dict[str, Any]:
+async def extra(stdio: list[str], http: str) -> dict[str, Any]:
     """Its `.data`, made by the output schema, and the structure of an error."""
-    async with client_of(target) as client:
+    async with client_of(http) as client:
         nodes = (await client.call_tool("list_nodes", {})).data
         failed = await client.call_tool("get_run", {"run_id": "portal:"}, raise_on_error=False)
         pages = (await client.call_tool("list_runs", {"limit": 1})).data

@@ -33,7 +33,7 @@ async def connected(target: Any, on_progress: Callable[[str], None]) -> AsyncIte
 
         async def call(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
             told = await tools[tool].run_async(args=arguments, tool_context=MagicMock())
-            return {"text": json.dumps(told), "image": False}
+            return {"text": json.dumps(told), "image": not isinstance(told, dict)}  # it goes to the model as JSON
 
         yield tools, call
     finally:

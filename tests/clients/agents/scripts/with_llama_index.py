@@ -35,8 +35,8 @@ async def connected(target: Any, on_progress: Callable[[str], None]) -> AsyncIte
     yield tools, call
 
 
-async def extra(target: Any) -> dict[str, Any]:
+async def extra(stdio: list[str], http: str) -> dict[str, Any]:
     """A list with the nulls that it advertises."""
-    tool = (await tools_of(target))["list_runs"]
+    tool = (await tools_of(http))["list_runs"]
     sent = with_defaults(tool, {"service": "factory"})
     return {"sent": sent, "runs": str((await tool.acall(**sent)).content)}

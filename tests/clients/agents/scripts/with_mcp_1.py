@@ -37,10 +37,10 @@ def server_of(command: list[str]) -> StdioServerParameters:
     return StdioServerParameters(command=command[0], args=command[1:])
 
 
-async def extra(target: Any) -> dict[str, Any]:
+async def extra(stdio: list[str], http: str) -> dict[str, Any]:
     """It ends its session while a call is pending in three ways: it gives the call up, fails itself, is cancelled."""
-    server = server_of(target)
-    async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
+    server = server_of(stdio)
+    async with streamablehttp_client(http) as (read, write, _), ClientSession(read, write) as session:
         await session.initialize()
         nodes = (await session.call_tool("list_nodes", {})).structuredContent["nodes"]
     busy = next(node["node_id"] for node in nodes if node["state"] == "busy")

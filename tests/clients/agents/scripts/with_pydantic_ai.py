@@ -66,9 +66,9 @@ def has_image(part: Any) -> bool:
     return any(isinstance(item, BinaryContent) for item in items)
 
 
-async def extra(target: Any) -> dict[str, Any]:
+async def extra(stdio: list[str], http: str) -> dict[str, Any]:
     """A conflict, whose structure says more than its words."""
-    async with connected(target, print) as (_, call):
+    async with connected(http, print) as (_, call):
         nodes = json.loads((await call("list_nodes", {}))["text"])["nodes"]
         taken = next(node["node_id"] for node in nodes if node["state"] == "reserved")
         order = {"node_ids": [taken], "message": "mine", "duration_minutes": 5}
