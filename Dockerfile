@@ -9,7 +9,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_PYTHON_D
 RUN pip install uv==0.13.8
 WORKDIR /source
 COPY pyproject.toml uv.lock ./
-RUN uv export --quiet --frozen --no-default-groups --no-emit-project --output-file /runtime.txt \
+RUN uv export --quiet --frozen --no-default-groups --extra telemetry --no-emit-project --output-file /runtime.txt \
  && uv venv /opt/testlab \
  && uv pip sync --python /opt/testlab/bin/python --require-hashes /runtime.txt
 # The wheel is built by the hatchling that is locked.
