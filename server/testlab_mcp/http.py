@@ -30,6 +30,7 @@ from testlab_mcp.access.callers import ANONYMOUS, LOCAL, caller_of
 from testlab_mcp.access.http_security import HttpSecurity
 from testlab_mcp.config.settings import LOOPBACK, HttpSettings
 from testlab_mcp.metrics_page import MetricsPage
+from testlab_mcp.protocol.server import LabServer
 from testlab_tools.capabilities import Service
 from testlab_tools.errors import AuthError, ConfigError, LabError
 from testlab_tools.fanout import ask_all
@@ -250,8 +251,20 @@ def http_app(
     return app
 
 
+class _Server(uvicorn.Server):
+    """Ends the streams that would otherwise stay open when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()
+        await super().shutdown(sockets)
+
+
 def serve_http(
-    server: MCPServer[None],
+    server: LabServer,
     lab: Lab,
     security: HttpSecurity,
     host: str,
@@ -280,4 +293,4 @@ def serve_http(
             raise ConfigError(what, "", "Take another port.") from None
         bound = listener.getsockname()[1]
         print(f"testlab-mcp serves http://{host}:{bound}{PATH}", file=sys.stderr, flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, server.listeners.close).run(sockets=[listener])

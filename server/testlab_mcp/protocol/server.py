@@ -73,6 +73,7 @@ class LabServer(MCPServer[None]):
 
     def __init__(self, name: str, listeners: Subscriptions, **options: Any) -> None:
         super().__init__(name, subscriptions=False, **options)
+        self.listeners = listeners
         self.completion()(Completer())
         handle = self._lowlevel_server.add_request_handler
         handle("subscriptions/listen", SubscriptionsListenRequestParams, listeners.listen)
@@ -115,7 +116,7 @@ def build_server(
     security: HttpSecurity | None = None,
     audit: AuditLogger | None = None,
     measured: bool = False,
-) -> MCPServer[None]:
+) -> LabServer:
     """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `security` knows the callers
     and bounds their calls. `audit` records the calls; they are traced and counted if `measured`."""
     security, audit = security or HttpSecurity(), audit or AuditLogger()

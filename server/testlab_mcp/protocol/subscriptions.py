@@ -78,6 +78,12 @@ class Subscriptions:
         self._watcher = watcher
         self._guard = guard
         self._count: Counter[str] = Counter()
+        self._streams: set[ListenHandler] = set()
+
+    def close(self) -> None:
+        """End every open stream, as a server does that stops: its client is told, and need not find out."""
+        for stream in list(self._streams):
+            stream.close()
 
     async def listen(
         self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
@@ -99,7 +105,10 @@ class Subscriptions:
                 else:
                     honored.append(uri)
             asked = SubscriptionFilter(resource_subscriptions=honored or None)
-            return await ListenHandler(mailbox)(ctx, params.model_copy(update={"notifications": asked}))
+            stream = ListenHandler(mailbox)
+            self._streams.add(stream)
+            stack.callback(self._streams.discard, stream)
+            return await stream(ctx, params.model_copy(update={"notifications": asked}))
 
     async def subscribe(self, ctx: ServerRequestContext[Any, Any], params: SubscribeRequestParams) -> EmptyResult:
         """`resources/subscribe`. Raises MCPError, as reading does."""

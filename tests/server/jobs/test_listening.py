@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ from mcp_types import (
 )
 
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
-from tests.server_processes import serve_over_http
+from tests.server_processes import serve_over_http, start_server
 
 if TYPE_CHECKING:
     from tests.server.jobs.conftest import Bench
@@ -253,3 +254,17 @@ async def test_trouble_meanwhile_is_outlasted(
             bench.calm()
             with bench.reserved(bench.colleague):
                 assert await anext(subscription) == ResourceUpdated(uri)
+
+
+async def test_a_server_that_stops_ends_the_streams_of_those_who_listen(bench: Bench, config: Path) -> None:
+    command = ("serve", "--config", str(config), "--http", "127.0.0.1:0")
+    with start_server(*command, stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        url = process.stderr.readline().split()[-1]
+        uri = uri_of("nodes", f"portal:{bench.node}")
+        async with Client(url, mode=MODERN) as client, client.listen(resource_subscriptions=[uri]) as subscription:
+            process.terminate()
+            with pytest.raises(StopAsyncIteration):
+                await anext(subscription)
+        assert process.wait(timeout=8) == 0
+        assert process.stderr.read() == ""
