@@ -49,7 +49,7 @@ class Sandbox:
 
     def __init__(self, folder: Path, portal: Mapping[str, Any], wheel: Path) -> None:
         self.home, self.folder, self._bin = folder / "home", folder / "work", folder / "bin"
-        for made in (self.home, self.folder, self._bin):
+        for made in (self.home, self.home / "reports", self.folder, self._bin):
             made.mkdir(parents=True)
         self._url = portal["url"]
         self.config = self.folder / "lab.toml"

@@ -25,6 +25,7 @@ WORDS = {
     "crash": "200 runs, 20 kills, on SQLite and PostgreSQL: is each run there once?",
     "load": "1,000 HTTP sessions for a minute: errors, memory, latency",
     "history": "archives of 10,000 to 1,000,000 runs (or the sizes given): time, disk and memory of summaries",
+    "folder": "folders of 1,000 to 100,000 reports (or the sizes given): time and memory of a first and a second look",
     "check": "lint, formatting, types and import contracts",
     "format": "format the code and sort its imports",
     "snap": "write the snapshots of the MCP surface anew",
@@ -77,6 +78,9 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
             return _test(python, "-n0", "tests/server/load", *rest)
         case "history":
             return _become(python, "-m", "tests.tools.archive.benchmark", *(rest or ("10000", "100000", "1000000")))
+        case "folder":
+            sizes = rest or ("1000", "10000", "100000")
+            return _become(python, "-m", "tests.tools.adapters.folder.benchmark", *sizes)
         case "snap":
             os.environ["TESTLAB_SNAP"] = "write"
             surfaces = ("tests/server/test_surface.py", "tests/server/protocol/test_surface.py")

@@ -38,6 +38,8 @@ class ServiceSettings(LateModel):
     model_config = ConfigDict(extra="forbid")
     example: ClassVar[dict[str, object]] = {}
     """The keys a table cannot do without, for a service that is never asked."""
+    place: ClassVar[str] = "url"
+    """The key that says where the service is."""
 
     kind: str = Field(description="which kind of service it is")
 

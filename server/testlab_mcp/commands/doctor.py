@@ -34,6 +34,7 @@ class Finding(NamedTuple):
     account: str
     remedy: str = ""
     held: Sequence[Reservation] = ()
+    notes: Sequence[str] = ()
 
 
 def doctor(config_file: str, as_json: bool = False) -> int:
@@ -80,6 +81,9 @@ def show_findings(findings: Sequence[Finding]) -> bool:
     """Print a table, and the remedies below it. Returns whether there are none."""
     head = ("service", "kind", "reached", "token", "clock", "account")
     print(table(head, [finding[:6] for finding in findings]))
+    for finding in findings:
+        for number, note in enumerate(finding.notes):
+            print(f"{'' if number else chr(10)}{paint(finding.service, 'bold')}: {note}")
     for held in (reservation for finding in findings for reservation in finding.held):
         what = f"{held.node_id} {held.until} (reservation {held.reservation_id})"
         print(f"\n{paint('you hold', 'bold')} {what}: {held.message}")
@@ -120,7 +124,7 @@ def _finding(service: Service, answer: tuple[Health, Sequence[Reservation]] | La
     clock = "not said" if skew is None else "ok" if abs(skew) <= SKEW_SECONDS else f"{skew:+.0f} s"
     remedy = "" if clock in ("ok", "not said") else "Its clock and this machine's differ: check time synchronisation."
     account = shorten(health.account, 80) or "not said"
-    return Finding(service.name, service.kind, "yes", "ok", clock, account, remedy, held)
+    return Finding(service.name, service.kind, "yes", "ok", clock, account, remedy, held, health.notes)
 
 
 async def _held(inventory: NodeInventory) -> Sequence[Reservation]:

@@ -18,7 +18,7 @@ from testlab_mcp.config.config import Config
 from testlab_mcp.config.loading import config_path, parse_config
 from testlab_tools.errors import BadInput, LabError
 from testlab_tools.files.io import replace_file
-from testlab_tools.services import known_kinds
+from testlab_tools.services import known_kinds, load_kind
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Options:
     clients: Sequence[str] = ()
     check: bool = True
     force: bool = False
+    folder: str = ""
 
 
 def init(options: Options) -> int:
@@ -41,16 +42,17 @@ def init(options: Options) -> int:
         BadInput: the flags are wrong, the folder cannot be written, or there is a config already; nothing was written.
         ConfigError: a key is unknown or has no such value.
     """
-    asks = not options.services and sys.stdin.isatty()
-    if not options.services and not asks:
+    given = bool(options.services or options.folder)
+    asks = not given and sys.stdin.isatty()
+    if not given and not asks:
         raise BadInput(
             "There is no terminal to ask at",
             "",
-            "Give --service NAME:KIND=URL and --set NAME.KEY=VALUE; see init --help.",
+            "Give --folder DIR, or --service NAME:KIND=URL and --set NAME.KEY=VALUE; see init --help.",
         )
     path = config_path(options.config)
     _check_place(path, options.force, asks)
-    tables = ask_services(path.parent) if asks else read_flags(options.services, options.settings)
+    tables = ask_services(path.parent) if asks else _read_options(options)
     text = write_tables(options.access, tables)
     config = parse_config(text, path)
     if options.check and not _try_services(config) and not (asks and ask_yes("Write it all the same?")):
@@ -65,15 +67,22 @@ def init(options: Options) -> int:
     return _register(options.clients, path, asks)
 
 
+def _read_options(options: Options) -> Tables:
+    from testlab_mcp.commands.folder import folder_table
+
+    tables = read_flags(options.services, options.settings)
+    return {**folder_table(options.folder), **tables} if options.folder else tables
+
+
 def read_flags(services: Sequence[str], settings: Sequence[str]) -> Tables:
     """The service tables that `NAME:KIND=URL` and `NAME.KEY=VALUE` name. Raises BadInput."""
     tables: dict[str, dict[str, str]] = {}
     for given in services:
-        head, equals, url = given.partition("=")
+        head, equals, place = given.partition("=")
         name, colon, kind = head.partition(":")
         if not equals or not colon or not name or not kind:
             raise BadInput(f"--service {given!r} is not NAME:KIND=URL", "", f"Kinds: {', '.join(known_kinds())}.")
-        tables[name] = {"kind": kind, "url": url}
+        tables[name] = {"kind": kind, load_kind(kind).Settings.place: place}
     for given in settings:
         head, equals, value = given.partition("=")
         name, dot, key = head.partition(".")

@@ -9,8 +9,9 @@ from pathlib import Path
 from testlab_mcp.commands.config_text import Tables
 from testlab_tools.errors import BadInput
 from testlab_tools.files.io import write_file
-from testlab_tools.services import known_kinds
+from testlab_tools.services import known_kinds, load_kind
 
+PLACES = {"url": "URL", "path": "path of a folder"}
 TOKENS = {
     "1": ("token_env", "in an environment variable", "Its name"),
     "2": ("token_file", "in a file", "Its path"),
@@ -28,11 +29,13 @@ def ask_services(folder: Path) -> Tables:
     """
     kinds = known_kinds()
     tables: dict[str, dict[str, str]] = {}
-    print("Which services does the lab have? Leave the URL empty for those it does not.\n")
+    print("Which services does the lab have? Leave the URL or path empty for those it does not.\n")
     for kind in kinds:
-        while url := _ask(f"{kind}: URL"):
+        settings = load_kind(kind).Settings
+        while place := _ask(f"{kind}: {PLACES.get(settings.place, settings.place)}"):
             name = _ask("  A name for it; it stands before every id", kind)
-            tables[name] = {"kind": kind, "url": url, **_ask_token(name, folder)}
+            token = _ask_token(name, folder) if "token" in settings.model_fields else {}
+            tables[name] = {"kind": kind, settings.place: place, **token}
             if not ask_yes(f"  Another {kind}?"):
                 break
     if not tables:

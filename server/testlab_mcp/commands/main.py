@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
         case "serve":
             from testlab_mcp.commands.serve import serve
 
-            return serve(args.config, args.demo, args.http, pictures=not args.no_pictures)
+            return serve(args.config, args.demo, args.http, args.folder, pictures=not args.no_pictures)
         case "demo":
             from testlab_mcp.commands.demo import demo
 
@@ -105,7 +105,7 @@ def _run_init(args: argparse.Namespace) -> int:
     from testlab_mcp.commands.init import Options, init
 
     given = (args.config, args.service or (), args.set or (), args.access, args.client or ())
-    return init(Options(*given, check=not args.no_check, force=args.force))
+    return init(Options(*given, check=not args.no_check, force=args.force, folder=args.folder))
 
 
 def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParser]]:
@@ -119,6 +119,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     serve = _add(commands, "serve", "serve MCP over stdio, or over HTTP with --http")
     _config(serve)
     serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
+    serve.add_argument("--folder", metavar="DIR", default="", help="serve a folder of reports; needs no config")
     serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
     serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
 
@@ -169,6 +170,7 @@ def _init(commands: Commands) -> argparse.ArgumentParser:
     _config(init)
     init.add_argument("--service", action="append", metavar="NAME:KIND=URL", help="as often as there are services")
     init.add_argument("--set", action="append", metavar="NAME.KEY=VALUE", help="portal.token_env=STBT_AUTH_TOKEN")
+    init.add_argument("--folder", metavar="DIR", default="", help="a folder of reports, as a service")
     init.add_argument("--access", choices=LEVELS, default="operate")
     init.add_argument("--client", action="append", choices=CLIENTS, help="add the server to this MCP client")
     init.add_argument("--no-check", action="store_true", help="write the config without trying the services")

@@ -18,7 +18,7 @@ from testlab_mcp.config.loading import find_config, load_config, parse_config
 from testlab_tools.errors import ConfigError
 
 
-def serve(config_file: str, demo: bool, http: str, pictures: bool = True) -> int:
+def serve(config_file: str, demo: bool, http: str, folder: str = "", pictures: bool = True) -> int:
     """Serve until standard input closes (stdio) or a signal comes; without `pictures`, no answer holds an image.
 
     Raises:
@@ -26,9 +26,12 @@ def serve(config_file: str, demo: bool, http: str, pictures: bool = True) -> int
     """
     if demo and config_file:
         raise ConfigError("--demo and --config exclude each other", "", "--demo brings its own lab.")
+    if folder and (demo or config_file):
+        other = "--demo" if demo else "--config"
+        raise ConfigError(f"--folder and {other} exclude each other", "", "A folder is a lab of its own.")
     host, port = _address(http) if http else ("", 0)
     with ExitStack() as stack:
-        read = start_simlab(stack) if demo else read_config(config_file)
+        read = read_folder(folder) if folder else start_simlab(stack) if demo else read_config(config_file)
         # The SDK takes half a second to import: the simulated lab starts meanwhile.
         from testlab_mcp.protocol.server import build_server
         from testlab_mcp.telemetry import is_measured, start_telemetry
@@ -74,6 +77,13 @@ def policy_of(config: Config) -> Policy:
 
 def read_config(config_file: str) -> Callable[[], Config]:
     config = load_config(find_config(config_file))
+    return lambda: config
+
+
+def read_folder(folder: str) -> Callable[[], Config]:
+    from testlab_mcp.commands.folder import folder_config
+
+    config = folder_config(folder)
     return lambda: config
 
 

@@ -58,6 +58,7 @@ class ServiceHistory:
     cannot: str = ""
     error: str = ""
     note: str = ""
+    left_out: str = ""
     busy: bool = False
 
     def covers(self, since: datetime | None) -> bool:
@@ -154,6 +155,7 @@ class HistoryArchive:
             cannot="; ".join(feed.cannot),
             error=str(error or ""),
             note=" ".join(notes),
+            left_out=feed.left_out,
             busy=busy,
         )
 

@@ -62,11 +62,13 @@ class HistoryFeed(RunArchive):
     """Tells its history in pages, which are read one by one and never all kept.
 
     `cannot` says in our words what of it the service does not tell. `has_measurements`: `read_measurements` is
-    there to be called. `failing` are the endings of runs that have failed steps.
+    there to be called. `failing` are the endings of runs that have failed steps. `left_out` says in our words which
+    runs could not be read when it was last asked, and are in no figure.
     """
 
     cannot: Sequence[str] = ()
     has_measurements: bool = False
+    left_out: str = ""
     failing: Sequence[str] = ("fail", "error", "timeout", "aborted")
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 
@@ -78,7 +78,9 @@ class Service(metaclass=_CapabilityMeta):
 
 
 class Health(NamedTuple):
-    """A service that answered: `account` as it knows us, `clock_skew_s` its clock ahead of ours (None: not said)."""
+    """A service that answered: `account` as it knows us, `clock_skew_s` its clock ahead of ours (None: not said), and
+    what else whoever runs it should know of it, line by line."""
 
     account: str
     clock_skew_s: float | None = None
+    notes: Sequence[str] = ()

@@ -289,7 +289,9 @@ async def _shares(history: History, runs: RunFilter, measured: bool = False) -> 
             partial=share.runs > 0 and not share.covers(runs.since),
             cannot=share.cannot if measured or not share.runs else "",
             error=share.error,
-            note=" ".join(filter(None, [share.note, "" if share.covers(runs.since) else _what_is_missing(share)])),
+            note=" ".join(
+                filter(None, [share.note, share.left_out, "" if share.covers(runs.since) else _what_is_missing(share)])
+            ),
         )
         for share in history.freshness
         if share.service in having or not having or share.error or not share.runs

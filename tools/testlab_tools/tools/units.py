@@ -100,10 +100,7 @@ async def delete_unit(
     service: Annotated[str, Field(min_length=1)],
     confirm: Annotated[str, Field(description="If the client cannot ask: from its refusal")] = "",
 ) -> Deleted:
-    """Delete a unit with all its runs from a service, for good. A person is asked first, and sees which.
-
-    delete_run deletes one run.
-    """
+    """Delete a unit with all its runs from a service, for good. A person is asked first, and sees which."""
     registry = call.lab.one(UnitRegistry, service)
     runs, _ = await registry.list_unit_runs(serial_number)
     if call.agreed is None or call.agreed.target != _name_runs(registry, serial_number, runs):

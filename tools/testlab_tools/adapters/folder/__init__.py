@@ -1,0 +1,1 @@
+"""A folder of reports as an archive of runs, without a server."""
