@@ -60,13 +60,14 @@ def call(name: str, words: Sequence[str], options: Options) -> int:
         if tool.name == "run_tests" and (options.wait or options.junit):
             from testlab_mcp.commands.watched_job import run_watched
 
-            return anyio.run(_run_until_signal, partial(run_watched, session, arguments, options))
-        return anyio.run(_run_until_signal, partial(_call_once, session, tool.name, arguments, options))
+            return anyio.run(run_until_signal, partial(run_watched, session, arguments, options))
+        return anyio.run(run_until_signal, partial(call_once, session, tool.name, arguments, options))
 
 
-async def _call_once(
+async def call_once(
     session: Session, name: str, arguments: Mapping[str, Any], options: Options, scope: anyio.CancelScope
 ) -> int:
+    """Call a tool and print its answer, until `scope` is cancelled; as `call` returns."""
     async with session:
         with scope:
             answer = await session.call(name, arguments)
@@ -100,7 +101,7 @@ def _describe(tool: ToolSpec) -> str:
     return f"{head}\n{table(('argument', 'type', 'what'), describe_arguments(tool))}"
 
 
-async def _run_until_signal(work: Callable[[anyio.CancelScope], Awaitable[int]]) -> int:
+async def run_until_signal(work: Callable[[anyio.CancelScope], Awaitable[int]]) -> int:
     """Run until it ends. SIGINT or SIGTERM cancels the scope, and what is held outside it can be given back.
 
     anyio cancels again and again, so that no code on the way can lose it, as it can lose asyncio's own at SIGINT.

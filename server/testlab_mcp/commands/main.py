@@ -57,6 +57,10 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.call import Options, call
 
             return call(args.tool, words, Options(args.config, args.demo, args.json, args.wait, args.junit))
+        case "record":
+            from testlab_mcp.commands.record import record
+
+            return record(args.report, args.service, args.config, args.json)
         case "serve":
             from testlab_mcp.commands.serve import serve
 
@@ -149,6 +153,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
         doctor,
         tools,
         _call(commands),
+        _record(commands),
         client,
         *signing,
         _sync(commands),
@@ -194,6 +199,15 @@ def _call(commands: Commands) -> argparse.ArgumentParser:
     call.add_argument("--demo", action="store_true", help="ask the simulated lab; needs no config")
     _config(call)
     return call
+
+
+def _record(commands: Commands) -> argparse.ArgumentParser:
+    record = _add(commands, "record", "record the run of a test report at a service")
+    record.add_argument("report", metavar="REPORT", help="a file, or a folder of Allure results")
+    record.add_argument("--service", metavar="NAME", default="", help="its name in the config, where several take runs")
+    record.add_argument("--json", action="store_true", help="the answer as JSON")
+    _config(record)
+    return record
 
 
 def _sync(commands: Commands) -> argparse.ArgumentParser:
