@@ -18,6 +18,15 @@ REPORTS = {
     "ctrf": b'{"results":{"tool":{},"summary":{},"tests":[' + b"{}," * 120_000 + b"{}]}}",
     "wats": b'{"sn":"a","pn":"b","result":"P","x":[' + b"{}," * ((N - 40) // 3) + b"{}]}",
     "cases": b'<testsuite timestamp="2026-11-20T08:00:00">' + b"<testcase/>" * (N // 12) + b"</testsuite>",
+    "properties": b'<testsuite timestamp="2026-11-20T08:00:00"><properties>'
+    + b"".join(b'<property name="p%d"/>' % n for n in range(15_000))
+    + b"</properties>"
+    + b"<testcase/>" * 15_000
+    + b"</testsuite>",
+    "nested": b'<testsuite timestamp="2026-11-20T08:00:00"><properties><property name="a" value="b"/></properties>'
+    * 4_000
+    + b"<testcase/>"
+    + b"</testsuite>" * 4_000,
     "attributes": b"<testsuite " + b" ".join(b'a%d=""' % n for n in range(90_000)) + b"></testsuite>",
     "tags": b"<TestResults>" + b"<a/>" * (N // 4) + b"</TestResults>",
     "unclosed": b"<testsuite>" * (N // 11),

@@ -16,7 +16,7 @@ from junitparser.xunit2 import FlakyError, FlakyFailure, RerunError, RerunFailur
 from testlab_tools.errors import BadInput
 from testlab_tools.models.requests import NewPhase, NewRun, PhaseOutcome
 from testlab_tools.reports.formats import read_root
-from testlab_tools.reports.properties import Pairs, apply_properties, find_field
+from testlab_tools.reports.properties import Pairs, apply_properties, find_field, find_fields
 from testlab_tools.reports.report import MAX_LOG, MAX_TRACEBACK, Report, UntimedReport, format_count, make_ref
 from testlab_tools.times import utc
 from testlab_tools.untrusted import sanitize, shorten, shorten_start
@@ -139,7 +139,8 @@ def _make_report(suites: list[_Suite], parts: list[_Part], digest: str) -> Repor
         station=hosts.pop() if len(hosts) == 1 else "",
         log=shorten_start("\n".join(outputs), MAX_LOG),
     )
-    pairs = [pair for part in parts for pair in (*part.suite.properties, *part.case.properties)]
+    around = {id(part.suite): part.suite.properties for part in parts}.values()
+    pairs = [pair for found in (*around, *(case.properties for case in cases)) for pair in found]
     described = apply_properties(report, pairs)
     return replace(described, run=replace(described.run, serial_number=parts[0].unit))
 
@@ -158,15 +159,17 @@ def _parse(content: bytes) -> JUnitXml:
 
 
 def _read_suites(document: Any) -> Iterator[_Suite]:
-    """Every suite, inner ones after their outer, with the properties of those around it. The flavour that knows
-    Surefire's attempts reads all others too."""
+    """Every suite, inner ones after their outer, with what those around it say of unit and procedure. The flavour that
+    knows Surefire's attempts reads all others too."""
     flavour: Any = _CountedSuite
     waiting: list[tuple[Any, dict[str, str]]] = [(flavour.fromelem(suite), {}) for suite in reversed(list(document))]
     while waiting:
         suite, around = waiting.pop()
-        properties = around | dict(_list_properties(suite))
-        yield _read_suite(suite, tuple(properties.items()))
-        waiting += [(inner, properties) for inner in reversed(list(suite.testsuites()))]
+        own = _list_properties(suite)
+        known = find_fields(own)
+        inherited = tuple(pair for pair in around.items() if pair[0] not in known)
+        yield _read_suite(suite, (*inherited, *own))
+        waiting += [(inner, around | known) for inner in reversed(list(suite.testsuites()))]
 
 
 def _list_properties(element: Any) -> Pairs:

@@ -43,6 +43,11 @@ def find_field(field: str, pairs: Pairs) -> str:
     return value if len(value) <= MAX_CHARS else ""
 
 
+def find_fields(pairs: Pairs) -> dict[str, str]:
+    """The fields that have a value."""
+    return {field: value for field in _NAMES if (value := find_field(field, pairs))} if pairs else {}
+
+
 def apply_properties(report: Report, pairs: Pairs) -> Report:
     """The report with what its properties say; the others become variables. Case, spaces, `-` and `_` of a name do not
     count. A field with two values that differ has none."""
