@@ -11,7 +11,7 @@ import pytest
 
 from testlab_tools.errors import BadInput
 from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
-from testlab_tools.reports.openhtf import read_openhtf_run
+from testlab_tools.reports.openhtf import read_openhtf, read_openhtf_run
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 LOT = sorted((SAMPLES / "openhtf_lot").glob("*.json"))
@@ -305,3 +305,15 @@ def test_anything_else_is_refused_with_what_why_and_next_step_and_without_its_te
     assert error.why
     assert error.next_step
     assert SECRET not in str(error)
+
+
+def test_log_records_are_the_log_and_what_is_none_is_left_out() -> None:
+    records = [
+        {"level": 30, "source": "rail.py", "lineno": 9, "timestamp_millis": 1_795_230_478_970, "message": "5.31 V"},
+        {"level": 30, "timestamp_millis": 10**30, "message": "never"},
+        "text",
+    ]
+    report = read_openhtf(changed(log_records=records))
+
+    assert report.log == "2026-11-21T03:07:58.970Z WARNING rail.py:9 5.31 V"
+    assert "3 log records" in report.dropped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from testlab_tools.limits import Limits
 from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
 from testlab_tools.reports.report import (
     EPOCH,
+    MAX_LOG,
+    MAX_MILLIS,
     Attachment,
     Framework,
     Millis,
@@ -25,7 +28,7 @@ from testlab_tools.reports.report import (
     parse_json,
     validate,
 )
-from testlab_tools.untrusted import sanitize, shorten
+from testlab_tools.untrusted import sanitize, shorten, shorten_start
 
 _BY = Framework("an OpenHTF", "OpenHTF 1.6", "OpenHTF's OutputToJSON")
 _TRIGGER = "trigger_phase"
@@ -157,7 +160,23 @@ def read_openhtf(content: bytes) -> Report:
     named = [item for phase in report.phases for item in phase.attachments.items()]
     attachments = tuple(_decode_attachments(named))
     absent = ("attachments that are not in the report",) if len(attachments) < len(named) else ()
-    return Report(run, (*absent, *format_count(len(report.log_records), "log record")), attachments)
+    dropped = (*absent, *format_count(len(report.log_records), "log record"))
+    log = shorten_start("\n".join(_format_records(report.log_records)), MAX_LOG)
+    return Report(run, dropped, attachments, log=log)
+
+
+def _format_records(records: list[Any]) -> Iterator[str]:
+    """Lines `2026-11-20T08:00:00.001Z WARNING phase_executor.py:332 message`."""
+    for record in records:
+        match record:
+            case {"timestamp_millis": int(millis), "level": int(level), "message": str(message)} if (
+                0 <= millis <= MAX_MILLIS
+            ):
+                moment = _to_datetime(millis).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                place = f"{record.get('source', '')}:{record.get('lineno', '')}"
+                yield f"{moment} {logging.getLevelName(level)} {place} {message}"
+            case _:
+                continue
 
 
 def _decode_attachments(named: list[tuple[str, _File]]) -> Iterator[Attachment]:
