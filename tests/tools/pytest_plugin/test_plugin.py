@@ -184,6 +184,15 @@ def test_the_outcome_is_that_of_the_session(suite: str, outcome: str, run_pytest
     assert only_run(tmp_path / "out").run.outcome == outcome
 
 
+def test_a_worker_that_crashes_is_an_error_of_its_test_at_its_time(run_pytest: RunPytest, tmp_path: Path) -> None:
+    suite = "import os\ndef test_a(): pass\ndef test_b(): os._exit(1)\n"
+    run_pytest(suite, "--testlab", "--testlab-folder", "out", "-n", "1", "--max-worker-restart", "0")
+    run = only_run(tmp_path / "out").run
+    assert dict(outcomes(run))["test_b"] == "error"
+    assert run.outcome == "error"
+    assert all(0 <= (phase.started_at - run.started_at).total_seconds() < 60 for phase in run.phases)
+
+
 def test_a_session_in_which_no_test_ran_is_no_run(run_pytest: RunPytest, tmp_path: Path) -> None:
     done = run_pytest(SUITE, "--testlab", "--testlab-folder", "out", "-k", "test_probe", "-p", "no:xdist")
     assert "no test ran: nothing is recorded" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ import pytest
 
 from testlab_tools.errors import LabError
 from testlab_tools.files.folders import sanitize_path
-from testlab_tools.files.io import replace_file
 from testlab_tools.models.requests import NewRun
 from testlab_tools.pytest_plugin import read_option
 from testlab_tools.reports.testlab_run import write_run
@@ -61,7 +61,7 @@ class Delivery:
         begun = run.started_at.strftime("%Y%m%dT%H%M%SZ")
         path = self.folder / f"{begun}-{sanitize_path(run.serial_number.replace('/', '_'))}-{run.ref[:8]}.json"
         try:
-            replace_file(path, write_run(run, station=station, operator=operator, log=log).decode())
+            _write_whole(path, write_run(run, station=station, operator=operator, log=log))
         except (LabError, OSError) as error:
             return Delivered([f"the run ({run.outcome}) could NOT be written: {error}"], safe=False)
         if self.keeps:
@@ -88,6 +88,20 @@ class Delivery:
             said = sanitize(done.stderr.decode("utf-8", "replace")).strip().splitlines()
             return False, f"the run is NOT recorded at {self.service}: {said[-1] if said else 'no reason is given'}"
         return True, _describe(self.service, done.stdout)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file at once, for whoever may read its folder. Raises OSError, and leaves nothing."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _describe(service: str, answer: bytes) -> str:

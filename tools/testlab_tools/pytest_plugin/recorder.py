@@ -69,14 +69,16 @@ class Recorder:
         self._running[nodeid] = time.time()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add setup, call or teardown to its attempt. pytest-rerunfailures begins the next one with a setup."""
+        """Add setup, call or teardown to its attempt. pytest-rerunfailures begins the next one with a setup;
+        pytest-xdist makes a report without times of a worker that crashed."""
         key = (report.nodeid, str(getattr(report, "worker_id", "")))
         told = cast("dict[str, Any]", getattr(report, "testlab", {}))
         if report.when == "setup" or key not in self._open:
-            attempt = self._open[key] = _Attempt(shorten(report.nodeid, 200), report.start, report.stop)
+            begun = report.start or self._running.get(report.nodeid, time.time())
+            attempt = self._open[key] = _Attempt(shorten(report.nodeid, 200), begun, begun)
             self._attempts.append(attempt)
         attempt = self._open[key]
-        attempt.ended = report.stop
+        attempt.ended = report.stop or time.time()
         attempt.measured += told.get("measured", [])
         self._add_unit(told.get("unit", {}))
         outcome = _judge(report)
