@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the shell of th
 ELSEWHERE = {
     "testlab-mcp init": "it asks at a terminal: tests/server/test_init.py answers it at one",
     "npx @modelcontextprotocol/inspector": "tests/clients/test_inspector.py runs it where the Inspector is",
+    "pytest --testlab": "tests/tools/pytest_plugin/ and tests/server/production/test_pytest_plugin.py run it",
 }
 """Lines that are run by another test, and why not here."""
 PINNED = ("agents/requirements/*.txt", "agents/*/package.json", "inspector/package.json")
@@ -42,6 +43,7 @@ MENTIONED = {
     r"(uvx )?testlab-mcp serve": "the blocks start it",
     r"testlab-mcp init": "test_init.py answers what it asks; a block of docs/deployment.md gives flags",
     r"testlab-mcp log(in|out)": "a person confirms a code in a browser: tests/server/standcloud/test_signing_in.py",
+    r"testlab-mcp record": "tests/server/production/test_pytest_plugin.py records reports by it",
     r"testlab-mcp sync": "it reads all history: tests/server/archive/test_command.py",
     r"testlab-mcp tools --tokens": "./do tokens, which CI asks",
     r"uvx testlab-mcp demo": "tests/server/test_commands.py takes the tour",
@@ -94,8 +96,8 @@ def lines_of(block: Block) -> list[str]:
 
 
 def _is_use(line: str, known: str) -> bool:
-    """Whether a line is one of `ELSEWHERE`: as it stands there, or for the Inspector, with what follows."""
-    return line == known or (known.startswith("npx") and line.startswith(known))
+    """Whether a line is one of `ELSEWHERE`: as it stands there, or for the Inspector and pytest, with what follows."""
+    return line == known or (known.startswith(("npx", "pytest")) and line.startswith(known))
 
 
 @pytest.mark.parametrize("block", named(blocks("sh")))

@@ -19,7 +19,8 @@ GENERATED = re.compile(r"<!-- commands: begin.*?commands: end -->", re.DOTALL)
 RUN = {"sh", "toml", "json", "yaml", "groovy"}
 """By test_docs_run.py, on every page."""
 PROGRAMS = {"python", "js"}
-"""By test_new_tool.py on docs/adding-a-tool.md, and by tests/clients/agents/ on docs/clients/."""
+"""By test_new_tool.py on docs/adding-a-tool.md, by tests/tools/pytest_plugin/ on docs/pytest.md, and by
+tests/clients/agents/ on docs/clients/."""
 NOT_RUN = {
     "adding-a-service.md": "a word that writes into the repository: tests/test_new_service.py runs it in a copy",
     "tools.md": "a conversation with a model",
@@ -40,7 +41,7 @@ def _inline() -> list[Any]:
 @pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in blocks()])
 def test_every_block_is_run_by_a_test(block: Block) -> None:
     if block.language in PROGRAMS:
-        assert block.page.name == "adding-a-tool.md" or block.page.parent.name == "clients"
+        assert block.page.name in ("adding-a-tool.md", "pytest.md") or block.page.parent.name == "clients"
     elif block.language not in RUN:
         assert block.language in ("", "mermaid")
         assert block.page.name in NOT_RUN
