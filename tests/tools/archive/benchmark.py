@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 from testlab_tools.archive.schema import EndedAs, Failure, Measurement, Run
 from testlab_tools.archive.store import HistoryStore, HistoryView, open_store
 from testlab_tools.statistics.flakiness import find_flaky
+from testlab_tools.statistics.measurement_ranking import rank_measurements
 from testlab_tools.statistics.measurements import MeasurementOrder, describe_measurement
 from testlab_tools.statistics.selection import RunFilter
 from testlab_tools.statistics.summary import SummaryOrder, summarize
@@ -137,6 +138,7 @@ def questions(view: HistoryView) -> dict[str, Callable[[], Awaitable[object]]]:
         "one measurement, every run": lambda: describe_measurement(
             view, of_test, MeasurementOrder("measurement-3", attempts="every", group_by="batch")
         ),
+        "all measurements, ranked": lambda: rank_measurements(view, of_test, MeasurementOrder("")),
         "flaky cases": lambda: find_flaky(view, everything, 20, False),
         "all measurements": lambda: view.rows(
             "SELECT test, name, count(*), avg(value), stddev_samp(value) FROM measurements GROUP BY test, name"

@@ -77,7 +77,6 @@ class MeasuredRow(ResultModel):
     marginal: int | None = None
     differs: str = ""
     groups: list[DifferentGroup] = []
-    median: float | None = Field(default=None, exclude=True)
     moving_range: float = Field(default=0.0, exclude=True)
 
 

@@ -64,10 +64,11 @@ async def _rank(source: Values, runs: RunFilter, order: MeasurementOrder) -> Mea
         ]
     ranked = sorted(found.values(), key=_place)
     for row in ranked[: order.limit]:
-        if row.median is not None and (row.lower, row.upper) != (None, None):
-            where = "v.name = $name AND v.case_name = $case AND "
-            named = {"name": row.measurement, "case": row.case}
-            row.marginal = await count_marginal(source, row.median, row.lower, row.upper, where, named)
+        if row.mean is not None and (row.lower, row.upper) != (None, None):
+            where, named = "v.name = $name AND v.case_name = $case", {"name": row.measurement, "case": row.case}
+            middle = f"SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v.value) FROM v WHERE {where}"
+            ((median,),) = await source.rows(middle, **named)
+            row.marginal = await count_marginal(source, float(median), row.lower, row.upper, f"{where} AND ", named)
     made = MeasurementStats(
         test=list(runs.names.get("test", ())),
         measurement="",
@@ -86,7 +87,7 @@ async def _overview(source: Values) -> tuple[dict[Key, MeasuredRow], int]:
     """A row of each measurement but for what needs limits or groups; and how many measurements there are."""
     select = (
         "SELECT w.name, w.case_name, count(w.value), avg(w.value), stddev_samp(w.value), "
-        "avg(abs(w.value - w.before)), percentile_cont(0.5) WITHIN GROUP (ORDER BY w.value), min(w.units), "
+        "avg(abs(w.value - w.before)), min(w.units), "
         "count(*) FILTER (WHERE w.outcome IN ('pass', 'fail')), count(*) FILTER (WHERE w.outcome = 'fail'), "
         "count(*) OVER () FROM (SELECT v.*, lag(v.value) OVER (PARTITION BY v.name, v.case_name "
         "ORDER BY v.started_at, v.run_id) AS before FROM v) w "
@@ -94,10 +95,10 @@ async def _overview(source: Values) -> tuple[dict[Key, MeasuredRow], int]:
     )
     rows: dict[Key, MeasuredRow] = {}
     every = 0
-    for name, case, n, mean, sd, moving, median, units, judged, failed, size in await source.rows(select):
+    for name, case, n, mean, sd, moving, units, judged, failed, size in await source.rows(select):
         row = MeasuredRow(measurement=name, case=case, units=units or "", n=int(n), judged=int(judged))
         row.failed, row.moving_range = int(failed), float(moving or 0.0)
-        row.mean, row.sd, row.median = (None if value is None else float(value) for value in (mean, sd, median))
+        row.mean, row.sd = (None if value is None else float(value) for value in (mean, sd))
         rows[name, case], every = row, int(size)
     return rows, every
 
@@ -105,13 +106,16 @@ async def _overview(source: Values) -> tuple[dict[Key, MeasuredRow], int]:
 async def _limits(source: Values) -> dict[Key, Pair]:
     """The limits of each measurement's newest value; none where parts have different ones."""
     select = (
-        "SELECT w.name, w.case_name, w.low, w.high FROM (SELECT v.name, v.case_name, v.low, v.high, row_number() "
-        "OVER (PARTITION BY v.name, v.case_name, v.of_part ORDER BY v.started_at DESC, v.run_id DESC) AS place FROM v "
-        "WHERE v.value IS NOT NULL AND (v.low IS NOT NULL OR v.high IS NOT NULL)) w WHERE w.place = 1"
+        "SELECT v.name, v.case_name, v.of_part, v.low, v.high FROM v "
+        "WHERE v.value IS NOT NULL AND (v.low IS NOT NULL OR v.high IS NOT NULL) "
+        "GROUP BY v.name, v.case_name, v.of_part, v.low, v.high ORDER BY max(v.started_at) DESC, v.low, v.high"
     )
+    of_parts: dict[tuple[Key, str], Pair] = {}
+    for name, case, part, low, high in await source.rows(select):
+        of_parts.setdefault(((name, case), part), (low, high))
     found: dict[Key, set[Pair]] = {}
-    for name, case, low, high in await source.rows(select):
-        found.setdefault((name, case), set()).add((low, high))
+    for (key, _), pair in of_parts.items():
+        found.setdefault(key, set()).add(pair)
     return {key: next(iter(pairs)) for key, pairs in found.items() if len(pairs) == 1}
 
 
