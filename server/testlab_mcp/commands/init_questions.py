@@ -17,7 +17,7 @@ TOKENS = {
     "2": ("token_file", "in a file", "Its path"),
     "3": ("token_command", "printed by a command, such as a password manager's", "The command"),
     "4": ("", "I type it now; it is kept in a file that only I can read", ""),
-    "5": ("", "nowhere yet: I sign in by `testlab-mcp login`, or add it later", ""),
+    "5": ("", "nowhere: none is needed, or I sign in by `testlab-mcp login`, or add it later", ""),
 }
 
 
