@@ -26,6 +26,7 @@ NOT_RUN = {
     "tools.md": "a conversation with a model",
     "labgrid.md": "a conversation with a model",
     "architecture.md": "a diagram",
+    "deployment.md": "variables that tests/server/telemetry/ sets, and a config of Prometheus's own",
 }
 
 
