@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from testlab_mcp.commands.main import main
 from testlab_mcp.commands.simlab import SimLab
 from testlab_tools.models.requests import NewPhase, NewRun
 from testlab_tools.reports.testlab_run import write_run
+from tests.fixture_types import Connect, ToolCaller
 
 if TYPE_CHECKING:
     from tests.server.production.conftest import Factory
@@ -50,6 +52,24 @@ def test_a_session_on_two_workers_is_recorded_once(fresh_sim: SimLab, factory: F
     assert (kept["outcome"], rail["outcome"], len(kept["phases"])) == ("FAIL", "FAIL", 2)
     assert [(m["name"], m["measured_value"], m["units"]) for m in rail["measurements"]] == [("rail_5v", 5.31, "V")]
     assert list((tmp_path / ".testlab").iterdir()) == []
+
+
+async def test_a_session_given_to_a_folder_is_seen_by_a_client_of_that_folder(
+    tmp_path: Path, connect: Connect, ask: ToolCaller
+) -> None:
+    (tmp_path / "reports").mkdir()
+    tables = [("durable", "path", "d.sqlite"), ("services.factory", "path", "reports")]
+    config = "".join(f"[{table}]\n{key} = {json.dumps(str(tmp_path / name))}\n" for table, key, name in tables)
+    config += f'kind = "folder"\nindex_folder = {json.dumps(str(tmp_path / "index"))}\n[audit]\nenabled = false\n'
+    done = await asyncio.to_thread(run_pytest, tmp_path, config + OPERATE, "-p", "no:xdist", *ABOUT)
+    assert "the run is recorded as factory:" in done.stdout, done.stdout
+    async with connect(config + OPERATE) as client:
+        (run,) = (await ask(client, "list_runs", service="factory", unit="SN-PYTEST"))["runs"]
+        found = await ask(client, "get_failed_cases", run_id=run["run_id"])
+    (case,) = found["runs"][0]["cases"]
+    assert (run["outcome"], run["test"]) == ("fail", "Main board FCT")
+    assert case["reason"] == "rail_5v is 5.31 V, above 5.25"
+    assert [(m["name"], m["value"], m["upper"]) for m in case["measurements"]] == [("rail_5v", 5.31, 5.25)]
 
 
 def test_a_service_that_is_down_leaves_the_run_queued(dead_url: str, tmp_path: Path) -> None:
