@@ -241,6 +241,7 @@ def server_config(simlab: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
     tables = [
         f'[services.{names[kind]}]\nkind = "{kind}"\nurl = "{service["url"]}"\ntoken = "{service["token"]}"\n'
         for kind, service in simlab["services"].items()
+        if kind in names
     ]
     path = tmp_path_factory.mktemp("config") / "config.toml"
     path.write_text("\n".join(tables), encoding="utf-8")
