@@ -26,6 +26,8 @@ WORDS = {
     "load": "1,000 HTTP sessions for a minute: errors, memory, latency",
     "history": "archives of 10,000 to 1,000,000 runs (or the sizes given): time, disk and memory of summaries",
     "folder": "folders of 1,000 to 100,000 reports (or the sizes given): time and memory of a first and a second look",
+    "bench": "measure the server beside a plain one, in turns, and write docs/benchmarks.md (--rounds N, --print)",
+    "profile": "where the server's time goes, into profile/: cold, call, http or bulk",
     "check": "lint, formatting, types and import contracts",
     "format": "format the code and sort its imports",
     "snap": "write the snapshots of the MCP surface anew",
@@ -81,6 +83,10 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
         case "folder":
             sizes = rest or ("1000", "10000", "100000")
             return _become(python, "-m", "tests.tools.adapters.folder.benchmark", *sizes)
+        case "bench":
+            return _bench(python, uv, *rest)
+        case "profile":
+            return _become(python, "-m", "bench.profiling", *rest)
         case "snap":
             os.environ["TESTLAB_SNAP"] = "write"
             surfaces = ("tests/server/test_surface.py", "tests/server/protocol/test_surface.py")
@@ -132,6 +138,20 @@ def _test_lowest(python: Path, uv: Path, *arguments: str) -> int:
         if code := subprocess.run([uv, "--quiet", *step], env=settings, check=False).returncode:
             return code
     return _test(lowest, *(arguments or ("tests/tools",)))
+
+
+def _bench(python: Path, uv: Path, *arguments: str) -> int:
+    """Measure beside a plain server, which has an environment of its own, as its users have."""
+    environment = ROOT / ".venv-bench"
+    peer = environment / python.parent.name / python.name
+    settings = uv_settings()
+    for step in (
+        ("venv", "--allow-existing", "--python", str(python), str(environment)),
+        ("pip", "sync", "--python", str(peer), "--require-hashes", "bench/peers/requirements.txt"),
+    ):
+        if code := subprocess.run([uv, "--quiet", *step], env=settings, check=False).returncode:
+            return code
+    return _become(python, "-m", "bench", str(peer), *arguments)
 
 
 def _publish(python: Path, uv: Path, word: str, *arguments: str) -> int:

@@ -1,0 +1,93 @@
+"""The harness of `./do bench` and `./do profile` on the server: what is counted, never what is timed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bench.measures import AT_ONCE, Peer, call_at_once, count_text, make_product
+from bench.processes import ROOT, count_requests, run_stdio, run_upstream, write_config
+from bench.profiling import describe, profiled, profiled_command, read_imports
+from bench.report import SPEED, TOKENS, Round, fill, render
+from bench.sessions import CallFailed
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the harness reads /proc")
+MODULES = 900
+"""Imported for the first `tools/list`: some 800 with Python 3.11. More is a slower start."""
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    with run_upstream() as url:
+        yield url
+
+
+@pytest.fixture
+def product(upstream: str, tmp_path: Path) -> Peer:
+    return make_product(Path(sys.executable), write_config(tmp_path, upstream))
+
+
+async def test_a_call_makes_one_request_to_the_portal_and_a_profile_of_sixteen_says_where_their_time_goes(
+    product: Peer, upstream: str, tmp_path: Path
+) -> None:
+    file, calls, asked = tmp_path / "profile", product.nodes(), dict[str, int]()
+    async with asyncio.timeout(30), run_stdio(profiled_command(product.stdio, file)) as session:
+        answers = {what: await session.call(*call) for what, call in product.bulk.items()}
+        for what, call in {"node": next(calls), **product.bulk}.items():
+            before = count_requests(upstream)
+            await session.call(*call)
+            asked[what] = count_requests(upstream) - before
+        before = count_requests(upstream)
+        async with profiled(session.pid, file, "sixteen calls") as told:
+            await call_at_once([session] * AT_ONCE, calls, AT_ONCE)
+        asked["at once"] = count_requests(upstream) - before
+        with pytest.raises(CallFailed):
+            await session.call(*product.node("stb-tester-unknown"))
+    assert asked == {"node": 1, "nodes": 1, "runs": 1, "screenshot": 1, "at once": AT_ONCE}
+    assert count_text(answers["nodes"]) < 4000
+    assert count_text(answers["runs"]) < 4000
+    (text,) = told
+    assert text.startswith("sixteen calls: ")
+    packages = {line[:32].strip() for line in text.partition("cumulative:")[0].splitlines()}
+    assert {"httpx2, httpcore2, h11", "anyio, asyncio", "mcp SDK", "testlab"} <= packages
+
+
+async def test_the_start_imports_no_more_modules_than_it_did(product: Peer, tmp_path: Path) -> None:
+    imported = await read_imports(product, tmp_path)
+    assert {"testlab_mcp.stdio", "mcp.server", "pydantic"} <= imported.keys()
+    assert len(imported) <= MODULES
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
+    names = [*SPEED, *TOKENS]
+    rounds = [
+        Round(
+            dict.fromkeys(names, ours),
+            dict.fromkeys(names, 10.0),
+            {"one call": 1.0},
+        )
+        for ours in (2.0, 30.0, 4.0)
+    ]
+    section = render(rounds, 0.6, datetime(2026, 11, 29, tzinfo=UTC))
+    assert "2026-11-29, rounds: 3" in section
+    assert "**The machine was busy" in section
+    assert "| one call, median | 4000 ms | 10000 ms | 1000 ms | 0.40 | 4.00 |" in section
+    assert "busy" not in render(rounds, 0.05)
+    page = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    assert section in fill(page, section)
+    with pytest.raises(ValueError, match="no <!-- figures: begin"):
+        fill("a page without markers", section)
+
+
+def test_a_builtin_function_s_time_is_its_callers() -> None:
+    caller = ("/x/site-packages/httpx2/client.py", 1, "send")
+    builtin = ("~", 0, "<built-in method len>")
+    found = describe(
+        {caller: (1, 1, 1.0, 4.0, {}), builtin: (9, 9, 3.0, 3.0, {caller: (9, 9, 3.0, 3.0)})},
+    )
+    assert "httpx2, httpcore2, h11             4.000  100.0%         4.000" in found
