@@ -104,6 +104,7 @@ async def test_a_run_is_told_with_its_measurements_limits_and_what_lies_beside_i
         (run,) = (await ask(client, "list_runs", unit="SN-0001", test=LOT))["runs"]
         whole = await ask(client, "get_run", run_id=run["run_id"], include=["cases", "measurements", "artifacts"])
         log = await ask(client, "read_log", run_id=run["run_id"])
+        beside_log = await ask(client, "get_artifact", run_id=run["run_id"], name="SN-0001.1.log")
         inside = await ask(client, "get_artifact", run_id=run["run_id"], name="trace.csv")
         beside = await ask(client, "get_artifact", run_id=run["run_id"], name="photo.txt")
     (report,) = [report for report in openhtf_reports() if report["dut_id"] == "SN-0001"]
@@ -113,8 +114,9 @@ async def test_a_run_is_told_with_its_measurements_limits_and_what_lies_beside_i
     assert (measured["rail_5v"]["lower"], measured["rail_5v"]["upper"]) == (4.85, 5.15)
     assert whole["run"]["batch"] == "LOT-42"
     names = [file["name"] for file in whole["artifacts"]]
-    assert names == ["SN-0001.1.json", "SN-0001.1.log", "photo.txt", "trace.csv"]
-    assert "rail 5 V: 4.91" in log["lines"]
+    assert names == ["SN-0001.1.json", "SN-0001.1.log", "photo.txt", "log (in the report)", "trace.csv"]
+    assert log["total_lines"] == len(report["log_records"])
+    assert "rail 5 V: 4.91" in beside_log["text"]
     assert inside["text"].startswith("f,g")
     assert beside["text"] == "a photo"
 
