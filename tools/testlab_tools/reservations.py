@@ -128,7 +128,7 @@ class ReservationTracker:
 
     async def _end(self, farm: NodeReservations, reservation_id: str) -> None:
         try:
-            await farm.end_reservation(reservation_id)
+            await farm.give_back(reservation_id)
         except LabError as error:
             logger.warning("Reservation %s could not be released: %s", farm.handle(reservation_id), error)
         else:

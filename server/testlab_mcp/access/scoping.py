@@ -178,6 +178,7 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
         "get_reservation": scoped(view=ServiceScope.view_reservation),
         "extend_reservation": scoped(OWN_RESERVATION),
         "end_reservation": scoped(OWN_RESERVATION, ask=_end),
+        "give_back": scoped(OWN_RESERVATION, ask=_end),
         "interrupt_reservation": scoped(RESERVATION, ask=_end),
     },
     Screenshots: {

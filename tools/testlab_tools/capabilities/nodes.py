@@ -58,6 +58,10 @@ class NodeReservations(Service):
             NotFound: it never was.
         """
 
+    async def give_back(self, reservation_id: str) -> None:
+        """End a reservation that this process made and that nobody has ended, as the process ends."""
+        await self.end_reservation(reservation_id)
+
     @abstractmethod
     async def interrupt_reservation(self, reservation_id: str, message: str) -> None:
         """End somebody else's reservation; they are shown the message. No error when it has ended meanwhile."""

@@ -6,6 +6,7 @@ It has no sign-in: a client is who it says it is, `host/user`, and whoever says 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 from testlab_tools.adapters.labgrid import session as wire
@@ -61,8 +62,9 @@ class Coordinator(Service):
         """All reservations, in the order in which they are served (`schedule_reservations`)."""
         session = await self._synced()
         try:
-            reply = await session.stub.GetReservations(wire.pb.GetReservationsRequest(), timeout=self._timeout)
-        except wire.grpc.AioRpcError as error:
+            asked = session.stub.GetReservations(wire.pb.GetReservationsRequest(), timeout=self._timeout)
+            reply = await _finish(asked)
+        except (wire.grpc.AioRpcError, ConnectionResetError) as error:
             raise self.failure(error) from None
         found = [read_reservation(message) for message in reply.reservations]
         return sorted(found, key=lambda queued: (-queued.priority, queued.created))
@@ -77,15 +79,16 @@ class Coordinator(Service):
         session = await self._synced()
         send = getattr(session.stub, method)
         try:
-            return await send(getattr(wire.pb, request)(**fields), timeout=self._timeout)
+            return await _finish(send(getattr(wire.pb, request)(**fields), timeout=self._timeout))
+        except ConnectionResetError:
+            code = "CANCELLED"
         except wire.grpc.AioRpcError as error:
             code = error.code().name
-            if code in LOST:
-                what = f"The answer of {self.name} was lost"
-                raise AnswerLost(self.name, what, f"gRPC ended it with {code}", SHOWN) from None
             if code in ("UNAUTHENTICATED", "UNIMPLEMENTED"):
                 raise self.failure(error) from None
-            raise Rejected(code) from None
+            if code not in LOST:
+                raise Rejected(code) from None
+        raise AnswerLost(self.name, f"The answer of {self.name} was lost", f"gRPC ended it with {code}", SHOWN)
 
     def failure(self, error: Any) -> LabError:
         """What an error of gRPC means for a question. Its text is the coordinator's, and is not quoted."""
@@ -129,6 +132,18 @@ class Coordinator(Service):
             if self._session is None or self._session.ended:
                 self._session = Session(self._address, self.holder)
             return self._session
+
+
+async def _finish(calling: Awaitable[Any]) -> Any:
+    """The reply. Raises ConnectionResetError where another caller has closed the session meanwhile: grpc says that in
+    the same way as it says that this task is cancelled."""
+    try:
+        return await calling
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionResetError from None
 
 
 class Rejected(Exception):

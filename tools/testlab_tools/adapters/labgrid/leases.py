@@ -33,16 +33,22 @@ class Leases:
         except (OSError, ValueError, AttributeError, TypeError):
             return {}
 
-    def set(self, place: str, end: datetime) -> None:
-        """Keep an end, in place of the one before."""
+    def set(self, place: str, end: datetime | None) -> datetime | None:
+        """Keep an end, None for none, and return the one before."""
+        if end is None and place not in self.read():
+            return None
         with self._changing() as ends:
-            ends[place] = end
+            before = ends.get(place)
+            _put(ends, place, end)
+            return before
 
-    def drop(self, place: str) -> None:
-        """Forget the end of a place that is not held any more."""
-        if place in self.read():
-            with self._changing() as ends:
-                ends.pop(place, None)
+    def replace(self, place: str, end: datetime | None, other: datetime | None) -> None:
+        """The same, if `end` is what is kept: another process may have reserved the place since."""
+        if end == other:
+            return
+        with self._changing() as ends:
+            if ends.get(place) == end:
+                _put(ends, place, other)
 
     def expired(self) -> list[str]:
         """Places whose end has come."""
@@ -60,3 +66,10 @@ class Leases:
             replace_file(self._path, json.dumps({place: end.isoformat() for place, end in ends.items()}))
         finally:
             lock.release()
+
+
+def _put(ends: dict[str, datetime], place: str, end: datetime | None) -> None:
+    if end is None:
+        ends.pop(place, None)
+    else:
+        ends[place] = end

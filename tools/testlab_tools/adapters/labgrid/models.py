@@ -64,8 +64,9 @@ class Place:
         return [resource for resource in resources if any(match.fits(resource.path) for match in self.matches)]
 
     def unmatched(self, resources: Iterable[Resource]) -> list[Match]:
-        """Patterns that no resource fits which is there now."""
-        there = [resource.path for resource in resources if resource.available]
+        """Patterns that no resource of an exporter fits, be it available now or not: a boot loader's USB device comes
+        when the board is switched on."""
+        there = [resource.path for resource in resources]
         return [match for match in self.matches if not any(match.fits(path) for path in there)]
 
 

@@ -45,7 +45,7 @@ class Places(Coordinator, NodeInventory):
         queue: Sequence[QueuedReservation],
         ends: Mapping[str, datetime],
     ) -> Node:
-        """A place as a node. One is offline while a pattern of it fits no resource that is there: labgrid's own client
+        """A place as a node. One is offline while a pattern of it fits no resource of an exporter: labgrid's own client
         does not acquire it then."""
         given = next((q for q in queue if q.token == place.reservation and q.state in OPEN), None)
         missing = place.unmatched(resources)
@@ -86,7 +86,7 @@ class Places(Coordinator, NodeInventory):
 
 def _why(missing: Sequence[object], given: QueuedReservation | None, held: Reservation | None) -> str:
     if missing and held is None:
-        return f"no resource that is there fits {', '.join(map(str, missing))}"
+        return f"no exporter offers a resource that fits {', '.join(map(str, missing))}"
     if given and held is None:
         return f"given to a reservation of {given.owner}, who has a minute to acquire it"
     return ""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from testlab_tools.adapters.labgrid.client import SHOWN, Rejected
-from testlab_tools.adapters.labgrid.models import OPEN, QueuedReservation
+from testlab_tools.adapters.labgrid.models import Place, QueuedReservation
 from testlab_tools.adapters.labgrid.nodes import Places
 from testlab_tools.capabilities import NodeQueue, Turn
 from testlab_tools.errors import AnswerLost, LabError, Refused
@@ -27,12 +27,12 @@ class Queue(Places, NodeQueue):
 
     async def await_turn(self, node_id: str, seconds: float) -> Turn:
         """Stand in the queue for the place, or go on standing there. Nobody is overtaken by asking again."""
-        queued = await self._find_turn(node_id)
-        if queued is None:
-            await self._join(node_id)
         until = asyncio.get_running_loop().time() + seconds
         while True:
             queued = await self._find_turn(node_id)
+            if queued is None:  # not yet, or another caller of this server has had this turn
+                await self._join(node_id)
+                queued = await self._find_turn(node_id)
             if queued is None:
                 what = f"Whether you stand in the queue of {self.name} is not known"
                 raise AnswerLost(self.name, what, "", "Call again: you stand there once.")
@@ -47,11 +47,12 @@ class Queue(Places, NodeQueue):
                 return Turn(ahead=sum(q.state == "waiting" and q.could_take(place) for q in before), come=False)
             await asyncio.sleep(min(POLL_S, left))
 
-    async def leave_queue(self, name: str) -> None:
-        """A reservation that has been given a place keeps it from others for a minute after its release."""
-        with suppress(LabError, Rejected):
-            if queued := await self._find_turn(name):
-                await self.change("CancelReservation", "CancelReservationRequest", token=queued.token)
+    async def leave_queue(self, place: Place) -> None:
+        """Cancel the reservation that has been given the place, which is acquired by us: it would keep it from others
+        for a minute after its release. Callers of this server who wait for it stay in the queue."""
+        if place.reservation and place.acquired == self.holder:
+            with suppress(LabError, Rejected):
+                await self.change("CancelReservation", "CancelReservationRequest", token=place.reservation)
 
     async def _join(self, name: str) -> None:
         """Whether we stand there after a lost answer is seen by looking."""
@@ -65,4 +66,4 @@ class Queue(Places, NodeQueue):
     async def _find_turn(self, name: str) -> QueuedReservation | None:
         """Our reservation for the place that waits, or has been given it."""
         mine = [q for q in await self.read_queue() if q.owner == self.holder and q.wanted == {"name": name}]
-        return next((q for q in mine if q.state in OPEN), None)
+        return next((q for q in mine if q.state in ("waiting", "allocated")), None)

@@ -6,7 +6,7 @@ A place is acquired in the name of `host/user` and stays so, whoever disconnects
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -17,40 +17,53 @@ from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, NotFound, Refused, ServiceDown, Unsupported
 from testlab_tools.models.lab import Node, Reservation, Taken
 
-POLL_S = 1.0
-"""How often the queue is asked for our turn. labgrid's own client does every three seconds."""
-
-
 LOOK_S = 60.0
 """How often the ends that other processes have moved are seen."""
+AGAIN_S = 5.0
+"""Before a place is given back once more that could not be."""
 
 
 class Acquisitions(Queue, NodeReservations):
     """Takes places and gives them back, at their end as well."""
 
     _expiring: asyncio.Task[None] | None = None
-    _moved: asyncio.Event | None = None
+
+    def __init__(self, name: str, address: str, holder: str, timeout: float) -> None:
+        super().__init__(name, address, holder, timeout)
+        self._moved = asyncio.Event()
+        self._set_here: dict[str, datetime | None] = {}
+        """The ends that this process has set last."""
 
     async def list_nodes(self) -> list[Node]:
-        """What has come to its end is given back first, be it what an earlier process has left."""
-        await self.release_expired()
+        """What has come to its end is given back first, be it what an earlier process has left. What cannot be, is
+        shown as it stands."""
+        with suppress(LabError, OSError):
+            await self.release_expired()
         return await super().list_nodes()
 
     async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
+        """The ends are kept first: whatever happens after that, the places are given back."""
         await self.refuse_taken(node_ids)
+        end = None
+        if duration_s is not None:
+            end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=duration_s)
+        before = self._keep_ends(node_ids, end, "Nothing was reserved")
         taken: list[str] = []
         try:
             for name in node_ids:
                 await self._acquire(name)
                 taken.append(name)
-            self._keep_ends(node_ids, duration_s)
-        except BaseException:
+        except BaseException as error:
             with suppress(LabError):
                 await asyncio.shield(self._release_all(taken))
+            untouched = node_ids[len(taken) + (not isinstance(error, Conflict)) :]
+            self._restore_ends(end, {name: before[name] for name in untouched})
             raise
-        ends = self.leases.read()
         places, _ = await self.read()
-        return [self.make_reservation(places.get(n) or Place(n, acquired=self.holder), ends) for n in node_ids]
+        held = [places.get(name) or Place(name, acquired=self.holder) for name in node_ids]
+        for place in held:
+            await self.leave_queue(place)
+        return [self.make_reservation(place, {place.name: end} if end else {}) for place in held]
 
     async def get_reservation(self, reservation_id: str) -> Reservation:
         place = await self._find_held(reservation_id)
@@ -63,8 +76,11 @@ class Acquisitions(Queue, NodeReservations):
         end = self.leases.read().get(place.name)
         if end is None:
             raise BadInput("This reservation has no end to move", "", "It holds until end_reservation.")
-        self._keep_ends([place.name], None, end + timedelta(seconds=seconds))
-        return self.make_reservation(place, self.leases.read())
+        if end <= datetime.now(UTC):
+            raise _no_such(self.name, reservation_id)
+        end += timedelta(seconds=seconds)
+        self._keep_ends([place.name], end, "The end was not moved")
+        return self.make_reservation(place, {place.name: end})
 
     async def end_reservation(self, reservation_id: str) -> bool:
         _split(self.name, reservation_id)
@@ -72,6 +88,12 @@ class Acquisitions(Queue, NodeReservations):
             return False
         await self._release((await self._require_own(reservation_id)).name)
         return True
+
+    async def give_back(self, reservation_id: str) -> None:
+        """A reservation of the same place by another process of this user has the same id, and its own end."""
+        name, _ = _split(self.name, reservation_id)
+        if self.leases.read().get(name) == self._set_here.get(name):
+            await self.end_reservation(reservation_id)
 
     async def interrupt_reservation(self, reservation_id: str, message: str) -> None:
         raise Unsupported(
@@ -82,8 +104,7 @@ class Acquisitions(Queue, NodeReservations):
 
     async def release_expired(self) -> None:
         """Give back what is ours and has come to its end."""
-        if expired := self.leases.expired():
-            await self._release_all(expired)
+        await self._release_all(self.leases.expired())
 
     async def aclose(self) -> None:
         if self._expiring is not None:
@@ -107,6 +128,8 @@ class Acquisitions(Queue, NodeReservations):
     async def _release(self, name: str) -> None:
         """Only what is ours: `fromuser`. labgrid says that it has released a place of somebody else's, and has not."""
         lost: AnswerLost | None = None
+        end = self.leases.read().get(name)
+        await self.leave_queue((await self.read())[0].get(name) or Place(name))
         try:
             await self.change("ReleasePlace", "ReleasePlaceRequest", placename=name, fromuser=self.holder)
         except Rejected:
@@ -115,15 +138,22 @@ class Acquisitions(Queue, NodeReservations):
             lost = unanswered
         with _in_doubt(lost):
             places, _ = await self.read()
-        if name in places and places[name].acquired == self.holder:
+        is_anew = self.leases.read().get(name) != end
+        if name in places and places[name].acquired == self.holder and not is_anew:
             what = f"{self.name} still shows {self.handle(name)!r} as reserved by you"
             raise AnswerLost(self.name, what, lost.why if lost else "", "end_reservation can be called again.")
-        self.leases.drop(name)
-        await self.leave_queue(name)
+        self._restore_ends(end, {name: None})
 
     async def _release_all(self, names: Sequence[str]) -> None:
+        """Each, also after one that could not be. Raises LabError for the last of those."""
+        failed: LabError | None = None
         for name in names:
-            await self._release(name)
+            try:
+                await self._release(name)
+            except LabError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def refuse_taken(self, names: Sequence[str]) -> None:
         """Raise Conflict for those that are not to be had: whose they are, and which of their type are free."""
@@ -145,32 +175,41 @@ class Acquisitions(Queue, NodeReservations):
             )
         raise Conflict("; ".join(_taken(node) for node in taken), "", instead, Taken(taken=taken), own=own)
 
-    def _keep_ends(self, names: Sequence[str], duration_s: int | None, end: datetime | None = None) -> None:
-        if duration_s is not None:
-            end = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=duration_s)
+    def _keep_ends(self, names: Sequence[str], end: datetime | None, otherwise: str) -> dict[str, datetime | None]:
+        """Write an end down for all of them, and return those before; `otherwise` says what has not happened."""
+        before: dict[str, datetime | None] = {}
         try:
             for name in names:
-                self.leases.set(name, end) if end else self.leases.drop(name)
+                before[name] = self.leases.set(name, end)
         except OSError as error:
+            self._restore_ends(end, before)
             why = f"When to give it back cannot be written down ({error.strerror or type(error).__name__})"
-            raise ServiceDown(
-                self.name, "Nothing was reserved", why, "The folder of this user's data is full?"
-            ) from None
-        if self._moved is not None:
-            self._moved.set()
+            raise ServiceDown(self.name, otherwise, why, "The folder of this user's data is full?") from None
+        self._set_here |= dict.fromkeys(names, end)
+        self._moved.set()
         if self._expiring is None or self._expiring.done():
             self._expiring = asyncio.create_task(self._expire())
+        return before
+
+    def _restore_ends(self, end: datetime | None, before: Mapping[str, datetime | None]) -> None:
+        """Where it cannot be written, `end` stays: a release of what is not ours does nothing."""
+        with suppress(OSError):
+            for name, other in before.items():
+                self.leases.replace(name, end, other)
 
     async def _expire(self) -> None:
         """Give places back at their end, as long as this process lives and any is held."""
-        self._moved = asyncio.Event()
+        least = 0.0
         while ends := self.leases.read():
             pause = (min(ends.values()) - datetime.now(UTC)).total_seconds()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), min(max(pause, 0.1), LOOK_S))
+                await asyncio.wait_for(self._moved.wait(), min(max(pause, least), LOOK_S))
             self._moved.clear()
-            with suppress(LabError):
+            try:
                 await self.release_expired()
+                least = 0.1
+            except (LabError, OSError):
+                least = AGAIN_S
 
     async def _find_held(self, reservation_id: str) -> Place | None:
         name, holder = _split(self.name, reservation_id)

@@ -28,8 +28,10 @@ OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
 )
-"""The first four are those of labgrid's own client. Nothing is sent twice."""
+"""The first four are those of labgrid's own client. Nothing is sent twice. Sessions of one process would share one
+connection, and the coordinator takes one session on each: hence pools of their own."""
 
 
 def load() -> None:
@@ -61,16 +63,17 @@ class Session:
         self._say(subscribe=pb.Subscribe(all_resources=True))
 
     async def sync(self, seconds: float) -> None:
-        """Return once all that had happened is told. Raises TimeoutError, or the gRPC error that ended the session."""
-        if self.ended:
-            await self._listening
+        """Return once all that had happened is told. Raises TimeoutError, or the gRPC error that ended the session;
+        ConnectionResetError where another caller has closed it."""
         number = next(self._numbers)
         answered = self._synced[number] = asyncio.get_running_loop().create_future()
         self._say(sync=pb.Sync(id=number))
         async with asyncio.timeout(seconds):
             await asyncio.wait({answered, self._listening}, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
-            await self._listening
+            if self._listening.cancelled():
+                raise ConnectionResetError("the session was closed here")
+            self._listening.result()
 
     async def close(self) -> None:
         """End it. What it had acquired stays acquired."""
