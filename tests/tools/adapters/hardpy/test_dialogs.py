@@ -9,7 +9,7 @@ import pytest
 
 from testlab_tools.adapters.hardpy.dialogs import order_of
 from testlab_tools.adapters.hardpy.models import StateDocument
-from testlab_tools.errors import AnswerLost, BadInput, NotFound
+from testlab_tools.errors import AnswerLost, BadInput, Conflict, NotFound
 from testlab_tools.models.lab import Dialog
 from testlab_tools.models.requests import DialogAnswer
 
@@ -146,3 +146,13 @@ def test_an_operator_message_does_not_say_whether_its_test_waits(bench: HardPy, 
     (dialog,) = bench.dialogs_of(StateDocument.model_validate(panel.stand.live))
     assert (dialog.text, dialog.buttons, dialog.holds) == ("Take it out", {"confirm": "Close"}, "not told")
     assert order_of(dialog, DialogAnswer("confirm")) == ("/api/confirm_operator_msg/false", None)
+
+
+async def test_a_message_that_is_shown_while_its_test_waits_in_a_box_is_not_closed(bench: HardPy, panel: Panel) -> None:
+    """HardPy hands an answer to whatever waits: the box would get it, and its test fail."""
+    panel.begin(LED)
+    panel.stand.live["operator_msg"] = {"id": "m-1", "msg": "Bay 3", "title": None, "visible": True}
+    with pytest.raises(Conflict, match="in another dialog"):
+        await bench.answer_dialog("m-1", DialogAnswer("confirm"))
+    assert panel.count("/api/confirm_operator_msg/false") == 0
+    assert panel.stand.testing is not None

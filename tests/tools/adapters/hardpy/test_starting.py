@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
 from testlab_sim.hardpy.documents import CASES, key_of
@@ -139,3 +141,55 @@ async def test_a_job_that_a_restart_ended_has_no_result(bench: HardPy, panel: Pa
     panel.clock.advance(1)
     with pytest.raises(NotFound):
         await bench.get_job(bench.native(job.job_uid))
+
+
+async def test_a_job_that_ended_since_the_last_reading_has_its_result(
+    bench: HardPy, panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a panel with years of runs has answered is used for a while."""
+    monkeypatch.setattr("testlab_tools.adapters.hardpy.store.PAUSE_SHARE", 1e6)
+    job = await bench.run_tests("bench", order(*LED))
+    uid = bench.native(job.job_uid)
+    assert not (await bench.get_job(uid)).finished
+    panel.stand.answer("passed")
+    panel.stand.advance(panel.clock)
+    ended = await bench.get_job(uid)
+    assert (ended.finished, ended.done, ended.note) == (True, 1, "")
+
+
+async def test_a_job_that_ended_since_the_last_reading_is_not_stopped_for_another(
+    bench: HardPy, panel: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.adapters.hardpy.store.PAUSE_SHARE", 1e6)
+    job = await bench.run_tests("bench", order(*LED))
+    panel.stand.answer("passed")
+    panel.stand.advance(panel.clock)
+    panel.begin(*LED)
+    assert await bench.stop_job(bench.native(job.job_uid))
+    assert panel.count("/api/stop") == 0
+    assert panel.stand.testing is not None
+
+
+async def test_a_reading_that_is_under_way_is_no_fresh_one(bench: HardPy, panel: Panel) -> None:
+    """It may have passed what has happened since it began, and a fresh one is to see."""
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    rows = panel.stand.rows
+
+    async def held(request: httpx2.Request) -> httpx2.Response:
+        answer = await answer_at_once(request)
+        if request.url.path.endswith("/api/json_data") and not reading.is_set():
+            reading.set()
+            await go_on.wait()
+        return answer
+
+    answer_at_once, panel.handle_async_request = panel.handle_async_request, held  # type: ignore[method-assign]
+    before = len(rows()) - 1
+    first = asyncio.create_task(bench.read_store())
+    await reading.wait()
+    panel.begin(*ONE)
+    panel.clock.advance(60)
+    panel.stand.advance(panel.clock)
+    second = asyncio.create_task(bench.read_store(fresh=True))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert (len((await first).runs), len((await second).runs)) == (before, before + 1)

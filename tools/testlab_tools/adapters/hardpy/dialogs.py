@@ -15,7 +15,7 @@ from testlab_tools.adapters.hardpy.client import PANEL
 from testlab_tools.adapters.hardpy.models import DialogBox, OperatorMessage, PanelAnswer, StateDocument, Widget
 from testlab_tools.adapters.hardpy.store import StateStore
 from testlab_tools.capabilities import OperatorDialogs
-from testlab_tools.errors import AnswerLost, BadInput, LabError, NotFound, ServiceDown
+from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, NotFound, ServiceDown
 from testlab_tools.http import Reply
 from testlab_tools.http.errors import foreign
 from testlab_tools.http.policy import look_up
@@ -85,11 +85,16 @@ class Dialogs(StateStore, OperatorDialogs):
         )
 
     async def get_dialog(self, dialog_id: str) -> Dialog:
+        return (await self._find_dialog(dialog_id))[0]
+
+    async def _find_dialog(self, dialog_id: str) -> tuple[Dialog, list[Dialog]]:
+        """A dialog that waits, and all that are shown."""
         if await self.is_busy():
             live = (await self.read_store(fresh=True)).live
-            for dialog in self.dialogs_of(live) if live else ():
+            shown = self.dialogs_of(live) if live else []
+            for dialog in shown:
                 if self.native(dialog.dialog_id) == dialog_id:
-                    return dialog
+                    return dialog, shown
         raise NotFound(
             "No such dialog waits any more",
             "It was answered, by somebody at the stand perhaps, or its test has ended",
@@ -97,7 +102,13 @@ class Dialogs(StateStore, OperatorDialogs):
         ).naming(dialog_id)
 
     async def answer_dialog(self, dialog_id: str, answer: DialogAnswer) -> bool:
-        dialog = await self.get_dialog(dialog_id)
+        dialog, shown = await self._find_dialog(dialog_id)
+        if dialog.holds and (boxes := [other.dialog_id for other in shown if not other.holds]):
+            raise Conflict(
+                "The test does not wait for this message, but in another dialog",
+                "HardPy would give it this answer",
+                f"answer_dialog(dialog_id={boxes[0]!r}) is what it waits for.",
+            )
         path, body = order_of(dialog, answer)
         try:
             reply = await self.client.send("POST", path, body=body, settled=lambda reply: reply.status == 200)

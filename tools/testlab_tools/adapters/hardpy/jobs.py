@@ -14,7 +14,7 @@ from functools import partial
 
 from testlab_tools.adapters.hardpy.models import StateDocument
 from testlab_tools.adapters.hardpy.runs import JOB_DIGITS, uid_of
-from testlab_tools.adapters.hardpy.store import EndedRun, is_run, to_moment
+from testlab_tools.adapters.hardpy.store import EndedRun, Store, is_run, to_moment
 from testlab_tools.adapters.hardpy.test_pack import Pack
 from testlab_tools.capabilities import JobOwner, JobRunner
 from testlab_tools.errors import (
@@ -175,8 +175,11 @@ class Jobs(Pack, JobRunner):
         )
 
     async def get_job(self, job_uid: str, patient: bool = True) -> Job:
+        """Of a panel that is not busy, what it keeps is read anew: the job may have ended since the last reading."""
         busy = await self.is_busy(patient=patient)
-        store = await self.read_store()
+        return self._pick_job(job_uid, busy, await self.read_store(fresh=not busy))
+
+    def _pick_job(self, job_uid: str, busy: bool, store: Store) -> Job:
         if store.live is not None and uid_of(store.live) == job_uid:
             return self._job_of(store.live, busy, store.of_job(job_uid))
         if (run := store.of_job(job_uid)) is not None:
@@ -203,7 +206,8 @@ class Jobs(Pack, JobRunner):
 
     async def stop_job(self, job_uid: str) -> bool:
         """Asked of the panel once: it sends its test process a signal, which goes to whatever runs by then."""
-        if (await self.get_job(job_uid)).finished:
+        busy = await self.is_busy()
+        if self._pick_job(job_uid, busy, await self.read_store(fresh=True)).finished:
             return True
         last = self._stopped.get(job_uid)
         if last is None or time.monotonic() - last > self.stop_again_seconds:

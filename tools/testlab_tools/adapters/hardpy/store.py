@@ -72,8 +72,10 @@ class EndedRun(NamedTuple):
 @dataclass
 class Store:
     """The documents as they stood: the live one, None where the panel has collected no tests yet; the runs that have
-    ended, newest first; `unread` counts those with a status that HardPy 0.25 does not have."""
+    ended, newest first; `unread` counts those with a status that HardPy 0.25 does not have. `number` is that of the
+    reading."""
 
+    number: int = 0
     live: StateDocument | None = None
     runs: list[EndedRun] = field(default_factory=list[EndedRun])
     unread: int = 0
@@ -101,12 +103,19 @@ class StateStore(Panel):
         self._reads: SingleFlight[Store] = SingleFlight()
         self._kept: Store | None = None
         self._until = 0.0
+        self._begun = 0
 
     async def read_store(self, *, fresh: bool = False) -> Store:
-        """All that the panel keeps. Not `fresh`, it may be as old as a reading takes, some times over."""
-        if self._kept is not None and not fresh and time.monotonic() < self._until:
-            return self._kept
-        return await self._reads.run("store", self._read)
+        """All that the panel keeps. Not `fresh`, it may be as old as a reading takes, some times over; `fresh`, it is
+        read from now on: of a reading that is under way it is not known what it has passed already."""
+        if not fresh:
+            if self._kept is not None and time.monotonic() < self._until:
+                return self._kept
+            return await self._reads.run("store", self._read)
+        number = self._begun
+        while (store := await self._reads.run("store", self._read)).number <= number:
+            pass
+        return store
 
     async def read_live(self, *, fresh: bool = False) -> StateDocument:
         """The live state. Raises NotFound where no tests have been collected yet."""
@@ -164,7 +173,8 @@ class StateStore(Panel):
             yield chunk
 
     async def _read(self) -> Store:
-        begun, store = time.monotonic(), Store()
+        self._begun += 1
+        begun, store = time.monotonic(), Store(self._begun)
         live: list[StateDocument] = []
         async with aclosing(self.iter_documents()) as documents:
             async for document in documents:
