@@ -36,7 +36,7 @@ class Board:
     def __init__(self) -> None:
         self.power, self.is_refusing = b"1", False
         self.switched: list[bytes] = []
-        self._listeners: list[socket.socket] = []
+        self.listeners: list[socket.socket] = []
         board = self
 
         class Relay(BaseHTTPRequestHandler):
@@ -59,7 +59,7 @@ class Board:
 
         class Console(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                board._listeners.append(self.request)
+                board.listeners.append(self.request)
                 while self.request.recv(64):
                     pass
 
@@ -76,9 +76,15 @@ class Board:
             self.say(BOOT)
 
     def say(self, data: bytes) -> None:
-        for listener in self._listeners:
+        for listener in self.listeners:
             with suppress(OSError):
                 listener.sendall(data)
+
+    def hang_up(self) -> None:
+        """Close the console under those who listen."""
+        for listener in self.listeners:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         for server in (self.relay, self.console):
@@ -102,7 +108,8 @@ class Rack:
             "NetworkSerialPort": f"host: 127.0.0.1, port: {board.console.server_address[1]}, protocol: raw",
         }
         exported = "".join(f"  {cls}: {{{params}}}\n" for cls, params in wired.items())
-        (folder / "exporter.yaml").write_text(f"rack1:\n{exported}", "utf-8")
+        ports = "".join(f"  {name}: {{cls: NetworkSerialPort, {wired['NetworkSerialPort']}}}\n" for name in "ab")
+        (folder / "exporter.yaml").write_text(f"rack1:\n{exported}two_ports:\n{ports}", "utf-8")
         self.start_exporter()
 
     def config(self, **keys: str) -> str:

@@ -9,10 +9,12 @@ from testlab_tools.capabilities.service import Service
 
 
 class ConsoleOutput(NamedTuple):
-    """The last of what a console wrote; `cut` bytes before it are left out."""
+    """The last of what a console wrote; `cut` bytes before it are left out. `closed` where the console was closed from
+    the other side before the time was over."""
 
     data: bytes
     cut: int = 0
+    closed: bool = False
 
 
 class SerialConsole(Service):

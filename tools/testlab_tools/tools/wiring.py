@@ -48,8 +48,13 @@ async def read_console(
     every = read.data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n").splitlines()
     shown, total = every[-lines:], len(read.data) + read.cut
     cut = f"Of {len(every)} lines the last {len(shown)}." if len(shown) < len(every) else ""
-    silent = "" if total else "It wrote nothing in this time: it may be off, or idle."
-    note = f"{'Its first bytes are left out. ' if read.cut else ''}{cut}{silent}".strip()
+    silent = "" if total or read.closed else "It wrote nothing in this time: it may be off, or idle."
+    closed = "The console was closed before the time was over: what it wrote after that is not known."
+    notes = ["Its first bytes are left out." if read.cut else "", cut, silent, closed if read.closed else ""]
     return ConsoleLines(
-        node_id=board.handle(native), seconds=seconds, total_bytes=total, lines="\n".join(shown), note=note
+        node_id=board.handle(native),
+        seconds=seconds,
+        total_bytes=total,
+        lines="\n".join(shown),
+        note=" ".join(filter(None, notes)),
     )

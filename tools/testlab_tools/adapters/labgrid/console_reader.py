@@ -12,6 +12,7 @@ from typing import Any
 
 LISTENING = b"listening\n"
 NO_CONSOLE = 3
+SEVERAL = 4
 _PAUSE_S = 0.2
 _CHUNK = 4096
 
@@ -28,7 +29,9 @@ def main(place: str) -> int:
     try:
         console = drivers.SerialDriver(target, name=None)
     except exceptions.NoSupplierFoundError:
-        return NO_CONSOLE
+        kinds: Any = importlib.import_module("labgrid.resource")
+        ports = [each for each in target.resources if isinstance(each, (kinds.SerialPort, kinds.NetworkSerialPort))]
+        return SEVERAL if len(ports) > 1 else NO_CONSOLE
     target.activate(console)
     sys.stderr.buffer.write(LISTENING)
     sys.stderr.flush()

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 MAX_BYTES = 256 * 2**10
 _STEP = 2**14
+_OTHERS = ("LG_ENV", "LG_STATE", "LG_INITIAL_STATE", "STATE")
+"""Settings of labgrid-client by which it would do more, or refuse to."""
 
 
 class Ended(NamedTuple):
@@ -46,11 +48,11 @@ async def start(
     host, _, user = holder.partition("/")
     settings = {"LG_COORDINATOR": address, "LG_HOSTNAME": host, "LG_USERNAME": user}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments),
+        *(sys.executable, "-P", "-m", module, *arguments),  # -P: nothing is imported from where the server was started
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name != "LG_ENV"} | settings,
+        env={name: value for name, value in os.environ.items() if name not in _OTHERS} | settings,
     )
     try:
         yield process

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from testlab_tools.adapters.labgrid.console_reader import LISTENING, NO_CONSOLE
+from testlab_tools.adapters.labgrid.console_reader import LISTENING, NO_CONSOLE, SEVERAL
 from testlab_tools.adapters.labgrid.program import Ended, Tail, run, start
 from testlab_tools.adapters.labgrid.reservations import Acquisitions
 from testlab_tools.capabilities import ConsoleOutput, PowerAction, PowerControl, PowerState, SerialConsole
@@ -21,6 +21,10 @@ class Wiring(Acquisitions, PowerControl, SerialConsole):
     """Switches power and reads consoles of places that are acquired here, or that their holder lets us use."""
 
     address: str
+
+    def __init__(self, name: str, address: str, holder: str, timeout: float) -> None:
+        super().__init__(name, address, holder, timeout)
+        self._cycling: set[asyncio.Task[Ended | None]] = set()
 
     async def switch_power(self, node_id: str, action: PowerAction) -> PowerState:
         await self._require_use(node_id)
@@ -43,11 +47,18 @@ class Wiring(Acquisitions, PowerControl, SerialConsole):
             reading = asyncio.gather(output.take(process.stdout), errors.take(process.stderr))
             try:
                 if power_cycle:
-                    self._check_switched(node_id, await self._run_power(node_id, "cycle"))
-                await asyncio.wait({reading}, timeout=seconds)
+                    self._check_switched(node_id, await self._cycle(node_id))
+                closed, _ = await asyncio.wait({reading}, timeout=seconds)
             finally:
                 reading.cancel()
-        return ConsoleOutput(output.data, output.cut)
+        return ConsoleOutput(output.data, output.cut, bool(closed))
+
+    async def _cycle(self, place: str) -> Ended | None:
+        """Off and on again, to its end: a caller who goes away meanwhile would leave the device off."""
+        task = asyncio.create_task(self._run_power(place, "cycle"))
+        self._cycling.add(task)
+        task.add_done_callback(self._cycling.discard)
+        return await asyncio.shield(task)
 
     async def _run_power(self, place: str, action: PowerAction) -> Ended | None:
         """None where it did not end in time."""
@@ -79,6 +90,9 @@ class Wiring(Acquisitions, PowerControl, SerialConsole):
         if code == NO_CONSOLE:
             what = f"Node {self.handle(node_id)!r} has no serial console"
             return Unsupported(what, "", "list_nodes(detail=true) shows its resources.")
+        if code == SEVERAL:
+            what = f"Node {self.handle(node_id)!r} has several serial consoles"
+            return Unsupported(what, "Which of them is the device's is not known", "labgrid-client shows each by name.")
         why = "Somebody else may listen to it, or its exporter cannot be reached"
         return Conflict(f"The console of {self.handle(node_id)!r} could not be opened", why, _LATER)
 
