@@ -27,6 +27,7 @@ from tests.clients.hardpy_panel import PanelProcess, open_panel
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the panel is started as a process group of POSIX")
 POWER = ["test_power::test_identify", "test_power::test_rail", "test_power::test_unnamed"]
 OPERATOR = [f"test_operator::test_{name}" for name in ("pass_fail", "text", "number", "choice", "choices", "message")]
+NOTED = "test_operator::test_noted"
 SLOW = ["test_slow::test_wait", "test_slow::test_after"]
 Connected = Callable[..., AbstractAsyncContextManager["Caller"]]
 
@@ -119,7 +120,7 @@ async def test_a_stand_is_listed_with_its_tests(connected: Connected, panel: Pan
     (node,) = listed["nodes"]
     assert (node["node_id"], node["state"], listed["free"]) == ("bench:bench", "free", 1)
     assert node["detail"]["tests"] == panel.folder.name
-    assert set(tests["test_cases"]) == {*POWER, *OPERATOR, *SLOW}
+    assert set(tests["test_cases"]) == {*POWER, *OPERATOR, NOTED, *SLOW}
     assert "Give 'current'" in wrong
 
 
@@ -214,6 +215,21 @@ async def test_a_dialog_is_answered_once_a_person_has_agreed(
     assert "50%" in person.questions[1]
 
 
+async def test_a_message_beside_a_dialog_is_not_closed_and_the_dialog_answered(
+    connected: Connected, panel: PanelProcess
+) -> None:
+    panel.begin(NOTED)
+    async with connected() as call:
+        panel.wait(lambda: panel.live()["modules"]["test_operator"]["cases"]["test_noted"]["dialog_box"])
+        waiting = (await call("get_job", node_id="bench:bench"))["waiting_for"]
+        message, box = sorted(waiting, key=lambda dialog: dialog["text"])
+        told = await call.refused("answer_dialog", dialog_id=message["dialog_id"])
+        assert box["dialog_id"] in told
+        await call("answer_dialog", dialog_id=box["dialog_id"], button="pass")
+        job = await call("get_job", node_id="bench:bench", wait_seconds=45)
+    assert (job["passed"], job["finished"]) == (1, True)
+
+
 async def test_a_failed_look_is_answered_as_failed(connected: Connected, panel: PanelProcess) -> None:
     panel.begin(OPERATOR[0])
     async with connected() as call:
@@ -268,7 +284,7 @@ async def test_a_module_that_does_not_import_leaves_the_rest(connected: Connecte
             )
     finally:
         broken.unlink()
-    assert set(tests["test_cases"]) == {*POWER, *OPERATOR, *SLOW}
+    assert set(tests["test_cases"]) == {*POWER, *OPERATOR, NOTED, *SLOW}
     assert "no such test case" in unknown
 
 

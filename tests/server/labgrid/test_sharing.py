@@ -56,6 +56,16 @@ async def test_a_server_that_stops_leaves_what_another_of_the_user_has_reserved_
     assert rack.holder() == ""
 
 
+async def test_a_server_that_stops_gives_back_what_it_holds_also_where_its_ends_are_gone(
+    rack: Rack, connect: Connect, ask: ToolCaller, leases: Path
+) -> None:
+    async with connect(rack.config()) as client:
+        await ask(client, "reserve_nodes", **ORDER)
+        (kept,) = leases.glob("*.json")
+        kept.unlink()
+    assert rack.holder() == ""
+
+
 async def test_a_caller_who_waits_gets_the_place_that_another_caller_gives_back(
     rack: Rack, url: str, ask: ToolCaller
 ) -> None:

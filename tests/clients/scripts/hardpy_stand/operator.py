@@ -38,3 +38,9 @@ def test_choices() -> None:
 
 def test_message() -> None:
     hardpy.set_operator_message("Take the unit out", "Done")
+
+
+def test_noted() -> None:
+    hardpy.set_operator_message("Bay 3", block=False)
+    box = hardpy.DialogBox("Is the LED green?", "LED", pass_fail=True)
+    assert hardpy.run_dialog_box(box).result

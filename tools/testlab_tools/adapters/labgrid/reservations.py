@@ -59,7 +59,9 @@ class Acquisitions(Queue, NodeReservations):
             untouched = node_ids[len(taken) + (not isinstance(error, Conflict)) :]
             self._restore_ends(end, {name: before[name] for name in untouched})
             raise
-        places, _ = await self.read()
+        places: dict[str, Place] = {}
+        with suppress(LabError):  # they are reserved, whatever can be seen of it
+            places, _ = await self.read()
         held = [places.get(name) or Place(name, acquired=self.holder) for name in node_ids]
         for place in held:
             await self.leave_queue(place)
@@ -92,7 +94,9 @@ class Acquisitions(Queue, NodeReservations):
     async def give_back(self, reservation_id: str) -> None:
         """A reservation of the same place by another process of this user has the same id, and its own end."""
         name, _ = _split(self.name, reservation_id)
-        if self.leases.read().get(name) == self._set_here.get(name):
+        kept, mine = self.leases.read().get(name), self._set_here.get(name)
+        is_lost = kept is None and mine is not None and mine > datetime.now(UTC)
+        if kept == mine or is_lost:
             await self.end_reservation(reservation_id)
 
     async def interrupt_reservation(self, reservation_id: str, message: str) -> None:
