@@ -19,7 +19,7 @@ from testlab_tools.tools import all_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
-DESCRIPTION = "One MCP server in front of a whole test lab: Stb-tester, TofuPilot and StandCloud."
+DESCRIPTION = "One MCP server in front of a whole test lab: Stb-tester, TofuPilot, StandCloud, HardPy, labgrid."
 SERVER_SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 MCPB = "@anthropic-ai/mcpb@2.1.2"
 BUNDLED = ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "server", "tools/testlab_tools", "tools/testlab_sim")
