@@ -1,5 +1,5 @@
-"""A folder that real programs fill, OpenHTF, pytest and allure-pytest, is an archive: its runs are listed, explained and
-counted by the server's own command."""
+"""A folder that real programs fill, OpenHTF, pytest and allure-pytest, is an archive: its runs are listed, explained
+and counted by the server's own command."""
 
 from __future__ import annotations
 
@@ -44,11 +44,17 @@ def call(reports: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     """A tool's answer, from a shell."""
     kept = tmp_path_factory.mktemp("kept")
     config = kept / "config.toml"
-    config.write_text(
-        f'[server]\ntoolsets = ["all"]\n[services.reports]\nkind = "folder"\npath = "{reports.as_posix()}"\nindex_folder = "{kept.as_posix()}"\n'
-        f'[archive]\npath = "{(kept / "archive").as_posix()}"\n[audit]\nenabled = false\n[durable]\nenabled = false\n',
-        encoding="utf-8",
-    )
+    tables = {
+        "server": {"toolsets": ["all"]},
+        "services.reports": {"kind": "folder", "path": str(reports), "index_folder": str(kept)},
+        "archive": {"path": str(kept / "archive")},
+        "audit": {"enabled": False},
+        "durable": {"enabled": False},
+    }
+    lines = [
+        f"[{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in keys.items()) for name, keys in tables.items()
+    ]
+    config.write_text("".join(lines), encoding="utf-8")
 
     def called(tool: str, *arguments: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "testlab_mcp", "call", tool, "--config", str(config), "--json", *arguments]
