@@ -161,6 +161,7 @@ def test_the_simulated_lab_runs_alone_and_says_where(tmp_path: Path) -> None:
             "stbtester",
             "tofupilot",
             "standcloud",
+            "hardpy",
         }
         process.communicate(timeout=5)
     assert process.returncode == 0

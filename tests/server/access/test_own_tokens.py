@@ -17,6 +17,8 @@ from testlab_tools.files.folders import Folders
 from testlab_tools.lab import Lab
 from testlab_tools.services import load_kind
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.service_samples import SERVICE_SAMPLES
+from tests.tool_calls import BENCH
 from tests.tool_samples import SAMPLES, SIMULATED
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("own")
     places = f"[files]\nsave_to = ['{folder / 'files'}']\n[durable]\npath = '{folder / 'deliveries.sqlite'}'\n"
     callers = desk.table_of("alice", access="admin") + desk.table_of("bob", access="admin")
-    with desk.served(desk.everything + places + callers + theirs(sim)) as at:
+    bench = SERVICE_SAMPLES[BENCH].table("http://127.0.0.1:1", credentials="caller")
+    with desk.served(desk.everything + places + callers + theirs(sim) + bench) as at:
         yield at
 
 

@@ -12,7 +12,8 @@ from mcp_types import CallToolResult
 from testlab_mcp.commands.simlab import SimLab
 from testlab_tools.tools import all_tools
 from tests.fixture_types import RefusedCaller, ToolCaller
-from tests.tool_calls import RACK_TABLE
+from tests.service_samples import SERVICE_SAMPLES
+from tests.tool_calls import BENCH, RACK_TABLE
 
 if TYPE_CHECKING:
     from tests.server.access.conftest import Desk
@@ -32,7 +33,8 @@ def url(sim: SimLab, desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> It
         f"{desk.table_of('erin')}pictures = false\n",
     ]
     files = f"[files]\nsave_to = ['{tmp_path_factory.mktemp('files')}']\n"
-    with desk.served(desk.everything + files + "".join(callers) + sim.config_toml() + RACK_TABLE) as at:
+    bench = SERVICE_SAMPLES[BENCH].table("http://127.0.0.1:1")
+    with desk.served(desk.everything + files + "".join(callers) + sim.config_toml() + RACK_TABLE + bench) as at:
         yield at
 
 

@@ -52,6 +52,29 @@ async def test_what_has_ended_is_not_kept() -> None:
     assert [await flights.run("key", work) for _ in range(3)] == [1, 2, 3]
 
 
+async def test_who_asks_in_the_moment_it_ends_gets_new_work() -> None:
+    flights, begun, given_at_once = SingleFlight[int](), 0, list[bool]()
+
+    def ask() -> None:
+        asking = flights.run("key", work)
+        try:
+            asking.send(None)
+            given_at_once.append(False)
+        except StopIteration:
+            given_at_once.append(True)
+        asking.close()
+
+    async def work() -> int:
+        nonlocal begun
+        begun += 1
+        asyncio.get_running_loop().call_soon(ask)  # before anything that waits for the end
+        return begun
+
+    assert await flights.run("key", work) == 1
+    await asyncio.sleep(0)
+    assert given_at_once == [False]
+
+
 async def test_other_keys_are_other_work() -> None:
     flights, work = SingleFlight[int](), Work()
     work.may_end.set()

@@ -167,7 +167,9 @@ class SingleFlight(Generic[T]):
     async def run(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `work()`, or of the one already under way for `key`."""
         flight = self._flights.get(key)
-        if flight is None:
+        if (
+            flight is None or flight.task.done()
+        ):  # it has not landed yet, and who asks again in a loop would never let it
             flight = self._flights[key] = _Flight(asyncio.ensure_future(work()))
             flight.task.add_done_callback(lambda _: self._land(key, flight))
         flight.waiting += 1
