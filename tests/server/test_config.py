@@ -66,7 +66,7 @@ def test_a_token_in_a_wrong_config_is_not_printed(tmp_path: Path, capsys: pytest
 
 def test_the_example_config_is_read_whole() -> None:
     config = load_config(Path(__file__).parents[2] / "config.example.toml")
-    assert list(config.services) == ["portal", "factory", "cloud", "bench"]
+    assert list(config.services) == ["portal", "factory", "cloud", "reports", "bench"]
 
 
 def test_every_commented_key_of_the_example_config_is_real() -> None:

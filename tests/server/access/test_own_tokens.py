@@ -60,7 +60,7 @@ async def test_without_a_token_every_tool_says_what_to_send(
     async with desk.signed_in(url, "alice", headers=headers) as client:
         told = await refused(client, tool, **SAMPLES[tool].fictional_call())
     assert "takes each caller's own token, and this call brought none that can be used" in told
-    assert re.search(r"in the header X-Testlab-(Portal|Factory|Cloud)-Token", told)
+    assert re.search(r"in the header X-Testlab-(Portal|Factory|Cloud|Bench)-Token", told)
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
