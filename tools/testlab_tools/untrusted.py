@@ -32,6 +32,7 @@ _HIDDEN = re.compile(
     "\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U00013430-\U0001345f"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
 )
+_LOGIN = re.compile(r"[0-9A-Za-z._@-]+")
 
 
 def sanitize(text: str) -> str:
@@ -85,6 +86,13 @@ def sanitize_data(value: Any, depth: int = 0) -> Any:
 def quote(text: str, limit: int = MAX_QUOTED) -> str:
     """Sanitized, shortened text on one line, in quotation marks that it cannot close (as in JSON)."""
     return json.dumps(shorten(text, limit), ensure_ascii=False)
+
+
+def login_of(name: str) -> str:
+    """A user name, if it looks like one, or `host/user`: anything else stays out of our sentences."""
+    parts = name.split("/")
+    plain = len(parts) <= 2 and all(len(part) <= 40 and _LOGIN.fullmatch(part) for part in parts)
+    return name if plain or not name else "another user"
 
 
 def _notice(missing: int) -> str:

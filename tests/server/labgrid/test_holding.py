@@ -49,7 +49,7 @@ async def test_a_place_that_labgrid_client_holds_is_reserved_by_its_holder_and_c
         assert (node["state"], node["reservation"]["holder"]) == ("reserved", "desk/colleague")
         assert node["reservation"]["expires_at"] == "no end"
         told = await refused(client, "reserve_nodes", **ORDER)
-        assert "'rack:rack1' is reserved" in told
+        assert "'rack:rack1' is reserved by desk/colleague" in told
         assert "Free nodes of the same type: rack:rack2" in told
         theirs = node["reservation"]["reservation_id"]
         assert "another user" in await refused(client, "end_reservation", reservation_id=theirs)
@@ -78,7 +78,9 @@ async def test_a_reservation_that_has_ended_is_no_error_and_one_that_never_was_i
         assert (await ask(client, "end_reservation", reservation_id=held))["ended"]
         assert rack.holder() == ""
         assert not (await ask(client, "end_reservation", reservation_id=held))["ended"]
-        assert "no such reservation" in await refused(client, "end_reservation", reservation_id="rack:7")
+        rack.client("-p", "rack2", "acquire")
+        for never in ("rack:7", "rack:none/desk/you", "rack:rack1/desk/nobody", "rack:rack2/desk/nobody"):
+            assert "no such reservation" in await refused(client, "end_reservation", reservation_id=never)
 
 
 async def test_of_several_places_all_are_taken_or_none(

@@ -154,4 +154,4 @@ class Rejected(Exception):
         self.code = code
 
 
-_AGAIN = "Call again later; doctor checks the address."
+_AGAIN = "Call again later. Does the coordinator run at the address in the config?"

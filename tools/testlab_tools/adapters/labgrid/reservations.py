@@ -16,6 +16,7 @@ from testlab_tools.adapters.labgrid.queue import Queue
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, NotFound, Refused, ServiceDown, Unsupported
 from testlab_tools.models.lab import Node, Reservation, Taken
+from testlab_tools.untrusted import login_of
 
 LOOK_S = 60.0
 """How often the ends that other processes have moved are seen."""
@@ -85,8 +86,11 @@ class Acquisitions(Queue, NodeReservations):
         return self.make_reservation(place, {place.name: end})
 
     async def end_reservation(self, reservation_id: str) -> bool:
-        _split(self.name, reservation_id)
-        if await self._find_held(reservation_id) is None:
+        name, holder = _split(self.name, reservation_id)
+        place = (await self.read())[0].get(name)
+        if place is None or holder not in (self.holder, place.acquired):
+            raise _no_such(self.name, reservation_id)
+        if place.acquired != holder:
             return False
         await self._release((await self._require_own(reservation_id)).name)
         return True
@@ -243,11 +247,12 @@ def _in_doubt(lost: AnswerLost | None) -> Generator[None]:
 
 
 def _taken(node: Node) -> str:
-    """Our own words for why a node is taken; the holder's name is beside them, as data."""
+    """Our own words for why a node is taken."""
     held = node.reservation
     if held and held.yours:
         return f"Node {node.node_id!r} is already reserved by you {held.until}"
-    return f"Node {node.node_id!r} is {node.state}"
+    by = f" by {login_of(held.holder)}" if held and node.state == "reserved" else ""
+    return f"Node {node.node_id!r} is {node.state}{by}"
 
 
 def _split(service: str, reservation_id: str) -> tuple[str, str]:

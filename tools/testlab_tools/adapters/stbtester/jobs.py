@@ -19,7 +19,7 @@ from testlab_tools.adapters.stbtester.models import (
     node_of,
     path_of,
 )
-from testlab_tools.adapters.stbtester.nodes import Nodes, login_of
+from testlab_tools.adapters.stbtester.nodes import Nodes
 from testlab_tools.adapters.stbtester.test_pack import Pack, body_of
 from testlab_tools.capabilities import JobOwner, JobRunner
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, Conflict, LabError, NotFound, Refused
@@ -29,6 +29,7 @@ from testlab_tools.http.policy import look_up
 from testlab_tools.http.response import decode
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.requests import TestOrder
+from testlab_tools.untrusted import login_of
 
 
 def starter(node: NodeStatus, job_uid: str) -> str:

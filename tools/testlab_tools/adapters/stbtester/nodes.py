@@ -16,7 +16,7 @@ from testlab_tools.capabilities import Image, NodeInventory, RemoteControl, RunS
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, ServiceDown
 from testlab_tools.http import Reply
 from testlab_tools.models.lab import NOT_TOLD, UNKNOWN, JobBrief, Node, NodeState, Reservation, Taken
-from testlab_tools.untrusted import sanitize_data
+from testlab_tools.untrusted import login_of, sanitize_data
 
 OFFLINE = frozenset({503})
 """503 is the node, not the portal ("Grab screenshot"): asking again at once would not bring it back."""
@@ -207,12 +207,6 @@ def _go_on(own: Sequence[str]) -> str:
         else f"extend_reservation(reservation_id={handle!r}) keeps it longer, end_reservation ends it."
         for handle in sorted(own, key=lambda handle: ":/" not in handle)
     )
-
-
-def login_of(name: str) -> str:
-    """A user name, if it looks like one: anything else stays out of our sentences."""
-    plain = name.isascii() and len(name) <= 40 and all(c.isalnum() or c in "._-@" for c in name)
-    return name if plain else "another user"
 
 
 def _image(reply: Reply) -> Image:

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 
 from testlab_tools.adapters.stbtester.acquisition import Acquisition
 from testlab_tools.adapters.stbtester.models import ReservationEntry, ReservationsReply
-from testlab_tools.adapters.stbtester.nodes import login_of
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound, Refused
 from testlab_tools.http import Reply
 from testlab_tools.http.errors import lost, unlisted
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Reservation
+from testlab_tools.untrusted import login_of
 
 SEEN_LATE_S = 2
 """Two expiries this close are the same: the portal keeps whole seconds."""
