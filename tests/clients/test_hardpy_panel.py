@@ -230,12 +230,15 @@ async def test_a_message_beside_a_dialog_is_not_closed_and_the_dialog_answered(
     assert (job["passed"], job["finished"]) == (1, True)
 
 
-async def test_a_failed_look_is_answered_as_failed(connected: Connected, panel: PanelProcess) -> None:
+async def test_a_failed_look_is_answered_as_failed(connected: Connected, panel: PanelProcess, person: Person) -> None:
     panel.begin(OPERATOR[0])
     async with connected() as call:
         dialog = await call.dialog()
         wrong = await call.refused("answer_dialog", dialog_id=dialog["dialog_id"], button="confirm")
         assert "pass, fail" in wrong
+        surplus = await call.refused("answer_dialog", dialog_id=dialog["dialog_id"], button="pass", values=["5"])
+        assert "takes no values" in surplus
+        assert not person.questions, "nobody is asked what is then refused"
         await call("answer_dialog", dialog_id=dialog["dialog_id"], button="fail")
         await call("get_job", node_id="bench:bench", wait_seconds=45)
         run = (await call("list_runs", service="bench", limit=1))["runs"][0]
@@ -260,6 +263,7 @@ async def test_tests_started_here_are_stopped_and_others_are_not(connected: Conn
         order = {"node_id": "bench:bench", "test_pack_revision": "current", "test_cases": SLOW}
         job = await call("run_tests", **order)
         assert "runs tests" in await call.refused("run_tests", **order)
+        assert (await call("get_job", job_uid=job["job_uid"]))["started_by"] == "you"
         stopped = await call("stop_job", job_uid=job["job_uid"])
         assert stopped["stopped"]
         run = (await call("list_runs", service="bench", limit=1))["runs"][0]

@@ -23,16 +23,25 @@ LOOK_SHARE, LAST_LOOK_SHARE = 0.2, 0.07
 
 async def describe_job(runner: JobRunner, job: Job, deadline: Deadline) -> Job:
     """The job with what its service and node say of it beyond counts. What cannot be read in time is said not to be."""
-    node, failed = None, None
+    node, failed, yours = None, None, False
     with suppress(TimeoutError):
         async with asyncio.timeout(max(deadline.share(LOOK_SHARE), deadline.seconds * LAST_LOOK_SHARE)):
             node, failed = await gather_all(_read_node(runner, job), _list_failures(runner, job))
-    return _describe_ended(job, node, failed) if job.finished else _describe_running(job, node)
+            yours = not job.finished and _starter(job, node) == NOT_TOLD and await _is_yours(runner, job)
+    if job.finished:
+        return _describe_ended(job, node, failed)
+    return job.model_copy(update={"started_by": "you" if yours else _starter(job, node)})
 
 
-def _describe_running(job: Job, node: Node | None) -> Job:
+def _starter(job: Job, node: Node | None) -> str:
     now = node.job if node is not None else None
-    return job.model_copy(update={"started_by": now.started_by if now and now.job_uid == job.job_uid else NOT_TOLD})
+    return now.started_by if now and now.job_uid == job.job_uid else NOT_TOLD
+
+
+async def _is_yours(runner: JobRunner, job: Job) -> bool:
+    with suppress(LabError):
+        return (await runner.get_job_owner(runner.native(job.job_uid))).yours is True
+    return False
 
 
 def _describe_ended(job: Job, node: Node | None, failed: list[Failure] | None) -> Job:

@@ -210,6 +210,7 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
     },
     OperatorDialogs: {
         "get_dialog": scoped(view=ServiceScope.view_dialog),
+        "check_answer": unscoped,
         "answer_dialog": scoped(DIALOG),
     },
     TestPack: {

@@ -246,5 +246,8 @@ class Waiting(capabilities.NodeInventory, capabilities.OperatorDialogs):
     async def get_dialog(self, dialog_id: str) -> Dialog:
         return Dialog(dialog_id="bench:d-1", node_id="bench:bench", text="Go on?", buttons={"confirm": "Yes"})
 
+    def check_answer(self, dialog: Dialog, answer: DialogAnswer) -> None:
+        pass
+
     async def answer_dialog(self, dialog_id: str, answer: DialogAnswer) -> bool:
         return True

@@ -17,6 +17,10 @@ class OperatorDialogs(Service):
         """Return a dialog that waits. Raises NotFound when it waits no more, be it answered or its test ended."""
 
     @abstractmethod
+    def check_answer(self, dialog: Dialog, answer: DialogAnswer) -> None:
+        """Raise BadInput where the dialog has no such button, or takes no such values: before a person is asked."""
+
+    @abstractmethod
     async def answer_dialog(self, dialog_id: str, answer: DialogAnswer) -> bool:
         """Send the answer, once, if this very dialog still waits; True when it has gone.
 

@@ -19,7 +19,7 @@ class FailedTest(ResultModel):
 class Job(ResultModel):
     """A test job. `done` counts the tests that have finished, of `total`; a soak job's total grows.
 
-    `started_by` is of a running job: a login, or NOT_TOLD. `failures` are of a finished one, newest first, and
+    `started_by` is of a running job: a login, `you`, or NOT_TOLD. `failures` are of a finished one, newest first, and
     `more_failures` counts those not shown. `waiting_for` are dialogs of a running one that wait for a person.
     """
 

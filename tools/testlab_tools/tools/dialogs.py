@@ -22,6 +22,7 @@ async def _ask_before_answering(
     """What the dialog says, as it stands now, and what will be sent."""
     service, native = call.lab.owner(dialog_id, OperatorDialogs)
     dialog = await service.get_dialog(native)
+    service.check_answer(dialog, DialogAnswer(button, tuple(values)))
     label = dialog.buttons.get(button, "")
     given = f"\nTyped or chosen: {quote(json.dumps(values, ensure_ascii=False))}" if values else ""
     return Question(

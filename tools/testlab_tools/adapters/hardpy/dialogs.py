@@ -101,6 +101,9 @@ class Dialogs(StateStore, OperatorDialogs):
             f"get_job(node_id={self.node!r}) shows what waits now.",
         ).naming(dialog_id)
 
+    def check_answer(self, dialog: Dialog, answer: DialogAnswer) -> None:
+        order_of(dialog, answer)
+
     async def answer_dialog(self, dialog_id: str, answer: DialogAnswer) -> bool:
         dialog, shown = await self._find_dialog(dialog_id)
         if dialog.holds and (boxes := [other.dialog_id for other in shown if not other.holds]):
