@@ -36,6 +36,21 @@ def test_json_is_the_structure_of_the_answer(config: str, capsys: pytest.Capture
     assert len(answer["runs"]) == 2
 
 
+def test_a_run_that_waits_is_said_to_be_sent_by_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    away = tmp_path / "away"
+    config = tmp_path / "folder.toml"
+    config.write_text(
+        f"[server]\naccess = 'operate'\n[durable]\npath = '{tmp_path / 'd.sqlite'}'\nanswer_within_seconds = 0.5\n"
+        f"[services.reports]\nkind = 'folder'\npath = '{away}'\nindex_folder = '{tmp_path / 'index'}'\n",
+        "utf-8",
+    )
+    words = ["--serial-number", "SN-1", "--procedure-id", "FVT", "--outcome", "pass", "--config", str(config)]
+    assert main(["call", "create_run", "--json", *words]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["queued"]
+    assert "as soon as a server runs" in answer["note"]
+
+
 def test_a_tool_that_fails_ends_with_1_and_says_why(config: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["call", "get_unit", "--serial-number", "NO-SUCH-1", "--config", config]) == 1
     out, err = capsys.readouterr()
@@ -61,6 +76,7 @@ def test_what_the_config_does_not_allow_is_refused(config: str, capsys: pytest.C
         (["list_runs", "--limit", "many"], "limit should be a valid integer"),
         (["list_runs", "--limit", "1", "--limit", "2"], "--limit is given twice"),
         (["list_runs", "stray"], "'stray' is no argument"),
+        (["run_tests", "--test-cases", "a", "b"], "once for each of a list"),
         (["list_runs", "--wait"], "go with run_tests alone"),
         (["create_run", "--phases", "@no-such-file.json"], "cannot be read"),
         (["run_tests", "--node-id", "x"], "test_cases is missing"),

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from testlab_mcp.commands.call_session import Session
 
 
+SENDS = "It goes on as soon as a server runs: testlab-mcp serve, or that of an MCP client."
+
+
 @dataclass(frozen=True)
 class Options:
     """How a call is made and shown: see `testlab-mcp call --help`."""
@@ -71,9 +74,14 @@ async def call_once(
     async with session:
         with scope:
             answer = await session.call(name, arguments)
-            print_answer(answer.structure, answer.texts, answer.failed, options)
+            print_answer(tell_who_sends(answer.structure), answer.texts, answer.failed, options)
             return 1 if answer.failed or has_failed(answer.structure) else 0
     return 1
+
+
+def tell_who_sends(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An answer that says of a delivery that waits what sends it: this process ends, and the next call sends nothing."""
+    return {**answer, "note": f"{answer.get('note', '')} {SENDS}".strip()} if answer.get("queued") else answer
 
 
 def has_failed(job: Mapping[str, Any]) -> bool:

@@ -35,7 +35,9 @@ def parse_arguments(tool: ToolSpec, words: Sequence[str]) -> dict[str, Any]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("--"):
-            raise BadInput(f"{word!r} is no argument", "", "They are written --argument value.")
+            raise BadInput(
+                f"{word!r} is no argument", "", "They are written --argument value, once for each of a list."
+            )
         flag, equals, value = word[2:].partition("=")
         name = flag.replace("-", "_")
         kind = known.get(name, {}).get("type", "string")
@@ -57,6 +59,7 @@ def describe_arguments(tool: ToolSpec) -> list[tuple[str, str, str]]:
     rows: list[tuple[str, str, str]] = []
     for name, field in schema["properties"].items():
         kind = "|".join(map(str, field["enum"])) if "enum" in field else field.get("type", "string")
+        kind = {"array": "repeated, or JSON", "object": "JSON"}.get(kind, kind)
         said = [
             "required" if name in required else "",
             field.get("description", ""),

@@ -132,7 +132,10 @@ NAMED = 5
 ReservationId = Annotated[str, Field(min_length=1, description="From list_nodes")]
 LONGEST_MINUTES = 1440
 FOREVER = 0
-_ENDS = "Also ends when this server's process does, be it after this call: [server] release_on_exit = false keeps it."
+_ENDS = (
+    "Also ends when this server's process does, and `testlab-mcp call` is a process of its own: "
+    "[server] release_on_exit = false keeps it."
+)
 _STAYS = "Holds until its end or end_reservation, also when this server's process ends."
 _SAME = "This is the order given before, whose answer was not heard: nothing was reserved twice."
 
