@@ -80,7 +80,7 @@ async def call_once(
 
 
 def tell_who_sends(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An answer that says of a delivery that waits what sends it: this process ends, and the next call sends nothing."""
+    """The answer, which says what sends a delivery that waits: this process ends, and the next call sends nothing."""
     return {**answer, "note": f"{answer.get('note', '')} {SENDS}".strip()} if answer.get("queued") else answer
 
 
