@@ -10,6 +10,11 @@ STATISTICS = ("duckdb", "scipy", "matplotlib")
 """What `testlab-mcp[statistics]` installs; imported only by the functions that compute, store or draw."""
 
 
+def has_statistics() -> bool:
+    """Whether all of the extra is installed."""
+    return all(find_spec(name) is not None for name in STATISTICS)
+
+
 def require_statistics(*modules: str) -> None:
     """Raise Unsupported, with the line that installs them, where one of the modules is missing (by default any)."""
     missing = [name for name in modules or STATISTICS if find_spec(name) is None]

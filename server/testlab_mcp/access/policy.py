@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -89,5 +90,15 @@ def _refusal_by(tool: ToolSpec, services: Collection[Service], policy: Policy) -
     if LEVELS.index(tool.access) > LEVELS.index(policy.access):
         return f'{tool.name} needs {policy.how_to_raise(tool.access)}; it is "{policy.access}".'
     if policy.toolsets is not None and tool.toolset not in policy.toolsets and tool.name not in policy.allow:
-        return f'{tool.name} is in toolset "{tool.toolset}", which {policy.table} toolsets does not name.'
+        return (
+            f'{tool.name} is in toolset "{tool.toolset}", which {policy.table} toolsets does not name: '
+            f"{_toolsets_with(policy.toolsets, tool.toolset)} turns it on."
+        )
     return ""
+
+
+def _toolsets_with(named: frozenset[str], toolset: str) -> str:
+    """The line of the config that has one toolset more."""
+    default = ["default"] if named >= DEFAULT_TOOLSETS else []
+    rest = named - DEFAULT_TOOLSETS if default else named
+    return f"toolsets = {json.dumps([*default, *sorted(rest | {toolset})])}"

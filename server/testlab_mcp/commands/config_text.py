@@ -8,12 +8,15 @@ from typing import TypeAlias
 
 from testlab_tools.errors import BadInput
 
+STATISTICS_ON = 'toolsets = ["default", "statistics"]'
+"""The line of `[server]` that turns statistics on."""
+
 Tables: TypeAlias = Mapping[str, Mapping[str, str]]
 """Keys and values of each `[services.NAME]`."""
 
 
-def write_tables(access: str, tables: Tables) -> str:
-    """A config with these services; every other key has its default.
+def write_tables(access: str, tables: Tables, statistics: bool = False) -> str:
+    """A config with these services, and the toolset `statistics` where asked; every other key has its default.
 
     >>> print(write_tables("observe", {"portal": {"kind": "scope", "url": "https://lab.example.com"}}))
     [server]
@@ -24,7 +27,8 @@ def write_tables(access: str, tables: Tables) -> str:
     url = "https://lab.example.com"
     <BLANKLINE>
     """
-    parts = [f"[server]\naccess = {_quote(access)}\n"]
+    toolsets = f"{STATISTICS_ON}\n" if statistics else ""
+    parts = [f"[server]\naccess = {_quote(access)}\n{toolsets}"]
     for name, table in tables.items():
         keys = "".join(f"{key} = {_quote(value)}\n" for key, value in table.items())
         parts.append(f"[services.{name}]\n{keys}")

@@ -10,6 +10,7 @@ from testlab_mcp.commands.config_text import write_tables
 from testlab_mcp.config.config import Config
 from testlab_mcp.config.loading import parse_config
 from testlab_tools.errors import ConfigError
+from testlab_tools.extra import has_statistics
 
 NAME = "reports"
 
@@ -26,4 +27,4 @@ def folder_config(folder: str) -> Config:
     """The config of a folder. It stands for a config file's path too: what is on its way to one folder never comes to
     another. Raises ConfigError."""
     table = folder_table(folder)
-    return parse_config(write_tables("operate", table), Path(table[NAME]["path"]))
+    return parse_config(write_tables("operate", table, has_statistics()), Path(table[NAME]["path"]))

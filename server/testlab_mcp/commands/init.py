@@ -11,12 +11,13 @@ from pathlib import Path
 
 from testlab_mcp.commands.client_config import print_snippet
 from testlab_mcp.commands.client_registration import find_clients, register
-from testlab_mcp.commands.config_text import Tables, write_tables
+from testlab_mcp.commands.config_text import STATISTICS_ON, Tables, write_tables
 from testlab_mcp.commands.doctor import Finding, examine, show_findings
 from testlab_mcp.commands.init_questions import ask_services, ask_yes
 from testlab_mcp.config.config import Config
 from testlab_mcp.config.loading import config_path, parse_config
 from testlab_tools.errors import BadInput, LabError
+from testlab_tools.extra import has_statistics
 from testlab_tools.files.io import replace_file
 from testlab_tools.services import known_kinds, load_kind
 
@@ -53,7 +54,8 @@ def init(options: Options) -> int:
     path = config_path(options.config)
     _check_place(path, options.force, asks)
     tables = ask_services(path.parent) if asks else _read_options(options)
-    text = write_tables(options.access, tables)
+    statistics = bool(options.folder) and has_statistics()
+    text = write_tables(options.access, tables, statistics)
     config = parse_config(text, path)
     if options.check and not _try_services(config) and not (asks and ask_yes("Write it all the same?")):
         print("\nNothing was written. --no-check writes it without trying.", file=sys.stderr)
@@ -64,6 +66,9 @@ def init(options: Options) -> int:
         print(f"The config before is kept as {kept}")
     replace_file(path, text)
     print(f"Wrote {path}")
+    if not statistics:
+        install = "" if has_statistics() else 'pip install "testlab-mcp[statistics]", and '
+        print(f"Statistics are off: {install}{STATISTICS_ON} in its [server] table turns them on.")
     return _register(options.clients, path, asks)
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from mcp import Client
@@ -13,7 +14,10 @@ from mcp.client.stdio import StdioServerParameters
 
 from testlab_mcp.commands.main import main
 from testlab_mcp.config.loading import load_config
-from tests.fixture_types import ToolCaller
+from tests.fixture_types import Connect, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.folder.conftest import Table
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +36,31 @@ async def test_serve_needs_a_folder_and_nothing_else(reports: Path, home: Path, 
     async with Client(StdioServerParameters(command=sys.executable, args=arguments, env=env)) as client:
         page = await ask(client, "list_runs", limit=0)
         made = await ask(client, "create_run", procedure_id="FVT1", serial_number="SN-1", outcome="pass")
+        yields = await ask(client, "summarize_runs", metric="runs", since="2020-01-01")
     assert page["services"][0]["total"] == 17
+    assert yields["total"]["runs"] == 18
     assert made["run_id"].startswith("reports:")
+
+
+def test_init_without_the_extra_says_how_to_turn_statistics_on(
+    reports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("testlab_tools.extra.STATISTICS", ("no_such_module",))
+    path = tmp_path / "config.toml"
+    assert main(["init", "--folder", str(reports), "--config", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert 'Statistics are off: pip install "testlab-mcp[statistics]"' in out
+    assert 'toolsets = ["default", "statistics"] in its [server] table' in out
+    assert load_config(path).server.toolsets == ["default"]
+
+
+async def test_a_refused_statistic_names_the_line_that_turns_it_on(
+    reports: Path, table: Table, connect: Connect
+) -> None:
+    config = table(reports).replace('toolsets = ["all"]', 'toolsets = ["default", "deliveries"]')
+    async with connect(config) as client:
+        refused = await client.call_tool("summarize_runs", {"metric": "runs"})
+    assert 'toolsets = ["default", "deliveries", "statistics"] turns it on' in str(refused.content)
 
 
 @pytest.mark.parametrize("also", [["--demo"], ["--config", "x.toml"]])
@@ -58,7 +85,8 @@ def test_init_writes_a_config_that_works_and_doctor_names_what_is_left_out(
     (reports / "package.json").write_text("{}", encoding="utf-8")
     path = tmp_path / "config.toml"
     assert main(["init", "--folder", str(reports), "--config", str(path)]) == 0
-    capsys.readouterr()
+    assert "Statistics are off" not in capsys.readouterr().out
+    assert load_config(path).server.toolsets == ["default", "statistics"]
     assert list(load_config(path).services) == ["reports"]
     assert main(["doctor", "--config", str(path)]) == 0
     out = " ".join(capsys.readouterr().out.split())

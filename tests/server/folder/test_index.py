@@ -140,3 +140,25 @@ async def test_history_knows_what_came_after_an_index_was_made_anew(
     async with connect(table(reports)) as client:
         after = await ask(client, "summarize_runs", **asked)
     assert after["total"]["runs"] == before["total"]["runs"] + 1
+
+
+async def test_history_forgets_a_deleted_report_at_the_next_question(
+    reports: Path, table: Table, connect: Connect, ask: ToolCaller
+) -> None:
+    asked = {"metric": "runs", "since": "2020-01-01"}
+    async with connect(table(reports)) as client:
+        before = await ask(client, "summarize_runs", **asked)
+        listed = await ask(client, "list_runs", limit=0)
+        (reports / "lot 42" / "SN-0001.1.json").unlink()
+        late = json.loads((SAMPLES / "openhtf_lot" / "SN-0001.1.json").read_text(encoding="utf-8"))
+        late["dut_id"] = "SN-LATE"
+        (reports / "late.json").write_text(json.dumps(late), encoding="utf-8")
+        swapped = await ask(client, "summarize_runs", **asked)
+        (reports / "late.json").unlink()
+        (reports / "nightly.xml").unlink()
+        after = await ask(client, "summarize_runs", **asked)
+    async with connect(table(reports)) as client:
+        again = await ask(client, "summarize_runs", **asked)
+    total = listed["services"][0]["total"]
+    runs = [found["total"]["runs"] for found in (before, swapped, after, again)]
+    assert runs == [total, total, total - 2, total - 2]

@@ -94,7 +94,23 @@ async def test_the_ranking_has_the_measurement_in_which_the_station_differs_firs
     assert group.group == "C"
     assert group.differs.startswith("higher mean than the rest (p < 0.0001); fails more than the rest (p < 0.0001)")
     assert not any(row.groups for row in rest)
-    assert [row.cpk[0] for row in rest] == sorted(row.cpk[0] for row in rest)
+    assert [row.ppk[0] for row in rest] == sorted(row.ppk[0] for row in rest)
+
+
+async def test_what_drifts_to_its_limit_ranks_before_what_only_varies(view_of: MakeView) -> None:
+    rng = random.Random(8)
+    runs: list[Run] = []
+    rows: list[Measurement] = []
+    for n in range(300):
+        at = START + timedelta(hours=n)
+        runs.append(Run("factory", f"factory:{n}", "FVT", "pass", at, 60.0, "A", unit=f"U{n}"))
+        for name, value in (("drifts", 4.85 + n * 0.001 + rng.gauss(0, 0.004)), ("varies", rng.gauss(5.0, 0.04))):
+            key = ("factory", f"factory:{n}", "FVT", at, "power", name)
+            rows.append(Measurement(*key, value, units="V", low=4.8, high=5.2, outcome="pass"))
+    ranked = (await rank_measurements(view_of(runs, (), rows), FVT, MeasurementOrder(""))).rows
+    assert [row.measurement for row in ranked] == ["drifts", "varies"]
+    assert ranked[0].cpk[0] > 3 > 1 > ranked[0].ppk[0]
+    assert ranked[0].ppk[0] < ranked[1].ppk[0] < ranked[1].cpk[0] + 0.5
 
 
 async def test_figures_of_the_ranking_are_those_of_the_measurement_asked_alone(view_of: MakeView) -> None:
@@ -106,7 +122,7 @@ async def test_figures_of_the_ranking_are_those_of_the_measurement_asked_alone(v
         alone = await describe_measurement(view, FVT, MeasurementOrder(row.measurement))
         assert alone.capability is not None
         assert (row.n, row.mean, row.sd, row.failed) == (alone.n, alone.mean, alone.sd, alone.failed)
-        assert (row.cpk, row.marginal) == (alone.capability.cpk, alone.marginal)
+        assert (row.cpk, row.ppk, row.marginal) == (alone.capability.cpk, alone.capability.ppk, alone.marginal)
 
 
 async def test_the_groups_of_the_ranking_differ_by_scipys_tests_holm_corrected(view_of: MakeView) -> None:

@@ -64,6 +64,12 @@ async def test_a_broken_test_is_told_with_the_run_and_the_revisions_of_the_chang
     assert [(rate.name, rate.n) for rate in test.revisions] == [("bbbb", 60), ("aaaa", 90)]
 
 
+@pytest.mark.parametrize(("runs", "state"), [(1, "failed once"), (2, "failing"), (3, "failing"), (4, "broken")])
+async def test_a_test_that_never_passed_is_not_called_flaky(view_of: MakeView, runs: int, state: str) -> None:
+    (test,) = (await find_flaky(view_of(lab({"dead": lambda _n, _: 0.0}, runs)), PORTAL, 5, False)).tests
+    assert (test.state, test.n, test.passed) == (state, runs, 0)
+
+
 async def test_a_test_that_fails_at_one_node_is_bound_to_it(found: dict[str, FlakyTest]) -> None:
     test = found["bound"]
     assert (test.state, test.worst_node, test.change) == ("node-bound", "node-2", None)

@@ -242,6 +242,20 @@ async def test_samples_and_repeated_runs_do_not_count(view_of: MakeView) -> None
     assert every.n == 3
 
 
+@pytest.mark.parametrize("numbers", [True, False])
+async def test_a_value_that_only_later_runs_have_is_said_to_be_there(view_of: MakeView, numbers: bool) -> None:
+    runs, rows = measured([5.0, 5.01, 5.02])
+    runs = [run._replace(unit="U0") for run in runs]
+    later = rows[1:] if numbers else [row._replace(value=None, text="1.4.1") for row in rows[1:]]
+    found = await asked(view_of(runs, (), later))
+    assert found.n == 0
+    assert found.note == (
+        "No unit's first run that matches has a value of it; other runs have 2: attempts every counts them."
+    )
+    none = await asked(view_of(runs, (), ()))
+    assert none.note == "No run that matches has a value of it."
+
+
 async def test_cases_that_measure_the_same_are_mixed_only_with_a_word(view_of: MakeView) -> None:
     runs, rows = measured(normal(40))
     rows += [row._replace(case_name="standby") for row in rows]

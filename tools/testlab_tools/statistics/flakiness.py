@@ -32,7 +32,7 @@ from testlab_tools.untrusted import Untrusted
 MIN_TOLD = 5
 """Runs of a revision below which nothing is foreseen from its rate."""
 
-Class = Literal["broken", "node-bound", "flaky", "failed once", "stable"]
+Class = Literal["broken", "failing", "node-bound", "flaky", "failed once", "stable"]
 
 
 class Change(ResultModel):
@@ -207,7 +207,9 @@ def _state(recent: Sequence[TestRun], interval: Sequence[float], bound: bool) ->
         return "broken"
     if bound:
         return "node-bound"
-    return "stable" if not failed else "failed once" if failed == 1 else "flaky"
+    if failed < 2:
+        return "failed once" if failed else "stable"
+    return "failing" if failed == len(recent) else "flaky"
 
 
 def _change(seen: _Seen) -> Change:

@@ -58,7 +58,7 @@ class MeasuredRow(ResultModel):
     """Values of a group; `differs` is given where its mean is shown to differ from the rest.
 
     In a ranking, those of a `measurement`: `failed` of `judged` values, limits in force (none where parts have
-    different ones), `cpk` with its interval, `marginal` passes, and the `groups` that differ.
+    different ones), `cpk` and `ppk` with their intervals, `marginal` passes, and the `groups` that differ.
     """
 
     group: Untrusted = ""
@@ -74,6 +74,7 @@ class MeasuredRow(ResultModel):
     lower: float | None = None
     upper: float | None = None
     cpk: list[float] = []
+    ppk: list[float] = []
     marginal: int | None = None
     differs: str = ""
     groups: list[DifferentGroup] = []

@@ -163,12 +163,15 @@ def _describe(
 
 
 def _place(row: MeasuredRow) -> tuple[Any, ...]:
-    """Those in which a group differs first; then by cpk, the least first; then by the share that failed."""
+    """Those in which a group differs first; then by ppk, the least first; then by the share that failed.
+
+    ppk has the spread over the whole span in it: cpk is high also where the mean has drifted to a limit.
+    """
     if row.mean is not None and row.sd:
         found = describe_capability(row.n, row.mean, row.sd, row.moving_range, row.lower, row.upper)
-        row.cpk = found.cpk if found else []
+        row.cpk, row.ppk = (found.cpk, found.ppk) if found else ([], [])
     share = row.failed / row.judged if row.judged else 0.0
-    return (not row.groups, row.cpk[0] if row.cpk else float("inf"), -share, row.measurement, row.case)
+    return (not row.groups, row.ppk[0] if row.ppk else float("inf"), -share, row.measurement, row.case)
 
 
 def _say(
@@ -176,7 +179,7 @@ def _say(
 ) -> str:
     if not every:
         return "No run that matches has a measurement."
-    said = ["Those in which a group differs come first, then the least capable (cpk)."]
+    said = ["Those in which a group differs come first, then the least capable over the whole span (ppk)."]
     if tests > 1:
         said.append(f"{tests} tests are mixed: give one's whole name.")
     if comparisons:

@@ -29,6 +29,7 @@ MAX_GROUPS = 200
 MAX_SAMPLE = 2_000
 """Values, evenly spread over time, that normality is judged by."""
 
+NO_VALUE = "No run that matches has a value of it."
 MARGIN = 0.1
 """A pass is marginal in the last tenth of the way from the median to a limit."""
 
@@ -60,7 +61,23 @@ async def describe_measurement(view: HistoryView, runs: RunFilter, order: Measur
     """The answer but for what is said of each service. `runs` names the tests; samples are left out."""
     params: Params = {}
     async with view.keep("v", values_sql(runs, order, params), params) as kept:
-        return await _describe(Values(kept), runs, order)
+        made = await _describe(Values(kept), runs, order)
+    if not made.n and not made.texts and order.attempts != "every":
+        made.note = await _say_other_attempts(view, runs, order)
+    return made
+
+
+async def _say_other_attempts(view: HistoryView, runs: RunFilter, order: MeasurementOrder) -> str:
+    """Why there is no value: the runs that count have none of it, and others may."""
+    params: Params = {}
+    async with view.keep("v", values_sql(runs, replace(order, attempts="every"), params), params) as kept:
+        ((others,),) = await kept.rows("SELECT count(*) FROM v")
+    if not others:
+        return NO_VALUE
+    return (
+        f"No unit's {order.attempts} run that matches has a value of it; other runs have {int(others)}: "
+        "attempts every counts them."
+    )
 
 
 async def _describe(source: Values, runs: RunFilter, order: MeasurementOrder) -> MeasurementStats:
@@ -166,7 +183,7 @@ async def _without_numbers(source: Values, made: MeasurementStats) -> Measuremen
     found = await source.rows(select)
     made.texts = [TextCount(value=text, n=int(n), failed=int(failed)) for text, n, failed, *_ in found]
     if not found:
-        made.note = "No run that matches has a value of it."
+        made.note = NO_VALUE
         return made
     every, different, passed, failed = map(int, found[0][3:])
     made.passed, made.failed = passed, failed

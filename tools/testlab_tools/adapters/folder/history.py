@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, cast
@@ -78,15 +79,27 @@ class FolderHistory(FolderRuns, HistoryFeed):
         return rows + [Row(*row) for row in rest]
 
     async def _mark(self) -> str:
-        """How far the index has counted; its epoch changes when it is made anew."""
-        return f"{await self.query(self.index.fact, 'epoch')} {await self.query(self.index.fact, 'seq')}"
+        """How far the index has counted, and its runs until there; its epoch changes when it is made anew."""
+        epoch, seq = await self.query(self.index.fact, "epoch"), await self.query(self.index.fact, "seq")
+        return f"{epoch} {seq} {await self._count_until(int(seq))}"
+
+    async def _count_until(self, seq: int) -> int:
+        ((count,),) = await self.query(self.index.rows, "SELECT count(*) FROM runs WHERE seq <= ?", (seq,))
+        return int(count)
 
     async def read_new(self, mark: str) -> AsyncGenerator[HistoryPage, None]:
-        """In the order in which they were read; all, where the index was made anew since."""
+        """In the order in which they were read. All, the newest first, where a run that was there at `mark` is gone or
+        other than it was, or the index was made anew: what is held besides is then known to be deleted."""
         await self._await_whole()
         now = await self._mark()
-        epoch, _, seq = mark.partition(" ")
-        at = int(seq) if epoch == now.partition(" ")[0] else 0
+        epoch, seq, known = (*mark.split(), "", "")[:3]
+        same = bool(known) and epoch == now.split()[0]
+        if not same or await self._count_until(int(seq)) != int(known):
+            async with aclosing(self.read_back()) as pages:
+                async for page in pages:
+                    yield page._replace(mark="" if page.resume else now)
+            return
+        at = int(seq)
         sql = f"SELECT {_COLUMNS} FROM runs AS r WHERE r.seq > ? ORDER BY r.seq LIMIT {PAGE}"
         while True:
             rows = [Row(*row) for row in await self.query(self.index.rows, sql, (at,))]
