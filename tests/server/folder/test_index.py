@@ -162,3 +162,48 @@ async def test_history_forgets_a_deleted_report_at_the_next_question(
     total = listed["services"][0]["total"]
     runs = [found["total"]["runs"] for found in (before, swapped, after, again)]
     assert runs == [total, total, total - 2, total - 2]
+
+
+def written_run(ref: str, unit: str, **fields: object) -> str:
+    times = {"started_at": "2026-11-20T08:00:00Z", "ended_at": "2026-11-20T08:01:00Z"}
+    run = {"format": "testlab-run", "version": 1, "ref": ref, "outcome": "pass", **times, "procedure": {"name": "FVT"}}
+    return json.dumps({**run, "unit": {"serial_number": unit}, **fields})
+
+
+async def test_runs_whose_ids_differ_in_their_clock_alone_are_several(
+    tmp_path: Path, table: Table, connect: Connect, ask: ToolCaller
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    for number in range(5):
+        ref = f"{number:08x}-cc00-11f0-8001-a26702fc0000"
+        (folder / f"{number}.json").write_text(written_run(ref, f"SN-{number}"), encoding="utf-8")
+    async with connect(table(folder)) as client:
+        page = await ask(client, "list_runs")
+    assert page["services"][0]["total"] == 5
+    assert len({run["run_id"] for run in page["runs"]}) == 5
+
+
+async def test_files_of_one_id_that_differ_are_said_and_the_one_that_stays_is_told(
+    tmp_path: Path, table: Table, connect: Connect, ask: ToolCaller
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    ref = "0e2ab3a0-27a1-4a9c-8b13-2f3c1d1b0a55"
+    for name, unit in (("a", "SN-0005"), ("b", "SN-9999"), ("c", "SN-9999")):
+        (folder / f"{name}.json").write_text(written_run(ref, unit), encoding="utf-8")
+    async with connect(table(folder)) as client:
+        page = await ask(client, "list_runs")
+        told = await ask(client, "get_run", run_id=page["runs"][0]["run_id"])
+        assert [run["unit"] for run in page["runs"]] == ["SN-0005"]
+        assert "different things of 1 run" in page["services"][0]["note"]
+        assert "3 files hold this run; it counts once. They say different things" in told["note"]
+        (folder / "a.json").unlink()
+        after = await ask(client, "list_runs")
+        (folder / "a.json").write_text(written_run(ref, "SN-0005"), encoding="utf-8")
+        (folder / "b.json").write_text(written_run(ref, "SN-0007"), encoding="utf-8")
+        (folder / "c.json").unlink()
+        again = await ask(client, "list_runs")
+    assert [run["unit"] for run in after["runs"]] == ["SN-9999"]
+    assert not after["services"][0].get("note")
+    assert [run["unit"] for run in again["runs"]] == ["SN-0005"]

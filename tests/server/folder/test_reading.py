@@ -218,3 +218,33 @@ async def test_a_folder_that_is_put_in_the_place_of_another_is_looked_at(
         assert await _until(client, ask, 2) == 2
         shutil.copy(SAMPLES / "openhtf_lot" / "SN-0001.1.json", reports)
         assert await _until(client, ask, 3) == 3
+
+
+async def test_the_state_that_hardpy_keeps_of_its_last_run_is_no_run_besides(
+    tmp_path: Path, table: Table, connect: Connect, ask: ToolCaller
+) -> None:
+    folder = tmp_path / "runstore"
+    folder.mkdir()
+    report = json.loads(next(iter(sorted((SAMPLES / "hardpy").glob("*.json")))).read_text(encoding="utf-8"))
+    del report["id"], report["rev"]
+    for name, rev in (("1795230916123", "1-a"), ("localhost_8931", "7-b")):
+        (folder / f"{name}.json").write_text(json.dumps({**report, "_id": name, "_rev": rev}), encoding="utf-8")
+    async with connect(table(folder)) as client:
+        page = await ask(client, "list_runs")
+    assert page["services"][0]["total"] == 1
+    assert not page["services"][0].get("note")
+
+
+async def test_reports_of_no_unit_that_are_alike_are_said(
+    tmp_path: Path, table: Table, connect: Connect, ask: ToolCaller
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    report = json.loads(next(iter(sorted((SAMPLES / "hardpy").glob("*.json")))).read_text(encoding="utf-8"))
+    report["dut"]["serial_number"] = None
+    for name in ("a", "b"):
+        (folder / f"{name}.json").write_text(json.dumps({**report, "id": name}), encoding="utf-8")
+    async with connect(table(folder)) as client:
+        one, other = (await ask(client, "list_runs"))["runs"]
+        told = await ask(client, "get_run", run_id=one["run_id"])
+    assert f"counts besides: {other['run_id']}" in told["note"]

@@ -155,3 +155,29 @@ async def test_names_of_attachments_lead_nowhere(
     }
     assert not (tmp_path / "out.csv").exists()
     assert not (folder / "out.csv").exists()
+
+
+async def test_an_imported_report_and_its_original_are_one_run_with_its_log(
+    tmp_path: Path, table: Table, connect: Connect, ask: ToolCaller
+) -> None:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    ref = "0e2ab3a0-27a1-4a9c-8b13-2f3c1d1b0a55"
+    times = {"started_at": "2026-11-20T08:00:00Z", "ended_at": "2026-11-20T08:01:00Z"}
+    report = {"format": "testlab-run", "version": 1, "ref": ref, "outcome": "pass", **times, "log": "one\ntwo\n"}
+    report |= {"unit": {"serial_number": "SN-1"}, "procedure": {"id": "fvt", "name": "FVT"}}
+    content = json.dumps(report)
+    async with connect(table(folder)) as client:
+        planned = await ask(client, "import_report", content=content, dry_run=True)
+        made = await ask(client, "import_report", content=content, dry_run=False)
+        log = await ask(client, "read_log", run_id=made["run_ids"][0])
+        again = await ask(client, "import_report", content=content, dry_run=False)
+        (folder / "original.json").write_text(content, encoding="utf-8")
+        page = await ask(client, "list_runs")
+    assert not planned.get("lost")
+    assert not made.get("lost")
+    assert "two" in json.dumps(log)
+    assert (made["runs"][0]["unit_is"], again["runs"][0]["unit_is"]) == ("new", "known")
+    assert page["services"][0]["total"] == 1
+    assert not page["services"][0].get("note")
+    assert [json.loads(path.read_text(encoding="utf-8"))["ref"] for path in folder.glob("2026*.json")] == [ref]

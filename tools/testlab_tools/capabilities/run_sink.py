@@ -18,9 +18,11 @@ class Foreseen(NamedTuple):
 
 
 class RunSink(Service):
-    """Takes production runs. `keeps_reasons`: it keeps why each phase did not pass, with the traceback."""
+    """Takes production runs. `keeps_reasons`: it keeps why each phase did not pass, with the traceback.
+    `keeps_reports`: a run of a report keeps its `ref`, and its log as a file."""
 
     keeps_reasons: bool = False
+    keeps_reports: bool = False
 
     @abstractmethod
     async def create_run(self, run: NewRun) -> CreatedRun:

@@ -155,7 +155,7 @@ class NewRun:
     """A production run to record. `ref` makes sending it twice safe where the service can tell.
 
     `procedure_name` helps where `procedure_id` is not one the service knows; `variables` are names with values to keep
-    beside the run.
+    beside the run. `report_ref` is that of the report the run was read from, where the service keeps it.
     """
 
     procedure_id: str
@@ -174,6 +174,7 @@ class NewRun:
     phases: tuple[NewPhase, ...] = ()
     sub_units: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    report_ref: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from testlab_tools.models.lab import Case, FailedCases, FailedRun, Measurement, ResultModel, Run
 from testlab_tools.untrusted import FROM_LAB, Untrusted, sanitize
@@ -46,6 +47,8 @@ class RunDetail(ResultModel):
     """A run and what belongs to it; `cases` holds only failed ones where the service shows no others."""
 
     run: KnownRun
+    doubles: SkipJsonSchema[str] = Field(default="", exclude=True)
+    """Whether the run may be told twice; it becomes part of the note, whatever is asked for."""
     cases: list[Case] = []
     tags: dict[Untrusted, Untrusted] = {}
     artifacts: list[Artifact] = []
@@ -55,7 +58,8 @@ class RunDetail(ResultModel):
 
 def shorten_run(run: RunDetail, include: Collection[str]) -> RunDetail:
     """The run with only what is asked for, and long lists cut, which its note then says."""
-    notes = [run.note] if run.note and "cases" in include else []
+    notes = [run.doubles] if run.doubles else []
+    notes += [run.note] if run.note and "cases" in include else []
     cases = run.cases if {"cases", "measurements"} & set(include) else []
     if len(cases) > MAX_CASES:
         notes.append(f"The first {MAX_CASES} of {len(cases)} cases.")

@@ -131,6 +131,7 @@ async def read_files_beside(folders: Folders, path: str, report: Report, folder:
 
 async def plan_report(deadline: Deadline, sink: RunSink, form: Format, report: Report) -> ImportedReport:
     """What `record_report` would record, and what the service would refuse of it."""
+    report = _keep_log(sink, report)
     missing = report.missing
     losses = [] if missing else sink.foresee_losses(report.run)
     found = Foreseen([], []) if missing else await _foresee(deadline, sink, report.run)
@@ -157,14 +158,17 @@ async def _foresee(deadline: Deadline, sink: RunSink, run: NewRun) -> Foreseen:
 
 async def record_report(call: Call, sink: RunSink, form: Format, report: Report) -> ImportedReport:
     """Record the run of a report, unless it is recorded already."""
+    report = _keep_log(sink, report)
     run = report.require_run()
     if not sink.keeps_reasons:
         run = replace(run, phases=tuple(replace(phase, reason="", traceback="") for phase in run.phases))
     # A delivery goes by its ref, so the same report to another service has another.
-    run = replace(run, ref=str(uuid5(UUID(run.ref), sink.name)))
+    run = replace(run, ref=str(uuid5(UUID(run.ref), sink.name)), report_ref=run.ref if sink.keeps_reports else "")
     if (known := await _ask_briefly(call.deadline, sink.find_created(run), None)) is not None:
         note = "It was there already: nothing was recorded."
         stored = await read_back(call, sink, [call.lab.native(known.run_id)])
+        for kept in stored:
+            kept.unit_is = "known"
         return ImportedReport(format=form, run_ids=[known.run_id], runs=stored, note=note, next=known.next)
     done = await record_run(call, sink, run, report.attachments)
     created = done.created
@@ -180,6 +184,15 @@ async def record_report(call: Call, sink: RunSink, form: Format, report: Report)
         note=created.note,
         next=created.next,
     )
+
+
+def _keep_log(sink: RunSink, report: Report) -> Report:
+    """The report with its log as one more file, where that is kept."""
+    if not (sink.keeps_reports and report.log):
+        return report
+    log = Attachment("report.log", report.log.encode("utf-8", "replace"))
+    dropped = tuple(entry for entry in report.dropped if not entry.endswith(" of log"))
+    return replace(report, dropped=dropped, attachments=(*report.attachments, log))
 
 
 def _read_only(source: ReportSource, started_at: datetime | None) -> Report:

@@ -106,6 +106,7 @@ class FolderService(Service):
             notes.append(f"Still being read: {far} so far, those written last first. Call again for all.")
         if contents.left_out:
             notes.append(f"{describe_left_out(contents)} `testlab-mcp doctor` names them.")
+        notes += describe_disputed(contents)
         return " ".join(notes)
 
     def root_of(self, key: Key) -> str:
@@ -137,7 +138,7 @@ class FolderService(Service):
         return Health(f"{contents.runs:,} runs: {formats}{unread}{reading}", notes=await self._list_notes(contents))
 
     async def _list_notes(self, contents: Contents) -> list[str]:
-        notes: list[str] = []
+        notes = describe_disputed(contents)
         if contents.others:
             notes.append(f"{contents.others:,} other JSON and XML files are no reports.")
         if contents.left_out:
@@ -153,6 +154,19 @@ class FolderService(Service):
     async def aclose(self) -> None:
         await asyncio.to_thread(self.looker.close)
         self.index.close()
+
+
+def describe_disputed(contents: Contents) -> list[str]:
+    """How many runs are told differently by files of the same id."""
+    if not contents.disputed:
+        return []
+    return [
+        (
+            f"Files of one `ref` say different things of {contents.disputed:,} "
+            f"{'run' if contents.disputed == 1 else 'runs'}: each counts once, as the first file by its path says; "
+            "another run needs another ref."
+        )
+    ]
 
 
 def describe_left_out(contents: Contents) -> str:

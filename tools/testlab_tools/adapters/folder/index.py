@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from testlab_tools.adapters.folder.reading import OTHER, READ, Record
 
-VERSION = 1
+VERSION = 2
 """Of the tables; it is part of the file's name, so that servers of two versions each have their own."""
 BUSY_S = 20.0
 _TABLES = """
@@ -26,9 +26,9 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_state ON files (state, format);
 CREATE TABLE IF NOT EXISTS sources (
-    key TEXT NOT NULL, nth INTEGER NOT NULL, run_id TEXT NOT NULL, PRIMARY KEY (key, nth)
+    key TEXT NOT NULL, nth INTEGER NOT NULL, run_id TEXT NOT NULL, said TEXT NOT NULL, PRIMARY KEY (key, nth)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sources_by_run ON sources (run_id);
+CREATE INDEX IF NOT EXISTS sources_by_run ON sources (run_id, said);
 CREATE TABLE IF NOT EXISTS runs (
     run_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, outcome TEXT NOT NULL, started INTEGER NOT NULL,
     ended INTEGER NOT NULL, test TEXT NOT NULL, procedure TEXT NOT NULL, station TEXT NOT NULL, unit TEXT NOT NULL,
@@ -49,6 +49,7 @@ RUN_COLUMNS = (
     "run_id, seq, outcome, started, ended, test, procedure, station, unit, part, part_revision, batch, revision, "
     "operator, reason, added"
 )
+_GIVEN = RUN_COLUMNS.replace("seq, ", "").replace(", added", "")
 _FOLDED = ("test", "procedure", "station", "unit", "part")
 
 
@@ -89,6 +90,10 @@ class Index:
     def signatures(self) -> dict[str, str]:
         """The signature of each file as it was read."""
         return dict(self.rows("SELECT key, signature FROM files"))
+
+    def has_stale(self) -> bool:
+        """Whether files have to be read again, since another that held a run of theirs holds it no more."""
+        return bool(self.rows("SELECT 1 FROM files WHERE signature = '' LIMIT 1"))
 
     def fact(self, name: str) -> str:
         """A fact about the index itself; empty where there is none."""
@@ -201,17 +206,19 @@ def _inode_of(path: Path) -> int:
 def _put_file(connection: sqlite3.Connection, record: Record, seq: int) -> int:
     key = record["key"]
     before = connection.execute("SELECT signature FROM files WHERE key = ?", (key,)).fetchone()
-    kept: dict[str, bytes] = {}
     if before is not None:
-        kept = _forget_runs(connection, key, {run["run_id"] for run in record["runs"]})
+        _forget_runs(connection, key, {run["run_id"] for run in record["runs"]})
     connection.execute(
         "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
         (key, record["signature"], record["format"], record["state"], record["why"]),
     )
     for run in record["runs"]:
         run_id, body = run["run_id"], b64decode(run["body"])
-        connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?)", (key, run["nth"], run_id))
-        if kept.get(run_id) == body:
+        connection.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", (key, run["nth"], run_id, run["said"]))
+        if connection.execute("SELECT min(key) FROM sources WHERE run_id = ?", (run_id,)).fetchone()[0] != key:
+            continue  # the run is what the first of its files says
+        connection.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (run_id, run["words"]))
+        if _is_known(connection, run, body):
             continue
         seq += 1
         made = {**run, "seq": seq, "added": time.time_ns() // 1000}
@@ -219,41 +226,44 @@ def _put_file(connection: sqlite3.Connection, record: Record, seq: int) -> int:
         cells += [run[name].casefold() for name in _FOLDED]
         connection.execute(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(cells))})", cells)
         connection.execute("INSERT OR REPLACE INTO bodies VALUES (?, ?)", (run_id, body))
-        connection.execute("INSERT OR REPLACE INTO words VALUES (?, ?)", (run_id, run["words"]))
     return seq
 
 
-def _forget_runs(connection: sqlite3.Connection, key: str, staying: Iterable[str] = ()) -> dict[str, bytes]:
-    """Take a file from the runs that it holds; those of no other file go, but for the `staying`, whose bodies are
-    returned."""
-    bodies: dict[str, bytes] = {}
+def _is_known(connection: sqlite3.Connection, run: Record, body: bytes) -> bool:
+    sql = f"SELECT {_GIVEN}, body FROM runs JOIN bodies USING (run_id) WHERE run_id = ?"
+    known = connection.execute(sql, (run["run_id"],)).fetchone()
+    return known == (*(run[name] for name in _GIVEN.split(", ")), body)
+
+
+def _forget_runs(connection: sqlite3.Connection, key: str, staying: Iterable[str] = ()) -> None:
+    """Take a file from the runs that it holds; those of no other file go, but for the `staying`."""
     held = [row[0] for row in connection.execute("SELECT run_id FROM sources WHERE key = ?", (key,))]
     connection.execute("DELETE FROM sources WHERE key = ?", (key,))
     for run_id in held:
         if run_id in staying:
-            found = connection.execute("SELECT body FROM bodies WHERE run_id = ?", (run_id,)).fetchone()
-            bodies |= {run_id: found[0]} if found else {}
             continue
         others = "UPDATE files SET signature = '' WHERE key IN (SELECT key FROM sources WHERE run_id = ?)"
         if not connection.execute(others, (run_id,)).rowcount:  # else they are read again: they may say otherwise
             connection.execute("DELETE FROM runs WHERE run_id = ?", (run_id,))
             connection.execute("DELETE FROM bodies WHERE run_id = ?", (run_id,))
             connection.execute("DELETE FROM words WHERE run_id = ?", (run_id,))
-    return bodies
 
 
 class Contents(NamedTuple):
-    """How many files there are of each format, and how many are left out for each reason; `others` are no reports."""
+    """How many files there are of each format, and how many are left out for each reason; `others` are no reports;
+    `disputed` are runs of which two files say different things."""
 
     formats: Mapping[str, int]
     left_out: Mapping[str, int]
     others: int
     runs: int
+    disputed: int
 
 
 def count_contents(index: Index) -> Contents:
     """What the folder holds."""
     counted = index.rows("SELECT state, format, count(*) FROM files GROUP BY state, format")
+    disputed = "SELECT count(*) FROM (SELECT 1 FROM sources GROUP BY run_id HAVING min(said) <> max(said))"
     left_out: dict[str, int] = {}
     for state, _, count in counted:
         if state not in (READ, OTHER):
@@ -263,6 +273,7 @@ def count_contents(index: Index) -> Contents:
         left_out,
         sum(count for state, _, count in counted if state == OTHER),
         index.rows("SELECT count(*) FROM runs")[0][0],
+        index.rows(disputed)[0][0],
     )
 
 

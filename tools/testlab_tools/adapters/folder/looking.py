@@ -115,7 +115,7 @@ class Looker:
         found, gone = Found(), set[str]()
         if not all(self._look_at_path(path, found, gone) for path in changed | told):
             return False
-        return self._read(found.files, gone, stop)
+        return self._read(found.files, gone, stop) and not self._index.has_stale()
 
     def _look_at_path(self, path: str, found: Found, gone: set[str]) -> bool:
         """False where more than a file has changed."""
@@ -158,6 +158,8 @@ class Looker:
             self._index.put(passed)
         if not self._read(fresh, gone, stop):
             return False
+        if self._index.has_stale():
+            return self._look_at_all(stop)
         devices = " ".join(str(device_of(place.root)) for place in self._places)
         if (self._index.fact("whole"), self._index.fact("devices")) != ("1", devices):
             self._index.set_facts(whole=1, devices=devices)

@@ -8,9 +8,10 @@ import stat
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
-from json import dumps
+from hashlib import sha256
+from json import dumps, loads
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,7 +21,7 @@ from testlab_tools.adapters.folder.places import sign_together, stat_together
 from testlab_tools.errors import BadInput, LabError, Unsupported
 from testlab_tools.files.io import BY_DESCRIPTOR, OpenFolder
 from testlab_tools.limits import Limits
-from testlab_tools.models.requests import NewMeasurement, NewPhase
+from testlab_tools.models.requests import NewMeasurement, NewPhase, NewRun
 from testlab_tools.reports.allure import read_allure
 from testlab_tools.reports.formats import Format, detect_format
 from testlab_tools.reports.read import read_format
@@ -45,6 +46,7 @@ READ = "read"
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 _TRAILING_NUMBER = re.compile(r"[-_. ]*\d[\d\-_.:T+Z]*$")
 _STATIONS = ("station", "station_name", "station_id", "test_stand")
+_HOST_PORT = re.compile(r".+_\d{1,5}")
 _ID_CHARS = 16
 _FRESH_NS = 2_000_000_000
 """A file that was written so short a time before may be written again within one tick of its file system's clock."""
@@ -85,7 +87,10 @@ def read_record(request: Request) -> Record:
         if not content:
             raise _LeftOut("damaged")
         form = detect_format(content)
-        runs = list(_describe_runs(request, _read(form, content, written_ns)))
+        if form == "hardpy" and _is_live_state(request.relative, content):
+            raise _LeftOut(OTHER)
+        reports, timed = _read(form, content, written_ns)
+        runs = list(_describe_runs(request, reports, timed))
     except _LeftOut as left:
         return _record(request, "", left.state)
     except Unsupported:
@@ -97,6 +102,13 @@ def read_record(request: Request) -> Record:
     # Read again at the next look: the clock of its file system may not have told two writings apart.
     signature = f"{request.signature}?" if young else request.signature
     return {**_record(request, form, READ), "signature": signature, "runs": runs}
+
+
+def _is_live_state(relative: str, content: bytes) -> bool:
+    """Whether it is what HardPy keeps of the run under way, or of the last one, which has a report besides: a document
+    of the id and name `HOST_PORT`."""
+    name = PurePosixPath(relative).stem
+    return _HOST_PORT.fullmatch(name) is not None and loads(content).get("_id") == name
 
 
 class _LeftOut(Exception):
@@ -173,31 +185,41 @@ def _stat(request: Request) -> dict[str, os.stat_result]:
         raise _LeftOut("changing") from None
 
 
-def _read(form: Format, content: bytes, written_ns: int) -> list[Report]:
+def _read(form: Format, content: bytes, written_ns: int) -> tuple[list[Report], bool]:
+    """The reports, and whether they themselves say when they began."""
     try:
-        return read_format(form, content)
+        return read_format(form, content), True
     except UntimedReport:
-        return read_format(form, content, datetime.fromtimestamp(written_ns / 1e9, UTC))
+        return read_format(form, content, datetime.fromtimestamp(written_ns / 1e9, UTC)), False
 
 
-def _describe_runs(request: Request, reports: list[Report]) -> Iterator[Record]:
+def _describe_runs(request: Request, reports: list[Report], timed: bool = True) -> Iterator[Record]:
     seen: set[str] = set()
     for nth, report in enumerate(reports):
         run_id = make_id(report.run.ref)
         if run_id in seen:
             run_id = make_id(f"{report.run.ref} {nth}")
         seen.add(run_id)
-        yield _describe_run(report, run_id, nth, request.relative or os.path.basename(request.root))
+        described = _describe_run(report, run_id, nth, request.relative or os.path.basename(request.root))
+        yield {**described, "said": _digest_said(report.run, timed)}
 
 
 def make_id(ref: str) -> str:
     """The native id of a run, made from its `ref`."""
-    try:
-        return UUID(ref).hex[-_ID_CHARS:]
-    except ValueError:
-        from hashlib import sha256
+    with suppress(ValueError):
+        ref = str(UUID(ref))
+    return _digest(ref)
 
-        return sha256(ref.encode("utf-8", "replace")).hexdigest()[:_ID_CHARS]
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest()[:_ID_CHARS]
+
+
+def _digest_said(run: NewRun, timed: bool) -> str:
+    """Of what two files of one run must agree in."""
+    times = (run.started_at, run.ended_at) if timed else ()
+    phases = [(p.name, p.outcome, [_describe_measurement(m) for m in p.measurements]) for p in run.phases]
+    return _digest(dumps([run.outcome, run.serial_number, run.part_number, times, phases], default=str))
 
 
 def _describe_run(report: Report, run_id: str, nth: int, relative: str) -> Record:
@@ -315,7 +337,7 @@ def read_report(request: Request, nth: int) -> Report:
     with os.fdopen(open_below(request.root, request.relative), "rb") as file:
         content = file.read(MAX_BYTES + 1)
         written_ns = os.fstat(file.fileno()).st_mtime_ns
-    reports = _read(detect_format(content), content, written_ns)
+    reports, _ = _read(detect_format(content), content, written_ns)
     if nth >= len(reports):
         raise BadInput("The report holds fewer runs than before", "It has changed", "Call again.")
     return reports[nth]

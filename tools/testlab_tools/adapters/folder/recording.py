@@ -34,6 +34,7 @@ class FolderRecording(FolderRuns, RunSink, AttachmentSink):
     """New runs, and files with them."""
 
     keeps_reasons = True
+    keeps_reports = True
     max_bytes = MAX_BYTES
 
     async def create_run(self, run: NewRun) -> CreatedRun:
@@ -41,12 +42,12 @@ class FolderRecording(FolderRuns, RunSink, AttachmentSink):
         variables = dict(run.variables)
         places = {name: variables[name] for name in _PLACES if name in variables}
         kept = tuple(item for item in named.variables if item[0] not in places)
-        content = write_run(replace(named, variables=kept), **places)
+        content = write_run(replace(named, variables=kept, ref=_ref_of(run)), **places)
         path = self._path_for(run)
         written = await asyncio.to_thread(self._write, path, content)
         self.looker.tell(path)
         note = f"Written as {path.name}." if written else "It was there already: nothing was written."
-        return self._created(run, make_id(run.ref), note)
+        return self._created(run, make_id(_ref_of(run)), note)
 
     def _write(self, path: Path, content: bytes) -> bool:
         try:
@@ -57,7 +58,7 @@ class FolderRecording(FolderRuns, RunSink, AttachmentSink):
     async def find_created(self, run: NewRun) -> CreatedRun | None:
         """The run of that `ref`; else one of the same unit, procedure, outcome and times, whoever wrote it."""
         if await asyncio.to_thread(self._path_for(run).exists):
-            return self._created(run, make_id(run.ref), "")
+            return self._created(run, make_id(_ref_of(run)), "")
         await self.refresh()
         sql = (
             "SELECT run_id FROM runs WHERE run_id = ? OR (unit_folded = ? AND outcome = ? AND started = ? "
@@ -65,7 +66,7 @@ class FolderRecording(FolderRuns, RunSink, AttachmentSink):
         )
         procedure = run.procedure_id.casefold()
         times = (to_micros(run.started_at), to_micros(run.ended_at))
-        params = (make_id(run.ref), run.serial_number.casefold(), run.outcome, *times, procedure, procedure)
+        params = (make_id(_ref_of(run)), run.serial_number.casefold(), run.outcome, *times, procedure, procedure)
         found = await self.query(self.index.rows, sql, params)
         return self._created(run, found[0][0], "") if found else None
 
@@ -127,7 +128,7 @@ class FolderRecording(FolderRuns, RunSink, AttachmentSink):
     def _path_for(self, run: NewRun) -> Path:
         """The same for the same run: when it began, of which unit, and its id."""
         unit = _PLAIN.sub("-", run.serial_number).strip("-")[:60] or "unit"
-        return self._folder() / f"{run.started_at:%Y%m%d-%H%M%S}_{unit}_{make_id(run.ref)}.json"
+        return self._folder() / f"{run.started_at:%Y%m%d-%H%M%S}_{unit}_{make_id(_ref_of(run))}.json"
 
     async def _name_procedure(self, run: NewRun) -> NewRun:
         """The run with the name that other reports give to its procedure's id, so that both count as one test."""
@@ -151,6 +152,10 @@ class FolderRecording(FolderRuns, RunSink, AttachmentSink):
             "Nothing was written",
             f"Make room or give permission, or change [services.{self.name}] write_to.",
         )
+
+
+def _ref_of(run: NewRun) -> str:
+    return run.report_ref or run.ref
 
 
 def write_new(path: Path, data: bytes, *, make: bool = False) -> bool:

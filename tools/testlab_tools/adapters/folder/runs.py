@@ -185,7 +185,8 @@ class FolderRuns(FolderService, UnitArchive, FailureArchive):
             cases=cases,
             tags={**{name: value for name, value in parts.items() if value}, **body["tags"]},
             artifacts=[Artifact(name=name, size=size) for name, size in await self.name_files(run_id)],
-            note=await self._note_doubles(row, body),
+            doubles=await self._note_doubles(row),
+            note=f"Of the report, not shown: {', '.join(body['dropped'])}." if body["dropped"] else "",
             next="get_failed_cases explains what failed." if row.outcome != "pass" else "",
         )
 
@@ -193,23 +194,24 @@ class FolderRuns(FolderService, UnitArchive, FailureArchive):
         """Names and sizes of the files that a run left."""
         return []
 
-    async def _note_doubles(self, row: Row, body: Record) -> str:
-        """Whether other reports may be of the same run, and what of this one is not kept."""
-        files = (await self.query(self.index.rows, "SELECT count(*) FROM sources WHERE run_id = ?", (row.run_id,)))[0][
-            0
-        ]
+    async def _note_doubles(self, row: Row) -> str:
+        """Whether other reports are, or may be, of the same run."""
+        sql = "SELECT count(*), count(DISTINCT said) FROM sources WHERE run_id = ?"
+        files, sayings = (await self.query(self.index.rows, sql, (row.run_id,)))[0]
         notes = [f"{files} files hold this run; it counts once."] if files > 1 else []
+        if sayings > 1:
+            notes.append("They say different things of it: this is what the first by its path says.")
         sql = (
-            "SELECT run_id FROM runs WHERE unit_folded = ? AND unit <> '' AND test_folded = ? AND run_id <> ? "
-            "AND started / 1000000 = ? LIMIT 3"
+            "SELECT run_id FROM runs WHERE unit_folded = ? AND started >= ? AND started < ? AND run_id <> ? "
+            "AND (test_folded = ? OR procedure_folded = ? AND procedure <> '') AND (unit <> '' OR ended = ?) LIMIT 3"
         )
-        params = (row.unit.casefold(), row.test.casefold(), row.run_id, row.started // 1_000_000)
+        second = row.started - row.started % 1_000_000
+        names = (row.test.casefold(), row.procedure.casefold())
+        params = (row.unit.casefold(), second, second + 1_000_000, row.run_id, *names, row.ended)
         if others := [self.handle(other[0]) for other in await self.query(self.index.rows, sql, params)]:
             notes.append(
                 f"Another report is of the same unit, test and second, and counts besides: {', '.join(others)}."
             )
-        if body["dropped"]:
-            notes.append(f"Of the report, not shown: {', '.join(body['dropped'])}.")
         return " ".join(notes)
 
     async def get_failures(self, run_id: str) -> list[FailedRun]:
