@@ -12,6 +12,7 @@ from testlab_tools.deadline import LONGEST_WAIT_S
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported, did_you_mean, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.jobs import JobPoller
+from testlab_tools.long_work import LongWork
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.repeated_calls import Orders
 from testlab_tools.reservations import ReservationStore, ReservationTracker
@@ -22,7 +23,8 @@ C = TypeVar("C", bound=Service)
 
 
 class Lab:
-    """The configured services; `outbox` delivers runs to them, None where deliveries are switched off.
+    """The configured services; `outbox` delivers runs to them and `work` is what outlives calls: both are None where
+    `[durable]` is off.
 
     >>> archive, native = lab.owner("portal:/stb-tester-abcdef123456/0a23/972/2015-05-28_14.46.34", RunArchive)
     """
@@ -42,6 +44,7 @@ class Lab:
         self.outbox = outbox.restrict(None, callers_own) if outbox is not None else None
         self.reservations = ReservationTracker(kept)
         self.archive = archive
+        self.work: LongWork | None = None
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
         self.watcher = Watcher()
@@ -148,7 +151,7 @@ class Lab:
         It has reservations, waits and, if `limited`, deliveries of its own. Close what is new in it by itself.
         """
         made = Lab(services, kept=self.reservations.kept, archive=self.archive)
-        made.longest_wait_s = self.longest_wait_s
+        made.longest_wait_s, made.work = self.longest_wait_s, self.work
         made.watcher, made.job_poller = self.watcher, JobPoller(self.watcher.saw_job)
         if self.outbox is not None:
             made.outbox = self.outbox.restrict(made.services if limited else None, self.outbox.direct)

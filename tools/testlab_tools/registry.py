@@ -16,7 +16,7 @@ from testlab_tools.lab import Lab
 from testlab_tools.models.lab import ResultModel
 
 Access = Literal["observe", "operate", "admin"]
-Toolset = Literal["runs", "units", "nodes", "jobs", "production", "insight", "statistics", "deliveries"]
+Toolset = Literal["runs", "units", "nodes", "jobs", "production", "insight", "statistics", "campaigns", "deliveries"]
 Needs = type[Service] | tuple[type[Service], ...]
 """The capability that a tool cannot do without; of several, one is enough."""
 N = TypeVar("N", bound=ResultModel)

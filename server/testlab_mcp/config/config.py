@@ -28,6 +28,7 @@ from testlab_tools.errors import ConfigError
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import Transfers
 from testlab_tools.lab import Lab
+from testlab_tools.long_work import LongWork
 from testlab_tools.outbox.delivery import RetrySchedule
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.reservations import ReservationStore
@@ -58,6 +59,8 @@ class Config:
         if outbox is not None and any(isinstance(service, RunSink) for service in services):
             outbox.check()
         lab = Lab(services, outbox, self.callers_own, self._reservation_file(), self.history_archive())
+        if outbox is not None:
+            lab.work = LongWork(outbox.engine, self.connect_services)
         lab.longest_wait_s = self.server.longest_wait_seconds
         return lab
 

@@ -51,7 +51,7 @@ class ServerSettings(BaseModel):
     )
     toolsets: list[ToolsetName] = Field(
         default=["default"],
-        description="groups of tools that are on; `default` is all but `statistics` and `deliveries`",
+        description="groups of tools that are on; `default` is all but `statistics`, `campaigns` and `deliveries`",
     )
     allow: list[str] = Field(default=[], description="names of tools that are on although their toolset is off")
     deny: list[str] = Field(default=[], description="names of tools that are never on")

@@ -24,6 +24,7 @@ PATHS: Mapping[Toolset | Extra, str] = {
     "production": "M1 9V4l3 2V4l3 2V1h2v8z",
     "insight": "M4 1a3 3 0 1 0 .1 0zm2 5l3 3",
     "statistics": "M1 1v8h8M3 7V5m2 2V3m2 4V4",
+    "campaigns": "M2 1v8M2 1h6L6 3l2 2H2",
     "deliveries": "M5 1l4 2v4L5 9 1 7V3zM1 3l4 2 4-2M5 5v4",
     "skills": "M1 2h3l1 1 1-1h3v6H6L5 9 4 8H1zm4 1v6",
     "services": "M1 1h8v3H1zm0 5h8v3H1zm1-3.5h2M2 7.5h2",

@@ -129,7 +129,7 @@ class Engine:
     def start(self, after_s: float = 0) -> None:
         """Begin to look for work, first after so many seconds. Does nothing when it has begun."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, args=(after_s,), name="deliveries", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(after_s,), name="durable", daemon=True)
             self._thread.start()
 
     def wake(self) -> None:
@@ -158,7 +158,7 @@ class Engine:
                 complained = False
             except Exception:
                 if not complained:
-                    logger.exception("deliveries cannot be run now; this goes on trying")
+                    logger.exception("stored work cannot be run now; this goes on trying")
                 complained = True
             self._wake.wait(self.database.poll_interval_s)
         self._halt()
@@ -184,7 +184,7 @@ class Engine:
         if not liveness.find_idle(waiting):
             self._relaunches = 0
         elif liveness.has_lost_work():
-            logger.warning("deliveries stood still, as after a full disk; what sends them is started again")
+            logger.warning("stored work stood still, as after a full disk; what runs it is started again")
             self._relaunches += 1
             self._halt()
 
