@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testlab_tools.capabilities import Service
 from testlab_tools.durable.engine import Engine
+from testlab_tools.durable.late_store import LateStore, disk_is_full
 from testlab_tools.errors import Conflict, LabError, NotFound, Unsupported
 from testlab_tools.outbox.delivery import WORKFLOW, DeliveryWorker, RetrySchedule
 from testlab_tools.outbox.payload import DeliveryRecord, Payload, Progress, correct, resend
 
 if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import Workflows
     from testlab_tools.outbox.store import Listed, Store, Which
 
 HOLD_S = 4.0
@@ -51,7 +52,7 @@ class Outbox:
         self._connect = connect
         self._schedule = schedule or RetrySchedule()
         self._hold_s = hold_s
-        self._database = _OpenStore(engine)
+        self._database = LateStore(engine, _open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
 
     def restrict(self, services: Collection[str] | None, direct: Collection[str]) -> Outbox:
@@ -190,43 +191,24 @@ class Outbox:
         return DeliveryWorker(store, self._connect(), self._schedule)
 
 
-class _OpenStore:
-    """The store, opened at its first use, which imports DBOS."""
+def _open_store(workflows: Workflows) -> Store:
+    from testlab_tools.outbox.store import Store
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._opening = threading.Lock()
-        self._store: Store | None = None
+    return Store(workflows)
 
-    def open(self) -> Store:
-        with self._opening:
-            if self._store is None:
-                from testlab_tools.outbox.store import Store
 
-                self._store = Store(self._engine.workflows())
-            return self._store
-
-    def forget(self) -> None:
-        self._store = None
-
-    async def ask(self, question: Callable[[Store], Any]) -> Any:
-        """Ask the store, in a thread. Raises LabError when the database does not answer."""
-        try:
-            return await asyncio.to_thread(lambda: question(self.open()))
-        except LabError:
-            raise
-        except Exception as error:  # noqa: BLE001 - SQLAlchemy's, whose classes cannot be named without importing it
-            if _disk_is_full(error):
-                raise LabError(
-                    "The disk with the database of deliveries is full, and nothing was sent",
-                    "",
-                    "Make space there, then call again; what was written down before goes on by itself.",
-                ) from None
-            raise LabError(
-                "The database of deliveries does not answer, and nothing was sent",
-                type(error).__name__,
-                "Mend [durable] in the config; with enabled = false runs are sent without being written down.",
-            ) from None
+def _failure(error: Exception) -> LabError:
+    if disk_is_full(error):
+        return LabError(
+            "The disk with the database of deliveries is full, and nothing was sent",
+            "",
+            "Make space there, then call again; what was written down before goes on by itself.",
+        )
+    return LabError(
+        "The database of deliveries does not answer, and nothing was sent",
+        type(error).__name__,
+        "Mend [durable] in the config; with enabled = false runs are sent without being written down.",
+    )
 
 
 def _is_settled(progress: Progress, until: datetime) -> bool:
@@ -236,9 +218,3 @@ def _is_settled(progress: Progress, until: datetime) -> bool:
     if progress.state != "queued" or progress.failure is None or progress.next_try_at is None:
         return False
     return progress.next_try_at > until or progress.failure.kind not in WORTH_WAITING
-
-
-def _disk_is_full(error: Exception) -> bool:
-    """Whether SQLite or PostgreSQL (53100, disk_full) says so."""
-    cause = getattr(error, "orig", None)
-    return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(cause, "sqlstate", "") == "53100"

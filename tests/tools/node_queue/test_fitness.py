@@ -1,0 +1,51 @@
+"""A node is passed over for what its last runs say of the equipment, never for what they say of the product."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from testlab_tools.models.lab import Outcome, Run
+from testlab_tools.node_queue.fitness import find_faults
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+LOST = "The instrument did not respond"
+
+
+Told = tuple[str, Outcome, str]
+
+
+def runs(*told: Told) -> list[Run]:
+    """Runs by station, outcome and reason, the newest first."""
+    return [
+        Run(
+            run_id=f"portal:{number}",
+            outcome=outcome,
+            test="t",
+            started_at=NOON - timedelta(minutes=number),
+            station=station,
+            reason=reason,
+        )
+        for number, (station, outcome, reason) in enumerate(told)
+    ]
+
+
+def test_a_node_with_two_failures_at_the_equipment_in_a_row_is_not_fit() -> None:
+    found = find_faults(runs(("a", "error", LOST), ("b", "pass", ""), ("a", "fail", LOST)))
+    assert found == {
+        "a": "its last 2 runs failed at the equipment: an instrument that does not answer, 2026-11-20T12:00:00Z"
+    }
+
+
+def test_one_such_failure_or_a_pass_in_between_says_nothing_of_the_node() -> None:
+    assert find_faults(runs(("a", "error", LOST))) == {}
+    assert find_faults(runs(("a", "error", LOST), ("a", "pass", ""), ("a", "error", LOST))) == {}
+    assert find_faults(runs(("a", "pass", ""), ("a", "error", LOST), ("a", "error", LOST))) == {}
+
+
+def test_failures_of_the_product_say_nothing_of_the_node() -> None:
+    product: Told = ("a", "fail", "Voltage 5.4 V is above its limit")
+    assert find_faults(runs(*[product] * 5)) == {}
+
+
+def test_a_run_that_still_runs_does_not_count() -> None:
+    assert list(find_faults(runs(("a", "running", ""), ("a", "error", LOST), ("a", "error", LOST)))) == ["a"]

@@ -1,0 +1,145 @@
+"""The line for nodes, as tools and other long work use it. The first use imports DBOS."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+from testlab_tools.durable.engine import Engine
+from testlab_tools.durable.late_store import LateStore, disk_is_full
+from testlab_tools.errors import LabError, NotFound
+from testlab_tools.long_services import LaunchServices
+from testlab_tools.node_queue.tickets import HeldNode, NodeRequest, Ticket, TicketState
+
+if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import Workflows
+    from testlab_tools.node_queue.store import TicketStore
+    from testlab_tools.node_queue.worker import TicketWorker
+
+__all__ = ["HeldNode", "NodeRequest", "ReservationQueue", "Ticket", "TicketState", "ticket_prefix"]
+
+WORKFLOW = "node_queue"
+LOOK_S = 0.25
+CANCEL_S = 5.0
+POLL_S = 3.0
+COLLECT_S = 600.0
+
+
+def ticket_prefix(digest: str) -> str:
+    """How the ids of the tickets of one call begin: the same caller with the same arguments."""
+    return f"ticket-{hashlib.sha256(digest.encode()).hexdigest()[:12]}."
+
+
+class ReservationQueue:
+    """Tickets on the engine of a lab. The leader of the database grants them, whichever process that is."""
+
+    def __init__(
+        self, engine: Engine, services: LaunchServices, poll_s: float = POLL_S, collect_s: float = COLLECT_S
+    ) -> None:
+        """`poll_s` is how often a service with tickets is asked for its nodes, in seconds; granted nodes that nobody
+        came for are given back after `collect_s`."""
+        self.engine = engine
+        self._services = services
+        self._pace = (poll_s, collect_s)
+        self._database = LateStore(engine, _open_store, _failure)
+        self._worker: TicketWorker | None = None
+        engine.register(WORKFLOW, self._open_worker)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether this process has used it."""
+        return self._database.is_open
+
+    async def submit(self, request: NodeRequest, ticket_id: str, wait_s: float) -> Ticket:
+        """Stand in line for up to `wait_s` seconds. A ticket of this id that is there already is returned as it stands.
+
+        Raises LabError where it cannot be written down.
+        """
+        now = self.engine.clock.now().timestamp()
+        ticket = await self._database.ask(lambda store: store.submit(request, ticket_id, now, wait_s))
+        self.engine.wake()
+        self.wake(request.service)
+        return ticket
+
+    async def read(self, ticket_id: str) -> Ticket | None:
+        """A ticket as it stands; None where there is none."""
+        return await self._database.ask(lambda store: store.read(ticket_id))
+
+    async def find(self, ticket_id: str) -> Ticket:
+        """As `read`. Raises NotFound where there is none."""
+        if (ticket := await self.read(ticket_id)) is None:
+            raise NotFound("There is no such ticket", "It ended days ago, or never was", "").naming(ticket_id)
+        return ticket
+
+    async def follow(self, ticket_id: str, seconds: float) -> Ticket:
+        """Wait until a ticket waits no longer, or so many seconds. Whoever follows a ticket that is granted has its
+        nodes from then on: the queue does not give them back. Raises NotFound."""
+        self.engine.wake()
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            ticket = await self.find(ticket_id)
+            if ticket.state == "granted":
+                now = self.engine.clock.now().timestamp()
+                await self._database.ask(lambda store, now=now: store.note_collected(ticket_id, now))
+                ticket = await self.find(ticket_id)  # it may have been given back at this moment
+                self.wake(ticket.request.service)
+            if ticket.state != "waiting" or asyncio.get_running_loop().time() >= until:
+                return ticket
+            await asyncio.sleep(LOOK_S)
+
+    async def cancel(self, ticket_id: str) -> Ticket:
+        """Leave the line, and end what was granted, as far as it is still the ticket's. Returns once nothing is held,
+        or after `CANCEL_S` seconds, while that goes on. Raises NotFound."""
+        ticket = await self.find(ticket_id)
+        now = self.engine.clock.now().timestamp()
+        await self._database.ask(lambda store: store.end(ticket_id, "cancelled", "It was cancelled", now))
+        self.engine.wake()
+        self.wake(ticket.request.service)
+        until = asyncio.get_running_loop().time() + CANCEL_S
+        while asyncio.get_running_loop().time() < until:
+            if not await self._database.ask(lambda store: store.is_due(ticket_id)):
+                break
+            await asyncio.sleep(LOOK_S)
+        return await self.find(ticket_id)
+
+    async def list(self, service: str = "", prefix: str = "") -> list[Ticket]:
+        """Tickets in the order of the line, those that have ended lately among them; of one service, or with ids that
+        begin so."""
+        return await self._database.ask(lambda store: store.list(service, prefix))
+
+    async def note_ended(self, ticket_id: str) -> None:
+        """Note that a granted ticket's nodes were given back by those who had them."""
+        now = self.engine.clock.now().timestamp()
+        await self._database.ask(
+            lambda store: store.end(ticket_id, "ended", "Its nodes were given back", now, give_back=False)
+        )
+
+    def wake(self, service: str) -> None:
+        """Have the line looked at now, as after a reservation has ended here."""
+        if self._worker is not None:
+            self._worker.wake(service)
+
+    def _open_worker(self) -> TicketWorker:
+        from testlab_tools.node_queue.worker import TicketWorker
+
+        store = self._database.open()
+        store.tidy(self.engine.clock.now().timestamp())
+        self._worker = TicketWorker(store, self._services, self.engine.clock, *self._pace)
+        return self._worker
+
+
+def _open_store(workflows: Workflows) -> TicketStore:
+    from testlab_tools.node_queue.store import TicketStore
+
+    return TicketStore(workflows)
+
+
+def _failure(error: Exception) -> LabError:
+    if disk_is_full(error):
+        return LabError("The disk with the database of tickets is full", "", "Make space there, then call again.")
+    return LabError(
+        "The database of tickets does not answer",
+        type(error).__name__,
+        "Call again: a ticket that was written down waits on. [durable] in the config names the database.",
+    )
