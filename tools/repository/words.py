@@ -35,6 +35,7 @@ WORDS = {
     "pictures": "draw README.md's pictures anew: the demo in a terminal, the screens of the simulated nodes",
     "site": "build docs/ as a site into site/, and fail at a link that leads nowhere",
     "build": "build wheel, sdist, MCP bundle and registry entry into dist/, and check each; lint the container's files",
+    "container": "build the Dockerfile and run compose.yaml by podman on Debian, as root; no image is fetched",
     "tokens": "what the tools cost a model, in tokens",
     "new-service": "write a new kind of service, NAME, that works: adapter, simulated counterpart and tests",
     "lowest": "run the tests of the tools with the lowest versions that pyproject.toml allows; arguments go to pytest",
@@ -93,7 +94,7 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
             return _test(python, "-n0", *surfaces, *rest)
         case "docs" | "pictures":
             return _become(python, "-m", f"repository.{word}", *rest)
-        case "site" | "build":
+        case "site" | "build" | "container":
             return _publish(python, uv, word, *rest)
         case "lowest":
             return _test_lowest(python, uv, *rest)
@@ -159,13 +160,13 @@ def _publish(python: Path, uv: Path, word: str, *arguments: str) -> int:
     environment = ROOT / ".venv-publish"
     tools = environment / python.parent.name
     pins = environment / "requirements.txt"
-    settings = uv_settings()
+    os.environ |= uv_settings()
     for step in (
         ("venv", "--allow-existing", "--python", str(python), str(environment)),
         ("export", "--frozen", "--only-group", "publish", "--output-file", str(pins)),
         ("pip", "sync", "--python", str(tools / python.name), "--require-hashes", str(pins)),
     ):
-        if code := subprocess.run([uv, "--quiet", *step], env=settings, check=False).returncode:
+        if code := subprocess.run([uv, "--quiet", *step], check=False).returncode:
             return code
     return _become(python, "-m", f"repository.{word}", str(tools), *arguments)
 
