@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import AsyncGenerator
 from importlib.metadata import version
 from itertools import count
@@ -38,6 +39,7 @@ def load() -> None:
     """Import labgrid and grpc, which takes half a second. Raises ModuleNotFoundError."""
     global grpc, pb, rpc
     if rpc is None:
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else it writes to stderr that a coordinator ends
         grpc = importlib.import_module("grpc.aio")
         pb = importlib.import_module("labgrid.remote.generated.labgrid_coordinator_pb2")
         rpc = importlib.import_module("labgrid.remote.generated.labgrid_coordinator_pb2_grpc")
