@@ -100,3 +100,18 @@ def test_init_writes_a_config_that_works_and_doctor_names_what_is_left_out(
     shutil.rmtree(reports)
     assert main(["doctor", "--config", str(path)]) == 1
     assert "is not there" in " ".join(capsys.readouterr().out.split())
+
+
+def test_doctor_says_which_of_several_folders_is_not_there(
+    reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    table = f"[services.bench]\nkind = 'folder'\npath = ['{reports}', '{tmp_path / 'gone'}', '{tmp_path}']\n"
+    path.write_text(table, encoding="utf-8")
+    path.chmod(0o600)
+    assert main(["doctor", "--config", str(path)]) == 1
+    assert "[services.bench] path, entry 2, and whether" in " ".join(capsys.readouterr().out.split())
+    write_to = "write_to = '{}'\n".format(tmp_path / "new")
+    path.write_text(table.replace(f"'{tmp_path / 'gone'}', '{tmp_path}'", "") + write_to, encoding="utf-8")
+    assert main(["doctor", "--config", str(path)]) == 1
+    assert "[services.bench] write_to and whether" in " ".join(capsys.readouterr().out.split())

@@ -81,12 +81,17 @@ class FolderService(Service):
             raise self._unusable(unusable) from None
 
     def down(self, gone: FolderGone) -> ServiceDown:
-        """The error where a folder cannot be looked into."""
+        """The error where a folder cannot be looked into. Of several it says which by the config's order: whoever asks
+        need not know the paths of the server's machine."""
+        number = [place.root for place in self.places].index(gone.root) + 1
+        is_last = number == len(self.places) > 1
+        key = "write_to" if is_last and gone.root == self.write_to else "path"
+        which = f", entry {number}," if key == "path" and len(self.places) > 1 else ""
         return ServiceDown(
             self.name,
             f"A folder of {self.name} {gone.why}",
             "Its reports are not known now",
-            f"Check [services.{self.name}] path and whether its drive is there; `testlab-mcp doctor` tests it.",
+            f"Check [services.{self.name}] {key}{which} and whether its drive is there; `testlab-mcp doctor` tests it.",
         )
 
     def _unusable(self, error: IndexUnusable) -> ServiceDown:
