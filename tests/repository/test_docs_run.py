@@ -44,6 +44,7 @@ MENTIONED = {
     r"testlab-mcp init": "test_init.py answers what it asks; a block of docs/deployment.md gives flags",
     r"testlab-mcp log(in|out)": "a person confirms a code in a browser: tests/server/standcloud/test_signing_in.py",
     r"testlab-mcp record": "tests/server/production/test_pytest_plugin.py records reports by it",
+    r"testlab-mcp worker": "it runs until it is told to end: tests/server/outbox/test_worker.py",
     r"testlab-mcp sync": "it reads all history: tests/server/archive/test_command.py",
     r"testlab-mcp tools --tokens": "./do tokens, which CI asks",
     r"uvx testlab-mcp demo": "tests/server/test_commands.py takes the tour",

@@ -65,6 +65,10 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.serve import serve
 
             return serve(args.config, args.demo, args.http, args.folder, pictures=not args.no_pictures)
+        case "worker":
+            from testlab_mcp.commands.worker import work
+
+            return work(args.config)
         case "demo":
             from testlab_mcp.commands.demo import demo
 
@@ -127,6 +131,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
     serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
 
+    worker = _add(commands, "worker", "run deliveries and long work, for servers that leave them to it")
+    _config(worker)
+
     doctor = _add(commands, "doctor", "check config, reachability, auth and clock of every service")
     _config(doctor)
     doctor.add_argument("--json", action="store_true", help="the findings as JSON")
@@ -149,6 +156,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
         _config(command)
     named = [
         serve,
+        worker,
         _init(commands),
         doctor,
         tools,

@@ -91,7 +91,9 @@ class Config:
         place = self._deliveries_file() if url is None else url.get_secret_value()
         hold_s = min(self.durable.answer_within_seconds, self.server.longest_wait_seconds)
         schedule = RetrySchedule(longest_s=self.durable.longest_pause_seconds)
-        return Outbox(Engine(open_database(place)), self.connect_services, schedule, hold_s)
+        engine = Engine(open_database(place))
+        engine.runs_here = self.durable.run_here
+        return Outbox(engine, self.connect_services, schedule, hold_s)
 
     def history_archive(self) -> HistoryArchive | None:
         """Where history is kept; None when it is not."""

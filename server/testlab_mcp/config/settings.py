@@ -83,7 +83,7 @@ class FileSettings(BaseModel):
 
 
 class DurableSettings(BaseModel):
-    """The `[durable]` table: where runs and reports are stored before they are sent."""
+    """The `[durable]` table: where runs, reports and long work are stored, and who runs them."""
 
     enabled: bool = Field(default=True, description="whether runs and reports are written down before they are sent")
     path: str = Field(
@@ -92,6 +92,9 @@ class DurableSettings(BaseModel):
     )
     database_url: SecretStr | None = Field(
         default=None, description="a PostgreSQL database (`postgresql://…`) instead of the file"
+    )
+    run_here: bool = Field(
+        default=True, description="whether this server runs what is stored; else `testlab-mcp worker` must"
     )
     longest_pause_seconds: float = Field(default=60.0, ge=1, le=3600, description="between two tries of a delivery")
     answer_within_seconds: float = Field(

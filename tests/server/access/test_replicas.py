@@ -74,3 +74,18 @@ async def test_an_answer_through_another_replica(
     more = {"inputResponses": answers, "requestState": question["requestState"]}
     answer = await call(urls[1], desk.token_of(who), **asked, **more)
     assert (answer.get("result", {}).get("structuredContent", {}).get("ended") is True) == goes
+
+
+async def test_an_older_clients_session_is_unknown_to_another_replica_which_says_so_by_404(
+    fresh_sim: SimLab, desk: Desk, serve: Serve
+) -> None:
+    config = desk.everything + desk.table_of("alice") + fresh_sim.config_toml()
+    one, other = serve(config), serve(config)
+    sent = {"Authorization": f"Bearer {desk.token_of('alice')}", "Accept": "application/json, text/event-stream"}
+    client = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    async with httpx2.AsyncClient(headers=sent, timeout=30) as http:
+        hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}
+        session = {"Mcp-Session-Id": (await http.post(one, json=hello)).headers["mcp-session-id"]}
+        listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+        assert (await http.post(one, json=listing, headers=session)).status_code == 200
+        assert (await http.post(other, json=listing, headers=session)).status_code == 404

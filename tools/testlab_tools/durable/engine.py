@@ -97,7 +97,11 @@ class Worker(Protocol):
 
 
 class Engine:
-    """A thread that becomes the leader when a workflow waits and there is none, and stays it until it has no work."""
+    """A thread that becomes the leader when a workflow waits and there is none, and stays it until it has no work.
+
+    Where not `runs_here`, workflows are only written down and read: another process runs them. A leader that never
+    `rests` keeps the lock when it has no work, and begins what comes at once.
+    """
 
     def __init__(self, database: Database, clock: Clock | None = None) -> None:
         self.database = database
@@ -112,6 +116,8 @@ class Engine:
         self._launched: Launch | None = None
         self._last_work = 0.0
         self._relaunches = 0
+        self.runs_here = True
+        self.rests = True
 
     def register(self, name: str, open_worker: Callable[[], Worker]) -> None:
         """Have workflows of a name run, each launch by a new worker. Must come before `workflows` and `start`."""
@@ -127,8 +133,8 @@ class Engine:
             return self._workflows
 
     def start(self, after_s: float = 0) -> None:
-        """Begin to look for work, first after so many seconds. Does nothing when it has begun."""
-        if self._thread is None:
+        """Begin to look for work, first after so many seconds. Does nothing when it has begun, or not `runs_here`."""
+        if self.runs_here and self._thread is None:
             self._thread = threading.Thread(target=self._run, args=(after_s,), name="durable", daemon=True)
             self._thread.start()
 
@@ -167,11 +173,12 @@ class Engine:
         waiting = self.database.list_waiting()
         if waiting:
             self._last_work = self.clock.seconds()
-        if self._launched is not None and (not self._lock.held() or self.clock.seconds() - self._last_work > REST_S):
+        is_resting = self.rests and self.clock.seconds() - self._last_work > REST_S
+        if self._launched is not None and (is_resting or not self._lock.held()):
             self._halt()
         if self._launched is not None:
             self._check_liveness(self._launched.liveness, waiting)
-        if self._launched is None and waiting and _dbos.acquire(blocking=False):
+        if self._launched is None and (waiting or not self.rests) and _dbos.acquire(blocking=False):
             try:
                 self._launch()
             finally:
