@@ -27,12 +27,12 @@ JUNIT = '<testsuite timestamp="2026-11-20T08:00:00"><testcase name="a"/></testsu
 def offered(*services: str, access: Access = "operate", toolsets: Iterable[Toolset] = ()) -> set[str]:
     """The tools that a lab of `services` has for this access; of the default toolsets, unless named."""
     levels: tuple[Access, ...] = get_args(Access)
-    named = set(toolsets) or set(get_args(Toolset)) - {"statistics", "deliveries"}
+    named = set(toolsets) or set(get_args(Toolset)) - {"statistics", "campaigns", "deliveries"}
     return {
         sample.tool
         for sample in SAMPLES.values()
         if levels.index(sample.access) <= levels.index(access) and sample.toolset in named
-        if set(services) & set(sample.services) or (FACTORY in services and not sample.services)
+        if set(services) & set(sample.services) or (sample.beside in services and not sample.services)
     }
 
 
@@ -40,6 +40,11 @@ _RUN = {"run_id": "{run}"}
 _NEW = {"serial_number": "{new_unit}", "procedure_id": "{procedure}"}
 _ORDER = {"test_pack_revision": "{revision}", "test_cases": ["{case}"]}
 _RECORD = {**_NEW, "part_number": "UT", "service": "{service}"}
+_CAMPAIGN_CALLS: list[tuple[str, Access, Arguments]] = [
+    ("get_campaign", "observe", {"campaign_id": "x"}),
+    ("list_campaigns", "observe", {}),
+    ("cancel_campaign", "operate", {"campaign_id": "x"}),
+]
 
 SAMPLES: Mapping[str, ToolSample] = {
     sample.tool: sample
@@ -301,6 +306,27 @@ SAMPLES: Mapping[str, ToolSample] = {
             {"job_uid": "{job}", "confirm": "{service}:{job}"},
             hostile=[Call({"node_id": "{busy_node}"}, (PORTAL,))],
             other_node=[{"node_id": "{node}"}, {"job_uid": "{job}"}],
+        ),
+        ToolSample(
+            "start_campaign",
+            "campaigns",
+            "operate",
+            ON_PORTAL,
+            {"node_ids": ["{node}"], **_ORDER},
+            faults=[Call({"node_ids": ["{their_node}"], **_ORDER})],  # which is not granted meanwhile
+        ),
+        *(
+            ToolSample(
+                name,
+                "campaigns",
+                access,
+                (),
+                arguments,
+                hostile=[Call(arguments, ("",))],
+                other_node=NO_NODE,
+                beside=PORTAL,
+            )
+            for name, access, arguments in _CAMPAIGN_CALLS
         ),
         ToolSample(
             "answer_dialog",

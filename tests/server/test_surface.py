@@ -27,8 +27,8 @@ from tests.tool_calls import RACK_TABLE
 SNAPS = Path(__file__).parent / "toolsnaps"
 NAMES = [tool.name for tool in all_tools()]
 LOOKING = {"List", "Explain", "Get", "Grab", "Read", "Write"}
-CHANGING = {"Answer", "Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve"} | {
-    *("Run", "Send", "Stop", "Switch", "Update"),
+CHANGING = {"Answer", "Cancel", "Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve"} | {
+    *("Run", "Send", "Start", "Stop", "Switch", "Update"),
 }
 
 

@@ -1,4 +1,5 @@
-"""The simulated lab's control plane at `/_sim/`, for tests: faults, request counts, holds, the clock, large files."""
+"""The simulated lab's control plane at `/_sim/`, for tests: faults, request counts, holds, the clock, large files,
+nodes that go offline, jobs."""
 
 from __future__ import annotations
 
@@ -35,6 +36,8 @@ class Control:
             ("POST", "holds", self.set_holds),
             ("POST", "clock", self.advance_clock),
             ("POST", "files", self.enlarge_file),
+            ("POST", "nodes", self.set_node),
+            ("GET", "jobs", self.list_jobs),
         )
         return [Route(CONTROL + name, handler, methods=[method]) for method, name, handler in table]
 
@@ -84,6 +87,20 @@ class Control:
             raise Refusal(404, f"Unknown result_id {given.get('result_id')!r}")
         self._world.portal.artifacts.enlarge(run, str(given.get("name", "")), int(given.get("bytes", 0)))
         return Response(status_code=204)
+
+    async def set_node(self, request: Request) -> Response:
+        """`{"node_id", "online"}`: take a node's network away or give it back. Its job ends with it."""
+        given = await _object(request, ("node_id", "online"))
+        portal = self._world.portal
+        node = portal.node(str(given.get("node_id")))
+        node.online = bool(given.get("online", True))
+        if not node.online and (job := portal.busy(node.node_id)):
+            portal.stop(job)
+        return Response(status_code=204)
+
+    async def list_jobs(self, request: Request) -> Response:
+        """The tags of every job, by its uid, in the order in which they were started."""
+        return JSONResponse({uid: dict(job.tags) for uid, job in self._world.portal.jobs.items()})
 
 
 async def _object(request: Request, known: Collection[str]) -> dict[str, Any]:

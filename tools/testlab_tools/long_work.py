@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.capabilities import Service
 from testlab_tools.durable.engine import Engine
 from testlab_tools.long_services import LaunchServices
@@ -22,3 +23,4 @@ class LongWork:
         self.engine = engine
         self.services = LaunchServices(connect)
         self.queue = ReservationQueue(engine, self.services)
+        self.campaigns = Campaigns(engine, self.services, self.queue)

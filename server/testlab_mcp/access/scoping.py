@@ -21,6 +21,7 @@ from testlab_tools.capabilities import (
     FailureArchive,
     Health,
     HistoryFeed,
+    JobFarm,
     JobOwner,
     JobRunner,
     LogKeeper,
@@ -208,6 +209,7 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
         "get_job_owner": scoped(JOB, ask=_get_job_owner),
         "owns_job": unscoped,
     },
+    JobFarm: {},
     OperatorDialogs: {
         "get_dialog": scoped(view=ServiceScope.view_dialog),
         "check_answer": unscoped,

@@ -13,7 +13,7 @@ from testlab_tools.capabilities.history import (
     MeasurementPage,
     Stretch,
 )
-from testlab_tools.capabilities.jobs import JobOwner, JobRunner, TestPack
+from testlab_tools.capabilities.jobs import JobFarm, JobOwner, JobRunner, TestPack
 from testlab_tools.capabilities.nodes import (
     Image,
     NodeInventory,
@@ -65,6 +65,7 @@ __all__ = [
     "HistoryPage",
     "Image",
     "Importing",
+    "JobFarm",
     "JobOwner",
     "JobRunner",
     "Keeping",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import NamedTuple
 
+from testlab_tools.capabilities.nodes import NodeInventory, NodeReservations
+from testlab_tools.capabilities.runs import RunArchive
 from testlab_tools.capabilities.service import Service
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.requests import TestOrder
@@ -61,6 +63,10 @@ class JobRunner(Service):
     async def get_job_owner(self, job_uid: str) -> JobOwner:
         """Return who started a running job, as far as the service's own records prove it."""
         return JobOwner(None)
+
+
+class JobFarm(RunArchive, NodeInventory, NodeReservations, JobRunner):
+    """Runs jobs on nodes that can be reserved, and keeps their runs: what a campaign needs."""
 
 
 class TestPack(Service):

@@ -24,7 +24,7 @@ from dbos import (
 from sqlalchemy import URL, CreateEnginePlugin, Engine, event
 from sqlalchemy.dialects import plugins
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from testlab_tools.durable.database import SCHEMA, SQLITE_PLUGIN, STATUSES, Database, Status
 from testlab_tools.durable.engine import Liveness, Worker, WorkflowFailed
@@ -138,12 +138,14 @@ class Workflows:
         """Delete workflows with all that is stored of them."""
         self._client.delete_workflows(list(workflow_ids))
 
-    def create_table(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
-        """A table beside the workflows, created unless it is there."""
+    def create_table(self, name: str, *columns: sa.Column[Any] | sa.Index) -> sa.Table:
+        """A table beside the workflows with its indexes, created unless it is there."""
         table = sa.Table(name, sa.MetaData(schema=None if self._local else SCHEMA), *columns)
         try:
             with self.transaction() as connection:
                 connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
         except DBAPIError:  # PostgreSQL lets two sessions run into each other, IF NOT EXISTS or not
             if not sa.inspect(self._connections).has_table(table.name, table.schema):
                 raise

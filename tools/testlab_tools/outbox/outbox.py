@@ -76,7 +76,7 @@ class Outbox:
     async def delivery_for(self, digest: str, delivery_id: str) -> str:
         """The id of the delivery that a call is for: an earlier call's whose answer was lost, or else `delivery_id`."""
         now = self.engine.clock.now()
-        return await self._database.ask(lambda store: store.calls.delivery_for(digest, delivery_id, store.read, now))
+        return await self._database.ask(lambda store: store.calls.id_for(digest, delivery_id, store.is_under_way, now))
 
     async def note_answer(self, digest: str, delivery_id: str, took_s: float) -> None:
         """Note that a call is answered now, after `took_s` seconds."""

@@ -10,14 +10,14 @@ start a process for each call, or give up after some seconds and try again, woul
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 from dbos import WorkflowStatus
-from sqlalchemy.exc import IntegrityError
 
+from testlab_tools.durable.calls import CallIndex
 from testlab_tools.durable.database import STATUSES, Status
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.errors import LabError
@@ -72,84 +72,6 @@ class BlobStore:
         return self._table.delete().where(self._table.c.delivery_id.in_(list(delivery_ids)))
 
 
-SHORTLY = timedelta(minutes=10)
-"""How long after a call whose answer may have been lost the same call means the same delivery."""
-LATE_S = 4.5
-"""An answer that took longer may have come after its client had given up: the least patient ones wait 5 s."""
-
-
-class CallIndex:
-    """Deliveries by the calls they are for; `digest` is of caller, tool and arguments."""
-
-    def __init__(self, workflows: Workflows) -> None:
-        """Create the table if need be."""
-        self._workflows = workflows
-        self._table = workflows.create_table(
-            "delivery_calls",
-            sa.Column("digest", sa.Text, primary_key=True),
-            sa.Column("delivery_id", sa.Text, nullable=False),
-            sa.Column("given_at", sa.Double, nullable=False),
-            sa.Column("answered_at", sa.Double),
-            sa.Column("took_s", sa.Double),
-        )
-
-    def delivery_for(self, digest: str, fresh: str, read: Callable[[str], DeliveryRecord | None], now: datetime) -> str:
-        """The id of the delivery that a call is for: that of an earlier call like it, or else `fresh`.
-
-        `read` returns a delivery by its id. A process may have died before it wrote its delivery down; the caller does
-        that then.
-        """
-        columns = self._table.c
-        while True:
-            with self._workflows.transaction() as connection:
-                row = connection.execute(sa.select(self._table).where(columns.digest == digest)).mappings().first()
-            if row is None:
-                if self._execute(self._table.insert().values(_row(digest, fresh, now))):
-                    return fresh
-                continue
-            if _is_repeat(row, read(row["delivery_id"]), now):
-                return row["delivery_id"]
-            at = sa.and_(columns.digest == digest, columns.delivery_id == row["delivery_id"])
-            if self._execute(self._table.update().where(at).values(_row(digest, fresh, now))):
-                return fresh
-
-    def note_answer(self, digest: str, delivery_id: str, now: datetime, took_s: float) -> None:
-        """Note that a call was answered, and after how many seconds."""
-        at = sa.and_(self._table.c.digest == digest, self._table.c.delivery_id == delivery_id)
-        self._execute(self._table.update().where(at).values(answered_at=now.timestamp(), took_s=took_s))
-
-    def delete_before(self, moment: datetime) -> None:
-        """Delete the calls made before."""
-        self._execute(self._table.delete().where(self._table.c.given_at < moment.timestamp()))
-
-    def _execute(self, statement: sa.Insert | sa.Update | sa.Delete) -> bool:
-        """Whether the statement changed a row; an insert does not when another process was quicker."""
-        try:
-            with self._workflows.transaction() as connection:
-                return connection.execute(statement).rowcount > 0
-        except IntegrityError:
-            return False
-
-
-def _row(digest: str, delivery_id: str, now: datetime) -> dict[str, object]:
-    return {
-        "digest": digest,
-        "delivery_id": delivery_id,
-        "given_at": now.timestamp(),
-        "answered_at": None,
-        "took_s": None,
-    }
-
-
-def _is_repeat(row: sa.RowMapping, record: DeliveryRecord | None, now: datetime) -> bool:
-    """Whether the call is for the earlier delivery: that is under way, or its answer may not have been heard."""
-    if record is not None and record.progress.state in ("queued", "sending"):
-        return True
-    if row["answered_at"] is None:
-        return now.timestamp() - row["given_at"] < SHORTLY.total_seconds()
-    return row["took_s"] > LATE_S and now.timestamp() - row["answered_at"] < SHORTLY.total_seconds()
-
-
 logger = logging.getLogger("testlab_tools")
 
 KEPT_FOR = timedelta(days=7)
@@ -173,7 +95,7 @@ class Store:
         """Create the tables if need be. Raises what SQLAlchemy raises when the database refuses."""
         self._workflows = workflows
         self.blobs = BlobStore(workflows)
-        self.calls = CallIndex(workflows)
+        self.calls = CallIndex(workflows, "delivery_calls", "delivery_id")
 
     def write(
         self, delivery_id: str, generation: int, service: str, payload: Payload, contents: Sequence[bytes] = ()
@@ -186,6 +108,11 @@ class Store:
         with self._workflows.transaction() as transaction:
             self.blobs.put(transaction, delivery_id, contents)
             self._workflows.enqueue(WORKFLOW, workflow_id, inputs, transaction)
+
+    def is_under_way(self, delivery_id: str) -> bool:
+        """Whether a delivery is still to arrive, and nothing has to be done for that."""
+        record = self.read(delivery_id)
+        return record is not None and record.progress.state in ("queued", "sending")
 
     def read(self, delivery_id: str) -> DeliveryRecord | None:
         """The latest generation of a delivery."""

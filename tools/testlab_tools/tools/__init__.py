@@ -5,6 +5,7 @@ from __future__ import annotations
 from testlab_tools.registry import ToolSpec
 from testlab_tools.tools import (
     analysis,
+    campaigns,
     deliveries,
     dialogs,
     files,
@@ -47,6 +48,10 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.run_tests,
         jobs.get_job,
         jobs.stop_job,
+        campaigns.start_campaign,
+        campaigns.get_campaign,
+        campaigns.list_campaigns,
+        campaigns.cancel_campaign,
         dialogs.answer_dialog,
         production.list_catalog,
         production.create_run,

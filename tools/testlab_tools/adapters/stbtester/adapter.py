@@ -13,6 +13,7 @@ from testlab_tools.adapters.stbtester.history import ResultHistory
 from testlab_tools.adapters.stbtester.jobs import Jobs
 from testlab_tools.adapters.stbtester.nodes import Remote
 from testlab_tools.adapters.stbtester.reservations import Reservations
+from testlab_tools.capabilities import JobFarm
 from testlab_tools.services import HttpServiceSettings
 
 
@@ -20,7 +21,7 @@ class Settings(HttpServiceSettings):
     """Keys of a `kind = "stbtester"` table: those every service takes."""
 
 
-class StbTester(Reports, ResultHistory, Reservations, Remote, Jobs):
+class StbTester(Reports, ResultHistory, Reservations, Remote, Jobs, JobFarm):
     """A portal: an archive of runs and what they left, a farm of nodes, a test pack, and a runner of jobs."""
 
 

@@ -1,0 +1,148 @@
+"""A campaign as tools report it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from testlab_tools.campaigns.records import Campaign
+from testlab_tools.models.campaigns import (
+    CampaignBrief,
+    CampaignFailure,
+    CampaignNode,
+    CampaignOrdered,
+    CampaignStatus,
+    CampaignWait,
+)
+
+if TYPE_CHECKING:
+    from testlab_tools.campaigns.reading import Details, NodeShare, Told
+    from testlab_tools.node_queue.queue import Ticket
+
+SHOWN_FAILURES = 20
+RERUN_WORDS = {"confirmed": "confirmed", "unconfirmed": "flaky", "unknown": "unknown"}
+_STATE = {"held": "working", "dropped": "dropped", "released": "given back"}
+
+
+def describe_brief(campaign: Campaign, caller: str) -> CampaignBrief:
+    """A campaign as a row of a list."""
+    return CampaignBrief.model_validate(_fields(campaign, caller))
+
+
+def describe_ordered(campaign: Campaign) -> CampaignOrdered:
+    """A campaign that was just started or cancelled."""
+    return CampaignOrdered(
+        campaign_id=campaign.campaign_id,
+        state=campaign.state,
+        runs=campaign.items,
+        note=_note(campaign),
+        next=_next(campaign),
+    )
+
+
+def describe_status(campaign: Campaign, details: Details, ticket: Ticket | None, caller: str) -> CampaignStatus:
+    """A campaign with its failures and nodes, and how to go on."""
+    service = campaign.order.service
+    low, high = details.remaining_s or (None, None)
+    return CampaignStatus.model_validate(
+        {
+            **_fields(campaign, caller),
+            "reruns": _describe_reruns(campaign),
+            "remaining_minutes": [] if low is None or high is None else [round(low / 60, 1), round(high / 60, 1)],
+            "waits": _describe_wait(ticket, service) if ticket is not None else None,
+            "nodes": [_describe_node(share, service) for share in details.nodes],
+            "failures": [describe_failure(told, service) for told in details.failures],
+            "note": " ".join(filter(None, (_note(campaign), _note_nodes(campaign, details)))),
+            "next": _next(campaign),
+        }
+    )
+
+
+def describe_failure(told: Told, service: str) -> CampaignFailure:
+    """A failure, with what its rerun came to."""
+    return CampaignFailure.model_validate(
+        {
+            "run_id": told.run_id,
+            "test": told.test,
+            "outcome": told.outcome,
+            "node_id": f"{service}:{told.node}",
+            "reason": told.reason,
+            "rerun": RERUN_WORDS.get(told.rerun, ""),
+            "rerun_id": told.rerun_id,
+            "retries": told.retries,
+        }
+    )
+
+
+def _describe_wait(ticket: Ticket, service: str) -> CampaignWait:
+    low, high = ticket.expected_wait or (None, None)
+    return CampaignWait(
+        place=ticket.place,
+        expected_minutes=[] if low is None or high is None else [round(low / 60, 1), round(high / 60, 1)],
+        passed_over={f"{service}:{node}": why for node, why in {**ticket.passed_over, **ticket.doubts}.items()},
+        note=ticket.reason,
+    )
+
+
+def _describe_reruns(campaign: Campaign) -> dict[str, int] | None:
+    counts = {"retried": campaign.retried, "confirmed": campaign.confirmed, "flaky": campaign.unconfirmed}
+    return counts if any(counts.values()) else None
+
+
+def _fields(campaign: Campaign, caller: str) -> dict[str, Any]:
+    order = campaign.order
+    return {
+        "campaign_id": campaign.campaign_id,
+        "state": campaign.state,
+        "service": order.service,
+        "test_pack_revision": order.test_pack_revision,
+        "message": order.message,
+        "caller": "" if order.caller == caller else order.caller,
+        "created_at": _moment(campaign.created_at),
+        "ended_at": _moment(campaign.ended_at),
+        "tests": campaign.tests,
+        "runs": campaign.items,
+        "by_outcome": {name: count for name, count in campaign.by_outcome.items() if count},
+        "not_run": campaign.items - campaign.counted,
+    }
+
+
+def _describe_node(share: NodeShare, service: str) -> CampaignNode:
+    return CampaignNode.model_validate(
+        {
+            "node_id": f"{service}:{share.node.node}",
+            "state": _STATE[share.node.state],
+            "by_outcome": share.outcomes,
+            "why": share.node.why if share.node.state == "dropped" else "",
+        }
+    )
+
+
+def _note(campaign: Campaign) -> str:
+    notes = [campaign.why]
+    if campaign.ended and campaign.released_at is None:
+        notes.append("Its nodes are still being given back.")
+    if not campaign.ended and campaign.cancel_at is not None:
+        notes.append("It is being cancelled: its jobs are stopped, and what has finished is kept.")
+    if campaign.trouble:
+        notes.append(f"It waits, and goes on by itself: {campaign.trouble}")
+    return " ".join(note for note in notes if note)
+
+
+def _note_nodes(campaign: Campaign, details: Details) -> str:
+    works = any(share.node.state == "held" for share in details.nodes)
+    return "" if works or campaign.state != "running" else "It has no node just now, and waits for one."
+
+
+def _next(campaign: Campaign) -> str:
+    own = f"campaign_id={campaign.campaign_id!r}"
+    if not campaign.ended:
+        return f"It goes on by itself, whoever goes away. get_campaign({own}, wait_seconds=45) follows it."
+    explain = "explain_failure(run_id=…) says why one failed. " if campaign.failed + campaign.errored else ""
+    left = campaign.failed + campaign.errored
+    again = f"start_campaign(failed_of={campaign.campaign_id!r}, …) runs what failed again. " if left else ""
+    return f"{explain}{again}get_campaign({own}, report='html', save_to='report.html') writes a page."
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

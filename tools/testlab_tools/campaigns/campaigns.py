@@ -1,0 +1,148 @@
+"""What tools use of campaigns: start, read, list, cancel, as far as a caller may. The first use imports DBOS."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.campaigns.pace import Pace
+from testlab_tools.campaigns.records import Campaign
+from testlab_tools.campaigns.requests import ticket_id
+from testlab_tools.campaigns.stop_rule import StopRules
+from testlab_tools.durable.engine import Engine
+from testlab_tools.durable.late_store import LateStore, disk_is_full
+from testlab_tools.errors import LabError, NotFound
+from testlab_tools.long_services import LaunchServices
+from testlab_tools.node_queue.queue import ReservationQueue, Ticket
+
+if TYPE_CHECKING:
+    from testlab_tools.campaigns.reading import CampaignPage, CampaignReader, Details, Told
+    from testlab_tools.campaigns.store import CampaignStore
+    from testlab_tools.campaigns.worker import CampaignWorker
+    from testlab_tools.durable.workflows import Workflows
+
+WORKFLOW = "campaign"
+
+
+class Campaigns:
+    """The campaigns on the engine of a lab."""
+
+    def __init__(self, engine: Engine, services: LaunchServices, queue: ReservationQueue) -> None:
+        """`rules` may be given stop rules before the engine starts."""
+        self.engine = engine
+        self.pace = Pace()
+        self.rules: StopRules = {}
+        self._services, self._queue = services, queue
+        self._database = LateStore(engine, _open_store, _failure)
+        engine.register(WORKFLOW, self._open_worker)
+
+    async def start(self, order: CampaignOrder, names: Sequence[str], digest: str) -> Campaign:
+        """Write a campaign down and have it run. The same call, shortly after one whose answer may have been lost, gets
+        the campaign of that call."""
+        now, seconds = self.engine.clock.now(), self.engine.clock.seconds()
+
+        def write(store: CampaignStore) -> Campaign:
+            campaign_id = store.calls.id_for(digest, f"c{secrets.token_hex(5)}", lambda _: False, now)
+            store.create(campaign_id, order, names, now.timestamp())
+            store.calls.note_answer(digest, campaign_id, now, self.engine.clock.seconds() - seconds)
+            campaign = store.read(campaign_id)
+            assert campaign is not None, "it was written just now"
+            return campaign
+
+        campaign = await self._database.ask(write)
+        self.engine.wake()
+        return campaign
+
+    async def get(self, campaign_id: str, caller: str, all_callers: bool, services: Collection[str]) -> Campaign:
+        """A campaign of the caller's, on a service of the caller's. Raises NotFound."""
+        campaign: Campaign | None = await self._database.ask(lambda store: store.read(campaign_id))
+        theirs = campaign is not None and (all_callers or campaign.order.caller == caller)
+        if campaign is None or not theirs or campaign.order.service not in services:
+            missing = NotFound("There is no such campaign", "", "list_campaigns shows those there are.")
+            raise missing.naming(campaign_id)
+        return campaign
+
+    async def details(self, campaign: Campaign, failures: int) -> Details:
+        """What is known of a campaign beside its counts, with up to so many failures."""
+        return await self._read(lambda reader: reader.details(campaign, failures))
+
+    async def ticket(self, campaign: Campaign) -> Ticket | None:
+        """The ticket by which a campaign waits for nodes, if it does."""
+        waits = not campaign.ended and (campaign.started_at is None or campaign.tickets > 1)
+        ticket = await self._queue.read(ticket_id(campaign.campaign_id, campaign.tickets)) if waits else None
+        return ticket if ticket is not None and ticket.state == "waiting" else None
+
+    async def list(
+        self, caller: str, all_callers: bool, services: Collection[str], limit: int, after: Any
+    ) -> CampaignPage:
+        """Campaigns, newest first, after the position `after`."""
+        who = None if all_callers else caller
+        return await self._read(lambda reader: reader.list(who, services, limit, after))
+
+    async def failed_tests(self, campaign: Campaign) -> list[str]:
+        """The test cases of a campaign that failed or ended in an error, each once."""
+        return await self._read(lambda reader: reader.failed_tests(campaign.campaign_id))
+
+    async def write_report(
+        self, campaign: Campaign, form: Literal["junit", "html"], write: Callable[[bytes], Awaitable[None]]
+    ) -> int:
+        """Write all results of a campaign, and return how many there were."""
+        from testlab_tools.campaigns.report import CHUNK, write_junit, write_page
+
+        results: list[Told] = await self._read(lambda reader: list(reader.results(campaign.campaign_id)))
+        nodes = await self._read(lambda reader: reader.shares(campaign.campaign_id))
+        parts = write_junit(campaign, results) if form == "junit" else write_page(campaign, nodes, results)
+        while chunk := await asyncio.to_thread(lambda: "".join(islice(parts, CHUNK))):
+            await write(chunk.encode())
+        return len(results)
+
+    async def cancel(self, campaign: Campaign) -> Campaign:
+        """Have a campaign cancelled, and return it as it stands."""
+        now = self.engine.clock.now().timestamp()
+        await self._database.ask(lambda store: store.request_cancel(campaign.campaign_id, now))
+        self.engine.wake()
+        return await self._database.ask(lambda store: store.read(campaign.campaign_id))
+
+    async def follow(self, campaign: Campaign, seconds: float, on_change: Callable[[Campaign], Any]) -> Campaign:
+        """Wait until a campaign has ended and its nodes are given back, or so many seconds."""
+        until = self.engine.clock.seconds() + seconds
+        current = campaign
+        while current.released_at is None and self.engine.clock.seconds() < until:
+            await asyncio.sleep(min(1.0, max(0.05, until - self.engine.clock.seconds())))
+            current = await self._database.ask(lambda store: store.read(campaign.campaign_id)) or current
+            await on_change(current)
+        return current
+
+    async def _read(self, question: Callable[[CampaignReader], Any]) -> Any:
+        def ask(store: CampaignStore) -> Any:
+            from testlab_tools.campaigns.reading import CampaignReader
+
+            return question(CampaignReader(store, self.engine.workflows()))
+
+        return await self._database.ask(ask)
+
+    def _open_worker(self) -> CampaignWorker:
+        from testlab_tools.campaigns.worker import CampaignWorker
+
+        store = self._database.open()
+        return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace, self.rules)
+
+
+def _open_store(workflows: Workflows) -> CampaignStore:
+    from testlab_tools.campaigns.store import CampaignStore
+
+    return CampaignStore(workflows)
+
+
+def _failure(error: Exception) -> LabError:
+    if disk_is_full(error):
+        return LabError("The disk with the database of campaigns is full", "", "Make space there, then call again.")
+    return LabError(
+        "The database of campaigns does not answer",
+        type(error).__name__,
+        "Campaigns that run wait for it and go on. Call again later, or mend [durable] in the config.",
+    )

@@ -1,0 +1,199 @@
+"""What is told of campaigns: failures with their reruns, what each node did, and how long the rest will take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from testlab_tools.campaigns.records import Campaign, CampaignNode, Rerun
+from testlab_tools.campaigns.store import CampaignStore, decode_campaign
+from testlab_tools.durable.workflows import Workflows
+from testlab_tools.models.lab import Outcome
+
+FEWEST = 3
+"""Results from which a remaining time is estimated."""
+
+
+class Told(NamedTuple):
+    """An item's counted result, and its rerun if there was one."""
+
+    item: int
+    test: str
+    outcome: Outcome
+    node: str
+    run_id: str
+    reason: str
+    started_at: float | None
+    duration_s: float
+    rerun: Rerun = ""
+    rerun_id: str = ""
+    retries: int = 0
+
+
+class NodeShare(NamedTuple):
+    """A node's attempts by outcome, and how long they took in all."""
+
+    node: CampaignNode
+    outcomes: dict[Outcome, int]
+
+
+class Details(NamedTuple):
+    """`remaining_s` are the bounds between which the remaining time lies in about 19 of 20 cases; None where too little
+    has run to say. `running` tests are in jobs just now."""
+
+    failures: list[Told]
+    nodes: list[NodeShare]
+    running: int
+    remaining_s: tuple[float, float] | None
+
+
+class CampaignPage(NamedTuple):
+    """Campaigns, newest first; `after` is where the list goes on, None at its end."""
+
+    campaigns: list[Campaign]
+    after: tuple[float, str] | None
+
+
+class CampaignReader:
+    """Reads campaigns for tools and reports. Blocks."""
+
+    def __init__(self, store: CampaignStore, workflows: Workflows) -> None:
+        self._store, self._tables, self._workflows = store, store.tables, workflows
+
+    def list(
+        self,
+        caller: str | None,
+        services: Collection[str],
+        limit: int,
+        after: tuple[float, str] | None,
+    ) -> CampaignPage:
+        """A page of campaigns, of a caller or (None) of all."""
+        table = self._tables.campaigns
+        where = [table.c.service.in_(services)]
+        where += [table.c.caller == caller] if caller is not None else []
+        if after is not None:
+            older = sa.and_(table.c.created_at == after[0], table.c.campaign_id < after[1])
+            where.append(sa.or_(table.c.created_at < after[0], older))
+        order = (table.c.created_at.desc(), table.c.campaign_id.desc())
+        with self._workflows.transaction() as connection:
+            asked = sa.select(table).where(*where).order_by(*order).limit(limit + 1)
+            found = [decode_campaign(row) for row in connection.execute(asked).mappings()]
+        last = found[limit - 1] if len(found) > limit else None
+        return CampaignPage(found[:limit], (last.created_at, last.campaign_id) if last else None)
+
+    def details(self, campaign: Campaign, failures: int) -> Details:
+        """What is known of a campaign beside its counts."""
+        told = list(self.results(campaign.campaign_id, ("fail", "error"), failures))
+        shares = self.shares(campaign.campaign_id)
+        running, results, seconds, squares, spent = self._speed(campaign.campaign_id)
+        left = campaign.items - campaign.counted
+        working = sum(share.node.state == "held" for share in shares)
+        remaining = None
+        if not campaign.ended and working and results >= FEWEST:
+            remaining = estimate(left, working, results, seconds, squares, spent)
+        return Details(told, shares, running, remaining)
+
+    def results(self, campaign_id: str, outcomes: Collection[str] = (), limit: int = 0) -> Iterator[Told]:
+        """Counted results in the order in which they were counted, of some outcomes or all, up to `limit` or all."""
+        items, tests, attempts = self._tables.items, self._tables.tests, self._tables.attempts
+        counted = attempts.alias("counted")
+        asked = (
+            sa.select(items.c.item, tests.c.name, items.c.outcome, items.c.rerun, counted)
+            .select_from(
+                items.join(
+                    tests, sa.and_(tests.c.campaign_id == items.c.campaign_id, tests.c.number == items.c.test)
+                ).join(
+                    counted,
+                    sa.and_(counted.c.campaign_id == items.c.campaign_id, counted.c.sequence == items.c.counted),
+                )
+            )
+            .where(items.c.campaign_id == campaign_id)
+            .order_by(items.c.counted)
+        )
+        asked = asked.where(items.c.outcome.in_(outcomes)) if outcomes else asked.where(items.c.outcome != "")
+        asked = asked.limit(limit) if limit else asked
+        with self._workflows.transaction() as connection:
+            rows = connection.execute(asked).mappings().all()
+            reruns = self._extra(connection, campaign_id, "rerun")
+            retried = self._extra(connection, campaign_id, "retried")
+        for row in rows:
+            extra = reruns.get(row["item"], [])
+            yield Told(
+                row["item"],
+                row["name"],
+                row["outcome"],
+                row["node"],
+                row["run_id"],
+                row["reason"],
+                row["started_at"],
+                row["duration_s"],
+                row["rerun"] if row["rerun"] != "waiting" else "",
+                extra[-1] if extra else "",
+                len(retried.get(row["item"], [])),
+            )
+
+    def shares(self, campaign_id: str) -> list[NodeShare]:
+        """Each node the campaign has or had, the latest reservation of each."""
+        attempts = self._tables.attempts
+        count = sa.func.count()
+        asked = (
+            sa.select(attempts.c.node, attempts.c.outcome, count)
+            .where(attempts.c.campaign_id == campaign_id)
+            .group_by(attempts.c.node, attempts.c.outcome)
+        )
+        by_node: dict[str, dict[Outcome, int]] = {}
+        with self._workflows.transaction() as connection:
+            for node, outcome, number in connection.execute(asked):
+                by_node.setdefault(node, {})[outcome] = number
+        latest = {node.node: node for node in sorted(self._store.nodes(campaign_id), key=lambda node: node.ticket)}
+        return [NodeShare(node, by_node.get(name, {})) for name, node in sorted(latest.items())]
+
+    def failed_tests(self, campaign_id: str) -> list[str]:
+        """Test cases with a counted failure or error, each once."""
+        return list(dict.fromkeys(told.test for told in self.results(campaign_id, ("fail", "error"))))
+
+    def _extra(self, connection: sa.Connection, campaign_id: str, kind: str) -> dict[int, list[str]]:
+        """Runs by item of attempts that do not count: few beside those that do."""
+        table = self._tables.attempts.c
+        asked = sa.select(table.item, table.run_id).where(table.campaign_id == campaign_id, table.kind == kind)
+        found: dict[int, list[str]] = {}
+        for item, run_id in connection.execute(asked.order_by(table.sequence)):
+            found.setdefault(item, []).append(run_id)
+        return found
+
+    def _speed(self, campaign_id: str) -> tuple[int, int, float, float, float]:
+        """Works in jobs that run, attempts so far, the sums of their durations and of the squares of these, and the
+        seconds that nodes spent in jobs that have ended."""
+        attempts, batches = self._tables.attempts.c, self._tables.batches
+        length = attempts.duration_s
+        asked = sa.select(sa.func.count(), sa.func.sum(length), sa.func.sum(length * length)).where(
+            attempts.campaign_id == campaign_id
+        )
+        spent = sa.select(sa.func.sum(batches.c.ended_at - batches.c.intended_at)).where(
+            batches.c.campaign_id == campaign_id, batches.c.state == "ended"
+        )
+        opened = sa.select(batches.c.works).where(batches.c.campaign_id == campaign_id, batches.c.state == "running")
+        with self._workflows.transaction() as connection:
+            results, seconds, squares = connection.execute(asked).one()
+            lost: Any = connection.execute(spent).scalar_one()
+            running = sum(str(works).count("[") - 1 for works in connection.execute(opened).scalars())
+        return running, results, seconds or 0.0, squares or 0.0, lost or 0.0
+
+
+def estimate(left: int, nodes: int, results: int, seconds: float, squares: float, spent: float) -> tuple[float, float]:
+    """Bounds of the time that `left` runs take on so many nodes, from the mean and the spread of `results` runs that
+    took `seconds` in all, and from the time that jobs took around them.
+
+    >>> estimate(left=100, nodes=5, results=50, seconds=500.0, squares=5000.0, spent=600.0)
+    (240.0, 240.0)
+    """
+    mean = seconds / results
+    deviation = math.sqrt(max(0.0, squares / results - mean * mean))
+    overhead = max(0.0, spent / results - mean)
+    total = left * (mean + overhead)
+    # Both the mean of what has run and the sum of what is left vary.
+    spread = 2 * deviation * math.sqrt(left + left * left / results)
+    return max(0.0, total - spread) / nodes, (total + spread) / nodes

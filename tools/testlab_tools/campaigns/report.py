@@ -1,0 +1,141 @@
+"""A campaign's results as JUnit XML for CI, or as one page for people: plain HTML, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape as xml_escape
+from xml.sax.saxutils import quoteattr
+
+from testlab_tools.campaigns.answer import RERUN_WORDS
+from testlab_tools.campaigns.records import Campaign
+from testlab_tools.times import iso
+from testlab_tools.triage.causes import normalise
+from testlab_tools.untrusted import sanitize
+
+if TYPE_CHECKING:
+    from testlab_tools.campaigns.reading import NodeShare, Told
+
+CHUNK = 500
+"""Results that are written at a time."""
+_JUNIT = {"fail": "failure", "error": "error", "skip": "skipped"}
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24}
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}td,th{text-align:left;padding:.25rem .6rem;
+border-bottom:1px solid #d8dee4;vertical-align:top;overflow-wrap:anywhere}code{font-size:.9em}
+.fail,.error{color:#b42318}.pass{color:#1a7f37}.flaky{background:#fff3c4;padding:0 .3rem;border-radius:3px}
+@media(prefers-color-scheme:dark){body{background:#14171a;color:#e6e8ea}td,th{border-color:#343a40}
+.fail,.error{color:#ff8a7a}.pass{color:#6fcf85}.flaky{background:#5c4a00}}
+"""
+
+
+def write_junit(campaign: Campaign, results: Iterable[Told]) -> Iterator[str]:
+    """A case for each item that has a result, in the order of counting; what was not run is skipped in one more."""
+    told = campaign.by_outcome
+    left = campaign.items - campaign.counted
+    counts = {
+        "tests": campaign.items if left == 0 else campaign.counted + 1,
+        "failures": told["fail"],
+        "errors": told["error"],
+        "skipped": told["skip"] + bool(left),
+    }
+    attributes = " ".join(f'{name}="{count}"' for name, count in counts.items())
+    yield f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites {attributes}>\n'
+    yield f"<testsuite name={quoteattr(f'campaign {campaign.campaign_id}')} {attributes}>\n"
+    for result in results:
+        yield _junit_case(result)
+    if left:
+        skipped = f'<skipped message="{left} runs were not made"/>'
+        yield f'<testcase classname="campaign" name="not run">{skipped}</testcase>\n'
+    yield "</testsuite>\n</testsuites>\n"
+
+
+def _junit_case(told: Told) -> str:
+    properties = {"run_id": told.run_id, "node": told.node, "rerun": RERUN_WORDS.get(told.rerun, "")}
+    listed = "".join(
+        f"<property name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in properties.items() if value
+    )
+    names = f"classname={_attribute(told.node)} name={_attribute(told.test)}"
+    head = f'<testcase {names} time="{told.duration_s:g}">'
+    end = f"<{_JUNIT[told.outcome]} message={_attribute(told.reason)}/>" if told.outcome in _JUNIT else ""
+    return f"{head}<properties>{listed}</properties>{end}</testcase>\n"
+
+
+def _attribute(text: str) -> str:
+    return quoteattr(sanitize(text).replace("\n", " "))
+
+
+def write_page(campaign: Campaign, nodes: Sequence[NodeShare], results: Iterable[Told]) -> Iterator[str]:
+    """Counts, nodes, failures by cause with their reruns, and every test with its results."""
+    order = campaign.order
+    title = f"Campaign {campaign.campaign_id}: {campaign.state}"
+    yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>\n'
+    yield f"<h1>{escape(title)}</h1>\n<p>{_text(order.message)}</p>\n"
+    yield f"<p>{escape(campaign.why)}</p>\n" if campaign.why else ""
+    rows = [
+        ("Test pack revision", _text(order.test_pack_revision)),
+        ("From", f"{_when(campaign.started_at)} to {_when(campaign.ended_at)}"),
+        ("Runs", f"{campaign.counted} of {campaign.items}; {campaign.tests} tests"),
+        *((name, f'<span class="{name}">{count}</span>') for name, count in campaign.by_outcome.items() if count),
+        ("Run again after an infrastructure error", str(campaign.retried)),
+    ]
+    yield _table(("", ""), rows)
+    yield "<h2>Nodes</h2>\n" + _table(("Node", "Runs by outcome", "State"), [_node_row(share) for share in nodes])
+    every: dict[str, list[Told]] = {}
+    failures: dict[str, list[Told]] = {}
+    for told in results:
+        every.setdefault(told.test, []).append(told)
+        if told.outcome in ("fail", "error"):
+            failures.setdefault(normalise(told.reason) or told.test, []).append(told)
+    yield "<h2>What failed</h2>\n" if failures else "<h2>Nothing failed</h2>\n"
+    for cause in sorted(failures.values(), key=len, reverse=True):
+        yield f"<h3>{len(cause)} × {_text(_first_line(cause[0].reason) or cause[0].test)}</h3>\n"
+        yield _table(("Test", "Node", "Run", "Reason", "Rerun"), [_failure_row(told) for told in cause])
+    yield "<p>explain_failure says why a run failed; get_artifact has its pictures and logs, by its run.</p>\n"
+    yield "<h2>Every test</h2>\n"
+    yield _table(
+        ("Test", "Passed", "Did not", "Mean time"), [_test_row(name, told) for name, told in sorted(every.items())]
+    )
+    yield "</body></html>\n"
+
+
+def _node_row(share: NodeShare) -> tuple[str, ...]:
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in share.outcomes.items())
+    why = f": {share.node.why}" if share.node.state == "dropped" else ""
+    return escape(share.node.node), counts or "none", escape(f"{share.node.state}{why}")
+
+
+def _failure_row(told: Told) -> tuple[str, ...]:
+    rerun = RERUN_WORDS.get(told.rerun, "")
+    marked = f'<span class="{rerun}">{rerun}</span> <code>{escape(told.rerun_id)}</code>' if rerun else ""
+    kind = f'<span class="{told.outcome}">{told.outcome}</span> '
+    run = f"<code>{escape(told.run_id)}</code>"
+    return _text(told.test), escape(told.node), run, kind + _text(told.reason), marked
+
+
+def _test_row(name: str, results: Sequence[Told]) -> tuple[str, ...]:
+    passed = sum(told.outcome == "pass" for told in results)
+    mean = sum(told.duration_s for told in results) / len(results)
+    return _text(name), str(passed), str(len(results) - passed), f"{mean:.1f} s"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{name}</th>" for name in head) if any(head) else ""
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>\n" for row in rows)
+    return f"<table>{f'<tr>{top}</tr>' if top else ''}\n{body}</table>\n"
+
+
+def _text(text: str) -> str:
+    """What devices and people wrote, as text."""
+    return xml_escape(sanitize(text))
+
+
+def _first_line(reason: str) -> str:
+    return sanitize(reason).strip().partition("\n")[0][:200]
+
+
+def _when(seconds: float | None) -> str:
+    return "not yet" if seconds is None else iso(datetime.fromtimestamp(seconds, UTC))

@@ -1,0 +1,101 @@
+"""What tools report of campaigns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from testlab_tools.models.lab import Outcome, ResultModel
+from testlab_tools.times import Moment
+from testlab_tools.untrusted import Untrusted
+
+CampaignState = Literal["queued", "running", "finished", "cancelled", "failed"]
+
+
+class CampaignBrief(ResultModel):
+    """A campaign: `runs` to be made are `tests` repeated; `by_outcome` counts those that have a result, `not_run`
+    have none. `caller` is told of somebody else's."""
+
+    campaign_id: str
+    state: CampaignState
+    service: str
+    test_pack_revision: Untrusted
+    message: Untrusted = ""
+    caller: str = ""
+    created_at: Moment
+    ended_at: Moment | None = None
+    tests: int
+    runs: int
+    by_outcome: dict[Outcome, int] = {}
+    not_run: int = 0
+
+
+class CampaignFailure(ResultModel):
+    """A counted result that is no pass. `rerun`: confirmed, the failure came again; flaky, it passed when run again;
+    unknown, the rerun ended in an error. `retries` attempts before it ended in errors."""
+
+    run_id: str = ""
+    test: Untrusted
+    outcome: Outcome
+    node_id: str
+    reason: Untrusted = ""
+    rerun: Literal["", "confirmed", "flaky", "unknown"] = ""
+    rerun_id: str = ""
+    retries: int = 0
+
+
+class CampaignNode(ResultModel):
+    """What a node has run, by outcome, all attempts counted; `why` it was dropped."""
+
+    node_id: str
+    state: Literal["working", "dropped", "given back"]
+    by_outcome: dict[Outcome, int] = {}
+    why: str = ""
+
+
+class Reruns(ResultModel):
+    """Runs besides those that count: `retried`, attempts that ended in an infrastructure error and were made again;
+    failures by what their rerun came to, `confirmed`, or `flaky` where it passed."""
+
+    retried: int = 0
+    confirmed: int = 0
+    flaky: int = 0
+
+
+class CampaignWait(ResultModel):
+    """What a queued campaign waits for: its `place` in line, bounds of the wait, and nodes that are not waited for."""
+
+    place: int = 0
+    expected_minutes: list[float] = []
+    passed_over: dict[str, str] = {}
+    note: str = ""
+
+
+class CampaignStatus(CampaignBrief):
+    """A campaign as it stands; `failures` are the first that were counted. `remaining_minutes` are bounds of the time
+    that is left, from the durations so far; left out where too little has run to say."""
+
+    reruns: Reruns | None = None
+    waits: CampaignWait | None = None
+    remaining_minutes: list[float] = []
+    nodes: list[CampaignNode] = []
+    failures: list[CampaignFailure] = []
+    saved_to: str = ""
+    note: str = ""
+    next: str = ""
+
+
+class CampaignOrdered(ResultModel):
+    """A campaign as it was just started or cancelled, of so many `runs` to be made."""
+
+    campaign_id: str
+    state: CampaignState
+    runs: int
+    note: str = ""
+    next: str = ""
+
+
+class CampaignList(ResultModel):
+    """A page of campaigns, newest first. `cursor` fetches the next page; empty means this is the last."""
+
+    campaigns: list[CampaignBrief]
+    cursor: str = ""

@@ -1,0 +1,242 @@
+"""Tools about campaigns: many tests on several nodes, that go on whoever goes away."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from testlab_tools.campaigns.answer import SHOWN_FAILURES, describe_brief, describe_ordered, describe_status
+from testlab_tools.campaigns.campaigns import Campaigns
+from testlab_tools.campaigns.orders import CampaignOrder, check_nodes, check_size, check_tags
+from testlab_tools.campaigns.records import Campaign
+from testlab_tools.capabilities import JobFarm, RunArchive, TestPack
+from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
+from testlab_tools.errors import BadInput, Refused, Unsupported
+from testlab_tools.files.io import Writer
+from testlab_tools.models.campaigns import CampaignList, CampaignOrdered, CampaignStatus
+from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
+from testlab_tools.tools.arguments import Cursor, Limit, Wait
+from testlab_tools.tools.jobs import check_names
+from testlab_tools.untrusted import quote
+
+CampaignId = Annotated[str, Field(min_length=1, max_length=40, description="From start_campaign")]
+
+
+@tool(toolset="campaigns", access="operate", needs=JobFarm, hints=ADD)
+async def start_campaign(
+    call: Call,
+    test_pack_revision: Annotated[str, Field(description="Empty: that of failed_of")] = "",
+    test_cases: Annotated[list[str], Field(description="From list_test_cases")] = [],
+    all_tests: Annotated[bool, Field(description="Or: all there are")] = False,
+    failed_of: Annotated[str, Field(description="Or: what failed in this run, job, campaign")] = "",
+    node_ids: Annotated[list[str], Field(description="All")] = [],
+    device_type: Annotated[str, Field(description="Or: node_count of it")] = "",
+    node_count: Annotated[int, Field(ge=0, description="0: all free")] = 0,
+    repeat: Annotated[int, Field(ge=1)] = 1,
+    retries: Annotated[int, Field(ge=0, le=5, description="After outcome error")] = 1,
+    confirm_failures: Annotated[bool, Field(description="Rerun each once")] = False,
+    max_hours: Annotated[float, Field(ge=0.01, le=336)] = 12,
+    remote_control: str = "",
+    category: str = "",
+    tags: dict[str, str] = {},
+    message: Annotated[str, Field(max_length=1000, description="Why")] = "",
+    service: str = "",
+) -> CampaignOrdered:
+    """Start a campaign: tests shared out over several nodes, for hours, also without you.
+
+    Waits in line for the nodes, moves tests when one fails, gives all back. get_campaign follows it; for one node and
+    some minutes, run_tests.
+    """
+    campaigns = _campaigns(call)
+    runner, failed, revision = await _find_failed(call, failed_of, service, campaigns)
+    _check_durable(call, runner.name)
+    if sum((bool(test_cases), all_tests, bool(failed_of))) != 1:
+        raise BadInput("Give one of test_cases, all_tests and failed_of", "", "list_test_cases has names.")
+    revision = test_pack_revision or revision
+    if not revision:
+        raise BadInput("test_pack_revision is empty", "", "Give a branch, tag or commit SHA of the test pack.")
+    names = await _choose_tests(runner, revision, test_cases or failed, all_tests)
+    check_size(len(names), repeat)
+    check_tags(list(tags))
+    listed = await runner.list_nodes()
+    native = [call.lab.native(node_id) for node_id in node_ids]
+    check_nodes(listed, runner.name, native, device_type, node_count)
+    order = CampaignOrder(
+        service=runner.name,
+        test_pack_revision=revision,
+        node_ids=tuple(dict.fromkeys(native)),
+        device_type=device_type,
+        node_count=node_count,
+        repeat=repeat,
+        retries=retries,
+        confirm_failures=confirm_failures,
+        remote_control=remote_control,
+        category=category,
+        tags=tuple(tags.items()),
+        message=message or "Campaign of testlab-mcp",
+        max_hours=max_hours,
+        caller=call.caller,
+        allowed=None if runner.unscoped is runner else tuple(sorted(runner.native(one.node_id) for one in listed)),
+    )
+    return describe_ordered(await campaigns.start(order, names, call.digest))
+
+
+@tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)
+async def get_campaign(
+    call: Call,
+    campaign_id: CampaignId,
+    wait_seconds: Wait = 0,
+    report: Annotated[Literal["", "junit", "html"], Field(description="Written to save_to")] = "",
+    save_to: str = "",
+) -> CampaignStatus:
+    """Get a campaign's state, counts, failures with reasons, each node's share, and how long the rest takes.
+
+    Has 20 failures; a report has all results.
+    """
+    campaign = await _find(call, campaign_id)
+    if bool(report) != bool(save_to):
+        raise BadInput("report and save_to belong together", "", "As report='html', save_to='night.html'.")
+    if wait_seconds:
+
+        async def tell(now: Campaign) -> None:
+            await call.progress(now.counted, now.items, f"{now.counted} of {now.items} done, {now.failed} failed")
+
+        seconds = max(0.0, wait_seconds - call.deadline.spent_s)
+        campaign = await _campaigns(call).follow(campaign, seconds, tell)
+    saved = await _save_report(call, campaign, report, save_to) if report else {}
+    return (await _describe(call, campaign)).model_copy(update=saved)
+
+
+@tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)
+async def list_campaigns(call: Call, limit: Limit = 20, cursor: Cursor = "") -> CampaignList:
+    """List campaigns, newest first, with their counts. get_campaign has the failures of one."""
+    made_for = f"list_campaigns {call.caller}"
+    after = _position(decode_cursor(cursor, made_for)) if cursor else None
+    page = await _campaigns(call).list(call.caller, _sees_all(call), call.lab.services, limit, after)
+    return CampaignList(
+        campaigns=[describe_brief(campaign, call.caller) for campaign in page.campaigns],
+        cursor=encode_cursor(made_for, list(page.after)) if page.after else "",
+    )
+
+
+async def _ask_before_cancelling(call: Call, campaign_id: str, confirm: str) -> Question | None:
+    """Whose it is; nothing is asked about one's own, nor where another's is refused anyway."""
+    campaign = await _find(call, campaign_id)
+    if campaign.ended or campaign.order.caller == call.caller or call.access != "admin":
+        return None
+    return Question(
+        f"Cancel campaign {campaign_id!r} of caller {campaign.order.caller!r}, and stop its jobs?",
+        target=campaign_id,
+        quoted=f"\nIts message: {quote(campaign.order.message)}",
+    )
+
+
+@tool(toolset="campaigns", access="operate", needs=JobFarm, hints=DESTROY, asks=_ask_before_cancelling)
+async def cancel_campaign(
+    call: Call,
+    campaign_id: CampaignId,
+    confirm: Annotated[str, Field(description="If the client cannot ask: its campaign_id")] = "",
+) -> CampaignOrdered:
+    """Cancel a campaign of yours: stops its jobs, gives its nodes back, keeps its results.
+
+    With admin access anybody's, once a person agrees.
+    """
+    campaign = await _find(call, campaign_id)
+    if campaign.order.caller != call.caller and call.access != "admin":
+        raise Refused(
+            "This campaign is another caller's",
+            "Below admin access only your own are cancelled",
+            f"With {call.admin_setting} anybody's are.",
+        )
+    campaigns = _campaigns(call)
+    if not campaign.ended:
+        campaign = await campaigns.cancel(campaign)
+        campaign = await campaigns.follow(campaign, call.deadline.share(0.5), _ignore)
+    return describe_ordered(campaign)
+
+
+async def _save_report(
+    call: Call, campaign: Campaign, report: Literal["junit", "html"], save_to: str
+) -> dict[str, str]:
+    """Where the report was saved, or that it is still being written."""
+    target = call.files.to_write(save_to)
+    assert target is not None, "save_to is not empty here"
+
+    async def work(out: Writer) -> int:
+        return await _campaigns(call).write_report(campaign, report, out.write)
+
+    async def watch(size: int) -> None:
+        await call.progress(size, size, f"{size} bytes written")
+
+    key = (campaign.campaign_id, report, campaign.counted)
+    state = await call.files.transfers.run(target, key, work, watch, call.deadline.long_step())
+    if not state.finished:
+        return {"note": "The report is still being written.", "next": "Call again with the same arguments."}
+    return {"saved_to": str(target)}
+
+
+async def _ignore(campaign: Campaign) -> None:
+    return
+
+
+def _campaigns(call: Call) -> Campaigns:
+    if call.lab.work is None:
+        raise Unsupported("There are no campaigns", "[durable] enabled is false in the config", "")
+    return call.lab.work.campaigns
+
+
+def _check_durable(call: Call, service: str) -> None:
+    if call.lab.outbox is None or not call.lab.outbox.accepts(service):
+        raise Unsupported(
+            f"Campaigns cannot run on {service}", "It takes callers' own tokens, which are not kept", "Use run_tests."
+        )
+
+
+def _sees_all(call: Call) -> bool:
+    return call.caller == "local" or call.access == "admin"
+
+
+async def _find(call: Call, campaign_id: str) -> Campaign:
+    return await _campaigns(call).get(campaign_id, call.caller, _sees_all(call), call.lab.services)
+
+
+async def _describe(call: Call, campaign: Campaign) -> CampaignStatus:
+    campaigns = _campaigns(call)
+    details, ticket = await campaigns.details(campaign, SHOWN_FAILURES), await campaigns.ticket(campaign)
+    return describe_status(campaign, details, ticket, call.caller)
+
+
+async def _find_failed(
+    call: Call, failed_of: str, service: str, campaigns: Campaigns
+) -> tuple[JobFarm, list[str], str]:
+    """The service to run on, the test cases that failed in what `failed_of` names, and its revision."""
+    if not failed_of:
+        return call.lab.one(JobFarm, service), [], ""
+    if ":" not in failed_of and "/" not in failed_of:
+        campaign = await _find(call, failed_of)
+        runner = call.lab.one(JobFarm, campaign.order.service)
+        return runner, await campaigns.failed_tests(campaign), campaign.order.test_pack_revision
+    archive, native = call.lab.run_owner(failed_of, RunArchive)
+    runs = [run for run in await archive.get_failures(native) if run.outcome != "pass"]
+    tests = list(dict.fromkeys(run.test for run in runs))
+    return call.lab.one(JobFarm, archive.name), tests, runs[0].revision if runs else ""
+
+
+async def _choose_tests(runner: JobFarm, revision: str, named: list[str], all_tests: bool) -> list[str]:
+    """The test cases to run, each once, all of them of the revision."""
+    if not isinstance(runner, TestPack):
+        if all_tests:
+            raise Unsupported(f"{runner.name} lists no test cases", "", "Give test_cases.")
+        return list(dict.fromkeys(named))
+    known = await runner.list_test_cases(revision)
+    check_names(named, known)
+    return list(dict.fromkeys(known if all_tests else named))
+
+
+def _position(position: object) -> tuple[float, str]:
+    match position:
+        case [float() | int() as created_at, str() as campaign_id]:
+            return float(created_at), campaign_id
+        case _:
+            raise cursor_error()
