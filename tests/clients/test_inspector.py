@@ -29,8 +29,8 @@ def target(request: pytest.FixtureRequest) -> list[str]:
     """How the Inspector is told where our server is."""
     if request.param == "http":
         return [request.getfixturevalue("server_url"), "--transport", "http"]
-    executable, word, _, config = request.getfixturevalue("server_command")
-    return [executable, word, "-e", f"TESTLAB_MCP_CONFIG={config}"]  # --config would be the Inspector's own
+    program, word, _, config = request.getfixturevalue("server_command")
+    return [program, word, "-e", f"TESTLAB_MCP_CONFIG={config}"]  # --config would be the Inspector's own
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])

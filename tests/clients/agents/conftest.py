@@ -32,14 +32,22 @@ def asked(ask: Callable[..., httpx2.Response], server_command: list[str], server
 
 
 @pytest.fixture(scope="session")
+def installed_command(installed_program: str, server_command: list[str]) -> list[str]:
+    """The same server, as slow to start as it is where it is installed."""
+    return [installed_program, *server_command[1:]]
+
+
+@pytest.fixture(scope="session")
 def see(
     request: pytest.FixtureRequest,
     asked: dict[str, Any],
+    installed_command: list[str],
     client_settings: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[..., Any]:
     """Run a client's script, `see(environment, script, spared, recipe)`: what its model would have seen. One that is
-    `spared` is also asked for a picture of a server that sends none."""
+    `spared` is also asked for a picture of a server that sends none. Vercel's, which waits one second for an answer,
+    starts the server as it is installed."""
     path = tmp_path_factory.mktemp("bin")
     _stand_in_for_uvx(path, asked["targets"]["stdio"])
 
@@ -47,7 +55,8 @@ def see(
         folder = tmp_path_factory.mktemp("client")
         answer = folder / "answer.json"
         besides = {"without pictures": [*asked["targets"]["stdio"], "--no-pictures"]} if spared else {}
-        what = json.dumps({**asked, "besides": besides})
+        targets = asked["targets"] | ({"stdio": installed_command} if environment == "ai-sdk" else {})
+        what = json.dumps({**asked, "targets": targets, "besides": besides})
         if script.endswith(".mjs"):
             modules = request.getfixturevalue("node_modules")(HERE / environment)
             if recipe:  # a program finds its packages beside it
