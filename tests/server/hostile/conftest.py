@@ -32,6 +32,9 @@ CANARY = "kq7canary"
 
 SHORT = 250
 """As long as a text may be that stands with others in one value, of which 2,000 characters are shown."""
+IN_A_FIELD = 380
+IN_A_BODY = 750
+"""As long as these others and it may be together."""
 
 Mode = Literal["clean", "values", "everything", "refused", "garbage", "numbers"]
 _IDS = {"_id", "result_id", "job_uid", "node_id", "reservation_id", "test_run_id", "id", "next_cursor"}
@@ -56,6 +59,13 @@ class Hostile:
     text: str = ""
     raw: bytes = b""
     json: str = ""
+    file_name: bool = False
+    """A text for those alone who have to do with files."""
+
+    @property
+    def kind(self) -> str:
+        """Its kind in the corpus."""
+        return self.name.partition(":")[0]
 
     @property
     def marked(self) -> str:
@@ -80,26 +90,43 @@ def entries() -> list[Hostile]:
     ]
 
 
-def together(hostile: Iterable[Hostile], count: int) -> Iterator[Hostile]:
-    """Short texts of a kind, so many at a time, as one; all others by themselves."""
-    kinds: dict[str, list[Hostile]] = {}
+def together(hostile: Iterable[Hostile], most: int) -> Iterator[Hostile]:
+    """Short texts of a kind, so many characters of them, as one; all others by themselves."""
+    group: list[Hostile] = []
     for one in hostile:
-        short = one.text and len(one.text) < SHORT and not one.name.startswith("names")
-        kinds.setdefault(one.name.partition(":")[0] if short else one.name, []).append(one)
-    for some in kinds.values():
-        for n in range(0, len(some), count):
-            group = some[n : n + count]
-            text = CANARY.join(one.text for one in group)
-            yield replace(group[0], name=", ".join(one.name for one in group), text=text)
+        short = one.text and len(one.text) < SHORT
+        alike = group and group[0].kind == one.kind and len(_joined([*group, one])) <= most
+        if group and not (short and alike):
+            yield _as_one(group)
+            group = []
+        if short:
+            group.append(one)
+        else:
+            yield one
+    if group:
+        yield _as_one(group)
+
+
+def _as_one(group: list[Hostile]) -> Hostile:
+    return replace(group[0], name=", ".join(one.name for one in group), text=_joined(group))
+
+
+def _joined(group: list[Hostile]) -> str:
+    return CANARY.join(one.text for one in group)
 
 
 @pytest.fixture(scope="session")
 def corpus() -> Callable[[str], tuple[int, list[Hostile]]]:
-    """How many hostile texts there are for a mode, and these, some together, as one text each time round."""
+    """How many hostile texts there are for a mode, and these, some together, as one text each time round. What stands
+    last of a text that is cut in one mode stands first in another. Where files have names, these are also there one by
+    one, for those who have to do with files."""
 
     def chosen(mode: str) -> tuple[int, list[Hostile]]:
         found = [one for one in entries() if one.json or mode != "numbers"]
-        return len(found), list(together(found, 3 if mode in ("values", "everything") else 8))
+        in_fields = mode in ("values", "everything")
+        names = [replace(one, file_name=True) for one in found if in_fields and one.kind == "names"]
+        ordered = found[::-1] if mode in ("everything", "garbage") else found
+        return len(found), [*together(ordered, IN_A_FIELD if in_fields else IN_A_BODY), *names]
 
     return chosen
 

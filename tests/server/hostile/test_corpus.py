@@ -40,6 +40,9 @@ OUR_OWN = {tool for tool, sample in SAMPLES.items() if not sample.services}
 BY_NAME = {"measurement_stats"}
 """They look for what the caller names, and a lab whose every name is another has none of that."""
 
+OF_FILES = {"export_runs", "get_artifact", "get_run", "grab_screenshot", "import_report", "read_log"}
+"""They list, take or keep files by name."""
+
 QUOTED = re.compile(r'\b[a-z_]+ "(?:[^"\\]|\\.)*"')
 """An argument and its text, as an error quotes them from the call."""
 SAFE_NAME = re.compile(r"[\w. -]{1,100}", re.ASCII)
@@ -261,8 +264,9 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
         for number, hostile in enumerate(rounds):
             rewriter.hostile, rewriter.status = hostile, (400, 404, 409, 422, 429, 500)[number % 6]
             names = {"artifact": rewriter.first_name, "case": encodable(hostile.marked), "n": f"{mode}{number}"}
-            answers = await asyncio.gather(*(client.call_tool(tool, fill(given, names)) for tool, given in calls))
-            for (tool, _), answer in zip(calls, answers, strict=True):
+            asking = [call for call in calls if not hostile.file_name or call[0] in OF_FILES]
+            answers = await asyncio.gather(*(client.call_tool(tool, fill(given, names)) for tool, given in asking))
+            for (tool, _), answer in zip(asking, answers, strict=True):
                 (bad if answer.is_error else good)[tool] += 1
                 findings += [f"{hostile.name}: {tool}: {said}" for said in wrong(answer)]
         rewriter.mode = "clean"
@@ -270,14 +274,14 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
     findings += [f"on disk: {name!r}" for name in names_below(tmp_path) if not SAFE_NAME.fullmatch(name)]
     findings += [f"logged: {line[:200]!r}" for line in caplog.text.splitlines() if CANARY in line or hidden(line)]
     with capsys.disabled():
-        tools, asking = len({tool for tool, _ in calls}), len(asked.questions)
+        tools, questions = len({tool for tool, _ in calls}), len(asked.questions)
         sys.stdout.write(
             f"\n{mode}: {texts} texts x {len(rewriter.fields)} fields x {tools} tools: "
-            f"{good.total()} answers, {bad.total()} errors, {asking} questions, {len(findings)} findings\n"
+            f"{good.total()} answers, {bad.total()} errors, {questions} questions, {len(findings)} findings\n"
         )
     assert findings == []
     if mode == "values":
-        readable = sum(bool(hostile.text) for hostile in rounds) - len(rounds) // 10
+        readable = sum(bool(hostile.text) and not hostile.file_name for hostile in rounds) - len(rounds) // 10
         assert {tool for tool, _ in calls if good[tool] < readable} <= OUR_OWN | BY_NAME
 
 
