@@ -17,7 +17,11 @@ from testlab_sim.world import World
 from tests.fork_server import Become, freeze
 
 SEED = 7
-LATE = ("encodings.idna", "uvicorn.lifespan.off", "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl")
+LATE = (
+    *("anyio._backends._asyncio", "encodings.idna", "testlab_sim.stbtester.bodies", "testlab_sim.tofupilot.run_body"),
+    *("testlab_sim.stbtester.screens.encode", "testlab_sim.tofupilot.openhtf", "testlab_sim.tofupilot.reports"),
+    *("uvicorn.lifespan.off", "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl"),
+)
 """What others import when it is first used."""
 LASTS_S = 60.0
 """How old a world may be when a lab begins: its last runs are of the moment it was made."""

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 
 from testlab_sim.stbtester.artifacts import content, large_log, log_of, traceback_of, zone
 from testlab_sim.stbtester.jobs import Run
-from testlab_sim.stbtester.search import matcher
+from testlab_sim.stbtester.search import select
 from testlab_sim.stbtester.service import Refusal, api, base
 from testlab_sim.world import World, iso
 
@@ -43,7 +43,7 @@ def _select_runs(request: Request, world: World) -> list[Run]:
     field, _, direction = sort.partition(":")
     if field not in ("date", "duration") or direction not in ("asc", "desc"):
         raise Refusal(400, "Invalid sort: want date or duration, :asc or :desc")
-    chosen = filter(matcher(query.get("filter", ""), timezone), world.portal.runs())
+    chosen = select(query.get("filter", ""), timezone, world.portal.runs())
 
     def place(run: Run) -> tuple[float, str]:
         return (run.start if field == "date" else run.end - run.start, run.result_id)

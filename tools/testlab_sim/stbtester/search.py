@@ -8,7 +8,7 @@ says its own offset: `date:>2026-10-01` begins with the next day, `date:<=2026-1
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, tzinfo
 
 from testlab_sim.stbtester.jobs import Run
@@ -20,8 +20,8 @@ _TERM = re.compile(r'\s*(-?)(?:([A-Za-z_]+):(?!:))?((?:"[^"]*"|[^\s"])*)(?=\s|$)
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)?")
 
 
-def matcher(expression: str, timezone: tzinfo) -> Predicate:
-    """The runs an expression selects; 400 if it cannot be read."""
+def select(expression: str, timezone: tzinfo, runs: Iterable[Run]) -> Iterable[Run]:
+    """Those of the runs that an expression selects; 400 if it cannot be read."""
     terms: list[Predicate] = []
     position = 0
     text = expression.strip()
@@ -31,7 +31,9 @@ def matcher(expression: str, timezone: tzinfo) -> Predicate:
             raise Refusal(400, f"Invalid filter: can't read it from {text[position : position + 40]!r}")
         position = found.end()
         terms.append(_term(found[1] == "-", found[2], found[3].replace('"', ""), timezone))
-    return lambda run: all(term(run) for term in terms)
+    for term in terms:
+        runs = filter(term, runs)
+    return runs
 
 
 def _term(negated: bool, key: str | None, value: str, timezone: tzinfo) -> Predicate:
