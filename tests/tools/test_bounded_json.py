@@ -7,6 +7,7 @@ import json
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -95,15 +96,15 @@ def test_the_first_wrong_element_ends_the_reading(body: bytes, monkeypatch: pyte
     assert counts == [1]
 
 
-BODIES = {
-    "empty lists": b"[" + b"[]," * 5_000_000 + b"[]]",
-    "empty objects": b"[" + b"{}," * 5_000_000 + b"{}]",
-    "empty texts": b"[" + b'"",' * 5_000_000 + b'""]',
-    "members": b"{" + b",".join(b'"%d":0' % n for n in range(1_000_000)) + b"}",
-    "numbers": b"[" + b"1," * 8_000_000 + b"1]",
-    "wrong items": b'{"items":[' + b"{}," * (MAX_ELEMENTS // 2 - 10) + b"{}]}",
-    "right items": b'{"items":[' + b'{"name":"a"},' * (MAX_ELEMENTS // 2 - 10) + b'{"name":"a"}]}',
-    "nested": b"[" * 100_000 + b"]" * 100_000,
+BODIES: dict[str, Callable[[], bytes]] = {
+    "empty lists": lambda: b"[" + b"[]," * 5_000_000 + b"[]]",
+    "empty objects": lambda: b"[" + b"{}," * 5_000_000 + b"{}]",
+    "empty texts": lambda: b"[" + b'"",' * 5_000_000 + b'""]',
+    "members": lambda: b"{" + b",".join(b'"%d":0' % n for n in range(1_000_000)) + b"}",
+    "numbers": lambda: b"[" + b"1," * 8_000_000 + b"1]",
+    "wrong items": lambda: b'{"items":[' + b"{}," * (MAX_ELEMENTS // 2 - 10) + b"{}]}",
+    "right items": lambda: b'{"items":[' + b'{"name":"a"},' * (MAX_ELEMENTS // 2 - 10) + b'{"name":"a"}]}',
+    "nested": lambda: b"[" * 100_000 + b"]" * 100_000,
 }
 PROGRAM = """
 import gzip, re, sys
@@ -138,7 +139,7 @@ def test_no_body_takes_more_memory_than_its_budget(shape: str) -> None:
 
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=gzip.compress(BODIES[shape], 1),
+        input=gzip.compress(BODIES[shape](), 1),
         capture_output=True,
         check=True,
         preexec_fn=confine,

@@ -97,10 +97,14 @@ def fresh() -> dict[Path, str]:
         "decisions": _decisions(),
         **{f"entry {client}": _entry(client) for client in CLIENTS if client not in COMMANDS},
     }
-    pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-    filled = {path: _fill(path, sections) for path in pages}
-    schema = json.dumps(describe_schema(), indent=2) + "\n"
-    return {path: text for path, text in filled.items() if "written by ./do docs" in text} | {RUN_SCHEMA: schema}
+    filled = {path: _fill(path, sections) for path in pages()}
+    return filled | {RUN_SCHEMA: json.dumps(describe_schema(), indent=2) + "\n"}
+
+
+def pages() -> list[Path]:
+    """The pages that have generated sections."""
+    found = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    return [path for path in found if "written by ./do docs" in path.read_text(encoding="utf-8")]
 
 
 def config_keys() -> Iterator[tuple[str, str, FieldInfo]]:

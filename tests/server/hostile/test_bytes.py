@@ -31,27 +31,29 @@ def deep(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
 
 
-SHAPES: dict[str, bytes] = {
-    "empty lists": b"[" + b"[]," * 5_000_000 + b"[]]",
-    "empty objects": b"[" + b"{}," * 5_000_000 + b"{}]",
-    "empty objects as data": b'{"data":[' + b"{}," * 120_000 + b'{}],"meta":{}}',
-    "nulls": b"[" + b"null," * 3_000_000 + b"null]",
-    "numbers": b"[" + b"1," * 8_000_000 + b"1]",
-    "digits": b"[" + b"9" * 15_000_000 + b"]",
-    "floats": b"[" + b"1e308," * 150_000 + b"1e999]",
-    "empty texts": b"[" + b'"",' * 5_000_000 + b'""]',
-    "one text": b'["' + b"a" * 7_500_000 + b'"]',
-    "escapes": b'["' + b"\\ud800" * 1_200_000 + b'"]',
-    "members": b"{" + b",".join(b'"%d":0' % n for n in range(240_000)) + b"}",
-    "nested lists": deep(8_000_000),
-    "nested objects": b'{"data":' * 1_000_000 + b"1" + b"}" * 1_000_000,
-    "addresses": json.dumps({"message": "http://" * 500_000, "error": {"message": "http://" * 500_000}}).encode(),
-    "runs": b"[" + b",".join(b'{"result_id":"%d","start_time":"x"}' % n for n in range(80_000)) + b"]",
-    "zeros": bytes(60_000_000),
-    "spaces": b" " * 60_000_000,
-    "lines": b"\n" * 60_000_000,
-    "markup": b"<a>" * 5_000_000,
-    "unfinished": b'{"data":[' + b'{"id":"a","a":[' * 1_000_000,
+SHAPES: dict[str, Callable[[], bytes]] = {
+    "empty lists": lambda: b"[" + b"[]," * 5_000_000 + b"[]]",
+    "empty objects": lambda: b"[" + b"{}," * 5_000_000 + b"{}]",
+    "empty objects as data": lambda: b'{"data":[' + b"{}," * 120_000 + b'{}],"meta":{}}',
+    "nulls": lambda: b"[" + b"null," * 3_000_000 + b"null]",
+    "numbers": lambda: b"[" + b"1," * 8_000_000 + b"1]",
+    "digits": lambda: b"[" + b"9" * 15_000_000 + b"]",
+    "floats": lambda: b"[" + b"1e308," * 150_000 + b"1e999]",
+    "empty texts": lambda: b"[" + b'"",' * 5_000_000 + b'""]',
+    "one text": lambda: b'["' + b"a" * 7_500_000 + b'"]',
+    "escapes": lambda: b'["' + b"\\ud800" * 1_200_000 + b'"]',
+    "members": lambda: b"{" + b",".join(b'"%d":0' % n for n in range(240_000)) + b"}",
+    "nested lists": lambda: deep(8_000_000),
+    "nested objects": lambda: b'{"data":' * 1_000_000 + b"1" + b"}" * 1_000_000,
+    "addresses": lambda: json.dumps(
+        {"message": "http://" * 500_000, "error": {"message": "http://" * 500_000}}
+    ).encode(),
+    "runs": lambda: b"[" + b",".join(b'{"result_id":"%d","start_time":"x"}' % n for n in range(80_000)) + b"]",
+    "zeros": lambda: bytes(60_000_000),
+    "spaces": lambda: b" " * 60_000_000,
+    "lines": lambda: b"\n" * 60_000_000,
+    "markup": lambda: b"<a>" * 5_000_000,
+    "unfinished": lambda: b'{"data":[' + b'{"id":"a","a":[' * 1_000_000,
 }
 CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("list_runs", {}),
@@ -156,7 +158,7 @@ async def test_every_tool_that_reads_outlives_what_a_service_sends(
     shape: str, origin: Any, server: tuple[str, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     url, pid = server
-    await asyncio.to_thread(origin.answer, SHAPES[shape])
+    await asyncio.to_thread(origin.answer, SHAPES[shape]())
     told: Counter[str] = Counter()
     async with Client(url, read_timeout_seconds=120) as client:
 
