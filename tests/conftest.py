@@ -19,27 +19,35 @@ DATA = "XDG_DATA_HOME"
 TOUCHED = pytest.StashKey[set[Path]]()
 LONG = (
     "hostile/test_corpus",
-    "clients/agents/",
-    "clients/test_inspector",
-    "repository/test_docs_run",
-    "outbox/",
-    "strict/test_once",
     "faults/tools/",
-    "hostile/test_bytes",
-    "run_files/test_memory",
-    "server/test_stdio",
+    "clients/agents/",
+    "strict/test_once",
+    "repository/test_docs_run",
     "faults/",
+    "outbox/",
+    "charts/test_charts",
+    "server/test_wrong_url",
+    "run_files/test_memory",
+    "hostile/test_bytes",
+    "tofupilot/test_statuses",
+    "clients/test_inspector",
+    "standcloud/test_paging",
+    "archive/test_parquet",
+    "server/test_stdio",
     "load/",
 )
-"""Files that take half a minute and more, longest first: they begin first, so that no process works on one alone at the
-end. Those that wait for others stand beside those that keep a processor busy."""
+"""Files that take a quarter of a minute and more, longest first: they begin first, so that no process works on one
+alone at the end. Those that wait for others stand beside those that keep a processor busy."""
 MANY_INPUTS = (
     "server/hostile/",
     "server/faults/",
     "server/load/",
     "server/outbox/test_crashes",
     "server/run_files/test_memory",
+    "server/test_wrong_url",
     "server/tofupilot/strict/",
+    "server/tofupilot/test_statuses",
+    "tools/adapters/standcloud/test_paging",
     "tools/archive/test_parquet",
     "tools/charts/",
     "tools/statistics/test_false_alarms",
