@@ -18,6 +18,7 @@ from testlab_mcp.commands.serve import policy_of
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.server import build_server
+from tests.answer_text import read_answer
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.lab_processes import LabProcess
 from tests.server_processes import serve_over_http, server_command
@@ -119,12 +120,13 @@ def text_of() -> Callable[[CallToolResult], str]:
 
 @pytest.fixture
 def ask(text_of: Callable[[CallToolResult], str]) -> ToolCaller:
-    """Call a tool that must succeed, and return its structured answer."""
+    """Call a tool that must succeed, and return its structured answer; its text says the same."""
 
     async def call(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
         result = await client.call_tool(tool, arguments)
         assert not result.is_error, text_of(result)
         assert result.structured_content is not None
+        assert read_answer(text_of(result)) == result.structured_content
         return result.structured_content
 
     return call

@@ -12,6 +12,7 @@ from mcp_types import ImageContent, TextContent
 from PIL import Image
 
 from testlab_mcp.commands.simlab import SimLab
+from tests.answer_text import read_answer
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 SERVICES = ["portal", "factory", "cloud"]
@@ -292,11 +293,9 @@ async def test_a_measurement_whose_outcome_contradicts_its_limits_is_refused(
 
 
 async def test_text_and_structure_carry_the_same_facts(sim: SimLab, connect: Connect) -> None:
-    import json
-
     async with connect(sim.config_toml()) as client:
         for tool, arguments in (("list_runs", {"limit": 5}), ("list_nodes", {})):
             result = await client.call_tool(tool, arguments)
             text = result.content[0]
             assert isinstance(text, TextContent)
-            assert json.loads(text.text) == result.structured_content
+            assert read_answer(text.text) == result.structured_content

@@ -18,12 +18,13 @@ from typing import Any
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.shared.exceptions import MCPError
 from mcp.shared.uri_template import UriTemplate
-from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate, TextContent
+from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate
 
 from testlab_mcp.protocol.availability import Availability, as_mcp_errors, find_tool
 from testlab_mcp.protocol.icons import draw_icon
 from testlab_mcp.protocol.results import to_result
 from testlab_mcp.protocol.skills import MARKDOWN, SCHEME, find_skill, list_skills
+from testlab_mcp.protocol.tables import to_json
 from testlab_tools.capabilities import ArtifactKeeper, KeptFile
 from testlab_tools.errors import NotFound, Refused
 from testlab_tools.files.artifacts import (
@@ -108,9 +109,7 @@ def read_services(available: Availability) -> Contents:
 
 def _to_json(value: ResultModel) -> Contents:
     """The JSON of a tool's answer, `untrusted` included."""
-    text = to_result(value).content[0]
-    assert isinstance(text, TextContent), "a result without a picture is text"
-    return [ReadResourceContents(text.text, JSON)]
+    return [ReadResourceContents(to_json(to_result(value).structured_content), JSON)]
 
 
 async def read_log(available: Availability, given: Mapping[str, str]) -> Contents:

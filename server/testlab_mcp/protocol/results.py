@@ -15,6 +15,7 @@ from mcp_types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel
 
 from testlab_mcp.protocol.availability import MAX_QUOTED
+from testlab_mcp.protocol.tables import to_json, to_tables
 from testlab_tools.capabilities import Handle, Image
 from testlab_tools.errors import Conflict, LabError
 from testlab_tools.known_secrets import mask
@@ -61,23 +62,24 @@ def to_result(value: ResultModel | Picture | Illustrated[Any], pictures: bool = 
 
 def _to_success(data: dict[str, Any]) -> CallToolResult:
     data, text = _mask(*_fit(data))
-    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+    tables = mask(to_tables(data))
+    return CallToolResult(content=[TextContent(type="text", text=tables or text)], structured_content=data)
 
 
 def _fit(data: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """An answer and its text. One that is too long has what others wrote cut shorter, and its note says so.
+    """An answer and its JSON. One that is too long has what others wrote cut shorter, and its note says so.
 
     Raises:
         LabError: it is too long without these.
     """
-    text = _to_json(data)
+    text = to_json(data)
     for limit in _SHORTER:
         if len(text) <= MAX_CHARS:
             return data, text
         said = f"Too long as a whole: texts are cut to {limit} characters. Ask for less at once."
         shorter = {name: _cut(item, frozenset(data.get("untrusted", ())), limit, name) for name, item in data.items()}
         shorter["note"] = f"{data.get('note', '')} {said}".strip()
-        text = _to_json(shorter)
+        text = to_json(shorter)
         if len(text) <= MAX_CHARS:
             return shorter, text
     raise LabError("The answer is too long", f"It has {len(text)} characters", "Ask for less at once.")
@@ -91,10 +93,6 @@ def _cut(value: Any, untrusted: frozenset[str], limit: int, name: str, inside: b
     if isinstance(value, list):
         return [_cut(item, untrusted, limit, name, inside) for item in cast(list[Any], value)]
     return value[:limit] + "… [cut]" if inside and isinstance(value, str) and len(value) > limit else value
-
-
-def _to_json(data: dict[str, Any]) -> str:
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _to_data(value: ResultModel) -> dict[str, Any]:
@@ -119,7 +117,7 @@ def to_error_result(tool: str, error: LabError) -> CallToolResult:
     if error.service_says or error.nearest:
         said = _to_data(ErrorFacts(service_says=error.service_says, nearest=dict(error.nearest)))
         structure |= said | {"untrusted": [*structure.get("untrusted", ()), *said["untrusted"]]}
-        text += f"\n{UNTRUSTED} {_to_json({name: said[name] for name in said if name != 'untrusted'})}"
+        text += f"\n{UNTRUSTED} {to_json({name: said[name] for name in said if name != 'untrusted'})}"
     return _to_failure(text, structure | {"error": {name: part for name, part in texts.items() if part}})
 
 
@@ -129,12 +127,12 @@ def to_refusal_result(text: str) -> CallToolResult:
 
 
 def _to_failure(text: str, structure: dict[str, Any]) -> CallToolResult:
-    data, _ = _mask(structure, _to_json(structure))
+    data, _ = _mask(structure, to_json(structure))
     return CallToolResult(content=[TextContent(type="text", text=mask(text))], structured_content=data, is_error=True)
 
 
 def _mask(data: dict[str, Any], text: str) -> tuple[dict[str, Any], str]:
-    """An answer and its text without the tokens of this server's config, which the lab's own texts may hold."""
+    """An answer and its JSON without the tokens of this server's config, which the lab's own texts may hold."""
     hidden = mask(text)
     return (data, text) if hidden == text else (json.loads(hidden), hidden)
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+from mcp_types import CallToolResult
 
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import count_tokens
 from testlab_sim.production.effects import BAD_STATION
 from testlab_sim.stbtester.nodes import LOOSE_HDMI
 from testlab_sim.stbtester.test_pack import BROKEN, CURRENT, FLAKY_EPG, RELEASED
+from tests.answer_text import read_answer
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.lab_processes import LabProcess
 
@@ -81,6 +83,17 @@ def true(facts: list[Any], earlier: list[Any]) -> tuple[Any, ...]:
 
 def minute(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%MZ")
+
+
+async def test_a_week_is_told_in_2500_tokens_with_the_facts_of_its_structure(
+    sim: SimLab, connect: Connect, text_of: Callable[[CallToolResult], str]
+) -> None:
+    async with connect(sim.config_toml()) as client:
+        result = await client.call_tool("triage", {"since": "7d"})
+    assert result.structured_content is not None
+    assert len(result.structured_content["groups"]) >= 10
+    assert read_answer(text_of(result)) == result.structured_content
+    assert count_tokens(text_of(result)) <= 2_500 < count_tokens(result.structured_content)
 
 
 async def test_totals_over_three_services_are_what_truly_failed(

@@ -21,6 +21,7 @@ from mcp_types import CallToolResult, EmbeddedResource, ImageContent, TextConten
 
 from testlab_mcp.protocol.results import UNTRUSTED
 from testlab_sim.world import YOU
+from tests.answer_text import read_answer
 from tests.tool_calls import BENCH, CLOUD, FACTORY, OLD, PORTAL, fill
 from tests.tool_samples import SAMPLES, SIMULATED
 
@@ -188,7 +189,7 @@ def _wrong(result: CallToolResult) -> Iterator[str]:
     if structure is None or result.is_error:
         ours = [QUOTED.sub("", text.partition(f"\n{UNTRUSTED} {{")[0]) for text in texts]
         yield from ("canary in text" for text in ours if CANARY in text)
-    elif json.loads(texts[-1], parse_constant=_no_json) != structure:
+    elif read_answer(texts[-1]) != structure:
         yield "text and structure differ"
     if structure is not None:
         yield from _wrong_inside(structure)
@@ -208,10 +209,6 @@ def _wrong_inside(structure: dict[str, Any]) -> Iterator[str]:
             yield f"{len(text)} characters in {name}"
         if name == "lines" and max(map(len, text.split("\n"))) > 600:
             yield "a long line"
-
-
-def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 STATUS, STATE = ("GET", "/hardpy/api/status", ""), ("GET", "/hardpy/api/json_data", "")

@@ -17,6 +17,7 @@ from testlab_mcp.protocol.resources import TEMPLATES
 from testlab_mcp.protocol.results import MAX_CHARS, to_result
 from testlab_tools.errors import LabError
 from testlab_tools.models.lab import RunPage
+from tests.answer_text import read_answer
 
 if TYPE_CHECKING:
     from tests.server.hostile.conftest import Hostile, Rewriter
@@ -146,7 +147,7 @@ def test_an_answer_too_long_as_a_whole_has_its_texts_cut_and_says_so() -> None:
     result = to_result(page(200, 1_900))
     assert result.structured_content is not None
     assert len(result.content[0].text) <= MAX_CHARS  # type: ignore[union-attr]
-    assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]
+    assert read_answer(result.content[0].text) == result.structured_content  # type: ignore[union-attr]
     assert "texts are cut to 400 characters" in result.structured_content["note"]
     assert result.structured_content["runs"][0]["test"].endswith("… [cut]")
 
