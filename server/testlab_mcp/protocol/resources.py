@@ -31,10 +31,10 @@ from testlab_tools.files.artifacts import (
     TEXT_CHARS,
     decode_text,
     find_artifact,
-    prepare_picture,
     read_head,
     read_picture,
 )
+from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.known_secrets import mask
 from testlab_tools.models.lab import ResultModel
 from testlab_tools.models.results import LogExcerpt, RunDetail
@@ -283,7 +283,7 @@ TEMPLATES = (
         "testlab://nodes/{node_id}/screen",
         "node_screen",
         "Screen of a node",
-        "What the device shows now, as a JPEG of at most 1024 px.",
+        "What the device shows now, as a JPEG of at most 1280 px.",
         "image/jpeg",
         "grab_screenshot",
         read_screen,

@@ -114,7 +114,7 @@ async def test_a_failed_test_on_a_device_is_told_with_its_log_screen_past_and_th
     assert shown == [f"{at}:{log[at - 1]}"]
     assert {"screenshot.png", "video.mp4"} <= set(told["artifacts"])
     with Image.open(io.BytesIO(base64.b64decode(image.data))) as picture:
-        assert max(picture.size) == 1024
+        assert max(picture.size) == 1280
     past = bench.results(f"testcase:{row['test_case']} node:{node_of(row)}")
     ids = [f"portal:{one['result_id']}" for one in past if one["test_case"] == row["test_case"]]
     assert told["history"]["of"] == "station"

@@ -57,7 +57,7 @@ async def test_a_text_is_shown_an_image_too_and_anything_else_is_for_saving(
     assert [file["name"] for file in folder["artifacts"]] == [PING]
     image = next(block for block in result.content if isinstance(block, ImageContent))
     with Image.open(io.BytesIO(base64.b64decode(image.data))) as shown:
-        assert shown.size == (1024, 576)
+        assert shown.size == (1280, 720)
     assert "original 1280x720" in result.structured_content["note"]
 
 

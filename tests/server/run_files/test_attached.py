@@ -153,8 +153,8 @@ async def test_a_small_picture_is_attached_as_it_is_and_a_large_one_smaller_whic
     assert isinstance(words, TextResourceContents)
     assert (as_it_is.mime_type, base64.b64decode(as_it_is.blob)) == ("image/png", small)
     assert smaller.mime_type == "image/jpeg"
-    assert Image.open(io.BytesIO(base64.b64decode(smaller.blob))).size == (1024, 576)
-    assert f"The file has {len(large)} bytes. Shown smaller than it is: 1024x576 px, original 1600x900" in words.text
+    assert Image.open(io.BytesIO(base64.b64decode(smaller.blob))).size == (1280, 720)
+    assert f"The file has {len(large)} bytes. Shown smaller than it is: 1280x720 px, original 1600x900" in words.text
 
 
 @pytest.mark.parametrize("name", ["..", "../../secret", "a/../b", "/etc/passwd", "a\\b"])

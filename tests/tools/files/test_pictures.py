@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageChops
+from PIL.ImageFile import ImageFile
 
+from testlab_sim.stbtester.screens import Screen
+from testlab_sim.stbtester.screens import png as render_png
 from testlab_tools.capabilities import Image
 from testlab_tools.errors import BadInput, BadReply
-from testlab_tools.files.artifacts import LONG_SIDE, prepare_picture
+from testlab_tools.files.pictures import LONG_SIDE, MAX_PIXELS, prepare_picture
 from testlab_tools.registry import Picture
 
 
@@ -48,7 +55,7 @@ def test_a_picture_of_more_pixels_than_any_screen_is_not_decoded(
 
 
 def test_the_largest_screen_there_is_can_be_shown() -> None:
-    assert size_of(prepare_picture(blank(7680, 4320), "Screen of a", "model")) == ("JPEG", (1024, 576))
+    assert size_of(prepare_picture(blank(7680, 4320), "Screen of a", "model")) == ("JPEG", (1280, 720))
 
 
 def size_of(picture: Picture) -> tuple[str | None, tuple[int, int]]:
@@ -59,10 +66,10 @@ def size_of(picture: Picture) -> tuple[str | None, tuple[int, int]]:
 @pytest.mark.parametrize(
     ("width", "height", "shown_as", "scale"),
     [
-        (1920, 1080, (1024, 576), "1.875"),
-        (1280, 720, (1024, 576), "1.25"),
-        (3840, 2160, (1024, 576), "3.75"),
-        (1080, 1920, (576, 1024), "1.875"),
+        (1920, 1080, (1280, 720), "1.5"),
+        (1280, 720, (1280, 720), "1"),
+        (3840, 2160, (1280, 720), "3"),
+        (1080, 1920, (720, 1280), "1.5"),
         (640, 360, (640, 360), "1"),
         (1, 1, (1, 1), "1"),
     ],
@@ -108,6 +115,78 @@ def test_a_picture_that_cannot_be_kept_is_an_error_and_not_shown_as_if_it_were(t
 
     with pytest.raises(BadInput, match="cannot be saved"):
         prepare_picture(png(10, 10), "Screen", "model", tmp_path / "taken" / "screen.png")
+
+
+def jpeg(width: int, height: int, mode: str = "RGB", **options: object) -> Image:
+    out = io.BytesIO()
+    Pillow.effect_noise((width, height), 60).convert(mode).save(out, "JPEG", **options)
+    return Image(out.getvalue(), "image/jpeg")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_small_jpeg_goes_through_as_it_came(mode: str) -> None:
+    image = jpeg(320, 180, mode)
+    picture = prepare_picture(image, "Screen", "model")
+
+    assert picture.image == image
+    assert picture.facts == "Screen: 320x180 px, original 320x180; multiply coordinates by 1."
+
+
+@pytest.mark.parametrize(
+    "image", [jpeg(100, 50, "CMYK"), jpeg(100, 50, exif=Pillow.Exif()), jpeg(1280, 720, quality=95)]
+)
+def test_a_jpeg_of_other_colours_with_an_orientation_or_of_many_bytes_is_encoded_again(image: Image) -> None:
+    shown = prepare_picture(image, "Screen", "model").image
+
+    assert shown.data != image.data
+    with Pillow.open(io.BytesIO(shown.data)) as opened:
+        assert (opened.mode, "exif" in opened.info) == ("RGB", False)
+
+
+@pytest.mark.parametrize("size", ["model", "full", "thumbnail"])
+def test_a_jpeg_without_its_end_is_refused_in_every_size(size: str) -> None:
+    data = jpeg(320, 180).data
+
+    with pytest.raises(BadReply, match="not an image"):
+        prepare_picture(Image(data[: len(data) // 2], "image/jpeg"), "Screen", size)
+
+
+def test_a_screen_of_1280_pixels_is_as_good_as_it_was_before_it_became_a_jpeg() -> None:
+    screen = render_png(Screen("home", "20:15", "Friday 20 November"))
+    shown = prepare_picture(Image(screen, "image/png"), "Screen", "model").image
+
+    with Pillow.open(io.BytesIO(screen)) as sent, Pillow.open(io.BytesIO(shown.data)) as seen:
+        differ = ImageChops.difference(sent.convert("RGB"), seen).histogram()
+    squares = sum(count * (at % 256) ** 2 for at, count in enumerate(differ))
+    assert 10 * math.log10(255**2 * sum(differ) / squares) > 38, "dB; scaled to 1024 px and back it has 33"
+
+
+def test_pictures_are_decoded_at_once_but_no_more_pixels_than_the_largest_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load, lock, both = ImageFile.load, threading.Lock(), threading.Barrier(2, timeout=10)
+    decoding = peak = 0
+
+    def counted(self: ImageFile) -> object:
+        nonlocal decoding, peak
+        pixels = self.width * self.height
+        with lock:
+            decoding += pixels
+            peak = max(peak, decoding)
+        if pixels < MAX_PIXELS / 2:
+            both.wait()
+        try:
+            return load(self)
+        finally:
+            with lock:
+                decoding -= pixels
+
+    monkeypatch.setattr(ImageFile, "load", counted)
+    for side, least in ((640, 2 * 640 * 640), (5000, 5000 * 5000)):
+        peak = 0
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda image: prepare_picture(image, "Screen", "full"), [blank(side, side)] * 2))
+        assert least <= peak <= MAX_PIXELS
 
 
 def _gif() -> bytes:

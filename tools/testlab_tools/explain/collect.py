@@ -13,8 +13,8 @@ from testlab_tools.capabilities import Failure, FailureArchive, Failures, LogKee
 from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError, ServiceDown
 from testlab_tools.fanout import gather_all
-from testlab_tools.files.artifacts import prepare_picture
 from testlab_tools.files.logs import ReasonLines, read_log, search_texts
+from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.models.lab import Case, FailedRun, ResultModel, Run, RunPage
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import KnownRun, RunDetail

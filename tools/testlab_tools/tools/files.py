@@ -13,7 +13,6 @@ from testlab_tools.files.artifacts import (
     choose_path,
     decode_text,
     find_artifact,
-    prepare_picture,
     read_head,
     read_picture,
     save_artifact,
@@ -21,6 +20,7 @@ from testlab_tools.files.artifacts import (
 from testlab_tools.files.io import Writer
 from testlab_tools.files.logs import LogReading, Matches, Tail
 from testlab_tools.files.logs import read_log as read
+from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.models.results import Artifact, LogExcerpt, RunFile
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.times import check_zone

@@ -17,7 +17,7 @@ from testlab_tools.capabilities import (
 )
 from testlab_tools.errors import BadInput, Conflict, NotFound, Refused, Unsupported
 from testlab_tools.fanout import ask_all, ask_each, gather_all
-from testlab_tools.files.artifacts import prepare_picture
+from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
 from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
 from testlab_tools.tools.arguments import NodeId
@@ -62,7 +62,7 @@ async def grab_screenshot(
     node_id: Annotated[str, Field(description="Show its screen now")] = "",
     run_id: Annotated[str, Field(description="Or: the screen at the end of this run")] = "",
     size: Annotated[
-        Literal["model", "thumbnail", "full"], Field(description="model: JPEG, long side 1024 px; full: PNG as sent")
+        Literal["model", "thumbnail", "full"], Field(description="model: JPEG, long side 1280 px; full: as sent")
     ] = "model",
     save_to: Annotated[str, Field(description="Also write the original here")] = "",
 ) -> Picture:
