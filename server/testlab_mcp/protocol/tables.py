@@ -34,7 +34,6 @@ _TIME_PARTS = (11, 8, 5)
 _COUNTED = re.compile(r"[\w.:/-]+(?: [\w.:/-]+)*")
 _COUNTS = "(name=count, …)"
 
-_Row = Mapping[str, Any]
 _Columns = dict[str, list[Any]]
 
 
@@ -116,7 +115,7 @@ def _read_columns(rows: list[dict[str, Any]], free: frozenset[str]) -> _Columns:
     return columns
 
 
-def _merge_names(rows: list[_Row]) -> list[str]:
+def _merge_names(rows: list[dict[str, Any]]) -> list[str]:
     """The names in the order that all rows have them in."""
     names: list[str] = []
     for row in rows:

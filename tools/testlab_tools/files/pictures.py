@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ class _PixelLimit:
         self._more_left = threading.Condition()
 
     @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
+    def hold(self, pixels: int) -> Generator[None]:
         """Wait for room for `pixels`, at most MAX_PIXELS, and keep it meanwhile."""
         with self._more_left:
             self._more_left.wait_for(lambda: pixels <= self._left)
@@ -84,7 +84,7 @@ def _no_picture(image: Image) -> BadReply:
 
 
 @contextmanager
-def _open(image: Image) -> Iterator[ImageFile]:
+def _open(image: Image) -> Generator[ImageFile]:
     """A picture of which the header is read, to be decoded; what shows while it is decoded is a BadReply as well."""
     # Pillow costs 70 ms to import, which starting the server should not pay.
     from PIL import Image as Pillow

@@ -17,7 +17,7 @@ from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.times import parse_span
-from testlab_tools.tools.arguments import Cursor, RunId
+from testlab_tools.tools.arguments import RunId
 from testlab_tools.triage.breaks import LOOK_BACK
 from testlab_tools.triage.causes import GroupBy
 from testlab_tools.triage.collect import Window
@@ -45,12 +45,12 @@ async def triage(
     group_by: GroupBy = "cause",
     sort: Sort = "most",
     limit: Annotated[int, Field(ge=1, le=50)] = 15,
-    cursor: Cursor = "",
+    cursor: str = "",
 ) -> Triage:
     """List failures of all services by cause, the most runs first: counts by station, units, when it broke, new or
     not; product, infrastructure, flaky or unclear, with evidence.
 
-    No logs: explain_failure has them.
+    No logs: explain_failure.
     """
     archives = call.lab.offering(FailureArchive, service)
     mute = [a for a in call.lab.services.values() if isinstance(a, RunArchive) and not isinstance(a, FailureArchive)]

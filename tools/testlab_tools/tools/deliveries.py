@@ -107,7 +107,7 @@ async def _ask_before_discarding(call: Call, delivery_id: str, discard: bool, **
 @tool(toolset="deliveries", access="operate", needs=RunSink, hints=RELEASE, asks=_ask_before_discarding)
 async def release_delivery(
     call: Call,
-    delivery_id: Annotated[str, Field(min_length=1, description="From list_deliveries")],
+    delivery_id: Annotated[str, Field(min_length=1)],
     procedure_id: Annotated[str, Field(description="Empty fields stay as they are")] = "",
     serial_number: str = "",
     part_number: str = "",

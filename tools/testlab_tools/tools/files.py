@@ -35,13 +35,13 @@ async def read_log(
     run_id: RunId,
     tail: Annotated[int, Field(ge=1, le=1000)] = 100,
     search: Annotated[str, Field(max_length=200, description="Plain text, any case")] = "",
-    last: Annotated[int, Field(ge=0, le=50, description="Only so many matches from the end")] = 0,
+    last: Annotated[int, Field(ge=0, le=50, description="Only the last matches")] = 0,
     context: Annotated[int, Field(ge=0, le=20)] = 2,
     tz: str = "UTC",
 ) -> LogExcerpt:
     """Read a run's log: its last lines, or those around every match of search, numbered as by grep -n.
 
-    Says what it cut. get_artifact saves whole logs.
+    get_artifact saves whole logs.
     """
     keeper, native = call.lab.run_owner(run_id, LogKeeper)
     selector = Matches(search, context, last) if search else Tail(tail)
@@ -71,7 +71,7 @@ async def get_artifact(
 ) -> Illustrated[RunFile]:
     """Get a file that a run kept: shows an image or a text's beginning; save_to writes any file whole.
 
-    Never overwrites. finished=false: call again with the same arguments.
+    Never overwrites. finished=false: repeat the call.
     """
     keeper, native = call.lab.run_owner(run_id, ArtifactKeeper)
     files = await keeper.list_artifacts(native)

@@ -19,7 +19,7 @@ from testlab_tools.models.jobs import Job, StoppedJob, TestCases
 from testlab_tools.models.requests import TestOrder
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso
-from testlab_tools.tools.arguments import Cursor, Limit, NodeId, Wait
+from testlab_tools.tools.arguments import Limit, NodeId, Wait
 from testlab_tools.untrusted import quote
 
 _CANDIDATES = 50
@@ -72,7 +72,6 @@ def _words(name: str) -> set[str]:
 
 SAME = "This is the order given before, whose answer was not heard: nothing was started twice."
 MORE = "More follow: pass cursor, with the same arguments. "
-JobUid = Annotated[str, Field(description="From run_tests")]
 
 
 @tool(toolset="jobs", access="observe", needs=TestPack, hints=LOOK)
@@ -83,11 +82,11 @@ async def list_test_cases(
     compare_to: Annotated[str, Field(description="Lists what revision added to this one, and removed")] = "",
     service: str = "",
     limit: Limit = 50,
-    cursor: Cursor = "",
+    cursor: str = "",
 ) -> TestCases:
     """List the test cases that a revision of the test pack holds, by name.
 
-    Says nothing of how they fared: list_runs(test=…) does.
+    How they fared: list_runs(test=…).
     """
     pack = call.lab.one(TestPack, service)
     if compare_to:
@@ -130,7 +129,7 @@ async def run_tests(
     call: Call,
     node_id: NodeId,
     test_pack_revision: Annotated[str, Field(min_length=1, description="Branch, tag or commit SHA")],
-    test_cases: Annotated[list[str], Field(min_length=1, description="From list_test_cases")],
+    test_cases: Annotated[list[str], Field(min_length=1)],
     remote_control: Annotated[str, Field(description="Empty: the test pack's default")] = "",
     category: Annotated[str, Field(description="Groups the results")] = "",
     soak: Literal["run once", "run forever"] = "run once",
@@ -140,8 +139,7 @@ async def run_tests(
 ) -> Job:
     """Run tests on a node. Returns its job_uid at once, or after wait_seconds with the counts so far.
 
-    The node must be free or reserved by you. Says why runs failed once all have finished: get_job waits on,
-    get_failed_cases(job_uid) has tracebacks.
+    The node must be free or reserved by you. get_job waits on, and says why runs failed.
     """
     runner, native = await call.lab.node_owner(node_id, JobRunner)
     forever = soak == "run forever"
@@ -167,7 +165,7 @@ async def run_tests(
 @tool(toolset="jobs", access="observe", needs=JobRunner, hints=LOOK)
 async def get_job(
     call: Call,
-    job_uid: JobUid = "",
+    job_uid: str = "",
     node_id: Annotated[str, Field(description="Or: this node's current or last job")] = "",
     wait_seconds: Wait = 0,
 ) -> Job:
@@ -202,11 +200,11 @@ async def _ask_before_stopping(call: Call, job_uid: str, node_id: str, confirm: 
 @tool(toolset="jobs", access="operate", needs=JobRunner, hints=DESTROY, asks=_ask_before_stopping)
 async def stop_job(
     call: Call,
-    job_uid: JobUid = "",
+    job_uid: str = "",
     node_id: Annotated[str, Field(description="Or: this node's current job")] = "",
     confirm: Annotated[str, Field(description="If the client cannot ask: its job_uid")] = "",
 ) -> StoppedJob:
-    """Stop a test job, and hold up to 40 s until it has stopped. Tests that have finished keep their results.
+    """Stop a test job, and hold up to 40 s until it has stopped.
 
     Stops only jobs you started; with admin access anybody's, once a person has agreed. One that has ended is no error.
     """

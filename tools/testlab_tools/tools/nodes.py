@@ -35,7 +35,7 @@ async def list_nodes(
 ) -> NodeList:
     """List the lab's nodes: state, who holds each until when and why, what runs, who started it, since when idle.
 
-    detail is for a few nodes. reserve_nodes takes one; grab_screenshot shows its screen.
+    detail is for a few nodes.
     """
     wrong, shares = "", list[ServiceShare]()
     if node_ids:
@@ -59,12 +59,12 @@ async def list_nodes(
 @tool(toolset="nodes", access="observe", needs=(Screenshots, RunScreenshots), hints=LOOK)
 async def grab_screenshot(
     call: Call,
-    node_id: Annotated[str, Field(description="Show its screen now")] = "",
+    node_id: Annotated[str, Field(description="Its screen now")] = "",
     run_id: Annotated[str, Field(description="Or: the screen at the end of this run")] = "",
     size: Annotated[
         Literal["model", "thumbnail", "full"], Field(description="model: JPEG, long side 1280 px; full: as sent")
     ] = "model",
-    save_to: Annotated[str, Field(description="Also write the original here")] = "",
+    save_to: Annotated[str, Field(description="Write the original here")] = "",
 ) -> Picture:
     """Grab a node's screen as an image, or the screen saved when a run ended."""
     if bool(node_id) == bool(run_id):
@@ -129,7 +129,7 @@ def _matches(node: Node, available: bool, text: str) -> bool:
 
 
 NAMED = 5
-ReservationId = Annotated[str, Field(min_length=1, description="From list_nodes")]
+ReservationId = Annotated[str, Field(min_length=1)]
 LONGEST_MINUTES = 1440
 FOREVER = 0
 _ENDS = (
@@ -148,10 +148,10 @@ async def reserve_nodes(
     duration_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES)],
     wait_seconds: Annotated[int, Field(ge=0, le=45, description="If taken, stand in line")] = 0,
 ) -> Reservations:
-    """Reserve nodes for exclusive use, so that nobody else starts or stops tests on them.
+    """Reserve nodes, so that nobody else starts or stops tests on them.
 
-    Ends by itself after duration_minutes, and with this server unless note says otherwise; call end_reservation when
-    done. If one is taken, says by whom and which are free.
+    Ends after duration_minutes, and with this server unless note says otherwise; call end_reservation when done. If
+    one is taken, says by whom and which are free.
     """
     if duration_minutes == FOREVER and call.access != "admin":
         raise Refused(f"A reservation without end needs {call.admin_setting}", "", "Give duration_minutes.")
@@ -205,10 +205,7 @@ async def _reserve_in_turn(
 async def extend_reservation(
     call: Call, reservation_id: ReservationId, minutes: Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
 ) -> Reservation:
-    """Extend a reservation of yours by so many minutes, before it expires. Returns its new end.
-
-    Cannot extend one that has ended, or somebody else's.
-    """
+    """Extend a reservation of yours, before it expires. Returns its new end."""
     farm, native = await call.lab.reservation_owner(reservation_id)
     order = ("extend_reservation", call.caller, farm.name, native, minutes)
     given = await call.lab.orders.run(order, lambda: farm.extend_reservation(native, minutes * 60))
@@ -217,10 +214,7 @@ async def extend_reservation(
 
 @tool(toolset="nodes", access="operate", needs=NodeReservations, hints=END)
 async def end_reservation(call: Call, reservation_id: ReservationId) -> Ended:
-    """End a reservation of yours, so that others can use the node. Ending one that has ended is no error.
-
-    Cannot end somebody else's.
-    """
+    """End a reservation of yours, so that others can use the node. One that has ended is no error."""
     farm, native = await call.lab.reservation_owner(reservation_id)
     ended = await farm.end_reservation(native)
     call.lab.reservations.remove(farm, native)

@@ -215,7 +215,7 @@ async def import_report(
 ) -> ImportedReport:
     """Record the run that a test report tells of; the same report twice is one run.
 
-    dry_run shows it, what is missing, lost or would be refused, and records nothing.
+    dry_run shows what would be recorded, is missing, lost or refused.
     """
     source = await open_report(call.files, path, content, format)
     form = source.form
@@ -253,7 +253,7 @@ async def list_catalog(
     limit: Annotated[int, Field(ge=1, le=100)] = 20,
     cursor: str = "",
 ) -> Definitions:
-    """List procedures for create_run, parts with revisions, batches or stations; no runs: list_runs does."""
+    """List procedures for create_run, parts with revisions, batches or stations; no runs: list_runs."""
     catalog = call.lab.one(ProductionCatalog, service)
     question = "\n".join((catalog.name, kind, search, str(limit)))
     after = decode_cursor(cursor, question) if cursor else ""

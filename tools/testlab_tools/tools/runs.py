@@ -20,7 +20,7 @@ from testlab_tools.models.results import Exported, RunDetail, shorten_run, summa
 from testlab_tools.paging import count_runs, list_merged
 from testlab_tools.registry import DESTROY, LOOK, Call, Question, tool
 from testlab_tools.times import iso, parse_span
-from testlab_tools.tools.arguments import AnyOutcome, Cursor, RunId, Service, Since, Until
+from testlab_tools.tools.arguments import AnyOutcome, RunId, Service, Since, Until
 from testlab_tools.untrusted import quote
 
 MAX_ASKED = 20
@@ -33,19 +33,19 @@ async def list_runs(
     service: Service = "",
     outcome: AnyOutcome = "",
     unit: Annotated[str, Field(description="Serial number")] = "",
-    part: Annotated[str, Field(description="Part number")] = "",
+    part: str = "",
     test: Annotated[str, Field(description="Test case, procedure or test plan")] = "",
     station: Annotated[str, Field(description="Node, station or stand")] = "",
     since: Since = "",
     until: Until = "",
     filter: Annotated[str, Field(description="In the service's own grammar; needs service")] = "",
     sort: Literal["newest", "oldest", "longest"] = "newest",
-    limit: Annotated[int, Field(ge=0, le=200, description="0: only counts by outcome; one left out is 0")] = 20,
-    cursor: Cursor = "",
+    limit: Annotated[int, Field(ge=0, le=200, description="0: only counts by outcome")] = 20,
+    cursor: str = "",
 ) -> RunPage:
     """List or count test runs of all services or one: outcome, test, unit, station, revision and failure reason.
 
-    Gives no steps or logs: explain_failure does. Says each service's total by outcome, and any outage.
+    No steps or logs: explain_failure has them. Says each service's total by outcome, and any outage.
     """
     archives = call.lab.offering(RunArchive, service)
     if limit == 0 and cursor:
@@ -76,7 +76,7 @@ async def get_run(
 async def get_failed_cases(
     call: Call,
     run_id: Annotated[str, Field(description="Run handle, or a job_uid for all its failed runs")] = "",
-    run_ids: Annotated[list[str], Field(max_length=MAX_ASKED, description="Several at once")] = [],
+    run_ids: Annotated[list[str], Field(max_length=MAX_ASKED)] = [],
 ) -> FailedCases:
     """Get the failing steps of runs or a job: reason, measurements against limits, attempts, traceback.
 
@@ -147,10 +147,9 @@ async def export_runs(
     until: str = "",
     filter: str = "",
 ) -> Exported:
-    """Write a service's runs that match, filtered as by list_runs, to a CSV or JUnit XML file, however many.
+    """Write a service's runs that match, filtered as by list_runs, to a CSV or JUnit XML file.
 
-    Gives count and columns, named as in list_runs, not the runs. Never overwrites. finished=false: call again with the
-    same arguments.
+    Returns count and columns, not the runs. Never overwrites. finished=false: repeat the call.
     """
     archive = call.lab.one(RunArchive, service)
     target = call.files.to_write(save_to)

@@ -73,7 +73,7 @@ async def summarize_runs(
     """Get figures of many runs: counts, yields, retests, failure Pareto, throughput, duration; in all and by group,
     with n, 95 % interval and the groups that are shown to differ (`differs`).
 
-    Lists no runs: list_runs does.
+    No runs: list_runs.
     """
     order, target = SummaryOrder(metric, group_by, attempts, limit), None
     if chart or save_to:
@@ -161,7 +161,7 @@ async def flakiness(
     """Get which test cases are broken, bound to a node, or flaky: pass rate with 95 % interval, since which run and
     between which revisions it changed, how many more runs would tell.
 
-    Of production tests: summarize_runs. Why one failed: explain_failure.
+    Production tests: summarize_runs.
     """
     target = find_target(call, save_to) if chart or save_to else None
     farms = [farm.name for farm in call.lab.offering(JobRunner, service)]
@@ -190,8 +190,6 @@ async def compare_runs(
 ) -> Illustrated[RunComparison]:
     """Get what differs between two runs (cases, measurements, durations), or before and after a revision of the test
     pack or procedure (pass rate and duration by test, with 95 % interval).
-
-    What is alike is only counted.
     """
     if a.startswith(REVISION) != b.startswith(REVISION):
         raise BadInput("a and b are of two sorts", "", "Give two run handles, or revision:… twice.")

@@ -52,7 +52,7 @@ async def update_unit(
 ) -> Unit:
     """Update a unit: add or remove sub-units, put it in a batch, mark it as a sample. What is left out stays.
 
-    Sub-units must be known units. TofuPilot v1 only adds. create_run makes new units.
+    Sub-units must be known units. TofuPilot v1 only adds.
     """
     registry = call.lab.one(UnitRegistry, service)
     change = UnitChange(tuple(sub_units), tuple(remove_sub_units), batch_number, sample)
