@@ -16,7 +16,7 @@ from testlab_tools.errors import BadInput, Refused, Unsupported
 from testlab_tools.files.io import Writer
 from testlab_tools.models.campaigns import CampaignList, CampaignOrdered, CampaignStatus
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
-from testlab_tools.tools.arguments import Cursor, Limit, Wait
+from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
 from testlab_tools.untrusted import quote
 
@@ -109,7 +109,7 @@ async def get_campaign(
 
 
 @tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)
-async def list_campaigns(call: Call, limit: Limit = 20, cursor: Cursor = "") -> CampaignList:
+async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> CampaignList:
     """List campaigns, newest first, with their counts. get_campaign has the failures of one."""
     made_for = f"list_campaigns {call.caller}"
     after = _position(decode_cursor(cursor, made_for)) if cursor else None
