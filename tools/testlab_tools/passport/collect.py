@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from testlab_tools.capabilities import RunArchive, Runs, Service, UnitArchive, UnitRegistry
@@ -144,12 +145,12 @@ class _Collector:
 
     async def _get_records(self, serial: str) -> list[Unit]:
         registries = [archive for archive in self._archives if isinstance(archive, UnitRegistry)]
-        found = await self._ask(registries, lambda r: _none_on((NotFound, BadInput), r.get_unit(serial)))
+        found = await self._ask(registries, lambda r: _none_on((NotFound, BadInput), partial(r.get_unit, serial)))
         return [record for record in found.values() if record is not None]
 
     async def _list_runs(self, serial: str) -> dict[str, Runs]:
         query = RunQuery(unit=serial)
-        found = await self._ask(self._archives, lambda a: _none_on((NotFound,), a.list_runs(query, MAX_RUNS)))
+        found = await self._ask(self._archives, lambda a: _none_on((NotFound,), partial(a.list_runs, query, MAX_RUNS)))
         return {name: runs for name, runs in found.items() if runs is not None}
 
     async def _find_peers(
@@ -166,7 +167,7 @@ async def _read_span(archive: RunArchive, part: str, moment: datetime) -> TimeSp
     """A part's runs on both sides of a moment; None when the service cannot list them."""
     sides = (RunQuery(part=part, until=moment), RunQuery(part=part, since=moment, oldest_first=True))
     before, after = await gather_all(
-        *(_none_on((NotFound, Unsupported), archive.list_runs(side, MAX_PEER_RUNS)) for side in sides)
+        *(_none_on((NotFound, Unsupported), partial(archive.list_runs, side, MAX_PEER_RUNS)) for side in sides)
     )
     if before is None or after is None:
         return None
@@ -178,8 +179,8 @@ async def _read_span(archive: RunArchive, part: str, moment: datetime) -> TimeSp
     )
 
 
-async def _none_on(errors: tuple[type[LabError], ...], question: Awaitable[T]) -> T | None:
+async def _none_on(errors: tuple[type[LabError], ...], ask: Callable[[], Awaitable[T]]) -> T | None:
     try:
-        return await question
+        return await ask()
     except errors:
         return None
