@@ -329,6 +329,21 @@ SAMPLES: Mapping[str, ToolSample] = {
             for name, access, arguments in _CAMPAIGN_CALLS
         ),
         ToolSample(
+            "watch",
+            "campaigns",
+            "observe",
+            ALL,
+            {"node_id": "{node}"},
+            besides={name: {"node_id": "", "yield_below": 95, "service": name} for name in (FACTORY, OLD, CLOUD)},
+            faults=[
+                Call({"job_uid": "{job}"}, ON_NODES),
+                Call({"node_id": "{busy_node}"}, ON_NODES),
+                Call({"yield_below": 1, "service": "{service}"}, (FACTORY,)),
+            ],
+            hostile=[Call({"node_id": "{busy_node}"}, ON_NODES)],
+            other_node=[{"node_id": "{node}"}, {"job_uid": "{job}"}],
+        ),
+        ToolSample(
             "answer_dialog",
             "jobs",
             "operate",

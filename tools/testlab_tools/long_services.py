@@ -27,6 +27,10 @@ class LaunchServices:
             self._users += 1
             return self._services
 
+    def now(self) -> Mapping[str, Service]:
+        """The services that are open."""
+        return self._services
+
     async def aclose(self) -> None:
         """Close the services when nobody uses them any more."""
         with self._opening:

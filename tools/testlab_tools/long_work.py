@@ -9,6 +9,7 @@ from testlab_tools.capabilities import Service
 from testlab_tools.durable.engine import Engine
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.queue import ReservationQueue
+from testlab_tools.watches.watches import OpenArchive, Watches
 
 __all__ = ["LaunchServices", "LongWork"]
 
@@ -19,8 +20,12 @@ class LongWork:
     Each kind of work registers its worker here, before the engine starts.
     """
 
-    def __init__(self, engine: Engine, connect: Callable[[], Iterable[Service]]) -> None:
+    def __init__(
+        self, engine: Engine, connect: Callable[[], Iterable[Service]], open_archive: OpenArchive = lambda: None
+    ) -> None:
+        """`open_archive` opens the history of runs for the engine's event loop."""
         self.engine = engine
         self.services = LaunchServices(connect)
         self.queue = ReservationQueue(engine, self.services)
         self.campaigns = Campaigns(engine, self.services, self.queue)
+        self.watches = Watches(engine, self.services, open_archive)

@@ -60,7 +60,7 @@ class Config:
             outbox.check()
         lab = Lab(services, outbox, self.callers_own, self._reservation_file(), self.history_archive())
         if outbox is not None:
-            lab.work = LongWork(outbox.engine, self.connect_services)
+            lab.work = LongWork(outbox.engine, self.connect_services, self.history_archive)
         lab.longest_wait_s = self.server.longest_wait_seconds
         return lab
 

@@ -101,6 +101,19 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
     )
 
 
+async def find_last_units(view: HistoryView, runs: RunFilter, final: bool, count: int) -> datetime | None:
+    """When the first of the last `count` units began, of those whose first (or `final`) attempt has a verdict; None
+    where there are fewer."""
+    params: Params = {}
+    source = chosen(runs, "final" if final else "first", params)
+    sql = (
+        f"SELECT c.started_at FROM ({source}) c WHERE c.ended_as IN ('pass', 'fail') "
+        f"ORDER BY c.started_at DESC LIMIT 1 OFFSET {count - 1}"
+    )
+    rows = await view.rows(sql, params)
+    return rows[0][0].replace(tzinfo=UTC) if rows else None
+
+
 async def resolve_names(view: HistoryView, runs: RunFilter, asked: Mapping[str, str], partial: str = "") -> RunFilter:
     """The filter with each text in `asked`, by column, replaced by the names in the archive that it means.
 

@@ -15,6 +15,7 @@ from testlab_tools.tools import (
     runs,
     statistics,
     units,
+    watches,
     wiring,
 )
 
@@ -52,6 +53,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         campaigns.get_campaign,
         campaigns.list_campaigns,
         campaigns.cancel_campaign,
+        watches.watch,
         dialogs.answer_dialog,
         production.list_catalog,
         production.create_run,

@@ -1,0 +1,138 @@
+"""The tool that watches something and tells when it has happened."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive, Service
+from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
+from testlab_tools.models.watches import Watched, WatchFacts
+from testlab_tools.registry import LOOK, Call, tool
+from testlab_tools.tools.arguments import Wait
+from testlab_tools.watches.answer import describe_watch
+from testlab_tools.watches.judging import judge
+from testlab_tools.watches.subjects import Becomes, Condition, Subject, Watch, YieldMetric, state_of
+from testlab_tools.watches.watches import Watches
+
+MAX_HOURS = 168
+_ONE = "watch_id reads a watch; job_uid, node_id, reservation_id or yield_below begins one."
+
+
+@tool(toolset="campaigns", access="observe", needs=(JobRunner, NodeInventory, RunArchive), hints=LOOK)
+async def watch(
+    call: Call,
+    job_uid: Annotated[str, Field(description="Its end")] = "",
+    node_id: str = "",
+    node_becomes: Becomes = "free",
+    reservation_id: Annotated[str, Field(description="Its end")] = "",
+    yield_below: Annotated[float, Field(ge=0, le=100, description="Percent, of these:")] = 0,
+    metric: YieldMetric = "first_pass_yield",
+    over_units: Annotated[int, Field(ge=5, le=10_000, description="The last ones")] = 50,
+    part: str = "",
+    test: str = "",
+    station: str = "",
+    service: str = "",
+    max_hours: Annotated[float, Field(ge=0.001, le=MAX_HOURS)] = 24,
+    watch_id: Annotated[str, Field(description="Or: read this watch")] = "",
+    wait_seconds: Wait = 0,
+) -> Watched:
+    """Watch one thing until it happens, also after this call: a job's or reservation's end, a node, a yield that falls.
+
+    Returns watch_id; the same call is the same watch. Its end is kept, and sent where [notify] says.
+    """
+    given = [bool(text) for text in (job_uid, node_id, reservation_id, yield_below, watch_id)]
+    if sum(given) != 1:
+        raise BadInput("Nothing to watch is given" if not sum(given) else "Several things are given", "", _ONE)
+    watches = _watches(call)
+    if watch_id:
+        found = await _find(call, watches, watch_id)
+    else:
+        if yield_below:
+            subject, facts = await _find_yield(
+                call,
+                service,
+                Condition(
+                    metric=metric,
+                    below=yield_below,
+                    over_units=over_units,
+                    part=part,
+                    test=test,
+                    station=call.lab.native(station),
+                ),
+            )
+        else:
+            subject, facts = await _find_subject(call, job_uid, node_id, node_becomes, reservation_id)
+        found = await watches.begin(subject, call.caller, max_hours, facts)
+
+    async def tell(now: Watch) -> None:
+        nonlocal told
+        told += 1
+        job = now.facts.job
+        await call.progress(told, told + 1, f"{job.done} of {job.total} tests done" if job else "something was seen")
+
+    told = 0
+    found = await watches.follow(found, max(0.0, wait_seconds - call.deadline.spent_s), tell)
+    return describe_watch(found)
+
+
+def _watches(call: Call) -> Watches:
+    if call.lab.work is None:
+        why, mend = (
+            "Watches are kept in the database of [durable], which is off",
+            "[durable] enabled = true turns it on.",
+        )
+        raise Unsupported("Nothing can be watched here", why, mend)
+    return call.lab.work.watches
+
+
+async def _find(call: Call, watches: Watches, watch_id: str) -> Watch:
+    found = await watches.read(watch_id)
+    others = found is not None and found.caller != call.caller and call.caller != "local" and call.access != "admin"
+    if found is None or others or found.subject.service not in call.lab.services:
+        raise NotFound("You have no such watch", "It ended weeks ago, or never was", _ONE).naming(watch_id)
+    return found
+
+
+async def _find_subject(
+    call: Call, job_uid: str, node_id: str, becomes: Becomes, reservation_id: str
+) -> tuple[Subject, WatchFacts]:
+    """What the arguments name, and how it stands. Raises NotFound where there is nothing to watch."""
+    if job_uid:
+        runner, native = call.lab.owner(job_uid, JobRunner, lambda farm, job: farm.owns_job(job))
+        _check_durable(call, runner)
+        subject = Subject(kind="job", service=runner.name, native=native)
+        return subject, judge(subject, await runner.get_job(native)).facts
+    if node_id:
+        farm, native = await call.lab.node_owner(node_id, NodeInventory)
+        _check_durable(call, farm)
+        node = await farm.get_node(native)
+        before = state_of(node)
+        subject = Subject(kind="node", service=farm.name, native=native, becomes=becomes, before=before)
+        return subject, judge(subject, node).facts
+    holder, native = await call.lab.reservation_owner(reservation_id)
+    _check_durable(call, holder)
+    subject = Subject(kind="reservation", service=holder.name, native=native)
+    return subject, judge(subject, await holder.get_reservation(native)).facts
+
+
+async def _find_yield(call: Call, service: str, condition: Condition) -> tuple[Subject, WatchFacts]:
+    """A condition that can be evaluated, and the yield as it is. Raises LabError for one that never can be."""
+    if call.lab.archive is None:
+        raise Refused("A yield cannot be watched", "[archive] enabled is false in the config", "It turns history on.")
+    feed = call.lab.one(HistoryFeed, service)
+    _check_durable(call, feed)
+    whole = feed.unscoped
+    if whole is not feed and isinstance(whole, HistoryFeed) and await whole.identify() != await feed.identify():
+        raise Unsupported("A yield is watched over all nodes", "You may use some only", "summarize_runs has yours.")
+    from testlab_tools.watches.condition import read_yield
+
+    figures = await read_yield(call, feed.name, condition)
+    return Subject(kind="yield", service=feed.name, condition=condition), WatchFacts(figures=figures)
+
+
+def _check_durable(call: Call, service: Service) -> None:
+    if call.lab.outbox is not None and not call.lab.outbox.accepts(service.name):
+        why = "It takes callers' own tokens, which are kept nowhere"
+        raise Unsupported(f"Nothing of {service.name} can be watched", why, "get_job and list_nodes show it.")

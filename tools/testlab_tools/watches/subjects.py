@@ -1,0 +1,98 @@
+"""What can be watched, and the watch of it. Times are seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from pydantic import ConfigDict
+
+from testlab_tools.late_model import LateModel
+from testlab_tools.models.lab import Node
+from testlab_tools.models.watches import WatchFacts, WatchState
+
+Kind = Literal["job", "node", "reservation", "yield"]
+Becomes = Literal["free", "offline", "different"]
+YieldMetric = Literal["first_pass_yield", "final_yield"]
+
+
+class Condition(LateModel):
+    """A yield below so many percent, over the last units that match."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: YieldMetric
+    below: float
+    over_units: int
+    part: str = ""
+    test: str = ""
+    station: str = ""
+
+
+class Subject(LateModel):
+    """A job's end, a node that becomes something, a reservation's end or a yield; `native` is its native id.
+
+    `before` is the node's state when it was first seen. `service` is empty for a yield over all services.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    service: str
+    native: str = ""
+    becomes: Becomes = "free"
+    before: str = ""
+    condition: Condition | None = None
+
+    @property
+    def polled_as(self) -> Subject:
+        """What is polled for it: all nodes of a service at once."""
+        if self.kind == "node":
+            return Subject(kind="node", service=self.service)
+        return self.model_copy(update={"before": ""})
+
+    @property
+    def handle(self) -> str:
+        """Its id, as tools take it."""
+        return f"{self.service}:{self.native}"
+
+    def digest(self, caller: str, max_hours: float) -> str:
+        """The same for the same call of the same caller, whatever the thing's state was."""
+        same = self.model_copy(update={"before": ""}).model_dump_json()
+        return hashlib.sha256(f"{caller} {max_hours} {same}".encode()).hexdigest()[:12]
+
+    def describe(self) -> str:
+        """What is waited for, in our words and ids."""
+        if self.kind == "job":
+            return f"the end of job {self.handle!r}"
+        if self.kind == "reservation":
+            return f"the end of reservation {self.handle!r}"
+        if self.kind == "node":
+            becomes = "changes its state" if self.becomes == "different" else f"is {self.becomes}"
+            return f"that node {self.handle!r} {becomes}"
+        assert self.condition is not None, "of this kind"
+        metric = self.condition.metric.replace("_", " ")
+        return f"a {metric} below {self.condition.below:g} % over the last {self.condition.over_units} units"
+
+
+class Watch(LateModel):
+    """A watch as it stands. `facts` are what was last seen, `told_at` when its end was first told to its caller."""
+
+    watch_id: str
+    subject: Subject
+    caller: str
+    state: WatchState
+    begun_at: float
+    deadline: float
+    facts: WatchFacts
+    seen_at: float | None = None
+    trouble: str = ""
+    what: str = ""
+    ended_at: float | None = None
+    told_at: float | None = None
+
+
+def state_of(node: Node) -> str:
+    """A node's state as it is for everybody, and by which reservation."""
+    state = "reserved" if node.state == "reserved by you" else node.state
+    return f"{state} {node.reservation.reservation_id if node.reservation else ''}".strip()

@@ -1,0 +1,109 @@
+"""The watches of a lab, as tools use them. The first use imports DBOS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from testlab_tools.archive.archive import HistoryArchive
+from testlab_tools.durable.engine import Engine
+from testlab_tools.durable.late_store import LateStore, disk_is_full
+from testlab_tools.errors import LabError
+from testlab_tools.long_services import LaunchServices
+from testlab_tools.models.watches import WatchFacts
+from testlab_tools.watches.subjects import Subject, Watch
+
+if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import Workflows
+    from testlab_tools.watches.store import WatchStore
+    from testlab_tools.watches.worker import WatchWorker
+
+WORKFLOW = "watch"
+LOOK_S = 0.25
+POLL_S = 3.0
+SAME_S = 600.0
+"""The same call is the same watch until so long after its end was told."""
+OpenArchive = Callable[[], HistoryArchive | None]
+
+
+class Watches:
+    """Watches on the engine of a lab. The leader of the database looks, whichever process that is."""
+
+    def __init__(
+        self, engine: Engine, services: LaunchServices, open_archive: OpenArchive, poll_s: float = POLL_S
+    ) -> None:
+        """`open_archive` opens the history for the engine's event loop; `poll_s` is how often a thing is read."""
+        self.engine = engine
+        self._services = services
+        self._open_archive = open_archive
+        self._poll_s = poll_s
+        self._database = LateStore(engine, self._open_store, _failure)
+        engine.register(WORKFLOW, self._open_worker)
+
+    async def begin(self, subject: Subject, caller: str, max_hours: float, facts: WatchFacts) -> Watch:
+        """Watch something, or return the caller's watch of the same. Raises Refused where it has too many, LabError
+        where the watch cannot be written down."""
+        prefix = f"watch-{subject.digest(caller, max_hours)}."
+        now = self.engine.clock.now().timestamp()
+        before: list[Watch] = await self._database.ask(lambda store: store.list(prefix))
+        if before and (before[-1].told_at is None or now - before[-1].told_at < SAME_S):
+            self.engine.wake()
+            return before[-1]
+        number = 1 + max((int(watch.watch_id.rpartition(".")[2]) for watch in before), default=-1)
+        watch = Watch(
+            watch_id=f"{prefix}{number}",
+            subject=subject,
+            caller=caller,
+            state="watching",
+            begun_at=now,
+            deadline=now + max_hours * 3600,
+            facts=facts,
+            seen_at=now,
+        )
+        made: Watch = await self._database.ask(lambda store: store.begin(watch))
+        self.engine.wake()
+        return made
+
+    async def read(self, watch_id: str) -> Watch | None:
+        """A watch as it stands; None where there is none."""
+        return await self._database.ask(lambda store: store.read(watch_id))
+
+    async def follow(self, watch: Watch, seconds: float, tell: Callable[[Watch], Awaitable[None]]) -> Watch:
+        """Wait until a watch has ended, or so many seconds; `tell` is awaited when something new was seen."""
+        self.engine.wake()
+        until = asyncio.get_running_loop().time() + seconds
+        while watch.state == "watching" and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(LOOK_S)
+            now = await self.read(watch.watch_id) or watch
+            if now.facts != watch.facts:
+                await tell(now)
+            watch = now
+        if watch.state != "watching" and watch.told_at is None:
+            told = self.engine.clock.now().timestamp()
+            await self._database.ask(lambda store: store.note_told(watch.watch_id, told))
+        return watch
+
+    def _open_store(self, workflows: Workflows) -> WatchStore:
+        from testlab_tools.watches.store import WatchStore
+
+        return WatchStore(workflows, lambda connection, watch: None)
+
+    def _open_worker(self) -> WatchWorker:
+        from testlab_tools.watches.condition import YieldReader
+        from testlab_tools.watches.worker import WatchWorker
+
+        store = self._database.open()
+        store.tidy(self.engine.clock.now().timestamp())
+        reader = YieldReader(self._services, self._open_archive)
+        return WatchWorker(store, self._services, self.engine.clock, self._poll_s, reader.read)
+
+
+def _failure(error: Exception) -> LabError:
+    if disk_is_full(error):
+        return LabError("The disk with the database of watches is full", "", "Make space there, then call again.")
+    return LabError(
+        "The database of watches does not answer",
+        type(error).__name__,
+        "Call again: a watch that was written down goes on. [durable] in the config names the database.",
+    )
