@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import httpx2
 
 from testlab_tools.errors import BadReply
 from testlab_tools.http.credentials import Credentials
+from testlab_tools.http.direct import DirectAnswer, DirectGets, is_direct
 from testlab_tools.http.errors import (
     failure_of,
     lost,
@@ -29,6 +32,7 @@ from testlab_tools.http.ssrf import UnsafeUrl, pin_url
 from testlab_tools.http.trace import record_answer
 from testlab_tools.telemetry import measure_request, measure_try, note_service
 
+_HEADERS = {"User-Agent": "testlab-mcp", "Accept-Encoding": "gzip, deflate"}
 Params = Mapping[str, str | int | list[str]]
 MAX_BODY_BYTES = 16 * 2**20
 """Of an answer read whole; what may be larger is streamed."""
@@ -141,16 +145,17 @@ class ServiceClient:
         seconds = self.endpoint.timeout_seconds
         async with self._slots.place():
             with measure_request(self.service, "PUT"):  # the address is one of those that only the holder may know
-                return await self._exchange(
-                    "PUT", place.url, seconds, content=data, headers=headers, extensions=place.extensions
-                )
+                sent = self._open("PUT", place.url, seconds, content=data, headers=headers, extensions=place.extensions)
+                return await self._exchange("PUT", sent, seconds)
 
     async def identify(self) -> str:
         """A hash of the service's address and of what is sent to it as credentials. Raises ConfigError without any."""
         return hashlib.sha256(f"{self.endpoint.url}\n{await self._credentials.identify()}".encode()).hexdigest()
 
     async def aclose(self) -> None:
-        """Close the pool."""
+        """Close all connections."""
+        if (gets := vars(self).get("_gets")) is not None:
+            await gets.aclose()
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
@@ -228,14 +233,24 @@ class ServiceClient:
         if body is not None:
             content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
             headers["Content-Type"] = "application/json"
+        if method == "GET" and content is None and self._gets is not None:
+            return await self._exchange(method, self._gets.get(path, params, headers, timeout_s), timeout_s)
         url = self.endpoint.at(path)
-        return await self._exchange(method, url, timeout_s, params=params, content=content, headers=headers)
+        sent = self._open(method, url, timeout_s, params=params, content=content, headers=headers)
+        return await self._exchange(method, sent, timeout_s)
 
-    async def _exchange(self, method: str, url: str, timeout_s: float, **request: Any) -> Reply:
+    @asynccontextmanager
+    async def _open(self, method: str, url: str, timeout_s: float, **request: Any) -> AsyncGenerator[httpx2.Response]:
+        """Send by the general client."""
+        async with self._client().stream(method, url, timeout=_timeout(timeout_s), **request) as response:
+            yield response
+
+    async def _exchange(
+        self, method: str, sent: AbstractAsyncContextManager[httpx2.Response | DirectAnswer], timeout_s: float
+    ) -> Reply:
         deadline = asyncio.timeout(timeout_s + 1)
         try:
             with measure_try(self.service, method) as tried:
-                sent = self._client().stream(method, url, timeout=_timeout(timeout_s), **request)
                 async with deadline, sent as response:
                     tried.status = response.status_code
                     record_answer(self.service, method, response.status_code, response.headers)
@@ -254,13 +269,24 @@ class ServiceClient:
         if self._pool is None:
             self._pool = httpx2.AsyncClient(
                 transport=self._transport,
-                verify=self.endpoint.tls(),
+                verify=self._tls if self._transport is None else True,
                 trust_env=True,
                 follow_redirects=False,
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=self.endpoint.max_concurrency),
-                headers={"User-Agent": "testlab-mcp", "Accept-Encoding": "gzip, deflate"},
+                headers=_HEADERS,
             )
         return self._pool
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return httpx2.create_ssl_context(verify=self.endpoint.tls(), trust_env=True)
+
+    @cached_property
+    def _gets(self) -> DirectGets | None:
+        """What GETs are sent by; None where something stands between, and the general client sends them."""
+        if self._transport is not None or not is_direct(self.endpoint.url):
+            return None
+        return DirectGets(self.endpoint.url, lambda: self._tls, _HEADERS, self.endpoint.max_concurrency)
 
 
 def _timeout(seconds: float) -> httpx2.Timeout:

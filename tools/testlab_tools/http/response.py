@@ -10,13 +10,13 @@ import asyncio
 import json
 import time
 import zlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Annotated, Any, TypeVar, cast, get_origin
+from typing import Annotated, Any, Protocol, TypeVar, cast, get_origin
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -132,7 +132,16 @@ _reading: _Turns = WeakKeyDictionary()
 _leaving: _Turns = WeakKeyDictionary()
 
 
-async def iter_pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+class Body(Protocol):
+    """An answer whose body is still to be read."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def aiter_raw(self) -> AsyncIterator[bytes]: ...
+
+
+async def iter_pieces(response: Body) -> AsyncGenerator[bytes, None]:
     """The body, at most PIECE_BYTES at a time, unpacked where it is gzip or deflate (RFC 9110 section 8.4.1).
 
     Raises:
@@ -161,7 +170,7 @@ async def iter_pieces(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
                 yield piece
 
 
-async def read_whole(response: httpx2.Response, max_bytes: int) -> bytes | None:
+async def read_whole(response: Body, max_bytes: int) -> bytes | None:
     """The body unpacked; None where it is larger than `max_bytes`.
 
     Raises:
