@@ -57,6 +57,8 @@ def parse_span(since: str, until: str, zone: str = "UTC") -> tuple[datetime | No
 
 def utc(moment: datetime) -> datetime:
     """The same moment in UTC; one without a zone is taken as UTC."""
+    if moment.tzinfo is UTC:
+        return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

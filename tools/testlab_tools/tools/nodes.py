@@ -43,7 +43,9 @@ async def list_nodes(
     else:
         every, shares = await _list_every_node(call)
     chosen = [node for node in every if _matches(node, available, text)]
-    untyped = [n for n in every if n not in chosen and n.device_type == UNKNOWN and _matches(n, available, "")]
+    untyped = [
+        n for n in every if n.device_type == UNKNOWN and _matches(n, available) and not _matches(n, available, text)
+    ]
     if (detail or addresses) and not node_ids:
         chosen, wrong = await _get_nodes(call, [node.node_id for node in chosen], detail, addresses)
     return NodeList(
@@ -123,7 +125,7 @@ async def _list_every_node(call: Call) -> tuple[list[Node], list[ServiceShare]]:
     return [node for nodes in answers.given.values() for node in nodes], shares
 
 
-def _matches(node: Node, available: bool, text: str) -> bool:
+def _matches(node: Node, available: bool, text: str = "") -> bool:
     words = f"{node.node_id} {node.name} {node.device_type}".casefold()
     return (not available or node.state == "free") and text.casefold() in words
 
