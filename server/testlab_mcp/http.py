@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
+from mcp.server import streamable_http
 from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
 from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.mcpserver import MCPServer
@@ -29,6 +30,7 @@ from testlab_mcp.access.authentication import SCOPES
 from testlab_mcp.access.callers import ANONYMOUS, LOCAL, caller_of
 from testlab_mcp.access.http_security import HttpSecurity
 from testlab_mcp.config.settings import LOOPBACK, HttpSettings
+from testlab_mcp.event_stream import EventStream
 from testlab_mcp.metrics_page import MetricsPage
 from testlab_mcp.protocol.server import LabServer
 from testlab_tools.capabilities import Service
@@ -203,6 +205,8 @@ def _answers_cancelled_request(event: bytes) -> bool:
     except ValueError:
         return False
 
+
+streamable_http.EventSourceResponse = EventStream  # pyright: ignore[reportPrivateImportUsage]
 
 PATH = "/mcp"
 STOP_SECONDS = 3

@@ -14,12 +14,13 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.abc import ObjectSendStream
 from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
-from mcp_types import PROTOCOL_VERSION_META_KEY, JSONRPCError, JSONRPCRequest, JSONRPCResponse
+from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
+from testlab_mcp.era import Frames, has_envelope, serve_in_era
 from testlab_mcp.wire import Frame, Wire, standard_streams
 
 
@@ -31,9 +32,7 @@ async def serve_stdio(server: Server[Any]) -> None:
             group.start_soon(_end_on_signal, wire)
             async with server.lifespan(server) as state:
                 wire.start()
-                frames = _Frames(_answer_probes(server, state, wire))
-                options = server.create_initialization_options()
-                await serve_dual_era_loop(server, frames, Outlet(wire), lifespan_state=state, init_options=options)
+                await serve_in_era(server, _answer_probes(server, state, wire), Outlet(wire), state)
             group.cancel_scope.cancel()
 
 
@@ -56,7 +55,7 @@ async def _answer_probes(server: Server[Any], state: Any, wire: Wire) -> AsyncGe
         if undecided and isinstance(request, JSONRPCRequest):
             if _is_probe(request):
                 outlet = Outlet(wire)
-                await serve_dual_era_loop(server, _Frames(_only(frame, outlet)), outlet, lifespan_state=state)
+                await serve_dual_era_loop(server, Frames(_only(frame, outlet)), outlet, lifespan_state=state)
                 continue
             undecided = False
         yield frame
@@ -64,30 +63,13 @@ async def _answer_probes(server: Server[Any], state: Any, wire: Wire) -> AsyncGe
 
 def _is_probe(request: JSONRPCRequest) -> bool:
     """Whether a request is a `server/discover` of the modern era."""
-    meta = (request.params or {}).get("_meta")
-    return request.method == "server/discover" and isinstance(meta, dict) and PROTOCOL_VERSION_META_KEY in meta
+    return request.method == "server/discover" and has_envelope(request)
 
 
 async def _only(probe: Frame, outlet: Outlet) -> AsyncGenerator[Frame]:
     """The frames of a connection that ends once this request has been answered."""
     yield probe
     await outlet.answered.wait()
-
-
-class _Frames(ObjectReceiveStream[Frame]):
-    """Frames as the read stream of one of the SDK's loops."""
-
-    def __init__(self, frames: AsyncGenerator[Frame]) -> None:
-        self._frames = frames
-
-    async def receive(self) -> Frame:
-        try:
-            return await anext(self._frames)
-        except StopAsyncIteration:
-            raise anyio.EndOfStream from None
-
-    async def aclose(self) -> None:
-        await self._frames.aclose()
 
 
 class Outlet(ObjectSendStream[SessionMessage]):

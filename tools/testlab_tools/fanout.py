@@ -89,13 +89,17 @@ async def gather_all(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, 
 async def gather_all(*questions: Coroutine[Any, Any, A]) -> tuple[A, ...]: ...
 async def gather_all(*questions: Coroutine[Any, Any, Any]) -> tuple[Any, ...]:
     """Await all; answers in the order of the questions. The first error is raised once the rest is cancelled."""
+    if len(questions) == 1:
+        return (await questions[0],)
     tasks = [asyncio.ensure_future(question) for question in questions]
     try:
         return tuple(await asyncio.gather(*tasks))
-    finally:
+    except BaseException:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+    finally:
         tasks.clear()  # an error's traceback holds this frame, and a task its error: a circle, with what was answered
 
 

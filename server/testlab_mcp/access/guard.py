@@ -76,6 +76,7 @@ class RequestGuard:
         self._tools = {tool.name: tool for tool in tools}
         self._rate_limiter = RateLimiter(http.calls_per_minute)
         self._list_exposed = lru_cache(MAX_POLICIES)(self._find_exposed)
+        self._list_others = lru_cache(MAX_POLICIES)(self._find_others)
 
     def listed_tools(self, caller: Caller) -> tuple[str, ...]:
         """Names of the tools that the caller may see and call."""
@@ -84,6 +85,9 @@ class RequestGuard:
     def _find_exposed(self, policy: Policy | None) -> tuple[str, ...]:
         found = exposed_tools(self._tools.values(), self._scopes.services, self.policy, policy)
         return tuple(tool.name for tool in found)
+
+    def _find_others(self, policy: Policy | None) -> frozenset[str]:
+        return frozenset(self._tools.keys() - set(self._list_exposed(policy)))
 
     def visible_services(self, caller: Caller) -> list[Service]:
         """The services that the caller may use, as they are configured."""
@@ -129,12 +133,11 @@ class RequestGuard:
         caller = caller_of(request)
         access, raising = effective_access(self.policy, caller.policy)
         async with self._scopes.enter(caller, caller_tokens(request, self._scopes.callers_own)) as scope:
-            others = frozenset(self._tools.keys() - set(self.listed_tools(caller)))
             pictures = self.policy.pictures and (caller.policy is None or caller.policy.pictures)
             with asking_for("" if caller == LOCAL else caller.name):
                 deadline = Deadline(scope.lab.longest_wait_s)
                 given = (scope.lab, scope.files, progress, access, raising, caller.name, deadline)
-                yield Call(*given, unavailable=others, pictures=pictures)
+                yield Call(*given, unavailable=self._list_others(caller.policy), pictures=pictures)
 
     def hold(self, request: Any) -> AbstractAsyncContextManager[object]:
         """Keep the scope of a request's caller open after the request."""

@@ -11,9 +11,9 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.request import getproxies
 
 import h11
@@ -108,15 +108,16 @@ class DirectGets:
         return None
 
     async def _connect(self, seconds: float) -> _Connection:
-        host, usual = self._url.raw_host.decode("ascii"), 443 if self._tls else 80
+        host = self._url.raw_host.decode("ascii")
+        loop = asyncio.get_running_loop()
+        in_turn: dict[str, Any] = {}
+        if _NAMED.search(host) and isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one after the other
+            in_turn["happy_eyeballs_delay"] = NEXT_ADDRESS_S
+        port = self._url.port or (443 if self._tls else 80)
         try:
             async with asyncio.timeout(min(seconds, 10.0)):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: _Connection(self._open),
-                    host,
-                    self._url.port or usual,
-                    ssl=self._tls,
-                    happy_eyeballs_delay=NEXT_ADDRESS_S if _NAMED.search(host) else None,
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self._open), host, port, ssl=self._tls, **in_turn
                 )
         except TimeoutError:
             raise httpx2.ConnectTimeout("") from None
@@ -125,12 +126,35 @@ class DirectGets:
         return connection
 
 
+class Fields(Mapping[str, str]):
+    """The fields of a head, by names in either case; those of one name joined by commas (RFC 9110, 5.3)."""
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self._values: dict[str, str] = {}
+        for raw, value in fields:
+            name, text = raw.decode("ascii").lower(), _decode(value)
+            self._values[name] = f"{self._values[name]}, {text}" if name in self._values else text
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field's value."""
+        return self._values.get(name.lower(), default)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 class DirectAnswer:
     """An answer whose head has come: `status_code`, `headers`, and the body by `aiter_raw`, once."""
 
     def __init__(self, status_code: int, headers: list[tuple[bytes, bytes]], body: AsyncGenerator[bytes]) -> None:
         self.status_code = status_code
-        self.headers = httpx2.Headers(headers)
+        self.headers = Fields(headers)
         self._body = body
 
     def aiter_raw(self) -> AsyncGenerator[bytes]:
@@ -165,6 +189,13 @@ class DirectAnswer:
             if isinstance(event, h11.Response):
                 return cls(event.status_code, list(event.headers.raw_items()), _data(machine, connection, events))
         raise httpx2.RemoteProtocolError("no answer")
+
+
+def _decode(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _length(status: int, fields: list[tuple[bytes, bytes]]) -> int | None:
@@ -270,8 +301,7 @@ class _Connection(asyncio.Protocol):
             raise httpx2.ReadError(type(self._error).__name__)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
         self._open.add(self)
 
     def data_received(self, data: bytes) -> None:

@@ -1,0 +1,20 @@
+"""The SDK still has what a connection is served by."""
+
+from __future__ import annotations
+
+import pytest
+from mcp.server import runner, streamable_http
+
+from testlab_mcp import http
+from testlab_mcp.era import LEGACY, MODERN
+from testlab_mcp.event_stream import EventStream
+
+
+@pytest.mark.parametrize("name", [MODERN, LEGACY])
+def test_the_sdk_has_the_loop_of_each_era(name: str) -> None:
+    assert callable(getattr(runner, name))
+
+
+def test_the_sdk_answers_posts_by_an_event_stream_that_can_be_replaced() -> None:
+    assert http.PATH
+    assert streamable_http.EventSourceResponse is EventStream  # pyright: ignore[reportPrivateImportUsage]
