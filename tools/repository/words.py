@@ -22,7 +22,7 @@ WORDS = {
     "serve": "run the MCP server (--demo, --config F, --http HOST:PORT)",
     "doctor": "check the config: reachability, auth and clock of every service",
     "test": "run the tests; arguments go to pytest",
-    "crash": "200 runs, 20 kills, on SQLite and PostgreSQL: is each run there once?",
+    "crash": "20 kills, on SQLite and PostgreSQL: is each of 200 deliveries and 200 runs there once?",
     "load": "1,000 HTTP sessions for a minute: errors, memory, latency",
     "history": "archives of 10,000 to 1,000,000 runs (or the sizes given): time, disk and memory of summaries",
     "folder": "folders of 1,000 to 100,000 reports (or the sizes given): time and memory of a first and a second look",
@@ -75,7 +75,8 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
             return _test(python, *rest)
         case "crash":
             os.environ["TESTLAB_CRASH"] = "whole"
-            return _test(python, "-n0", "tests/server/outbox/test_crashes.py", *rest)
+            files = [f"tests/server/{room}/test_crashes.py" for room in ("outbox", "campaigns")]
+            return _test(python, "-n0", *files, *rest)
         case "load":
             os.environ["TESTLAB_LOAD"] = "whole"
             return _test(python, "-n0", "tests/server/load", *rest)

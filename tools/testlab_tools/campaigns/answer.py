@@ -124,6 +124,8 @@ def _note(campaign: Campaign) -> str:
         notes.append("Its nodes are still being given back.")
     if not campaign.ended and campaign.cancel_at is not None:
         notes.append("It is being cancelled: its jobs are stopped, and what has finished is kept.")
+    if campaign.pinned and campaign.pinned != campaign.order.test_pack_revision:
+        notes.append(f"Its jobs run commit {campaign.pinned}, as its first did.")
     if campaign.trouble:
         notes.append(f"It waits, and goes on by itself: {campaign.trouble}")
     return " ".join(note for note in notes if note)

@@ -51,8 +51,8 @@ class BatchJobs:
             return ""
         return self._service.native(job.job_uid)
 
-    async def start(self, batch: Batch, names: tuple[str, ...]) -> str:
-        """Start the job of a batch that is written down, and return its native id. It is sent once.
+    async def start(self, batch: Batch, names: tuple[str, ...], revision: str) -> str:
+        """Start the job of a batch that is written down, at a revision, and return its native id. It is sent once.
 
         Raises:
             NotStarted: it is certain that no job was started.
@@ -60,7 +60,7 @@ class BatchJobs:
         """
         order = self._order
         asked = TestOrder(
-            order.test_pack_revision,
+            revision,
             names,
             order.remote_control,
             order.category,

@@ -40,15 +40,15 @@ class Campaigns:
         self._database = LateStore(engine, _open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
 
-    async def start(self, order: CampaignOrder, names: Sequence[str], digest: str) -> Campaign:
+    async def start(self, order: CampaignOrder, names: Sequence[str], digest: str, spent_s: float = 0.0) -> Campaign:
         """Write a campaign down and have it run. The same call, shortly after one whose answer may have been lost, gets
-        the campaign of that call."""
+        the campaign of that call. `spent_s` is what the call has taken already."""
         now, seconds = self.engine.clock.now(), self.engine.clock.seconds()
 
         def write(store: CampaignStore) -> Campaign:
             campaign_id = store.calls.id_for(digest, f"c{secrets.token_hex(5)}", lambda _: False, now)
             store.create(campaign_id, order, names, now.timestamp())
-            store.calls.note_answer(digest, campaign_id, now, self.engine.clock.seconds() - seconds)
+            store.calls.note_answer(digest, campaign_id, now, spent_s + self.engine.clock.seconds() - seconds)
             campaign = store.read(campaign_id)
             assert campaign is not None, "it was written just now"
             return campaign
@@ -129,6 +129,7 @@ class Campaigns:
         from testlab_tools.campaigns.worker import CampaignWorker
 
         store = self._database.open()
+        store.tidy(self.engine.clock.now())
         return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace, self.rules)
 
 

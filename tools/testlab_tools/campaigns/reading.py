@@ -117,8 +117,9 @@ class CampaignReader:
         asked = asked.limit(limit) if limit else asked
         with self._workflows.transaction() as connection:
             rows = connection.execute(asked).mappings().all()
-            reruns = self._extra(connection, campaign_id, "rerun")
-            retried = self._extra(connection, campaign_id, "retried")
+            shown = {row["item"] for row in rows} if limit else None
+            reruns = self._extra(connection, campaign_id, "rerun", shown)
+            retried = self._extra(connection, campaign_id, "retried", shown)
         for row in rows:
             extra = reruns.get(row["item"], [])
             yield Told(
@@ -155,10 +156,13 @@ class CampaignReader:
         """Test cases with a counted failure or error, each once."""
         return list(dict.fromkeys(told.test for told in self.results(campaign_id, ("fail", "error"))))
 
-    def _extra(self, connection: sa.Connection, campaign_id: str, kind: str) -> dict[int, list[str]]:
-        """Runs by item of attempts that do not count: few beside those that do."""
+    def _extra(
+        self, connection: sa.Connection, campaign_id: str, kind: str, items: Collection[int] | None
+    ) -> dict[int, list[str]]:
+        """Runs by item of attempts that do not count, of some items or (None) of all."""
         table = self._tables.attempts.c
         asked = sa.select(table.item, table.run_id).where(table.campaign_id == campaign_id, table.kind == kind)
+        asked = asked.where(table.item.in_(items)) if items is not None else asked
         found: dict[int, list[str]] = {}
         for item, run_id in connection.execute(asked.order_by(table.sequence)):
             found.setdefault(item, []).append(run_id)

@@ -20,7 +20,8 @@ Rerun = Literal["", "waiting", "confirmed", "unconfirmed", "unknown"]
 
 class Campaign(BaseModel):
     """A row of `campaigns`. Times are UTC seconds. `trouble` is why it does not go on just now, `why` why it ended as
-    it did; `released_at` is when its last node was given back."""
+    it did; `released_at` is when its last node was given back. `pinned` is the commit that its first run was of, which
+    all later jobs are given: a branch may move meanwhile."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,6 +35,7 @@ class Campaign(BaseModel):
     ended_at: float | None = None
     released_at: float | None = None
     cancel_at: float | None = None
+    pinned: str = ""
     tickets: int = 1
     epoch: int = 0
     tests: int

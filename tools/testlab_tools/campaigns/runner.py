@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from testlab_tools.models.lab import Outcome, Run
 from testlab_tools.node_queue.queue import ReservationQueue, Ticket
 
 logger = logging.getLogger("testlab_tools")
+COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
 class Ending(NamedTuple):
@@ -64,10 +66,11 @@ class CampaignRunner:
     async def run(self) -> None:
         """Run the campaign to its end. Raises Superseded when another process has taken it over."""
         self._epoch = await in_database(lambda: self._store.begin(self._id))
+        self._campaign = self._campaign.model_copy(update={"epoch": self._epoch})
         await self._holding.load()
         if not self._campaign.ended:
-            await self._begin()
             try:
+                await self._begin()
                 ending = await self._work()
             finally:
                 await self._cancel_tasks()
@@ -162,7 +165,7 @@ class CampaignRunner:
             if works:
                 number, self._next_batch = self._next_batch, self._next_batch + 1
                 names = [self._names[work.test] for work in works]
-                self._spawn(node, self._batches.start(self._epoch, number, node, works, names))
+                self._spawn(node, self._batches.start(self._campaign, number, node, works, names))
 
     def _spawn(self, node: str, running: Coroutine[Any, Any, BatchEnd]) -> None:
         task = asyncio.create_task(running)
@@ -213,7 +216,10 @@ class CampaignRunner:
         """Record what runs came to, and put what follows from it into the pool."""
         verdicts = [judge(work, run, batch.node, batch.batch, self._order) for work, run in results]
         first, self._next_sequence = self._next_sequence, self._next_sequence + len(verdicts)
-        await in_database(lambda: self._store.record(self._id, self._epoch, first, verdicts))
+        commit = next((run.revision for _, run in results if run is not None and COMMIT.fullmatch(run.revision)), "")
+        pin = {"pinned": commit} if commit and not self._campaign.pinned else {}
+        self._campaign = self._campaign.model_copy(update=pin)
+        await in_database(lambda: self._store.record(self._id, self._epoch, first, verdicts, **pin))
         self._pool.add(verdict.follows for verdict in verdicts if verdict.follows is not None)
         if self._make_rule is not None:
             for verdict in verdicts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ from testlab_tools.durable.workflows import Workflows
 from testlab_tools.models.lab import Outcome
 
 WORKFLOW = "campaign"
+KEPT_FOR, CALLS_KEPT_FOR = timedelta(days=90), timedelta(days=7)
+"""How long campaigns stay in the database after their end, and calls that started any."""
 ROWS = 5_000
 """Inserted by one statement."""
 
@@ -123,6 +126,18 @@ class CampaignStore:
             numbers = [connection.execute(query).scalar_one() for query in (last_batch, last)]
         return Loaded(list(works.values()), opened, self.names(campaign_id), *(number or 0 for number in numbers))
 
+    def tidy(self, now: datetime) -> None:
+        """Delete what ended long ago."""
+        self.calls.delete_before(now - CALLS_KEPT_FOR)
+        table = self.tables.campaigns
+        before = (now - KEPT_FOR).timestamp()
+        old = sa.select(table.c.campaign_id).where(table.c.released_at < before)
+        every = (self.tables.tests, self.tables.items, self.tables.attempts, self.tables.batches, self.tables.nodes)
+        with self._workflows.transaction() as connection:
+            for campaign_id in list(connection.execute(old).scalars()):
+                for one in (*every, table):
+                    connection.execute(one.delete().where(one.c.campaign_id == campaign_id))
+
     def counted(self, campaign_id: str) -> list[tuple[int, Outcome]]:
         """Test number and outcome of every counted result, in the order in which they were counted."""
         items = self.tables.items.c
@@ -180,13 +195,14 @@ class CampaignStore:
         with self._workflows.transaction() as connection:
             connection.execute(table.update().where(at).values(values))
 
-    def record(self, campaign_id: str, epoch: int, first: int, verdicts: Sequence[Verdict]) -> None:
-        """Write what attempts came to, numbered from `first`, all or nothing. Raises Superseded."""
+    def record(self, campaign_id: str, epoch: int, first: int, verdicts: Sequence[Verdict], **values: object) -> None:
+        """Write what attempts came to, numbered from `first`, and columns of the campaign, all or nothing. Raises
+        Superseded."""
         counters = {name: sum(v.counter == name for v in verdicts) for name in COUNTERS}
         columns = self.tables.campaigns.c
         up: dict[str, Any] = {name: columns[name] + count for name, count in counters.items() if count}
         with self._workflows.transaction() as connection:
-            self._write(connection, campaign_id, epoch, up)
+            self._write(connection, campaign_id, epoch, {**up, **values})
             rows = [
                 {"campaign_id": campaign_id, "sequence": first + n, **verdict.attempt.model_dump()}
                 for n, verdict in enumerate(verdicts)

@@ -24,7 +24,7 @@ class Tables:
             sa.Column("service", text, nullable=False),
             sa.Column("order", text, nullable=False),
             sa.Column("state", text, nullable=False),
-            *(sa.Column(name, text, nullable=False, default="") for name in ("why", "trouble")),
+            *(sa.Column(name, text, nullable=False, default="") for name in ("why", "trouble", "pinned")),
             sa.Column("created_at", real, nullable=False),
             *(sa.Column(name, real) for name in ("started_at", "ended_at", "released_at", "cancel_at")),
             *(sa.Column(name, number, nullable=False) for name in ("tickets", "epoch", "tests", "items")),
@@ -51,6 +51,7 @@ class Tables:
             sa.Column("started_at", real),
             sa.Column("duration_s", real, nullable=False),
             sa.Index("campaign_attempts_by_batch", "campaign_id", "batch"),
+            sa.Index("campaign_attempts_by_kind", "campaign_id", "kind", "item"),
         )
         self.batches = workflows.create_table(
             "campaign_batches",

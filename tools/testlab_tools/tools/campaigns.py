@@ -79,7 +79,7 @@ async def start_campaign(
         caller=call.caller,
         allowed=None if runner.unscoped is runner else tuple(sorted(runner.native(one.node_id) for one in listed)),
     )
-    return describe_ordered(await campaigns.start(order, names, call.digest))
+    return describe_ordered(await campaigns.start(order, names, call.digest, call.deadline.spent_s))
 
 
 @tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)

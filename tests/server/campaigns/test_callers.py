@@ -1,0 +1,55 @@
+"""Campaigns of callers over HTTP: each sees and cancels its own, on its own nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixture_types import RefusedCaller, ToolCaller
+from tests.server.access.conftest import EVERYTHING, Serve, serve, signed_in, table_of
+from tests.server.campaigns.conftest import QUICK, Farm
+
+__all__ = ["serve"]
+NODE = "stb-tester-00044b80f101"
+BUSY = "stb-tester-00044b80f203"
+"""A colleague has it all day: a campaign waits for it."""
+ORDER = {"test_pack_revision": "main", "test_cases": [QUICK], "node_ids": [BUSY], "service": "portal"}
+
+
+@pytest.fixture
+def url(farm: Farm, serve: Serve) -> str:
+    callers = (
+        table_of("alice", access="operate")
+        + table_of("bob", access="operate", nodes=[f"portal:{NODE}"])
+        + table_of("root", access="admin")
+    )
+    return serve(EVERYTHING + callers + farm.config)
+
+
+async def test_a_campaign_is_its_starters_below_admin(url: str, ask: ToolCaller, refused: RefusedCaller) -> None:
+    async with signed_in(url, "alice") as alice, signed_in(url, "bob") as bob, signed_in(url, "root") as root:
+        started = await ask(alice, "start_campaign", **ORDER)
+        own = {"campaign_id": started["campaign_id"]}
+        assert (await ask(bob, "list_campaigns"))["campaigns"] == []
+        for tool in ("get_campaign", "cancel_campaign"):
+            assert "no such campaign" in await refused(bob, tool, **own)
+        assert "no such campaign" in await refused(bob, "start_campaign", failed_of=own["campaign_id"], node_ids=[NODE])
+        seen = await ask(root, "get_campaign", **own)
+        assert (seen["caller"], seen["state"]) == ("alice", "queued")
+        assert "confirm" in await refused(root, "cancel_campaign", **own)
+        await ask(root, "cancel_campaign", **own, confirm=own["campaign_id"])
+        ended = await ask(alice, "get_campaign", **own, wait_seconds=20)
+    assert (ended["state"], ended["not_run"]) == ("cancelled", 1)
+
+
+async def test_a_caller_has_no_campaign_on_nodes_that_are_not_its_own(
+    url: str, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    async with signed_in(url, "bob") as bob:
+        assert "that you may use" in await refused(bob, "start_campaign", **ORDER)
+        firetv = {**ORDER, "node_ids": [], "device_type": "firetv"}
+        assert "no node of that device type" in await refused(bob, "start_campaign", **firetv)
+        wide = {**ORDER, "node_ids": [], "device_type": "stb4k"}
+        assert "1 nodes of that device type" in await refused(bob, "start_campaign", **wide, node_count=2)
+        started = await ask(bob, "start_campaign", **wide)
+        ended = await ask(bob, "get_campaign", campaign_id=started["campaign_id"], wait_seconds=40)
+    assert (ended["by_outcome"], [node["node_id"] for node in ended["nodes"]]) == ({"pass": 1}, [f"portal:{NODE}"])
