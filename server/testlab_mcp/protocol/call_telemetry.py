@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 from testlab_mcp.protocol.admission import LISTEN
 from testlab_tools.telemetry import CALL_DURATION, CALLS, ERRORS, TRACER, CallFacts, collect_facts
 
-METHODS = SPEC_CLIENT_METHODS | {"skills/list", "skills/get"}
+METHODS = SPEC_CLIENT_METHODS | {"skills/list", "skills/get", "tasks/get", "tasks/update", "tasks/cancel"}
 
 
 class CallTelemetry:

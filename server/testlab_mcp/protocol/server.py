@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver import server as sdk_server
 from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
     GetPromptResult,
+    InputRequiredResult,
     Prompt,
     Resource,
     ResourceTemplate,
@@ -38,6 +42,7 @@ from testlab_mcp.protocol.resources import list_resources, list_templates, read_
 from testlab_mcp.protocol.service_names import INSTRUCTIONS
 from testlab_mcp.protocol.skills import FRESH_MS, Skills
 from testlab_mcp.protocol.subscriptions import Subscriptions
+from testlab_mcp.protocol.tasks.extension import Tasks
 from testlab_mcp.protocol.tool import LabTool
 from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
@@ -84,6 +89,16 @@ class LabServer(MCPServer[None]):
         """Serve over standard input and output until either ends."""
         await serve_stdio(self._lowlevel_server)
 
+    def find_tool(self, name: str) -> LabTool:
+        """A tool that is exposed."""
+        return cast(LabTool, self._tool_manager.get_tool(name))
+
+    async def answer_call(
+        self, ctx: ServerRequestContext[Any, Any], params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
+        """Answer a call that has been admitted. Raises MCPError."""
+        return await self._handle_call_tool(ctx, params)
+
     async def list_resources(self) -> list[Resource]:
         """The resources that have a URI of their own."""
         return list_resources(current_availability())
@@ -125,6 +140,8 @@ def build_server(
     scopes = ScopeCache(lab, files, security.connect, http.transfers_per_caller, http.megabytes_per_caller * MEGA)
     guard = RequestGuard(scopes, policy, tools, http)
 
+    tasks = Tasks(lab.work.engine, guard) if lab.work is not None else None
+
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
         if lab.outbox is not None:
@@ -134,6 +151,8 @@ def build_server(
             yield
         finally:
             restoring.cancel()
+            if tasks is not None:
+                await tasks.aclose()
             await audit.aclose()
             await guard.aclose()
             await lab.aclose()
@@ -148,13 +167,15 @@ def build_server(
         tools=[LabTool.of(tool, guard, audit) for tool in exposed_tools(tools, scopes.services, policy)],
         lifespan=lifespan,
         middleware=[Admission(guard, audit, tools)],
-        extensions=[Skills()],
+        extensions=[Skills(), *([tasks] if tasks is not None else [])],
         cache_hints=dict.fromkeys(LISTS, FRESH),
         log_level="WARNING",
         auth=security.token_verifier.settings if security.token_verifier else None,
         token_verifier=security.token_verifier,
         request_state_security=security.request_state,
     )
+    if tasks is not None:
+        tasks.server = server
     # The first is the SDK's own tracing.
     server.middleware[:1] = [CallTelemetry([tool.name for tool in tools])] if measured else []
     if measured:

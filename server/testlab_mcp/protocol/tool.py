@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -33,6 +34,8 @@ logger = logging.getLogger("testlab_mcp")
 MARGIN = 10 / 9
 """Of the longest wait, what a call may take with the reads around it: 50 s of 45. Clients give up after 5 to 300 s."""
 MAX_QUESTIONS = 4
+ALLOWED_S: ContextVar[float] = ContextVar("allowed_s", default=0.0)
+"""What a call may take that nobody waits for; 0 for the longest wait."""
 
 
 class LabTool(Tool):
@@ -78,7 +81,18 @@ class LabTool(Tool):
         """Validate, call the handler, shape the answer. An error of the lab's own is an answer, not an exception."""
         assert self._guard is not None, "it is only listed"
         async with self._guard.enter(context.request_context.request, context.report_progress) as call:
+            if seconds := ALLOWED_S.get():
+                call = replace(call, deadline=Deadline(seconds))
             return await self._answer(call, arguments, context)
+
+    async def read(self, call: Call, arguments: dict[str, Any]) -> CallToolResult:
+        """The answer of a tool that only looks, not audited: to what another call began. Raises LabError and
+        TimeoutError."""
+        assert self._spec.hints.read_only
+        valid = self._arguments.validate(arguments)
+        async with asyncio.timeout(call.deadline.seconds * MARGIN):
+            value = await self._spec.handler(call, **valid)
+        return to_result(limit_result(value, call, valid), call.pictures)
 
     async def _answer(self, call: Call, arguments: dict[str, Any], context: Context[Any, Any]) -> Any:
         arguments = self._arguments.repair(arguments)
@@ -88,7 +102,7 @@ class LabTool(Tool):
         except LabError as error:
             return to_error_result(self.name, limit_error(error, call, arguments))
         except TimeoutError:
-            return to_error_result(self.name, _timeout_error(self._spec, call.lab.longest_wait_s * MARGIN))
+            return to_error_result(self.name, _timeout_error(self._spec, call.deadline.seconds * MARGIN))
         except (MCPError, ToolError):
             raise
         except Exception:
@@ -105,11 +119,11 @@ class LabTool(Tool):
             audited.await_confirmation()
             return agreed
         if agreed is not None:  # a person may have taken any time to answer
-            call = replace(call, agreed=agreed, deadline=Deadline(call.lab.longest_wait_s))
+            call = replace(call, agreed=agreed, deadline=Deadline(call.deadline.seconds))
         if not self._spec.hints.read_only:
             call = replace(call, digest=self._digest(call, valid))
         await audited.start()
-        async with asyncio.timeout(call.lab.longest_wait_s * MARGIN):
+        async with asyncio.timeout(call.deadline.seconds * MARGIN):
             value = await self._spec.handler(call, **_limit_wait(call, valid))
         result = to_result(limit_result(value, call, valid), call.pictures)
         audited.set_result(result.structured_content or {})

@@ -17,13 +17,17 @@ _ALL = (*tools.all_tools(), *fixtures.SPECS)
 tools.all_tools = lambda: _ALL
 
 from testlab_mcp.protocol import prompts, resources
+from testlab_mcp.protocol.tasks import long_calls
 from tests.clients.conformance import fixture_menu as menu
 
 prompts.PROMPTS = (*prompts.PROMPTS, *menu.PROMPTS)
 resources.TEMPLATES = (*resources.TEMPLATES, *menu.STATIC, *menu.TEMPLATES)
+long_calls.READING |= fixtures.LONG
 
-from mcp.server.mcpserver import Context
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import Context, require_client_extension
 from mcp_types import (
+    CallToolRequestParams,
     EmptyResult,
     GetPromptResult,
     InputRequiredResult,
@@ -36,6 +40,7 @@ from testlab_mcp.audit.log import AuditedCall
 from testlab_mcp.commands.main import main
 from testlab_mcp.protocol import server, subscriptions
 from testlab_mcp.protocol.availability import current_availability
+from testlab_mcp.protocol.tasks.extension import EXTENSION, Tasks
 from testlab_mcp.protocol.tool import LabTool
 from testlab_tools.registry import Call
 
@@ -108,6 +113,17 @@ class FixtureServer(server.LabServer):
         return await super().get_prompt(name, arguments, context)
 
 
+class FixtureTasks(Tasks):
+    """The product's tasks, and calls that are answered with a task or not at all."""
+
+    async def intercept_tool_call(
+        self, params: CallToolRequestParams, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> HandlerResult:
+        if params.name in fixtures.ONLY_AS_TASKS:
+            require_client_extension(ctx, EXTENSION)
+        return await super().intercept_tool_call(params, ctx, call_next)
+
+
 async def _accept(ctx: Any, params: Any) -> EmptyResult:
     return EmptyResult()
 
@@ -115,6 +131,7 @@ async def _accept(ctx: Any, params: Any) -> EmptyResult:
 subscriptions.FINDERS = {**subscriptions.FINDERS, menu.WATCHED.name: menu.find_watched}
 server.LabTool = FixtureTool  # type: ignore[misc]
 server.LabServer = FixtureServer  # type: ignore[misc]
+server.Tasks = FixtureTasks  # type: ignore[misc]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,7 @@ return the SDK's results themselves; arguments, access, audit and time are still
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    INTERNAL_ERROR,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     AudioContent,
     CallToolResult,
@@ -288,7 +290,58 @@ async def test_input_required_result_capabilities(context: Context) -> Answer:
     return InputRequiredResult(input_requests=asked) if asked else _text("It can nothing.")
 
 
+async def greet(context: Context, name: str) -> Answer:
+    """Greet."""
+    return _text(f"Hello, {name}!")
+
+
+async def slow_compute(call: Call, seconds: float = 0, label: str = "") -> Said:
+    """Take some seconds."""
+    for second in range(int(seconds)):
+        await call.progress(second, seconds, f"{second} of {seconds:g} s")
+        await asyncio.sleep(1)
+    return Said(text=f"Computed {label}.")
+
+
+async def failing_job(call: Call) -> Said:
+    """Take a second, and fail."""
+    await asyncio.sleep(1)
+    raise LabError("This job fails", "", "Go on.")
+
+
+async def protocol_error_job(context: Context) -> Answer:
+    """Take a second, and break."""
+    await asyncio.sleep(1)
+    raise MCPError(INTERNAL_ERROR, "This job breaks")
+
+
+async def confirm_delete(context: Context, filename: str) -> Answer:
+    """Take a second, and ask."""
+    await asyncio.sleep(1)
+    if (agreed := answered(context, "agreed", "confirm")) is None:
+        return ask_for("agreed", f"Delete {filename}?", "asked", confirm="boolean")
+    return _text(f"Agreed: {agreed}, {context.request_state}.")
+
+
+async def multi_input(context: Context) -> Answer:
+    """Take a second, and ask two things."""
+    await asyncio.sleep(1)
+    asked: dict[str, InputRequest] = {key: _question(f"{key}?", name="string") for key in ("first", "second")}
+    names = [answered(context, key, "name") for key in asked]
+    return _text(f"{names}") if all(names) else InputRequiredResult(input_requests=asked)
+
+
+async def test_tool_with_task(context: Context) -> Answer:
+    """Ask at once, then take a second."""
+    if (name := answered(context, "user_name", "name")) is None:
+        return ask_for("user_name", "What is your name?", name="string")
+    await asyncio.sleep(1)
+    return _text(f"Hello, {name}!")
+
+
 PRODUCT = (
+    slow_compute,
+    failing_job,
     test_simple_text,
     test_image_content,
     test_error_handling,
@@ -316,7 +369,18 @@ RAW = (
     test_input_required_result_multiple_inputs,
     test_input_required_result_multi_round,
     test_input_required_result_capabilities,
+    greet,
+    protocol_error_job,
+    confirm_delete,
+    multi_input,
+    test_tool_with_task,
 )
+LONG = frozenset(
+    each.__name__
+    for each in (slow_compute, failing_job, protocol_error_job, confirm_delete, multi_input, test_tool_with_task)
+)
+"""Calls that can become tasks."""
+ONLY_AS_TASKS = frozenset({failing_job.__name__})
 ASKING = (test_streaming_elicitation, test_input_required_result_tampered_state)
 SPECS = [
     ToolSpec(
