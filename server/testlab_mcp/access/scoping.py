@@ -176,6 +176,7 @@ RULES: Mapping[type[Service], Mapping[str, Rule]] = {
         "reserve": scoped(
             NODES, ask=_reserve, view=ServiceScope.own_reservations, late_view=ServiceScope.own_found_reservations
         ),
+        "find_made": scoped(view=ServiceScope.own_made),
         "get_reservation": scoped(view=ServiceScope.view_reservation),
         "extend_reservation": scoped(OWN_RESERVATION),
         "end_reservation": scoped(OWN_RESERVATION, ask=_end),

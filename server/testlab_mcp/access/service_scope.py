@@ -221,6 +221,14 @@ class ServiceScope:
             return None
         return self.own_reservations(found)
 
+    def own_made(self, made: list[Reservation]) -> list[Reservation]:
+        """Enter reservations that long work has made for the caller. Raises Refused."""
+        for held in made:
+            self.check_node(self.native(held.node_id))
+        if self.own_found_reservations(made) is None:
+            raise self.refusal()
+        return made
+
     def own_job(self, job: Job) -> Job:
         """Enter a new job as the caller's own."""
         self.ownership.add_job(self.native(job.job_uid), self.caller.name)

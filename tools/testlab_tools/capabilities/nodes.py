@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
+from testlab_tools.errors import NotFound
 from testlab_tools.models.lab import Node, Reservation
 
 
@@ -44,6 +45,16 @@ class NodeReservations(Service):
     @abstractmethod
     async def get_reservation(self, reservation_id: str) -> Reservation:
         """Return a reservation as it stands. Raises NotFound when it has ended or never was."""
+
+    async def find_made(self, reservation_ids: Sequence[str]) -> list[Reservation]:
+        """Return reservations that long work has made for this caller, who has them from now on.
+
+        Raises NotFound when one has ended, or is another user's by now.
+        """
+        found = [await self.get_reservation(reservation_id) for reservation_id in reservation_ids]
+        if not all(held.yours for held in found):
+            raise NotFound("The reservation has ended", "", "")
+        return found
 
     @abstractmethod
     async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:

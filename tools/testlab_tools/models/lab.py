@@ -213,10 +213,25 @@ class Reservation(ResultModel):
         return "without end" if self.expires_at == "no end" else "until when is not told"
 
 
+class PlaceInLine(ResultModel):
+    """A ticket that waits for nodes: its `place` among those who want the same (0: not known yet), how long it is
+    expected to wait, and `until` when it does. `passed_over` are nodes that fit and are not taken, and why; `doubts`
+    what failed lately on those asked for by id."""
+
+    place: int = 0
+    expected_wait: str
+    until: Moment
+    passed_over: dict[str, str] = {}
+    doubts: dict[str, str] = {}
+    why: str = ""
+
+
 class Reservations(ResultModel):
-    """The reservations just made, all or none."""
+    """The reservations just made, all or none; or, with `queued`, the ticket that waits for them, and its place."""
 
     reservations: list[Reservation]
+    queued: str = ""
+    line: PlaceInLine | None = None
     note: str = ""
     next: str = ""
 

@@ -18,14 +18,14 @@ from typing import Any
 from testlab_tools.capabilities import NodeInventory, NodeQueue, NodeReservations, Service
 from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported
-from testlab_tools.models.lab import UNKNOWN, Node
+from testlab_tools.models.lab import Node
 from testlab_tools.node_queue.fitness import FaultCollector, out_of_service
 from testlab_tools.node_queue.granting import Claim, Decision, decide, place_in_line
+from testlab_tools.node_queue.matching import make_claim, passed_over
 from testlab_tools.node_queue.outlook import Span, expected_wait, remaining, typical_hold
 from testlab_tools.node_queue.store import Entry, Intent, TicketStore
-from testlab_tools.node_queue.tickets import HeldNode, NodeRequest, Ticket
+from testlab_tools.node_queue.tickets import HeldNode, Ticket
 
-POLL_S = 3.0
 LEAST_S = 1.0
 """Between two passes, however many tickets come."""
 DOWN_S = 30.0
@@ -36,8 +36,6 @@ SAME_END_S = 5.0
 OBSERVED_S = 60.0
 """After a longer pause, what was seen begin is not known to have lasted until now."""
 MARKER = "#q"
-COLLECT_S = 600.0
-"""Nodes that were granted while nobody asked are given back after this."""
 TOO_LATE = "Its time to wait was over before its nodes were free"
 NOBODY_CAME = "Nobody came for the nodes within {:.0f} minutes of their grant"
 
@@ -71,9 +69,7 @@ def message_of(ticket: Ticket) -> str:
 class Granter:
     """One loop for all tickets of a service, while there are any."""
 
-    def __init__(
-        self, service: Service, store: TicketStore, clock: Clock, poll_s: float = POLL_S, collect_s: float = COLLECT_S
-    ) -> None:
+    def __init__(self, service: Service, store: TicketStore, clock: Clock, poll_s: float, collect_s: float) -> None:
         self._service = service
         self._store = store
         self._clock = SteadyClock(clock)
@@ -330,36 +326,3 @@ class Granter:
                 facts = ticket.model_dump(mode="json", include={"place", "passed_over", "doubts"})
                 outlook = {**facts, "expected_wait": None, "reason": error.what}
                 await asyncio.to_thread(self._store.note_outlook, ticket.ticket_id, outlook)
-
-
-def make_claim(ticket: Ticket, nodes: Mapping[str, Node], faults: Mapping[str, str]) -> Claim:
-    """What a ticket could take of these nodes: named ones whatever failed on them, others only where they are fit."""
-    request = ticket.request
-    if request.node_ids:
-        return Claim(ticket.ticket_id, tuple(dict.fromkeys(request.node_ids)), request.count)
-    fit = [name for name in fitting(request, nodes) if name not in faults]
-    return Claim(ticket.ticket_id, tuple(fit), request.count)
-
-
-def fitting(request: NodeRequest, nodes: Mapping[str, Node]) -> list[str]:
-    """The nodes that a request is for, whatever state they are in."""
-    if request.node_ids:
-        return [name for name in request.node_ids if name in nodes]
-    wanted = request.device_type.casefold()
-    return [
-        name
-        for name, node in nodes.items()
-        if (not wanted or (node.device_type != UNKNOWN and node.device_type.casefold() == wanted))
-        and (request.allowed is None or name in request.allowed)
-    ]
-
-
-def passed_over(
-    request: NodeRequest, nodes: Mapping[str, Node], faults: Mapping[str, str]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Nodes that a request is for and that are not taken now, and nodes that it names in spite of what failed there."""
-    ours = fitting(request, nodes)
-    passed = {name: why for name in ours if (why := out_of_service(nodes[name]))}
-    faulty = {name: faults[name] for name in ours if name in faults and name not in passed}
-    passed |= {name: "there is no such node now" for name in request.node_ids if name not in nodes}
-    return (passed, faulty) if request.node_ids else (passed | faulty, {})

@@ -24,6 +24,7 @@ LOOK_S = 0.25
 CANCEL_S = 5.0
 POLL_S = 3.0
 COLLECT_S = 600.0
+"""Nodes that were granted while nobody asked are given back after this."""
 
 
 def ticket_prefix(digest: str) -> str:
@@ -35,13 +36,13 @@ class ReservationQueue:
     """Tickets on the engine of a lab. The leader of the database grants them, whichever process that is."""
 
     def __init__(
-        self, engine: Engine, services: LaunchServices, poll_s: float = POLL_S, collect_s: float = COLLECT_S
+        self, engine: Engine, services: LaunchServices, poll_s: float | None = None, collect_s: float | None = None
     ) -> None:
         """`poll_s` is how often a service with tickets is asked for its nodes, in seconds; granted nodes that nobody
         came for are given back after `collect_s`."""
         self.engine = engine
         self._services = services
-        self._pace = (poll_s, collect_s)
+        self._pace = (POLL_S if poll_s is None else poll_s, COLLECT_S if collect_s is None else collect_s)
         self._database = LateStore(engine, _open_store, _failure)
         self._worker: TicketWorker | None = None
         engine.register(WORKFLOW, self._open_worker)

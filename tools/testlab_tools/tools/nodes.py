@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,16 +22,26 @@ from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
 from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
 from testlab_tools.tools.arguments import NodeId
+from testlab_tools.tools.line import (
+    TICKET,
+    Wanted,
+    choose_free,
+    find_of_type,
+    leave_line,
+    note_ended,
+    queued,
+    stand_in_line,
+)
 from testlab_tools.untrusted import quote
 
 
 @tool(toolset="nodes", access="observe", needs=NodeInventory, hints=LOOK)
 async def list_nodes(
     call: Call,
-    available: Annotated[bool, Field(description="Only those free to reserve")] = False,
+    available: Annotated[bool, Field(description="Only free ones")] = False,
     text: Annotated[str, Field(description="Part of id, name or device type")] = "",
     node_ids: list[str] = [],
-    detail: Annotated[bool, Field(description="Add configuration, licence, last user and job")] = False,
+    detail: Annotated[bool, Field(description="Add configuration, licence, last job")] = False,
     addresses: Annotated[bool, Field(description="Also IP addresses and city")] = False,
 ) -> NodeList:
     """List the lab's nodes: state, who holds each until when and why, what runs, who started it, since when idle.
@@ -145,10 +156,14 @@ _SAME = "This is the order given before, whose answer was not heard: nothing was
 @tool(toolset="nodes", access="operate", needs=NodeReservations, hints=ADD)
 async def reserve_nodes(
     call: Call,
-    node_ids: Annotated[list[str], Field(min_length=1, description="All are reserved, or none")],
+    *,
+    node_ids: Annotated[list[str], Field(description="All are reserved, or none")] = [],
+    device_type: Annotated[str, Field(description="Or: count of this type")] = "",
+    count: Annotated[int, Field(ge=1)] = 1,
     message: Annotated[str, Field(min_length=1, max_length=1000, description="Why; colleagues see it")],
     duration_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES)],
     wait_seconds: Annotated[int, Field(ge=0, le=45, description="If taken, stand in line")] = 0,
+    wait_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES, description="Also after this call")] = 0,
 ) -> Reservations:
     """Reserve nodes, so that nobody else starts or stops tests on them.
 
@@ -157,33 +172,62 @@ async def reserve_nodes(
     """
     if duration_minutes == FOREVER and call.access != "admin":
         raise Refused(f"A reservation without end needs {call.admin_setting}", "", "Give duration_minutes.")
-    owners = await gather_all(*(call.lab.node_owner(node_id, NodeReservations) for node_id in node_ids))
-    owned = list(dict.fromkeys(owners))
-    farm = owned[0][0]
-    if any(other is not farm for other, _ in owned):
-        raise BadInput("node_ids are of several services", "", "Reserve those of each service in a call of its own.")
-    nodes = [native for _, native in owned]
+    if bool(node_ids) == bool(device_type):
+        raise BadInput("Give either node_ids or device_type", "", "device_type with count takes any that are free.")
+    every: Mapping[str, Node] = {}
+    if device_type:
+        wanted, every = await find_of_type(call, device_type, count)
+    else:
+        wanted = await _find_named(call, node_ids)
+    farm = wanted.farm
 
     def remember(made: list[Reservation]) -> None:
         for one in made:
             ids = call.lab.native(one.reservation_id), call.lab.native(one.node_id)
             call.lab.reservations.add(farm, *ids, call.caller)
 
+    if wait_minutes:
+        made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes)
+        if not made:
+            return queued(farm, ticket)
+        remember(made)
+        return _made(call, made)
+    what = (device_type, count) if device_type else tuple(sorted(wanted.nodes))
     given = await call.lab.orders.run(
-        ("reserve_nodes", call.caller, farm.name, tuple(sorted(nodes)), message, duration_minutes),
-        lambda: _reserve_in_turn(farm, nodes, message, duration_minutes * 60 or None, wait_seconds),
+        ("reserve_nodes", call.caller, farm.name, what, message, duration_minutes),
+        lambda: _reserve_in_turn(
+            farm,
+            choose_free(wanted, every) if device_type else wanted.nodes,
+            message,
+            duration_minutes * 60 or None,
+            wait_seconds,
+        ),
         remember,
     )
+    return _made(call, given.value, given.again)
+
+
+def _made(call: Call, made: list[Reservation], again: bool = False) -> Reservations:
     until = _ENDS if call.lab.reservations.kept is None else _STAYS
     return Reservations(
-        reservations=given.value,
-        note=f"{_SAME} {until}" if given.again else until,
+        reservations=made,
+        note=f"{_SAME} {until}" if again else until,
         next="run_tests on the node, then end_reservation.",
     )
 
 
+async def _find_named(call: Call, node_ids: list[str]) -> Wanted:
+    """The nodes named, which must be of one service."""
+    owners = await gather_all(*(call.lab.node_owner(node_id, NodeReservations) for node_id in node_ids))
+    owned = list(dict.fromkeys(owners))
+    farm = owned[0][0]
+    if any(other is not farm for other, _ in owned):
+        raise BadInput("node_ids are of several services", "", "Reserve those of each service in a call of its own.")
+    return Wanted(farm, [native for _, native in owned], "", len(owned))
+
+
 async def _reserve_in_turn(
-    farm: NodeReservations, nodes: list[str], message: str, duration_s: int | None, wait_seconds: int
+    farm: NodeReservations, nodes: Sequence[str], message: str, duration_s: int | None, wait_seconds: int
 ) -> list[Reservation]:
     """Reserve them, or stand in line for the one that is taken."""
     if wait_seconds and not isinstance(farm, NodeQueue):
@@ -216,10 +260,13 @@ async def extend_reservation(
 
 @tool(toolset="nodes", access="operate", needs=NodeReservations, hints=END)
 async def end_reservation(call: Call, reservation_id: ReservationId) -> Ended:
-    """End a reservation of yours, so that others can use the node. One that has ended is no error."""
+    """End a reservation of yours, so that others can use the node, or leave the line."""
+    if TICKET.fullmatch(reservation_id):
+        return await leave_line(call, reservation_id)
     farm, native = await call.lab.reservation_owner(reservation_id)
     ended = await farm.end_reservation(native)
     call.lab.reservations.remove(farm, native)
+    await note_ended(call, farm, native)
     before = "" if ended else "It held nothing any more: it had ended before. list_nodes shows who has which node."
     return Ended(reservation_id=farm.handle(native), ended=ended, next=before)
 
@@ -247,7 +294,7 @@ async def interrupt_reservation(
 ) -> Ended:
     """Interrupt somebody else's reservation: their node is taken from them, and they read message.
 
-    A person is asked first. Look for a free node before: list_nodes(available=true).
+    A person is asked first. Look for a free one before.
     """
     farm, native = await call.lab.reservation_owner(reservation_id)
     await farm.interrupt_reservation(native, message)

@@ -1,0 +1,162 @@
+"""`reserve_nodes` with `wait_minutes`, and by type: what the agent is told; the same call is the same ticket."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+
+if TYPE_CHECKING:
+    from tests.server.nodes.conftest import Farm
+
+
+@pytest.fixture
+def config(farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 0.2)
+    monkeypatch.setattr("testlab_tools.node_queue.queue.POLL_S", 0.1)
+    return f"{farm.table}\n[durable]\npath = '{tmp_path / 'd.sqlite'}'\n"
+
+
+def device_type(farm: Farm) -> str:
+    return farm.node()["device_type"]
+
+
+async def waits(client: Any, ask: ToolCaller, farm: Farm, **more: object) -> dict[str, Any]:
+    told = await ask(client, "reserve_nodes", **farm.order(wait_minutes=30, **more))
+    assert told["reservations"] == []
+    return told
+
+
+async def test_a_free_node_is_reserved_at_once_however_long_one_would_wait(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 20)
+    async with connect(config) as client:
+        made = await ask(client, "reserve_nodes", **farm.order(wait_minutes=30))
+        assert made["reservations"][0]["node_id"] == f"portal:{farm.nodes[0]}"
+        assert farm.held()
+    assert farm.held() is None, "it ends with the process, as any other"
+
+
+async def test_who_waits_is_told_their_place_and_the_same_call_follows_the_same_ticket(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    held = farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        first = await waits(client, ask, farm)
+        second = await waits(client, ask, farm)
+        assert first["queued"] == second["queued"]
+        while "place" not in second["line"]:
+            second = await waits(client, ask, farm)
+        assert second["line"]["place"] == 1
+        assert second["line"]["expected_wait"].endswith("minutes at most")
+        other = await waits(client, ask, farm, message="another")
+        assert other["queued"] != first["queued"]
+        farm.colleague.delete(f"/reservations/{held.partition(':')[2]}").raise_for_status()
+        await farm.until(lambda: bool((farm.held() or {}).get("reserved_by_you")))
+        made = await ask(client, "reserve_nodes", **farm.order(wait_minutes=30))
+        again = await ask(client, "reserve_nodes", **farm.order(wait_minutes=30))
+        assert made["reservations"] == again["reservations"]
+        ended = await ask(client, "end_reservation", reservation_id=made["reservations"][0]["reservation_id"])
+        assert ended["ended"]
+
+
+async def test_a_ticket_is_left_by_its_id_and_only_once(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        ticket = (await waits(client, ask, farm))["queued"]
+        assert (await ask(client, "end_reservation", reservation_id=ticket))["ended"]
+        over = await ask(client, "end_reservation", reservation_id=ticket)
+        assert not over["ended"]
+        assert "no such ticket" in await refused(client, "end_reservation", reservation_id="ticket-000000000000.0")
+        assert (await waits(client, ask, farm))["queued"] != ticket
+
+
+async def test_after_a_reservation_has_ended_the_same_call_is_a_new_one(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 20)
+    async with connect(config) as client:
+        made = [await ask(client, "reserve_nodes", **farm.order(wait_minutes=30))]
+        number = made[0]["reservations"][0]["reservation_id"].partition(":")[2]
+        farm.you.delete(f"/reservations/{number}").raise_for_status()
+        made.append(await ask(client, "reserve_nodes", **farm.order(wait_minutes=30)))
+        assert made[0]["reservations"] != made[1]["reservations"]
+
+
+async def test_nodes_are_had_by_their_type(farm: Farm, config: str, connect: Connect, ask: ToolCaller) -> None:
+    order = {"device_type": device_type(farm).upper(), "message": "m", "duration_minutes": 5}
+    async with connect(config) as client:
+        (made,) = (await ask(client, "reserve_nodes", **order))["reservations"]
+        node = (await ask(client, "list_nodes", node_ids=[made["node_id"]]))["nodes"][0]
+        assert node["device_type"] == device_type(farm)
+        assert node["state"] == "reserved by you"
+
+
+async def test_what_can_never_be_had_is_refused_with_what_there_is(
+    farm: Farm, config: str, connect: Connect, refused: RefusedCaller
+) -> None:
+    order: dict[str, Any] = {"message": "m", "duration_minutes": 5, "wait_minutes": 30}
+    kind = device_type(farm)
+    async with connect(config) as client:
+        told = await refused(client, "reserve_nodes", **order, device_type=f"{kind}x")
+        assert "There is no node of that device type" in told
+        assert kind in told
+        assert "There are not 99 nodes of that type" in await refused(
+            client, "reserve_nodes", **order, device_type=kind, count=99
+        )
+        assert "either node_ids or device_type" in await refused(client, "reserve_nodes", **order)
+        both = {**order, "node_ids": [farm.nodes[0]], "device_type": kind}
+        assert "either node_ids or device_type" in await refused(client, "reserve_nodes", **both)
+        assert "1440" in await refused(client, "reserve_nodes", **farm.order(wait_minutes=1441))
+        assert "no such node" in await refused(client, "reserve_nodes", **{**order, "node_ids": ["portal:nowhere"]})
+
+
+async def test_too_few_free_nodes_of_a_type_are_a_conflict_that_names_the_line(
+    farm: Farm, config: str, connect: Connect, refused: RefusedCaller
+) -> None:
+    nodes = farm.you.get("/nodes").json()
+    count = sum(node["device_type"] == device_type(farm) for node in nodes)
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        told = await refused(
+            client, "reserve_nodes", device_type=device_type(farm), count=count, message="m", duration_minutes=5
+        )
+        assert "wait_minutes" in told
+
+
+async def test_a_node_that_is_yours_already_is_not_waited_for(
+    farm: Farm, config: str, connect: Connect, refused: RefusedCaller
+) -> None:
+    farm.reserve(farm.you)
+    async with connect(config) as client:
+        told = await refused(client, "reserve_nodes", **farm.order(wait_minutes=30))
+        assert "extend_reservation" in told
+
+
+async def test_without_the_database_there_is_no_line_and_the_key_is_named(
+    farm: Farm, connect: Connect, refused: RefusedCaller
+) -> None:
+    async with connect(f"{farm.table}\n[durable]\nenabled = false\n") as client:
+        told = await refused(client, "reserve_nodes", **farm.order(wait_minutes=30))
+        assert "[durable] enabled = true" in told
+
+
+async def test_a_call_that_is_given_up_keeps_its_place(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        first = await waits(client, ask, farm)
+        monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 20)
+        waiting = asyncio.ensure_future(ask(client, "reserve_nodes", **farm.order(wait_minutes=30)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 0.2)
+        assert (await waits(client, ask, farm))["queued"] == first["queued"]

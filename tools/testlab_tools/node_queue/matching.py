@@ -1,0 +1,43 @@
+"""Which nodes a request is for, which of them it can take, and which it passes over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from testlab_tools.models.lab import UNKNOWN, Node
+from testlab_tools.node_queue.fitness import out_of_service
+from testlab_tools.node_queue.granting import Claim
+from testlab_tools.node_queue.tickets import NodeRequest, Ticket
+
+
+def make_claim(ticket: Ticket, nodes: Mapping[str, Node], faults: Mapping[str, str]) -> Claim:
+    """What a ticket could take of these nodes: named ones whatever failed on them, others only where they are fit."""
+    request = ticket.request
+    if request.node_ids:
+        return Claim(ticket.ticket_id, tuple(dict.fromkeys(request.node_ids)), request.count)
+    fit = [name for name in fitting(request, nodes) if name not in faults]
+    return Claim(ticket.ticket_id, tuple(fit), request.count)
+
+
+def fitting(request: NodeRequest, nodes: Mapping[str, Node]) -> list[str]:
+    """The nodes that a request is for, whatever state they are in."""
+    if request.node_ids:
+        return [name for name in request.node_ids if name in nodes]
+    wanted = request.device_type.casefold()
+    return [
+        name
+        for name, node in nodes.items()
+        if (not wanted or (node.device_type != UNKNOWN and node.device_type.casefold() == wanted))
+        and (request.allowed is None or name in request.allowed)
+    ]
+
+
+def passed_over(
+    request: NodeRequest, nodes: Mapping[str, Node], faults: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Nodes that a request is for and that are not taken now, and nodes that it names in spite of what failed there."""
+    ours = fitting(request, nodes)
+    passed = {name: why for name in ours if (why := out_of_service(nodes[name]))}
+    faulty = {name: faults[name] for name in ours if name in faults and name not in passed}
+    passed |= {name: "there is no such node now" for name in request.node_ids if name not in nodes}
+    return (passed, faulty) if request.node_ids else (passed | faulty, {})

@@ -1,0 +1,242 @@
+"""Nodes by their type, and standing in line for them, as `reserve_nodes` does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from testlab_tools.capabilities import NodeInventory, NodeReservations
+from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
+from testlab_tools.fanout import ask_all
+from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
+from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket, ticket_prefix
+from testlab_tools.registry import Call
+from testlab_tools.untrusted import quote
+
+TICKET = re.compile(r"ticket-[0-9a-f]{12}\.\d+", re.ASCII)
+HOLD_S = 45.0
+PROGRESS_S = 5.0
+_AGAIN = "The same call again follows this ticket; end_reservation with its id leaves the line."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Nodes of one service, by native ids: `count` of them, where they are of a `device_type`, else all."""
+
+    farm: NodeReservations
+    nodes: Sequence[str]
+    device_type: str
+    count: int
+
+
+async def list_farm(farm: NodeReservations) -> dict[str, Node]:
+    """The nodes of a farm that the caller may use, by native id."""
+    assert isinstance(farm, NodeInventory), "what has reservations has nodes"
+    return {farm.native(node.node_id): node for node in await farm.list_nodes()}
+
+
+async def find_of_type(call: Call, device_type: str, count: int) -> tuple[Wanted, Mapping[str, Node]]:
+    """The nodes of a type at the service that has most of them free, and all its nodes.
+
+    Raises:
+        NotFound: there is no node of that type.
+        BadInput: there are fewer than `count`.
+    """
+    farms = call.lab.offering(NodeReservations)
+    answers = await ask_all(farms, list_farm)
+    answers.require_any()
+    wanted = device_type.strip().casefold()
+    of_type = {
+        farm: [name for name, node in nodes.items() if node.device_type.casefold() == wanted]
+        for farm in farms
+        if (nodes := answers.given.get(farm.name)) is not None
+    }
+    most = max((len(names) for names in of_type.values()), default=0)
+    if not most:
+        raise _no_such_type(
+            device_type, [n for nodes in answers.given.values() for n in nodes.values()], answers.failed
+        )
+    if count > most:
+        there = (
+            f"there {'is' if most == 1 else 'are'} {most}" if len(farms) == 1 else f"no service has more than {most}"
+        )
+        raise BadInput(f"There are not {count} nodes of that type", f"Of this type {there}", f"Give count={most}.")
+
+    def rate(farm: NodeReservations) -> tuple[bool, int]:
+        free = sum(answers.given[farm.name][name].state == "free" for name in of_type[farm])
+        return len(of_type[farm]) >= count, free
+
+    best = max(of_type, key=rate)
+    return Wanted(best, of_type[best], device_type.strip(), count), answers.given[best.name]
+
+
+def choose_free(wanted: Wanted, nodes: Mapping[str, Node]) -> list[str]:
+    """As many free nodes as are wanted. Raises Conflict where there are too few."""
+    free = [name for name in wanted.nodes if nodes[name].state == "free"]
+    if len(free) >= wanted.count:
+        return free[: wanted.count]
+    taken = [nodes[name] for name in wanted.nodes if name not in free]
+    few = f"{len(free)} of the {len(wanted.nodes)} nodes of that type are free, and {wanted.count} are wanted"
+    raise Conflict(few, "", "wait_minutes stands in line for them.", Taken(taken=taken))
+
+
+def require_queue(call: Call, farm: NodeReservations) -> ReservationQueue:
+    """The line for nodes. Raises Unsupported where this service has none."""
+    if call.lab.work is None:
+        why, mend = "It is kept in the database of [durable], which is off", "[durable] enabled = true turns it on."
+        raise Unsupported("There is no line for nodes here", why, mend)
+    if call.lab.outbox is not None and not call.lab.outbox.accepts(farm.name):
+        why = "It takes callers' own tokens, which are kept nowhere"
+        raise Unsupported(f"{farm.name} has no line for its nodes", why, "Leave wait_minutes out.")
+    return call.lab.work.queue
+
+
+async def stand_in_line(
+    call: Call, wanted: Wanted, message: str, duration_minutes: int, wait_minutes: int
+) -> tuple[list[Reservation], Ticket]:
+    """Wait in line, as long as a call may: the reservations, none while the ticket waits.
+
+    Raises:
+        Conflict: the time to wait was over, or somebody cancelled the ticket.
+        LabError: the nodes cannot be reserved at all.
+    """
+    queue = require_queue(call, wanted.farm)
+    if not duration_minutes:
+        raise BadInput("Who waits in line needs an end for the reservation", "", "Give duration_minutes.")
+    request = NodeRequest(
+        service=wanted.farm.name,
+        node_ids=() if wanted.device_type else tuple(wanted.nodes),
+        device_type=wanted.device_type,
+        count=wanted.count,
+        message=message,
+        duration_s=duration_minutes * 60,
+        caller=call.caller,
+        allowed=tuple(wanted.nodes) if wanted.device_type and wanted.farm.unscoped is not wanted.farm else None,
+    )
+    while True:
+        ticket = await _find_ticket(call, queue, request, wanted)
+        if ticket is None:
+            return await wanted.farm.reserve(wanted.nodes, message, request.duration_s), _granted(request)
+        ticket = await queue.submit(request, ticket.ticket_id, wait_minutes * 60.0)
+        ticket = await _follow(call, queue, ticket)
+        if ticket.state == "waiting":
+            return [], ticket
+        if ticket.state != "granted":
+            raise _not_granted(ticket, wait_minutes)
+        try:
+            return await wanted.farm.find_made([held.reservation_id for held in ticket.reservations]), ticket
+        except NotFound:  # they were given back since: the call is a new one
+            await queue.note_ended(ticket.ticket_id)
+
+
+async def _find_ticket(call: Call, queue: ReservationQueue, request: NodeRequest, wanted: Wanted) -> Ticket | None:
+    """The ticket of the same call before, or a new one's id; None where the caller holds one of the nodes already, as
+    reserving them says."""
+    prefix = ticket_prefix(call.digest)
+    tickets = await queue.list(request.service, prefix)
+    if tickets and tickets[-1].state in ("waiting", "granted"):
+        return tickets[-1]
+    if request.node_ids:
+        nodes = await list_farm(wanted.farm)
+        for name in request.node_ids:
+            node = nodes.get(name) or await _require_node(wanted.farm, name)
+            if node.reservation and node.reservation.yours:
+                return None
+    number = 1 + max((int(ticket.ticket_id.rpartition(".")[2]) for ticket in tickets), default=-1)
+    return _granted(request).model_copy(update={"ticket_id": f"{prefix}{number}"})
+
+
+async def _require_node(farm: NodeReservations, name: str) -> Node:
+    assert isinstance(farm, NodeInventory), "what has reservations has nodes"
+    return await farm.get_node(name)
+
+
+def _granted(request: NodeRequest) -> Ticket:
+    """A ticket that was never written: its nodes were free to take."""
+    return Ticket(ticket_id="", request=request, state="granted", written_at=0, deadline=0)
+
+
+async def _follow(call: Call, queue: ReservationQueue, ticket: Ticket) -> Ticket:
+    while True:
+        left = min(HOLD_S, call.deadline.long_step())
+        ticket = await queue.follow(ticket.ticket_id, min(PROGRESS_S, left))
+        if ticket.state != "waiting" or left <= PROGRESS_S:
+            return ticket
+        await call.progress(0, 1, f"in line for nodes, place {ticket.place or 'not known yet'}")
+
+
+def describe_place(farm: NodeReservations, ticket: Ticket) -> PlaceInLine:
+    """What is told to who waits."""
+    return PlaceInLine(
+        place=ticket.place,
+        expected_wait=_spell(ticket.expected_wait),
+        until=datetime.fromtimestamp(ticket.deadline, UTC),
+        passed_over={farm.handle(name): why for name, why in ticket.passed_over.items()},
+        doubts={farm.handle(name): why for name, why in ticket.doubts.items()},
+        why=ticket.reason,
+    )
+
+
+def queued(farm: NodeReservations, ticket: Ticket) -> Reservations:
+    """The answer while a ticket waits."""
+    return Reservations(reservations=[], queued=ticket.ticket_id, line=describe_place(farm, ticket), next=_AGAIN)
+
+
+async def leave_line(call: Call, ticket_id: str) -> Ended:
+    """Cancel a ticket of the caller's. Raises NotFound."""
+    missing = NotFound("There is no such ticket", "It ended days ago, or never was", "").naming(ticket_id)
+    if call.lab.work is None:
+        raise missing
+    queue = call.lab.work.queue
+    ticket = await queue.read(ticket_id)
+    if ticket is None or (ticket.request.caller != call.caller and call.caller != "local" and call.access != "admin"):
+        raise missing
+    was_active = ticket.state in ("waiting", "granted")
+    await queue.cancel(ticket_id)
+    for farm in call.lab.offering(NodeReservations):
+        if farm.name == ticket.request.service:
+            for held in ticket.reservations:
+                call.lab.reservations.remove(farm, held.reservation_id)
+    return Ended(
+        reservation_id=ticket_id, ended=was_active, next="" if was_active else f"It had ended: {ticket.state}."
+    )
+
+
+async def note_ended(call: Call, farm: NodeReservations, reservation_id: str) -> None:
+    """Tell the line that a node is free, and the ticket that had it that it has ended."""
+    if call.lab.work is None or not call.lab.work.queue.in_use:
+        return
+    queue = call.lab.work.queue
+    for ticket in await queue.list(farm.name):
+        if ticket.state == "granted" and [held.reservation_id for held in ticket.reservations] == [reservation_id]:
+            await queue.note_ended(ticket.ticket_id)
+    queue.wake(farm.name)
+
+
+def _not_granted(ticket: Ticket, wait_minutes: int) -> LabError:
+    if ticket.state == "refused":
+        return Refused("The nodes cannot be reserved", ticket.reason, "")
+    if ticket.state == "expired":
+        again = "Call again to stand in line anew, or take others: list_nodes(available=true)."
+        return Conflict(f"The nodes were not free within {wait_minutes} minutes", ticket.reason, again)
+    return Conflict("You stand in line no longer", ticket.reason, "Call again to stand in line anew.")
+
+
+def _spell(wait: tuple[float, float] | None) -> str:
+    """`4 to 20 minutes`, `unknown`."""
+    if wait is None:
+        return UNKNOWN
+    low, high = (int(-(-seconds // 60)) for seconds in wait)
+    low = min(low, int(wait[0] // 60))
+    return f"{high} minutes at most" if low <= 0 else f"{low} to {high} minutes" if high > low else f"{low} minutes"
+
+
+def _no_such_type(device_type: str, nodes: Sequence[Node], failed: Mapping[str, LabError]) -> NotFound:
+    types = {node.device_type: None for node in nodes if node.device_type != UNKNOWN}
+    near = nearest(device_type.strip(), types, 3, 0.4)
+    named = ", ".join(quote(name, 60) for name in (near or list(types)[:5]))
+    untold = f"Not asked, since they did not answer: {', '.join(failed)}" if failed else ""
+    step = f"{'Nearest' if near else 'Types there are'}: {named}." if named else "No node here says its type."
+    return NotFound("There is no node of that device type", untold, step).naming(device_type)
