@@ -79,8 +79,8 @@ async def test_what_is_required_is_missing_when_it_is_null_or_empty(
 ) -> None:
     async with connect(sim.config_toml()) as client:
         for nothing in LEFT_OUT:
-            order = {"node_ids": ["n"], "message": nothing, "duration_minutes": nothing}
-            told = await refused(client, "reserve_nodes", **order)
-            assert "message is missing" in told
-            assert "duration_minutes is missing" in told
+            order = {"node_ids": nothing, "message": "m", "duration_minutes": nothing}
+            assert "duration_minutes is missing" in await refused(client, "reserve_nodes", **order)
+            tests = {"node_id": "n", "test_pack_revision": "main", "test_cases": nothing}
+            assert "test_cases is missing" in await refused(client, "run_tests", **tests)
         assert "has no argument colour" in await refused(client, "list_nodes", colour=None)
