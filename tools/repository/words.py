@@ -76,7 +76,7 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
         case "crash":
             os.environ["TESTLAB_CRASH"] = "whole"
             files = [f"tests/server/{room}/test_crashes.py" for room in ("outbox", "campaigns")]
-            return _test(python, "-n0", *files, *rest)
+            return _test(python, "-n0", *files, "tests/server/nodes/test_line_crashes.py", *rest)
         case "load":
             os.environ["TESTLAB_LOAD"] = "whole"
             return _test(python, "-n0", "tests/server/load", *rest)

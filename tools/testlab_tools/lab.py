@@ -12,10 +12,11 @@ from testlab_tools.deadline import LONGEST_WAIT_S
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported, did_you_mean, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.jobs import JobPoller
+from testlab_tools.leases.store import LeaseStore
+from testlab_tools.leases.tracker import ReservationTracker
 from testlab_tools.long_work import LongWork
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.repeated_calls import Orders
-from testlab_tools.reservations import ReservationStore, ReservationTracker
 from testlab_tools.watching import Watcher
 
 _SEVERAL = "The id could belong to several services"
@@ -34,17 +35,18 @@ class Lab:
         services: Iterable[Service],
         outbox: Outbox | None = None,
         callers_own: Collection[str] = (),
-        kept: ReservationStore | None = None,
+        leases: LeaseStore | None = None,
         archive: HistoryArchive | None = None,
     ) -> None:
-        """`callers_own` names services whose token the caller brings: what is sent to them is not written down. `kept`
-        is where reservations are that outlive this process, `archive` where history is kept (None: nowhere)."""
+        """`callers_own` names services whose token the caller brings: what is sent to them is not written down.
+        `leases` is where reservations are written down, `archive` where history is kept (None: nowhere)."""
         self.services = {service.name: service for service in services}
         self._outbox = outbox
         self.outbox = outbox.restrict(None, callers_own) if outbox is not None else None
-        self.reservations = ReservationTracker(kept)
+        self.reservations = ReservationTracker(leases)
         self.archive = archive
         self.work: LongWork | None = None
+        self.idle_s = 0.0
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
         self.watcher = Watcher()
@@ -150,7 +152,7 @@ class Lab:
 
         It has reservations, waits and, if `limited`, deliveries of its own. Close what is new in it by itself.
         """
-        made = Lab(services, kept=self.reservations.kept, archive=self.archive)
+        made = Lab(services, leases=self.reservations.store, archive=self.archive)
         made.longest_wait_s, made.work = self.longest_wait_s, self.work
         made.watcher, made.job_poller = self.watcher, JobPoller(self.watcher.saw_job)
         if self.outbox is not None:
@@ -165,6 +167,8 @@ class Lab:
                 await self._outbox.aclose()
             await self.orders.aclose()
             await self.reservations.release()
+            if self.reservations.store is not None:
+                self.reservations.store.close()
         finally:
             if self.archive is not None:
                 await self.archive.aclose()

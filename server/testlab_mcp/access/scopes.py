@@ -75,7 +75,7 @@ class ScopeCache:
         self._connect = connect or {}
         self._scopes: OrderedDict[Hashable, CallerScope] = OrderedDict()
         self._ownership: defaultdict[str, OwnershipRegistry] = defaultdict(OwnershipRegistry)
-        self._restored = lab.reservations.kept is None
+        self._restored = lab.reservations.store is None
 
     @property
     def callers_own(self) -> Collection[str]:
@@ -92,10 +92,16 @@ class ScopeCache:
         """The caller's scope, kept open until the call ends."""
         scope = await self._find_or_build(caller, tokens)
         scope.in_flight += 1
+        self._note_activity(caller)
         try:
             yield scope
         finally:
             scope.in_flight -= 1
+            self._note_activity(caller)
+
+    def _note_activity(self, caller: Caller) -> None:
+        if (leases := self._local.lab.reservations.store) is not None:
+            leases.note_activity(caller.name)
 
     async def aclose(self) -> None:
         """Release the reservations of all scopes, then close their own services. The lab closes itself."""

@@ -233,6 +233,13 @@ class AuditLogger:
             async with call:
                 raise Refused("Not allowed")
 
+    async def write_ending(self, who: str, target: str, why: str) -> None:
+        """Write that the server has ended a caller's reservation by itself."""
+        if self._open_sink is not None:
+            facts = {"who": who, "tool": "end_reservation", "target": target, "outcome": "ok"}
+            ended = {**facts, "by": "server", "why": why}
+            await self._write({"event": "outcome", "call": uuid4().hex[:16], **ended})
+
     async def aclose(self) -> None:
         """Write the refusals that are only counted so far."""
         await self._floods.aclose()

@@ -28,10 +28,10 @@ from testlab_tools.errors import ConfigError
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import Transfers
 from testlab_tools.lab import Lab
+from testlab_tools.leases.store import FolderLeases, LeaseStore
 from testlab_tools.long_work import LongWork
 from testlab_tools.outbox.delivery import RetrySchedule
 from testlab_tools.outbox.outbox import Outbox
-from testlab_tools.reservations import ReservationStore
 from testlab_tools.services import Kind, ServiceSettings
 
 
@@ -58,10 +58,11 @@ class Config:
         services, outbox = self.connect_services(), self.outbox()
         if outbox is not None and any(isinstance(service, RunSink) for service in services):
             outbox.check()
-        lab = Lab(services, outbox, self.callers_own, self._reservation_file(), self.history_archive())
+        lab = Lab(services, outbox, self.callers_own, self._leases(), self.history_archive())
         if outbox is not None:
             lab.work = LongWork(outbox.engine, self.connect_services, self.history_archive)
         lab.longest_wait_s = self.server.longest_wait_seconds
+        lab.idle_s = self.server.idle_minutes * 60.0
         return lab
 
     @property
@@ -125,14 +126,18 @@ class Config:
             return StderrSink()
         return FileSink(path, self.audit.max_megabytes * 2**20, echo=self.audit.stderr)
 
-    def _reservation_file(self) -> ReservationStore | None:
-        """Where reservations that outlive the process are kept."""
-        if self.server.release_on_exit:
-            return None
-        if not self.durable.path:
-            return ReservationStore(self._data_file("reservations", ""))
-        deliveries = self._deliveries_file()
-        return ReservationStore(deliveries.with_name(f"{deliveries.name}.reservations"))
+    def _leases(self) -> LeaseStore:
+        """Where reservations are written down, with what made them."""
+        stays, url = not self.server.release_on_exit, self.durable.database_url
+        folder = self._data_file("reservations", "")
+        if self.durable.path:
+            deliveries = self._deliveries_file()
+            folder = deliveries.with_name(f"{deliveries.name}.reservations")
+        if url is None or not self.durable.enabled:
+            return FolderLeases(folder, stays)
+        from testlab_tools.leases.postgres import PostgresLeases
+
+        return PostgresLeases(url.get_secret_value(), stays, FolderLeases(folder, stays))
 
     def _deliveries_file(self) -> Path:
         if self.durable.path:

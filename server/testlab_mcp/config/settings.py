@@ -58,6 +58,12 @@ class ServerSettings(BaseModel):
     release_on_exit: bool = Field(
         default=True, description="whether reservations end with the server; else they hold until their own end"
     )
+    idle_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=10_080,
+        description="over HTTP, reservations of a caller silent for so long end, unless a job runs; 0 for never",
+    )
     unasked: Unasked = Field(
         default="confirm",
         description="where a person must agree and the client cannot ask: have the agent ask (`confirm`), or refuse",

@@ -48,6 +48,7 @@ from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import MEGA
 from testlab_tools.lab import Lab
+from testlab_tools.leases.keeper import LeaseKeeper
 from testlab_tools.telemetry import switch_on
 from testlab_tools.tools import all_tools
 
@@ -124,6 +125,14 @@ class LabServer(MCPServer[None]):
         return await write_prompt(current_availability(), name, arguments or {})
 
 
+def _make_keeper(lab: Lab, scopes: ScopeCache, audit: AuditLogger, over_http: bool) -> LeaseKeeper | None:
+    """What gives back reservations at the services that this server has a token of its own for."""
+    if lab.reservations.store is None:
+        return None
+    shared = [service for service in scopes.services if service.name not in scopes.callers_own]
+    return LeaseKeeper(lab.reservations.store, shared, lab.idle_s, over_http, audit.write_ending)
+
+
 def build_server(
     lab: Lab,
     policy: Policy,
@@ -134,6 +143,7 @@ def build_server(
 ) -> LabServer:
     """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `security` knows the callers
     and bounds their calls. `audit` records the calls; they are traced and counted if `measured`."""
+    over_http = security is not None
     security, audit = security or HttpSecurity(), audit or AuditLogger()
     tools = all_tools()
     http = security.http
@@ -147,12 +157,17 @@ def build_server(
         if lab.outbox is not None:
             lab.outbox.resume()
         restoring = asyncio.ensure_future(scopes.restore_ownership())
+        keeper = _make_keeper(lab, scopes, audit, over_http)
         try:
+            if keeper is not None:
+                keeper.start()
             yield
         finally:
             restoring.cancel()
             if tasks is not None:
                 await tasks.aclose()
+            if keeper is not None:
+                await keeper.aclose()
             await audit.aclose()
             await guard.aclose()
             await lab.aclose()

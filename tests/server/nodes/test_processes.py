@@ -59,20 +59,20 @@ async def test_what_is_written_down_is_believed_only_as_far_as_the_portal_says_s
     claim: str, farm: Farm, connect: Connect, ask: ToolCaller, tmp_path: Path
 ) -> None:
     from testlab_mcp.config.loading import parse_config
-    from testlab_tools.reservations import ReservationRecord, ReservationStore
+    from testlab_tools.leases.store import FolderLeases, Lease
 
     config = parse_config(f"{KEEPS}{farm.table}\n[durable]\npath = '{tmp_path / 'd.sqlite'}'\n")
     lab = config.lab()
-    assert lab.reservations.kept is not None
+    assert lab.reservations.stay
     mine = farm.reserve(farm.you).partition(":")[2]
     number = mine if claim == "another node's" else "99999"
-    wrong = ReservationRecord(reservation=number, node=farm.nodes[1], caller="alice")
-    kept = ReservationStore(tmp_path / "d.sqlite.reservations")
+    wrong = Lease(reservation=number, node=farm.nodes[1], caller="alice")
+    kept = FolderLeases(tmp_path / "d.sqlite.reservations")
     kept.save(lab.services["portal"], wrong)
     if claim == "not JSON":
         (file,) = tmp_path.rglob("*.json")
         file.write_text("{")
-    right = ReservationRecord(reservation=mine, node=farm.nodes[0], caller="bob")
+    right = Lease(reservation=mine, node=farm.nodes[0], caller="bob")
     if claim == "none":
         kept.save(lab.services["portal"], right)
     found = await lab.reservations.restore(lab.services.values())

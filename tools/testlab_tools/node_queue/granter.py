@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -161,7 +161,8 @@ class Granter:
                 await self._give_back(entry.ticket, entry.ticket.reservations, nodes)
         waiting = [e.ticket for e in entries if e.ticket.state == "waiting" and e.intent is None]
         if waiting:
-            await self._grant(waiting, nodes)
+            being_reserved = {name for entry in entries if entry.intent for name in entry.intent.nodes}
+            await self._grant(waiting, nodes, being_reserved)
 
     async def _list_nodes(self) -> dict[str, Node]:
         if not isinstance(self._service, NodeInventory):
@@ -213,10 +214,12 @@ class Granter:
             return until is None and not isinstance(end, datetime)
         return end.timestamp() >= until - SAME_END_S
 
-    async def _grant(self, waiting: Sequence[Ticket], nodes: Mapping[str, Node]) -> None:
+    async def _grant(
+        self, waiting: Sequence[Ticket], nodes: Mapping[str, Node], being_reserved: Collection[str]
+    ) -> None:
         faults = await self._faults.read()
         claims = [make_claim(ticket, nodes, faults) for ticket in waiting]
-        free = [name for name, node in nodes.items() if node.state == "free"]
+        free = [name for name, node in nodes.items() if node.state == "free" and name not in being_reserved]
         in_service = [name for name, node in nodes.items() if not out_of_service(node)]
         decision = decide(claims, free, in_service)
         by_id = {ticket.ticket_id: ticket for ticket in waiting}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -184,7 +185,8 @@ async def reserve_nodes(
     def remember(made: list[Reservation]) -> None:
         for one in made:
             ids = call.lab.native(one.reservation_id), call.lab.native(one.node_id)
-            call.lab.reservations.add(farm, *ids, call.caller)
+            until = one.expires_at.timestamp() if isinstance(one.expires_at, datetime) else None
+            call.lab.reservations.add(farm, *ids, call.caller, until)
 
     if wait_minutes:
         made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes)
@@ -208,7 +210,7 @@ async def reserve_nodes(
 
 
 def _made(call: Call, made: list[Reservation], again: bool = False) -> Reservations:
-    until = _ENDS if call.lab.reservations.kept is None else _STAYS
+    until = _ENDS if not call.lab.reservations.stay else _STAYS
     return Reservations(
         reservations=made,
         note=f"{_SAME} {until}" if again else until,
