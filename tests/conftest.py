@@ -15,7 +15,7 @@ from tests.changed import touched_tests
 from tests.fork_server import freeze
 
 FIGURES = "fault matrix"
-DATA = "XDG_DATA_HOME"
+FOLDERS = ("XDG_DATA_HOME", "XDG_CACHE_HOME")
 TOUCHED = pytest.StashKey[set[Path]]()
 LONG = (
     "hostile/test_corpus",
@@ -63,11 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     once.share()
     config.add_cleanup(forks.start())
-    if DATA not in os.environ:
-        # Simulated labs are given ports that labs before them had: nothing kept of those may be taken for theirs.
-        folder = tempfile.TemporaryDirectory(prefix="testlab-tests-")
-        config.add_cleanup(folder.cleanup)
-        os.environ[DATA] = folder.name
+    for name in FOLDERS:
+        if name not in os.environ:
+            # Simulated labs are given ports that labs before them had: nothing kept of those may be taken for theirs.
+            folder = tempfile.TemporaryDirectory(prefix="testlab-tests-")
+            config.add_cleanup(folder.cleanup)
+            os.environ[name] = folder.name
     if config.getoption("--changed"):
         try:
             config.stash[TOUCHED] = touched_tests()

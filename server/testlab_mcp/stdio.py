@@ -20,20 +20,33 @@ from mcp.server.runner import serve_dual_era_loop
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
-from testlab_mcp.era import Frames, has_envelope, serve_in_era
-from testlab_mcp.wire import Frame, Wire, standard_streams
+from testlab_mcp.era import Frames, serve_in_era
+from testlab_mcp.startup.conversation import is_probe
+from testlab_mcp.startup.early import Early
+from testlab_mcp.startup.recorder import Recorder
+from testlab_mcp.startup.responder import Taken
+from testlab_mcp.startup.streams import take_streams
+from testlab_mcp.wire import Frame, Wire
 
 
-async def serve_stdio(server: Server[Any]) -> None:
+async def serve_stdio(server: Server[Any], early: Early | None = None) -> None:
     """Serve until standard input ends, standard output is closed, or a signal arrives. Waiting calls are then
-    cancelled, nothing more is written, and the server's lifespan ends in its own time."""
-    with standard_streams() as wire:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_end_on_signal, wire)
-            async with server.lifespan(server) as state:
-                wire.start()
-                await serve_in_era(server, _answer_probes(server, state, wire), Outlet(wire), state)
-            group.cancel_scope.cancel()
+    cancelled, nothing more is written, and the server's lifespan ends in its own time. What was answered `early` is
+    answered once more, and compared."""
+    taken = early.take_over() if early is not None else Taken(*take_streams())
+    recorder = Recorder(early, taken.answered) if early is not None else None
+    wire = Wire(taken)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_end_on_signal, wire)
+        if recorder is not None:
+            group.start_soon(recorder.save_later)
+        async with server.lifespan(server) as state:
+            wire.start()
+            frames = _answer_probes(server, state, wire, recorder)
+            await serve_in_era(server, frames, Outlet(wire, recorder), state)
+        group.cancel_scope.cancel()
+    if recorder is not None:
+        recorder.save()
 
 
 async def _end_on_signal(wire: Wire) -> None:
@@ -47,23 +60,22 @@ async def _end_on_signal(wire: Wire) -> None:
             wire.end()
 
 
-async def _answer_probes(server: Server[Any], state: Any, wire: Wire) -> AsyncGenerator[Frame]:
+async def _answer_probes(
+    server: Server[Any], state: Any, wire: Wire, recorder: Recorder | None
+) -> AsyncGenerator[Frame]:
     """The wire's frames, without the probes before the first other request, which are answered here."""
     undecided = True
     async for frame in wire.frames():
         request = frame.message if isinstance(frame, SessionMessage) else None
+        if recorder is not None and not recorder.takes(request):
+            continue
         if undecided and isinstance(request, JSONRPCRequest):
-            if _is_probe(request):
-                outlet = Outlet(wire)
+            if is_probe(request.method, request.params):
+                outlet = Outlet(wire, recorder)
                 await serve_dual_era_loop(server, Frames(_only(frame, outlet)), outlet, lifespan_state=state)
                 continue
             undecided = False
         yield frame
-
-
-def _is_probe(request: JSONRPCRequest) -> bool:
-    """Whether a request is a `server/discover` of the modern era."""
-    return request.method == "server/discover" and has_envelope(request)
 
 
 async def _only(probe: Frame, outlet: Outlet) -> AsyncGenerator[Frame]:
@@ -75,13 +87,15 @@ async def _only(probe: Frame, outlet: Outlet) -> AsyncGenerator[Frame]:
 class Outlet(ObjectSendStream[SessionMessage]):
     """A wire's output as the SDK's write stream; `answered` is set by the first answer."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: Wire, recorder: Recorder | None = None) -> None:
+        self._wire, self._recorder = wire, recorder
         self.answered = anyio.Event()
 
     async def send(self, item: SessionMessage) -> None:
-        """Write a message."""
-        await self._wire.send(item)
+        """Write a message, unless the client has it already."""
+        message = item.message if self._recorder is None else self._recorder.check(item.message)
+        if message is not None:
+            await self._wire.send(item if message is item.message else SessionMessage(message))
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
             self.answered.set()
 

@@ -17,17 +17,17 @@ import stat
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
+from testlab_mcp.startup.responder import MAX_AHEAD, Taken
+
 Frame = SessionMessage | Exception
 """A message, or the error of a line that is no message."""
-MAX_AHEAD = 64
-"""Lines read before they are taken: then the input waits."""
 _CHUNK = 2**16
 
 
@@ -35,9 +35,10 @@ class Wire:
     """Frames come from `frames`, which ends with the input, when the output is closed, and at `end`. Nothing is written
     after that: a client that has closed one stream does not use the other."""
 
-    def __init__(self, source: int, sink: int) -> None:
-        self._source, self._sink = source, sink
-        self._lines: deque[bytes] = deque()
+    def __init__(self, taken: Taken) -> None:
+        """`taken` is what was read of the streams before, and not written to them yet."""
+        self._taken = taken
+        self._lines = deque(taken.lines)
         self._arrived = asyncio.Event()
         self._over = False
         self._reader: _Reader | None = None
@@ -45,8 +46,11 @@ class Wire:
 
     def start(self) -> None:
         """Begin to read. Called on the event loop."""
-        self._reader = _make_reader(self._source, self._take, self._close)
-        self._writer = _make_writer(self._sink, self.end)
+        self._writer = _make_writer(self._taken.sink, self.end)
+        if self._taken.is_over:
+            self._close()
+        else:
+            self._reader = _make_reader(self._taken, self._take, self._close)
 
     def end(self) -> None:
         """Take no more lines, not even those that have been read."""
@@ -64,6 +68,8 @@ class Wire:
 
     async def frames(self) -> AsyncGenerator[Frame]:
         """The messages, until the end."""
+        if self._taken.unsent and self._writer is not None and not self._over:
+            await self._writer.write(self._taken.unsent)
         while True:
             while self._lines:
                 yield _frame(self._lines.popleft())
@@ -104,9 +110,9 @@ class _Writer(Protocol):
 class _LoopReader:
     """Reads when the event loop says that there is something."""
 
-    def __init__(self, source: int, take: Callable[[bytes], bool], end: Callable[[], None]) -> None:
-        self._source, self._take, self._end = source, take, end
-        self._begun: list[bytes] = []
+    def __init__(self, taken: Taken, take: Callable[[bytes], bool], end: Callable[[], None]) -> None:
+        self._source, self._take, self._end = taken.source, take, end
+        self._begun = taken.begun
         self._loop = asyncio.get_running_loop()
         self._is_reading = False
         self.resume()
@@ -202,12 +208,12 @@ def _finish(written: asyncio.Future[None]) -> None:
 class _ThreadReader:
     """Reads in a thread that nobody waits for."""
 
-    def __init__(self, source: int, take: Callable[[bytes], bool], end: Callable[[], None]) -> None:
+    def __init__(self, taken: Taken, take: Callable[[bytes], bool], end: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._may_read = threading.Event()
         self._may_read.set()
         self._give = take
-        threading.Thread(target=self._read, args=(source, end), name="wire-in", daemon=True).start()
+        threading.Thread(target=self._read, args=(taken, end), name="wire-in", daemon=True).start()
 
     def resume(self) -> None:
         self._may_read.set()
@@ -215,12 +221,14 @@ class _ThreadReader:
     def stop(self) -> None:
         """It ends with the process."""
 
-    def _read(self, source: int, end: Callable[[], None]) -> None:
+    def _read(self, taken: Taken, end: Callable[[], None]) -> None:
+        begun = b"".join(taken.begun)
         with suppress(OSError, RuntimeError):  # the loop is closed
             # closefd=False: the thread may still use it when the process ends.
-            for line in os.fdopen(source, "rb", closefd=False):
+            for line in os.fdopen(taken.source, "rb", closefd=False):
                 self._may_read.wait()
-                self._loop.call_soon_threadsafe(self._take, line.removesuffix(b"\n"))
+                self._loop.call_soon_threadsafe(self._take, begun + line.removesuffix(b"\n"))
+                begun = b""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(end)
 
@@ -261,34 +269,14 @@ class _ThreadWriter:
                 self._loop.call_soon_threadsafe(_finish, written)
 
 
-def _make_reader(source: int, take: Callable[[bytes], bool], end: Callable[[], None]) -> _Reader:
+def _make_reader(taken: Taken, take: Callable[[bytes], bool], end: Callable[[], None]) -> _Reader:
     with suppress(OSError, NotImplementedError):
-        return _LoopReader(source, take, end)
-    return _ThreadReader(source, take, end)
+        return _LoopReader(taken, take, end)
+    return _ThreadReader(taken, take, end)
 
 
 def _make_writer(sink: int, end: Callable[[], None]) -> _Writer:
     return _ThreadWriter(sink, end) if sys.platform == "win32" else _LoopWriter(sink, end)
-
-
-@contextmanager
-def standard_streams() -> Generator[Wire]:
-    """The process's own streams as a wire. What else the process prints goes to standard error, and it reads nothing.
-    The streams are not given back: nothing may be written to the wire after its end."""
-    source, sink = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    try:
-        os.dup2(2, 1)
-    except OSError:
-        os.dup2(nothing, 1)
-    os.close(nothing)
-    if sys.platform == "win32":
-        from mcp.os.win32.utilities import rebind_std_handle_to_fd
-
-        rebind_std_handle_to_fd(0)
-        rebind_std_handle_to_fd(1)
-    yield Wire(source, sink)
 
 
 def _frame(line: bytes) -> Frame:

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 UNUSED = {
     *("PIL", "testlab_sim", "bpe_openai", "dbos", "sqlalchemy", "psycopg", "junitparser", "xml.etree.ElementTree"),
     *("keyring", "rich", "testlab_tools.signin.session", "testlab_tools.signin.device"),
-    *("duckdb", "numpy", "scipy", "matplotlib"),
+    *("duckdb", "numpy", "scipy", "matplotlib", "testlab_tools.charts.canvas"),
+    *("mcp.client.client", "uvicorn", "click"),
     *("opentelemetry.sdk", "opentelemetry.exporter", "prometheus_client", "google.protobuf", "requests"),
     *("testlab_mcp.access.authentication", "testlab_mcp.access.authentication", "testlab_mcp.access.scoping"),
 }
 """Screens, the simulated lab, token counts, exports, sign-in and the like: imported by the call that needs them."""
 
 
-def test_listing_the_tools_imports_nothing_that_only_some_calls_need(tmp_path: Path) -> None:
+PATHS = {"PYTHONPATH": os.pathsep.join(str(Path(__file__).parents[2] / part) for part in ("server", "tools"))}
+IMPORTED_BEFORE_ALL = 60
+"""Modules, most of Python's own, that giving the answers of the last start may take."""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     config = tmp_path / "config.toml"
     config.write_text(
         f"[files]\nsave_to = [{json.dumps(str(tmp_path))}]\n"
@@ -28,6 +39,11 @@ def test_listing_the_tools_imports_nothing_that_only_some_calls_need(tmp_path: P
         '[services.cloud]\nkind = "standcloud"\nurl = "http://127.0.0.1:9"\ntoken = "t"\n',
         encoding="utf-8",
     )
+    return config
+
+
+def list_tools(config: Path) -> tuple[set[str], str]:
+    """The modules that are imported when the tools have been listed, and the list."""
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     asked = [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
@@ -35,7 +51,7 @@ def test_listing_the_tools_imports_nothing_that_only_some_calls_need(tmp_path: P
         {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
     ]
     command = [sys.executable, "-X", "importtime", "-m", "testlab_mcp", "serve", "--config", str(config)]
-    log = tmp_path / "imports.txt"
+    log = config.with_name("imports.txt")
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with log.open("w", encoding="utf-8") as err, subprocess.Popen(command, stderr=err, text=True, **pipes) as process:
         assert process.stdin
@@ -44,7 +60,50 @@ def test_listing_the_tools_imports_nothing_that_only_some_calls_need(tmp_path: P
         process.stdin.flush()
         while '"list_runs"' not in (line := process.stdout.readline()):
             assert line, "the server ended before it had listed its tools"
+        imported = log.read_text(encoding="utf-8")
         process.communicate(timeout=10)
-    imported = set(re.findall(r"\| +([\w.]+)$", log.read_text(encoding="utf-8"), re.MULTILINE))
+    return set(re.findall(r"\| +([\w.]+)$", imported, re.MULTILINE)), line
+
+
+def test_listing_the_tools_imports_nothing_that_only_some_calls_need(config: Path) -> None:
+    imported, _ = list_tools(config)
     assert "testlab_tools.adapters.stbtester.jobs" in imported
     assert imported & UNUSED == set()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="on Windows nothing is answered early")
+def test_a_second_start_lists_the_tools_before_it_has_imported_the_server(config: Path) -> None:
+    _, first = list_tools(config)
+    imported, second = list_tools(config)
+    assert second == first
+    assert {"testlab_mcp.protocol.server", "testlab_mcp.config.loading"} & imported == set()
+
+
+def test_what_gives_the_answers_of_the_last_start_imports_little() -> None:
+    code = "import sys; before = set(sys.modules); import testlab_mcp.startup.early; print(*set(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, env=PATHS)
+    imported = set(ran.stdout.split())
+    assert len(imported) <= IMPORTED_BEFORE_ALL
+    assert imported & {"asyncio", "mcp", "pathlib", "platformdirs", "pydantic", "socket", "tempfile", "typing"} == set()
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_of_the_sdk_that_a_server_imports_all_can_be_used(over_http: bool) -> None:
+    code = f"""
+import sys
+from testlab_mcp.startup.sdk import import_sdk
+import_sdk({over_http})
+import mcp.server.mcpserver, mcp_types
+assert "mcp.client" not in sys.modules and ("uvicorn" in sys.modules) == {over_http}
+assert not mcp_types.CallToolRequest.__pydantic_complete__
+assert [mcp_types.CallToolRequest.model_validate(m).params.name for m in [dict(params=dict(name="x"))]] == ["x"]
+assert mcp_types.client_request_adapter.validate_python(dict(method="ping")).method == "ping"
+assert mcp_types.jsonrpc_message_adapter.validate_json('{{"jsonrpc":"2.0","id":1,"method":"ping"}}').method == "ping"
+from pydantic import BaseModel, TypeAdapter
+class Later(BaseModel): x: int
+assert Later.__pydantic_complete__ and TypeAdapter(list[int]).pydantic_complete
+import uvicorn
+from mcp import Client
+assert Client is mcp.client.client.Client and uvicorn.Server
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

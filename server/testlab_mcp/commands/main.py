@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
 from testlab_mcp import __version__
+from testlab_mcp.startup.early import Early
 from testlab_tools.errors import LabError
 
 CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor", "codex")
@@ -17,8 +19,9 @@ LEVELS = ("observe", "operate", "admin")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Exit codes: 0 well, 1 something in the lab is wrong, 2 usage or config is (a line on stderr)."""
+def main(argv: Sequence[str] | None = None, early: Early | None = None) -> int:
+    """Run a command. Exit codes: 0 well, 1 something in the lab is wrong, 2 usage or config is (a line on stderr).
+    `early` gives the first answers of `serve` over stdio until that can."""
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["simlab"]:
         from testlab_sim.__main__ import main as simlab
@@ -37,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         call.print_help()
         return 0
     try:
-        code = _run(args, words)
+        code = _run(args, words, early)
         sys.stdout.flush()
         return code
     except LabError as error:
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
+def _run(args: argparse.Namespace, words: Sequence[str], early: Early | None) -> int:
     match args.command:
         case "call":
             from testlab_mcp.commands.call import Options, call
@@ -62,9 +65,7 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
 
             return record(args.report, args.service, args.config, args.json)
         case "serve":
-            from testlab_mcp.commands.serve import serve
-
-            return serve(args.config, args.demo, args.http, args.folder, pictures=not args.no_pictures)
+            return _run_serve(args, early)
         case "worker":
             from testlab_mcp.commands.worker import work
 
@@ -107,6 +108,19 @@ def _run(args: argparse.Namespace, words: Sequence[str]) -> int:
             from testlab_mcp.commands.client_config import client_config
 
             return client_config(args.client, args.config, args.demo)
+
+
+def _run_serve(args: argparse.Namespace, early: Early | None) -> int:
+    gc.disable()  # looking for garbage among what is imported would be a sixth of the start; `serve` has it on again
+    try:
+        from testlab_mcp.startup.sdk import import_sdk
+
+        import_sdk(bool(args.http))
+        from testlab_mcp.commands.serve import serve
+
+        return serve(args.config, args.demo, args.http, args.folder, not args.no_pictures, early)
+    finally:
+        gc.enable()
 
 
 def _run_init(args: argparse.Namespace) -> int:

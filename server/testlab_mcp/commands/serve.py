@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -15,11 +16,15 @@ import anyio
 from testlab_mcp.access.policy import Policy
 from testlab_mcp.config.config import Config
 from testlab_mcp.config.loading import find_config, load_config, parse_config
+from testlab_mcp.startup.early import Early
 from testlab_tools.errors import ConfigError
 
 
-def serve(config_file: str, demo: bool, http: str, folder: str = "", pictures: bool = True) -> int:
-    """Serve until standard input closes (stdio) or a signal comes; without `pictures`, no answer holds an image.
+def serve(
+    config_file: str, demo: bool, http: str, folder: str = "", pictures: bool = True, early: Early | None = None
+) -> int:
+    """Serve until standard input closes (stdio) or a signal comes; without `pictures`, no answer holds an image. Over
+    stdio, `early` gives the first answers meanwhile.
 
     Raises:
         ConfigError: the config or the address is wrong; nothing was served.
@@ -49,6 +54,8 @@ def serve(config_file: str, demo: bool, http: str, folder: str = "", pictures: b
             stack.callback(telemetry.stop)
         measured = is_measured(telemetry)
         made = partial(build_server, lab, policy, config.folders(), audit=config.audit_logger(), measured=measured)
+        gc.freeze()
+        gc.enable()
         if http:
             from testlab_mcp.access.http_security import HttpSecurity
             from testlab_mcp.http import check_address, serve_http
@@ -59,7 +66,7 @@ def serve(config_file: str, demo: bool, http: str, folder: str = "", pictures: b
             registry = telemetry.registry if telemetry is not None else None
             serve_http(made(security), lab, security, host, port, registry)
         else:
-            anyio.run(made().run_stdio_async)
+            anyio.run(made().run_stdio_async, early)
     return 0
 
 

@@ -44,6 +44,7 @@ from testlab_mcp.protocol.skills import FRESH_MS, Skills
 from testlab_mcp.protocol.subscriptions import Subscriptions
 from testlab_mcp.protocol.tasks.extension import Tasks
 from testlab_mcp.protocol.tool import LabTool
+from testlab_mcp.startup.early import Early
 from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import MEGA
@@ -86,9 +87,9 @@ class LabServer(MCPServer[None]):
         handle("resources/subscribe", SubscribeRequestParams, listeners.subscribe)
         handle("resources/unsubscribe", UnsubscribeRequestParams, listeners.unsubscribe)
 
-    async def run_stdio_async(self) -> None:
-        """Serve over standard input and output until either ends."""
-        await serve_stdio(self._lowlevel_server)
+    async def run_stdio_async(self, early: Early | None = None) -> None:
+        """Serve over standard input and output until either ends. `early` has given the first answers."""
+        await serve_stdio(self._lowlevel_server, early)
 
     def find_tool(self, name: str) -> LabTool:
         """A tool that is exposed."""
