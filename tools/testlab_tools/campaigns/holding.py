@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from testlab_tools.campaigns.pace import Pace, describe, in_database
 from testlab_tools.campaigns.records import CampaignNode
-from testlab_tools.campaigns.store import CampaignStore
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import LabError, NotFound, Refused
 from testlab_tools.node_queue.queue import HeldNode
+
+if TYPE_CHECKING:
+    from testlab_tools.campaigns.store import CampaignStore
 
 LOST = "Its reservation had ended."
 """As after a night without any server: no fault of the node."""
