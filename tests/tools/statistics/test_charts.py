@@ -16,11 +16,11 @@ from testlab_tools.errors import BadInput
 from testlab_tools.models.lab import Case, Outcome
 from testlab_tools.models.lab import Measurement as Measured
 from testlab_tools.models.results import KnownRun, RunDetail
-from testlab_tools.statistics.answer import Metric
+from testlab_tools.statistics.answer import MeasurementChart, Metric
 from testlab_tools.statistics.comparison_chart import draw_revisions, draw_two_runs
 from testlab_tools.statistics.flakiness import find_flaky
 from testlab_tools.statistics.flakiness_chart import draw_flakiness
-from testlab_tools.statistics.measurement_chart import MeasurementChart, draw_measurement
+from testlab_tools.statistics.measurement_chart import draw_measurement
 from testlab_tools.statistics.measurements import MeasurementOrder, describe_measurement
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.run_comparison import compare_two_runs

@@ -10,6 +10,7 @@ from testlab_tools.statistics.intervals import Interval, wilson
 from testlab_tools.times import Minute, Moment
 from testlab_tools.untrusted import Untrusted
 
+MeasurementChart = Literal["", "histogram", "control_chart"]
 Metric = Literal[
     "runs", "first_pass_yield", "final_yield", "rolled_yield", "retest_rate", "failures", "throughput", "duration"
 ]

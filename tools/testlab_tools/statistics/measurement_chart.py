@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Literal
 
 from testlab_tools.archive.store import HistoryView
 from testlab_tools.charts.canvas import Chart, Heading
@@ -20,6 +19,7 @@ from testlab_tools.charts.control import (
     draw_control_chart,
 )
 from testlab_tools.charts.histogram import Histogram, draw_histogram
+from testlab_tools.statistics.answer import MeasurementChart
 from testlab_tools.statistics.drift import Drift
 from testlab_tools.statistics.measurement_answer import DIGITS, MeasurementStats
 from testlab_tools.statistics.measurements import MeasurementOrder, Values, values_sql
@@ -27,7 +27,6 @@ from testlab_tools.statistics.selection import Params, RunFilter
 from testlab_tools.statistics.summary_rows import describe_filters
 from testlab_tools.times import utc
 
-MeasurementChart = Literal["", "histogram", "control_chart"]
 _BINS = 40
 _RANGES = 200
 _FAR = 2

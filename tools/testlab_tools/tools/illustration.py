@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import Field
 
 from testlab_tools.capabilities import Image
-from testlab_tools.charts.canvas import Chart
 from testlab_tools.extra import require_statistics
 from testlab_tools.files.io import write_file
 from testlab_tools.registry import Call, Illustrated
 from testlab_tools.statistics.answer import Drawn
+
+if TYPE_CHECKING:
+    from testlab_tools.charts.canvas import Chart
 
 SaveTo = Annotated[str, Field(description="Chart file, .svg or .png")]
 A = TypeVar("A", bound=Drawn)

@@ -1,4 +1,5 @@
-"""Tools that compute figures over many runs, from the archive of history."""
+"""Tools that compute figures over many runs, from the archive of history. Charts, and the comparison of revisions, are
+imported by the calls that have them."""
 
 from __future__ import annotations
 
@@ -15,16 +16,12 @@ from testlab_tools.errors import BadInput, Refused
 from testlab_tools.fanout import ask_all, gather_all
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
-from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, Metric, RunSummary
-from testlab_tools.statistics.comparison_chart import draw_revisions, draw_two_runs
+from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, MeasurementChart, Metric, RunSummary
 from testlab_tools.statistics.flakiness import Flakiness, find_flaky
-from testlab_tools.statistics.flakiness_chart import draw_flakiness
 from testlab_tools.statistics.grouping import By
 from testlab_tools.statistics.measurement_answer import MeasurementStats
-from testlab_tools.statistics.measurement_chart import MeasurementChart, draw_measurement
 from testlab_tools.statistics.measurement_ranking import rank_measurements
 from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement
-from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.run_comparison import RunComparison, compare_two_runs
 from testlab_tools.statistics.selection import (
     Attempts,
@@ -36,7 +33,6 @@ from testlab_tools.statistics.selection import (
     services_with,
 )
 from testlab_tools.statistics.summary import SummaryOrder, summarize
-from testlab_tools.statistics.summary_chart import MAX_SHOWN, check_drawable, draw_summary
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import AnyOutcome, Since, Until
 from testlab_tools.tools.illustration import SaveTo, find_target, illustrate
@@ -77,6 +73,8 @@ async def summarize_runs(
     """
     order, target = SummaryOrder(metric, group_by, attempts, limit), None
     if chart or save_to:
+        from testlab_tools.statistics.summary_chart import check_drawable
+
         check_drawable(order, outcome)
         target = find_target(call, save_to)
     whole = metric in OF_UNITS or attempts != "every"
@@ -92,6 +90,8 @@ async def summarize_runs(
     found.note += _say_older(history, found.services) if whole else ""
     if not (chart or save_to):
         return Illustrated(found)
+    from testlab_tools.statistics.summary_chart import MAX_SHOWN, draw_summary
+
     every = found
     if len(found.rows) < found.groups:
         every = await summarize(history.view, runs, replace(order, limit=MAX_SHOWN))
@@ -141,6 +141,8 @@ async def measurement_stats(
     found.services = await _shares(history, runs, measured=True)
     if not (chart or save_to):
         return Illustrated(found)
+    from testlab_tools.statistics.measurement_chart import draw_measurement
+
     drawn = await draw_measurement(history.view, runs, order, found, chart)
     return await illustrate(call, found, drawn, target)
 
@@ -172,6 +174,8 @@ async def flakiness(
     found.services = await _shares(history, runs)
     if not (chart or save_to):
         return Illustrated(found)
+    from testlab_tools.statistics.flakiness_chart import draw_flakiness
+
     return await illustrate(call, found, await draw_flakiness(history.view, runs, found), target)
 
 
@@ -199,7 +203,11 @@ async def compare_runs(
         found = compare_two_runs(before, after)
         if not (chart or save_to):
             return Illustrated(found)
+        from testlab_tools.statistics.comparison_chart import draw_two_runs
+
         return await illustrate(call, found, await draw_two_runs(found, before, after), target)
+    from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
+
     runs, history = await _open(call, service, since, until, whole=True)
     runs = await _resolve(call, history, runs, {"test": test})
     sides: list[RunFilter] = []
@@ -220,6 +228,8 @@ async def compare_runs(
     found.services = await _shares(history, runs)
     if not (chart or save_to):
         return Illustrated(found)
+    from testlab_tools.statistics.comparison_chart import draw_revisions
+
     return await illustrate(call, found, await draw_revisions(compared, runs), target)
 
 
