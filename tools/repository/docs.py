@@ -26,6 +26,7 @@ from testlab_mcp.config.settings import (
     DurableSettings,
     FileSettings,
     HttpSettings,
+    NotifySettings,
     OAuthSettings,
     ServerSettings,
 )
@@ -46,6 +47,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[http]": HttpSettings,
     "[http.oauth]": OAuthSettings,
     "[callers.NAME]": CallerSettings,
+    "[notify.NAME]": NotifySettings,
     "[services.NAME]": HttpServiceSettings,
 }
 CLIENT_NAMES = {

@@ -52,6 +52,7 @@ def doctor(config_file: str, as_json: bool = False) -> int:
     for name in config.callers_own:
         findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
     held = asyncio.run(lab.archive.summarize()) if lab.archive is not None else ""
+    wrong = [problem for receiver in config.receivers().values() if (problem := receiver.find_problem())]
     if as_json:
         facts: dict[str, Any] = {
             "config": str(path),
@@ -59,15 +60,18 @@ def doctor(config_file: str, as_json: bool = False) -> int:
             "tools": [tool.name for tool in tools],
         }
         facts |= {"archive": held} if held else {}
+        facts |= {"notify": wrong} if wrong else {}
         facts |= {"services": [to_json(finding) for finding in findings]}
         print(json.dumps(facts, ensure_ascii=False, indent=2))
-        return 0 if services and not any(finding.remedy for finding in findings) else 1
+        return 0 if services and not wrong and not any(finding.remedy for finding in findings) else 1
     well = show_findings(findings)
     if held:
         print(f"\n{paint('archive', 'bold')}  {held}")
+    for problem in wrong:
+        print(f"\n{paint('notify', 'bold')}  {problem}")
     if not services:
         print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
-    return 0 if well and services else 1
+    return 0 if well and services and not wrong else 1
 
 
 def to_json(finding: Finding) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from testlab_mcp.config.settings import (
     DurableSettings,
     FileSettings,
     HttpSettings,
+    NotifySettings,
     ServerSettings,
 )
 from testlab_tools.archive.archive import HistoryArchive
@@ -30,6 +31,7 @@ from testlab_tools.files.transfers import Transfers
 from testlab_tools.lab import Lab
 from testlab_tools.leases.store import FolderLeases, LeaseStore
 from testlab_tools.long_work import LongWork
+from testlab_tools.notify.receivers import Receiver
 from testlab_tools.outbox.delivery import RetrySchedule
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.services import Kind, ServiceSettings
@@ -48,6 +50,7 @@ class Config:
     http: HttpSettings
     callers: Mapping[str, CallerSettings]
     audit: AuditSettings
+    notify: Mapping[str, NotifySettings]
 
     def lab(self) -> Lab:
         """The lab of all services.
@@ -60,10 +63,14 @@ class Config:
             outbox.check()
         lab = Lab(services, outbox, self.callers_own, self._leases(), self.history_archive())
         if outbox is not None:
-            lab.work = LongWork(outbox.engine, self.connect_services, self.history_archive)
+            lab.work = LongWork(outbox.engine, self.connect_services, self.history_archive, self.receivers())
         lab.longest_wait_s = self.server.longest_wait_seconds
         lab.idle_s = self.server.idle_minutes * 60.0
         return lab
+
+    def receivers(self) -> dict[str, Receiver]:
+        """Who is told what ended, by name."""
+        return {name: Receiver(name=name, **settings.model_dump()) for name, settings in self.notify.items()}
 
     @property
     def signs_in(self) -> bool:

@@ -18,6 +18,7 @@ from testlab_mcp.config.settings import (
     DurableSettings,
     FileSettings,
     HttpSettings,
+    NotifySettings,
     OAuthSettings,
     ServerSettings,
 )
@@ -60,7 +61,9 @@ def parse_config(text: str, path: Path | None = None) -> Config:
     """Read the text of a config file. Raises ConfigError like `load_config`."""
     where = str(path) if path else "the config"
     tables = _parse_toml(text, where)
-    _refuse_unknown(tables, ("server", "files", "durable", "archive", "audit", "http", "callers", "services"), where)
+    _refuse_unknown(
+        tables, ("server", "files", "durable", "archive", "audit", "http", "callers", "notify", "services"), where
+    )
 
     def read(shape: type[_Settings], name: str) -> _Settings:
         return _read_table(shape, tables.get(name, {}), f"{where}, [{name}]")
@@ -78,6 +81,7 @@ def parse_config(text: str, path: Path | None = None) -> Config:
         http=_read_http(tables.get("http", {}), where),
         callers={name: _read_caller(name, table, where) for name, table in named_tables("callers").items()},
         audit=read(AuditSettings, "audit"),
+        notify={name: _read_receiver(name, table, where) for name, table in named_tables("notify").items()},
     )
     _check_callers(config, where)
     _check_headers(config.callers_own, where)
@@ -106,6 +110,13 @@ def _read_caller(name: str, table: Any, where: str) -> CallerSettings:
     place = f"{where}, [callers.{_quote_name(name)}]"
     check_name(name, place)
     return _read_table(CallerSettings, table, place)
+
+
+def _read_receiver(name: str, table: Any, where: str) -> NotifySettings:
+    place = f"{where}, [notify.{_quote_name(name)}]"
+    if not _is_plain(name) or len(name) > 60:
+        raise ConfigError(f"{place}: a receiver's name is of letters, digits, - and _, at most 60")
+    return _read_table(NotifySettings, table, place)
 
 
 def _read_service(name: str, table: Any, where: str) -> tuple[Kind, ServiceSettings]:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from testlab_tools.errors import BadInput
+from testlab_tools.http.ssrf import UnsafeUrl, check_receiver
+from testlab_tools.notify.receivers import ReceiverKind
 from testlab_tools.registry import Access, Toolset
 from testlab_tools.times import check_zone
 
@@ -254,3 +256,33 @@ class AuditSettings(BaseModel):
     max_megabytes: int = Field(
         default=64, ge=1, le=10_000, description="then the file is renamed and a new one begun; none is deleted"
     )
+
+
+class NotifySettings(BaseModel):
+    """A `[notify.NAME]` table: who is told what ended, outside the lab."""
+
+    kind: ReceiverKind = Field(
+        default="webhook", description="a signed webhook, or the shape that Slack or Teams takes"
+    )
+    url: str = Field(default="", repr=False, description="where messages are posted: https")
+    url_env: str = Field(default="", description="a variable that holds it, as Slack's and Teams' are secrets")
+    secret_env: str = Field(
+        default="", description="a variable with the key of the signature, `whsec_` and base64; a webhook needs it"
+    )
+    allow_private: bool = Field(
+        default=False, description="whether addresses within the network are allowed, and http to this machine"
+    )
+    give_up_hours: float = Field(default=24.0, gt=0, le=168, description="then a message is tried no more")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Any:
+        if bool(self.url) == bool(self.url_env):
+            raise ValueError("needs either url or url_env")
+        if self.kind == "webhook" and not self.secret_env:
+            raise ValueError("has no secret_env: a webhook is signed")
+        if self.url:
+            try:
+                check_receiver(self.url, self.allow_private)
+            except UnsafeUrl as unsafe:
+                raise ValueError(f"has a url that nothing is sent to. {unsafe}") from None
+        return self

@@ -162,10 +162,52 @@ async def pin_url(url: str, service_url: str) -> PinnedUrl:
         check_addresses(theirs, ())
     except UnsafeUrl:
         check_addresses(theirs, await _addresses(urlsplit(service_url).hostname or "", 443))
-    address = f"[{theirs[0]}]" if ":" in theirs[0] else theirs[0]
+    return _pin(url, place, theirs[0])
+
+
+def check_receiver(url: str, allow_private: bool) -> Destination:
+    """The place of a URL of the operator's that messages of the lab are sent to, as far as it is told by the URL alone.
+
+    Raises:
+        UnsafeUrl: it is not https (http for this machine, where `allow_private`), or names an address within the
+            network that is not allowed.
+    """
+    place = parse_destination(url, url)
+    literal = classify_address(place.host)
+    here = literal == "loopback" or place.host == "localhost"
+    if place.scheme != "https" and not (allow_private and here):
+        raise UnsafeUrl("It is not https")
+    if literal != "nowhere" or here:
+        _check_reach({"loopback" if here else literal}, allow_private)
+    return place
+
+
+async def pin_receiver(url: str, allow_private: bool) -> PinnedUrl:
+    """How to send to such a URL: to an address that was judged.
+
+    Raises:
+        UnsafeUrl: as `check_receiver`, also for what its name resolves to now.
+        OSError: the name is not known.
+    """
+    place = check_receiver(url, allow_private)
+    if _proxied(place):
+        return PinnedUrl(url, {}, {})
+    addresses = await _addresses(place.host, place.port)
+    _check_reach({classify_address(address) for address in addresses}, allow_private)
+    return _pin(url, place, addresses[0])
+
+
+def _check_reach(found: set[Reach], allow_private: bool) -> None:
+    allowed: set[Reach] = {"public", "private", "loopback"} if allow_private else {"public"}
+    if not found or found - allowed:
+        raise UnsafeUrl("It is within the lab's network")
+
+
+def _pin(url: str, place: Destination, address: str) -> PinnedUrl:
+    host = f"[{address}]" if ":" in address else address
     parts = urlsplit(url)
     return PinnedUrl(
-        urlunsplit(parts._replace(netloc=f"{address}:{place.port}")),
+        urlunsplit(parts._replace(netloc=f"{host}:{place.port}")),
         {"Host": parts.netloc},
         {"sni_hostname": place.host},
     )

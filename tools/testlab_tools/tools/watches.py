@@ -74,7 +74,7 @@ async def watch(
 
     told = 0
     found = await watches.follow(found, max(0.0, wait_seconds - call.deadline.spent_s), tell)
-    return describe_watch(found)
+    return describe_watch(found, await watches.list_notices(found))
 
 
 def _watches(call: Call) -> Watches:

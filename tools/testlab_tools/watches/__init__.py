@@ -7,4 +7,5 @@ store       the watches, in a table beside the workflows
 worker      one poll of each thing, however many watch it
 watches     what tools use: begin, read, follow
 answer      what is told of a watch
+announcing  what receivers are told of its end
 """

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from testlab_tools.models.watches import Watched
+from testlab_tools.models.watches import SentNotice, Watched
 from testlab_tools.watches.subjects import Watch
 
 UNKNOWN_YIELD = "What is not known never ends the watch."
 
 
-def describe_watch(watch: Watch) -> Watched:
+def describe_watch(watch: Watch, notices: Sequence[SentNotice] = ()) -> Watched:
     """The watch as tools return it, with the tool that comes next."""
     ends = watch.state == "watching"
     figures = watch.facts.figures
@@ -23,6 +24,7 @@ def describe_watch(watch: Watch) -> Watched:
         ends_by=_moment(watch.deadline) if ends else None,
         seen_at=_moment(watch.seen_at) if ends or watch.state == "not in time" else None,
         trouble=watch.trouble,
+        notices=list(notices),
         note=UNKNOWN_YIELD if ends and figures is not None and figures.unknown else "",
         next=suggest_next(watch),
         **dict(watch.facts),

@@ -11,7 +11,9 @@ from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore, disk_is_full
 from testlab_tools.errors import LabError
 from testlab_tools.long_services import LaunchServices
-from testlab_tools.models.watches import WatchFacts
+from testlab_tools.models.watches import SentNotice, WatchFacts
+from testlab_tools.notify.notifier import Notifier
+from testlab_tools.watches.announcing import describe_event
 from testlab_tools.watches.subjects import Subject, Watch
 
 if TYPE_CHECKING:
@@ -31,12 +33,18 @@ class Watches:
     """Watches on the engine of a lab. The leader of the database looks, whichever process that is."""
 
     def __init__(
-        self, engine: Engine, services: LaunchServices, open_archive: OpenArchive, poll_s: float = POLL_S
+        self,
+        engine: Engine,
+        services: LaunchServices,
+        open_archive: OpenArchive,
+        notifier: Notifier,
+        poll_s: float = POLL_S,
     ) -> None:
         """`open_archive` opens the history for the engine's event loop; `poll_s` is how often a thing is read."""
         self.engine = engine
         self._services = services
         self._open_archive = open_archive
+        self._notifier = notifier
         self._poll_s = poll_s
         self._database = LateStore(engine, self._open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
@@ -84,10 +92,19 @@ class Watches:
             await self._database.ask(lambda store: store.note_told(watch.watch_id, told))
         return watch
 
+    async def list_notices(self, watch: Watch) -> list[SentNotice]:
+        """The messages about a watch's end."""
+        if watch.state == "watching" or not self._notifier.receivers:
+            return []
+        return await self._notifier.list(watch.watch_id)
+
     def _open_store(self, workflows: Workflows) -> WatchStore:
         from testlab_tools.watches.store import WatchStore
 
-        return WatchStore(workflows, lambda connection, watch: None)
+        self._notifier.open()
+        return WatchStore(
+            workflows, lambda connection, watch: self._notifier.announce(connection, describe_event(watch))
+        )
 
     def _open_worker(self) -> WatchWorker:
         from testlab_tools.watches.condition import YieldReader
