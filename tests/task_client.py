@@ -56,7 +56,7 @@ class Agent:
 
     def until(self, task_id: str, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The task once something is true of it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while not true(task := self.get(task_id)):
             assert time.monotonic() < deadline, task
             time.sleep(0.05)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.server.tasks.conftest import QUICK
+
 if TYPE_CHECKING:
     from tests.server.tasks.conftest import Portal, Start
 
 
 def end_plainly(call: dict[str, Any]) -> dict[str, Any]:
     """A plain call's result as a task has it."""
-    return {name: value for name, value in call.items() if name not in ("resultType", "_meta")}
+    return {name: value for name, value in call.items() if name != "_meta"}
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
@@ -51,6 +53,18 @@ def test_two_servers_of_one_database_know_the_same_tasks(database: str, portal: 
     assert f"stop_job(job_uid={job_uid!r}) stops it" in told["statusMessage"]
     assert portal.state(job_uid)["status"] == "running", "the job is not stopped without being asked for by name"
     assert there.task("cancel", made["taskId"])["result"]["resultType"] == "complete", "again is no error"
+
+
+def test_a_campaign_is_followed_to_its_end(portal: Portal, start: Start) -> None:
+    agent = start().agent()
+    where = {"test_pack_revision": "main", "node_ids": portal.nodes[:1]}
+    made = agent.call("start_campaign", **where, test_cases=[QUICK], retries=3)
+    assert (made["resultType"], made["status"]) == ("task", "working")
+    assert "of 1 tests done" in made["statusMessage"]
+    done = agent.end(made["taskId"])
+    ended = done["result"]["structuredContent"]
+    assert (ended["state"], ended["runs"], ended["by_outcome"]) == ("finished", 1, {"pass": 1})
+    assert done["result"] == end_plainly(agent.call("get_campaign", {}, campaign_id=ended["campaign_id"]))
 
 
 def test_however_often_a_task_is_asked_for_its_job_is_asked_for_once_in_a_while(portal: Portal, start: Start) -> None:

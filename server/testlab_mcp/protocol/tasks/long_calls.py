@@ -30,12 +30,18 @@ class Follow:
 
     def describe(self, answer: Mapping[str, Any]) -> str:
         """How far the work is, by an answer's structure."""
-        handle, done, total = answer.get(self.key, ""), answer.get("done", 0), answer.get("total", 0)
-        return f"{handle}: {done} of {total} tests done, {answer.get('failed', 0)} failed"
+        by_outcome: Mapping[str, int] = answer.get("by_outcome", {})
+        done = answer.get("done", sum(by_outcome.values()))
+        failed = answer.get("failed", by_outcome.get("fail", 0))
+        total = answer.get("total", answer.get("runs", 0))
+        return f"{answer.get(self.key, '')}: {done} of {total} tests done, {failed} failed"
 
 
 FOLLOWED: Mapping[str, Follow] = {
     "run_tests": Follow("get_job", "job_uid", "stop_job", "finished"),
+    "start_campaign": Follow(
+        "get_campaign", "campaign_id", "cancel_campaign", "state", frozenset({"finished", "cancelled", "failed"})
+    ),
 }
 READING = frozenset(
     {"summarize_runs", "measurement_stats", "flakiness", "compare_runs", "triage", "explain_failure", "get_unit"}

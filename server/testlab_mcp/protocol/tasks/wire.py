@@ -29,8 +29,8 @@ def describe_task(task: TaskRecord) -> dict[str, Any]:
     told = {"resultType": "complete", **_describe(task)}
     if task.status == "input_required" and task.questions is not None:
         told["inputRequests"] = task.questions.wanted
-    elif field := _OUTCOME.get(task.status):
-        told[field] = task.outcome
+    elif (field := _OUTCOME.get(task.status)) and task.outcome is not None:
+        told[field] = {"resultType": "complete", **task.outcome} if field == "result" else task.outcome
     return told
 
 
@@ -47,14 +47,10 @@ def _describe(task: TaskRecord) -> dict[str, Any]:
 
 
 def to_json(result: HandlerResult) -> dict[str, Any]:
-    """A call's result as it is sent, without what says that it is a whole answer."""
-    body = (
-        result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        if isinstance(result, BaseModel)
-        else dict(result or {})
-    )
-    body.pop("resultType", None)
-    return body
+    """What is sent of a result, a request or an error."""
+    if isinstance(result, BaseModel):
+        return result.model_dump(by_alias=True, mode="json", exclude_none=True)
+    return dict(result or {})
 
 
 def to_questions(result: InputRequiredResult, before: Questions | None) -> Questions:
