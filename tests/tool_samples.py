@@ -315,6 +315,13 @@ SAMPLES: Mapping[str, ToolSample] = {
             {"node_ids": ["{node}"], **_ORDER},
             faults=[Call({"node_ids": ["{their_node}"], **_ORDER})],  # which is not granted meanwhile
         ),
+        ToolSample(
+            "bisect",
+            "campaigns",
+            "operate",
+            ON_PORTAL,
+            {"node_ids": ["{node}"], "test_case": "{case}", "revisions": ["{revision}~1", "{revision}"]},
+        ),
         *(
             ToolSample(
                 name,

@@ -27,7 +27,7 @@ from tests.tool_calls import RACK_TABLE
 SNAPS = Path(__file__).parent / "toolsnaps"
 NAMES = [tool.name for tool in all_tools()]
 LOOKING = {"List", "Explain", "Get", "Grab", "Read", "Watch", "Write"}
-CHANGING = {"Answer", "Cancel", "Delete", "End", "Extend", "Interrupt", "Press", "Record", "Reserve"} | {
+CHANGING = {"Answer", "Cancel", "Delete", "End", "Extend", "Find", "Interrupt", "Press", "Record", "Reserve"} | {
     *("Run", "Send", "Start", "Stop", "Switch", "Update"),
 }
 

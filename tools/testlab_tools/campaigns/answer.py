@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from testlab_tools.campaigns.conclusions import conclude_bisection, conclude_soak
 from testlab_tools.campaigns.records import Campaign
 from testlab_tools.models.campaigns import (
     CampaignBrief,
@@ -42,12 +43,15 @@ def describe_ordered(campaign: Campaign) -> CampaignOrdered:
 
 def describe_status(campaign: Campaign, details: Details, ticket: Ticket | None, caller: str) -> CampaignStatus:
     """A campaign with its failures and nodes, and how to go on."""
-    service = campaign.order.service
+    order, tallies = campaign.order, details.tallies
+    service = order.service
     low, high = details.remaining_s or (None, None)
     return CampaignStatus.model_validate(
         {
             **_fields(campaign, caller),
             "reruns": _describe_reruns(campaign),
+            "soak": conclude_soak(order, tallies) if tallies and not order.bisected else [],
+            "bisection": conclude_bisection(order, tallies) if tallies and order.bisected else None,
             "remaining_minutes": [] if low is None or high is None else [round(low / 60, 1), round(high / 60, 1)],
             "waits": _describe_wait(ticket, service) if ticket is not None else None,
             "nodes": [_describe_node(share, service) for share in details.nodes],
@@ -101,9 +105,9 @@ def _fields(campaign: Campaign, caller: str) -> dict[str, Any]:
         "created_at": _moment(campaign.created_at),
         "ended_at": _moment(campaign.ended_at),
         "tests": campaign.tests,
-        "runs": campaign.items,
+        "runs": campaign.counted if order.is_open else campaign.items,
         "by_outcome": {name: count for name, count in campaign.by_outcome.items() if count},
-        "not_run": campaign.items - campaign.counted,
+        "not_run": 0 if order.is_open else campaign.items - campaign.counted,
     }
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from testlab_tools.campaigns.batch_job import BatchJobs, NodeVanished, NotStarted
 from testlab_tools.campaigns.collecting import match_runs, split_open
 from testlab_tools.campaigns.pace import Pace, describe, in_database
-from testlab_tools.campaigns.records import Batch, Campaign
+from testlab_tools.campaigns.records import Batch
 from testlab_tools.campaigns.sharing import Work
 from testlab_tools.campaigns.store import CampaignStore
 from testlab_tools.durable.engine import Clock
@@ -42,9 +42,9 @@ class BatchRuns:
         self._count, self._clock, self._pace = count, clock, pace
 
     async def start(
-        self, campaign: Campaign, number: int, node: str, works: Sequence[Work], names: Sequence[str]
+        self, epoch: int, number: int, node: str, works: Sequence[Work], names: Sequence[str], revision: str
     ) -> BatchEnd:
-        """Run works on a node to the end of their job."""
+        """Run works on a node, at a revision, to the end of their job."""
         batch = Batch(
             batch=number,
             node=node,
@@ -53,9 +53,9 @@ class BatchRuns:
             job_before=await self._jobs.last_job(node),
             intended_at=self._clock.now().timestamp(),
         )
-        await in_database(lambda: self._store.intend(self._id, campaign.epoch, batch))
+        await in_database(lambda: self._store.intend(self._id, epoch, batch))
         try:
-            uid = await self._jobs.start(batch, tuple(names), campaign.pinned or campaign.order.test_pack_revision)
+            uid = await self._jobs.start(batch, tuple(names), revision)
         except (NotStarted, LabError) as error:
             end = await self._explain_refusal(batch, error)
             await self._note_end(batch)

@@ -12,7 +12,6 @@ from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.pace import Pace
 from testlab_tools.campaigns.records import Campaign
 from testlab_tools.campaigns.requests import ticket_id
-from testlab_tools.campaigns.stop_rule import StopRules
 from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore, disk_is_full
 from testlab_tools.errors import LabError, NotFound
@@ -32,10 +31,8 @@ class Campaigns:
     """The campaigns on the engine of a lab."""
 
     def __init__(self, engine: Engine, services: LaunchServices, queue: ReservationQueue) -> None:
-        """`rules` may be given stop rules before the engine starts."""
         self.engine = engine
         self.pace = Pace()
-        self.rules: StopRules = {}
         self._services, self._queue = services, queue
         self._database = LateStore(engine, _open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
@@ -130,7 +127,7 @@ class Campaigns:
 
         store = self._database.open()
         store.tidy(self.engine.clock.now())
-        return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace, self.rules)
+        return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace)
 
 
 def _open_store(workflows: Workflows) -> CampaignStore:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from testlab_tools.errors import BadInput, NotFound, nearest
 from testlab_tools.models.lab import UNKNOWN, Node
+from testlab_tools.stopping.rules import StopRule
 from testlab_tools.untrusted import quote
 
 MAX_ITEMS = 100_000
 """Tests times repetitions of one campaign."""
 TAG = "testlab-campaign"
 """The tag of a campaign's jobs: its value is `<campaign id>/<batch>`."""
+MAX_SOAKED = 100
+MAX_REVISIONS = 256
 _PLAIN = re.compile(r"[\w.-]{1,40}", re.ASCII)
 """Other device types are not quoted in our text."""
 
@@ -25,7 +27,11 @@ class CampaignOrder(BaseModel):
 
     `node_count` nodes of `device_type`, 0 for all that are free, or else all of `node_ids`. `retries` is how often an
     item that ended in an infrastructure error is run again. `allowed` are the only nodes that the caller may use; None
-    is no restriction. `stop_rule` names a rule and its settings, for `StopRule`.
+    is no restriction.
+
+    With `repeat` 0 each test is repeated until its failure rate is shown to be below `until_below` or above it, or is
+    known ± `until_within`, or the time is over. With `bisected`, a test case, the campaign's tests are revisions of the
+    test pack, the oldest first, and the first bad one is looked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +42,9 @@ class CampaignOrder(BaseModel):
     device_type: str = ""
     node_count: int = 0
     repeat: int = 1
+    until_below: float = 0.0
+    until_within: float = 0.0
+    bisected: str = ""
     retries: int = 1
     confirm_failures: bool = False
     remote_control: str = ""
@@ -45,7 +54,11 @@ class CampaignOrder(BaseModel):
     max_hours: float = 12.0
     caller: str = "local"
     allowed: tuple[str, ...] | None = None
-    stop_rule: dict[str, Any] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether how many runs it takes depends on what they come to."""
+        return not self.repeat
 
     def tag(self, campaign_id: str, batch: int) -> tuple[tuple[str, str], ...]:
         """The tags of a batch's job."""
@@ -65,6 +78,24 @@ def check_size(tests: int, repeat: int) -> None:
             f"{tests} tests run {repeat} times are {tests * repeat:,} runs, and a campaign has at most {MAX_ITEMS:,}",
             "Nothing was started",
             "Give fewer tests or a smaller repeat.",
+        )
+
+
+def check_soak(tests: int, below: float, within: float) -> None:
+    """Raises BadInput for more tests than are soaked at once, or a rule that can never end the soak."""
+    StopRule(within, below)
+    if tests > MAX_SOAKED:
+        what = f"{tests} tests are to be soaked, and a campaign soaks at most {MAX_SOAKED}"
+        raise BadInput(what, "Nothing was started", "Give fewer tests.")
+
+
+def check_revisions(revisions: Sequence[str]) -> None:
+    """Raises BadInput for revisions that cannot be bisected."""
+    if not 2 <= len(revisions) <= MAX_REVISIONS or len(set(revisions)) < len(revisions):
+        raise BadInput(
+            f"A bisection takes 2 to {MAX_REVISIONS} revisions, each once",
+            f"These are {len(revisions)}, {len(set(revisions))} different ones",
+            "Give them oldest first, a good one to a bad one: `git log --reverse --format=%H good^..bad` prints them.",
         )
 
 

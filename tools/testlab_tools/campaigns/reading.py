@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.records import Campaign, CampaignNode, Rerun
 from testlab_tools.campaigns.store import CampaignStore, decode_campaign
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.models.lab import Outcome
+from testlab_tools.stopping.rules import StopRule, judge
 
 FEWEST = 3
 """Results from which a remaining time is estimated."""
@@ -40,14 +42,25 @@ class NodeShare(NamedTuple):
     outcomes: dict[Outcome, int]
 
 
+class Tally(NamedTuple):
+    """Counted results of a test; `errored` are those that say nothing of it."""
+
+    test: str
+    failed: int = 0
+    passed: int = 0
+    errored: int = 0
+
+
 class Details(NamedTuple):
     """`remaining_s` are the bounds between which the remaining time lies in about 19 of 20 cases; None where too little
-    has run to say. `running` tests are in jobs just now."""
+    has run to say. `running` tests are in jobs just now. `tallies` are those of a campaign without a fixed number of
+    runs."""
 
     failures: list[Told]
     nodes: list[NodeShare]
     running: int
     remaining_s: tuple[float, float] | None
+    tallies: Sequence[Tally]
 
 
 class CampaignPage(NamedTuple):
@@ -89,12 +102,13 @@ class CampaignReader:
         told = list(self.results(campaign.campaign_id, ("fail", "error"), failures))
         shares = self.shares(campaign.campaign_id)
         running, results, seconds, squares, spent = self._speed(campaign.campaign_id)
-        left = campaign.items - campaign.counted
+        tallies = self.tallies(campaign.campaign_id) if campaign.order.is_open else ()
+        left = count_runs_left(campaign.order, tallies) if tallies else campaign.items - campaign.counted
         working = sum(share.node.state == "held" for share in shares)
         remaining = None
-        if not campaign.ended and working and results >= FEWEST:
+        if not campaign.ended and working and results >= FEWEST and left is not None:
             remaining = estimate(left, working, results, seconds, squares, spent)
-        return Details(told, shares, running, remaining)
+        return Details(told, shares, running, remaining, tallies)
 
     def results(self, campaign_id: str, outcomes: Collection[str] = (), limit: int = 0) -> Iterator[Told]:
         """Counted results in the order in which they were counted, of some outcomes or all, up to `limit` or all."""
@@ -152,6 +166,25 @@ class CampaignReader:
         latest = {node.node: node for node in sorted(self._store.nodes(campaign_id), key=lambda node: node.ticket)}
         return [NodeShare(node, by_node.get(name, {})) for name, node in sorted(latest.items())]
 
+    def tallies(self, campaign_id: str) -> Sequence[Tally]:
+        """What every test came to, in the order of the tests."""
+        items, tests = self._tables.items.c, self._tables.tests.c
+        mine = sa.and_(items.campaign_id == campaign_id, items.outcome != "")
+        asked = sa.select(items.test, items.outcome, sa.func.count()).where(mine).group_by(items.test, items.outcome)
+        named = sa.select(tests.name).where(tests.campaign_id == campaign_id).order_by(tests.number)
+        with self._workflows.transaction() as connection:
+            found = dict(enumerate(Tally(name) for name in connection.execute(named).scalars()))
+            for test, outcome, count in connection.execute(asked):
+                tally = found[test]
+                match outcome:
+                    case "pass":
+                        found[test] = tally._replace(passed=count)
+                    case "fail":
+                        found[test] = tally._replace(failed=count)
+                    case _:
+                        found[test] = tally._replace(errored=tally.errored + count)
+        return tuple(found.values())
+
     def failed_tests(self, campaign_id: str) -> list[str]:
         """Test cases with a counted failure or error, each once."""
         return list(dict.fromkeys(told.test for told in self.results(campaign_id, ("fail", "error"))))
@@ -185,6 +218,16 @@ class CampaignReader:
             lost: Any = connection.execute(spent).scalar_one()
             running = sum(str(works).count("[") - 1 for works in connection.execute(opened).scalars())
         return running, results, seconds or 0.0, squares or 0.0, lost or 0.0
+
+
+def count_runs_left(order: CampaignOrder, tallies: Sequence[Tally]) -> int | None:
+    """How many more runs a soak takes, if they fail as often as those so far; None where no number is near, and for a
+    bisection."""
+    if order.bisected:
+        return None
+    rule = StopRule(order.until_within, order.until_below)
+    left = [judge(rule, tally.failed + tally.passed, tally.failed).runs_left for tally in tallies]
+    return None if None in left else sum(filter(None, left))
 
 
 def estimate(left: int, nodes: int, results: int, seconds: float, squares: float, spent: float) -> tuple[float, float]:

@@ -49,6 +49,11 @@ class Campaign(BaseModel):
     unconfirmed: int = 0
 
     @property
+    def revision(self) -> str:
+        """What its next job runs."""
+        return self.pinned or self.order.test_pack_revision
+
+    @property
     def by_outcome(self) -> dict[Outcome, int]:
         """Items by their counted outcome."""
         return {"pass": self.passed, "fail": self.failed, "error": self.errored, "skip": self.skipped}

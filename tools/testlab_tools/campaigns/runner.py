@@ -18,11 +18,11 @@ from testlab_tools.campaigns.pace import Pace, Patience, in_database
 from testlab_tools.campaigns.records import Batch, Campaign, CampaignState
 from testlab_tools.campaigns.requests import Tickets
 from testlab_tools.campaigns.sharing import Pool, Work
-from testlab_tools.campaigns.stop_rule import StopRules
+from testlab_tools.campaigns.stop_rule import make_rule
 from testlab_tools.campaigns.store import CampaignStore, Superseded
 from testlab_tools.capabilities import JobFarm
 from testlab_tools.durable.engine import Clock
-from testlab_tools.models.lab import Outcome, Run
+from testlab_tools.models.lab import Run
 from testlab_tools.node_queue.queue import ReservationQueue, Ticket
 
 logger = logging.getLogger("testlab_tools")
@@ -47,7 +47,6 @@ class CampaignRunner:
         campaign: Campaign,
         clock: Clock,
         pace: Pace,
-        rules: StopRules,
     ) -> None:
         self._store, self._clock, self._pace = store, clock, pace
         self._campaign, self._id, self._order = campaign, campaign.campaign_id, campaign.order
@@ -56,7 +55,6 @@ class CampaignRunner:
         self._batches = BatchRuns(store, self._jobs, self._id, self._count, clock, pace)
         self._holding = Holding(store, service, self._id, clock, pace)
         self._tickets = Tickets(queue, campaign, patience, pace, service)
-        self._make_rule = rules.get(str(self._order.stop_rule.get("rule", "")))
         self._changed = asyncio.Event()
         self._tasks: dict[asyncio.Task[BatchEnd], str] = {}
         self._bad: dict[str, int] = {}
@@ -83,10 +81,13 @@ class CampaignRunner:
         self._pool = Pool(loaded.waiting)
         self._next_batch, self._next_sequence = loaded.last_batch + 1, loaded.last_sequence + 1
         self._next_item = self._campaign.items
-        if self._make_rule is not None:
-            self._rule = self._make_rule(self._order.stop_rule)
-            for test, outcome in await in_database(lambda: self._store.counted(self._id)):
-                self._rule.count(self._names[test], outcome)
+        self._rule = make_rule(self._order, len(self._names))
+        if self._rule is not None:
+            for test, outcome in await in_database(lambda: self._store.ordered(self._id)):
+                self._rule.note_ordered([test])
+                if outcome:
+                    self._rule.count(test, outcome)
+            await self._ask_rule()
         for batch, left in loaded.open:
             self._spawn(batch.node, self._batches.resume(batch, left, self._names_of_batch(batch)))
         await self._look_after_nodes()
@@ -128,7 +129,8 @@ class CampaignRunner:
         if not self._pool and not self._tasks:
             return Ending("finished")
         if self._clock.seconds() > self._limit:
-            return Ending("failed", f"Its {self._order.max_hours:g} hours were over.")
+            state = "finished" if self._order.is_open else "failed"
+            return Ending(state, f"Its {self._order.max_hours:g} hours were over.")
         return None
 
     async def _ask_for_nodes(self) -> None:
@@ -162,10 +164,14 @@ class CampaignRunner:
             if node in self._tasks.values():
                 continue
             works = self._pool.take(node, working)
+            if self._order.bisected:  # a job runs one revision
+                self._pool.add(work for work in works if work.test != works[0].test)
+                works = [work for work in works if work.test == works[0].test]
             if works:
                 number, self._next_batch = self._next_batch, self._next_batch + 1
-                names = [self._names[work.test] for work in works]
-                self._spawn(node, self._batches.start(self._campaign, number, node, works, names))
+                names = [self._order.bisected or self._names[work.test] for work in works]
+                revision = self._names[works[0].test] if self._order.bisected else self._campaign.revision
+                self._spawn(node, self._batches.start(self._epoch, number, node, works, names, revision))
 
     def _spawn(self, node: str, running: Coroutine[Any, Any, BatchEnd]) -> None:
         task = asyncio.create_task(running)
@@ -217,23 +223,26 @@ class CampaignRunner:
         verdicts = [judge(work, run, batch.node, batch.batch, self._order) for work, run in results]
         first, self._next_sequence = self._next_sequence, self._next_sequence + len(verdicts)
         commit = next((run.revision for _, run in results if run is not None and COMMIT.fullmatch(run.revision)), "")
-        pin = {"pinned": commit} if commit and not self._campaign.pinned else {}
+        pin = {"pinned": commit} if commit and not self._campaign.pinned and not self._order.bisected else {}
         self._campaign = self._campaign.model_copy(update=pin)
         await in_database(lambda: self._store.record(self._id, self._epoch, first, verdicts, **pin))
         self._pool.add(verdict.follows for verdict in verdicts if verdict.follows is not None)
-        if self._make_rule is not None:
+        if self._rule is not None:
             for verdict in verdicts:
                 if verdict.outcome is not None:
-                    await self._ask_rule(verdict.work.test, verdict.outcome)
+                    self._rule.count(verdict.work.test, verdict.outcome)
+            await self._ask_rule()
         self._changed.set()
 
-    async def _ask_rule(self, test: int, outcome: Outcome) -> None:
-        decision = self._rule.count(self._names[test], outcome)
+    async def _ask_rule(self) -> None:
+        """Order what the rule wants, or end the campaign as it says."""
+        assert self._rule is not None, "only a campaign with a rule is asked"
+        decision = self._rule.decide()
         if decision.stop:
             self._ending = self._ending or Ending("finished", decision.stop)
-        if decision.more:
-            numbers = {name: number for number, name in enumerate(self._names)}
-            tests = [numbers[name] for name in decision.more]
+        tests = list(decision.more)
+        if tests and not decision.stop:
+            self._rule.note_ordered(tests)
             first, self._next_item = self._next_item, self._next_item + len(tests)
             self._pool.add(await in_database(lambda: self._store.add_items(self._id, self._epoch, first, tests)))
 
@@ -273,4 +282,4 @@ class CampaignRunner:
 
     def _names_of_batch(self, batch: Batch) -> list[str]:
         """The test cases of a batch, in its order."""
-        return [self._names[test] for _, test, _ in batch.works]
+        return [self._order.bisected or self._names[test] for _, test, _ in batch.works]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -138,12 +138,12 @@ class CampaignStore:
                 for one in (*every, table):
                     connection.execute(one.delete().where(one.c.campaign_id == campaign_id))
 
-    def counted(self, campaign_id: str) -> list[tuple[int, Outcome]]:
-        """Test number and outcome of every counted result, in the order in which they were counted."""
+    def ordered(self, campaign_id: str) -> list[tuple[int, Outcome | Literal[""]]]:
+        """Test number and counted outcome of every item; empty where it has none yet."""
         items = self.tables.items.c
-        asked = sa.select(items.test, items.outcome).where(items.campaign_id == campaign_id, items.outcome != "")
+        asked = sa.select(items.test, items.outcome).where(items.campaign_id == campaign_id)
         with self._workflows.transaction() as connection:
-            return [(row[0], row[1]) for row in connection.execute(asked.order_by(items.counted))]
+            return [(row[0], row[1]) for row in connection.execute(asked)]
 
     def update(self, campaign_id: str, epoch: int, **values: object) -> None:
         """Change columns of a campaign. Raises Superseded."""

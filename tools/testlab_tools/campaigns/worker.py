@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from testlab_tools.campaigns.pace import Pace, in_database
 from testlab_tools.campaigns.runner import CampaignRunner
-from testlab_tools.campaigns.stop_rule import StopRules
 from testlab_tools.campaigns.store import CampaignStore, Superseded
 from testlab_tools.capabilities import JobFarm, Service
 from testlab_tools.durable.engine import Clock
@@ -35,11 +34,10 @@ class CampaignWorker:
         queue: ReservationQueue,
         clock: Clock,
         pace: Pace,
-        rules: StopRules,
     ) -> None:
         self._store, self._launch, self._queue = store, services, queue
         self._services: Mapping[str, Service] = services.open()
-        self._clock, self._pace, self._rules = clock, pace, rules
+        self._clock, self._pace = clock, pace
 
     async def run(self, workflow: WorkflowRun, *inputs: Any) -> None:
         """Run a campaign to its end."""
@@ -70,7 +68,7 @@ class CampaignWorker:
                 campaign_id, f"The config has no service {campaign.order.service} that can run it any more."
             )
             return
-        await CampaignRunner(self._store, service, self._queue, campaign, self._clock, self._pace, self._rules).run()
+        await CampaignRunner(self._store, service, self._queue, campaign, self._clock, self._pace).run()
 
     async def _fail(self, campaign_id: str, why: str) -> None:
         """End a campaign that cannot be run. What it holds ends by its own expiry."""

@@ -70,11 +70,47 @@ class CampaignWait(ResultModel):
     note: str = ""
 
 
+class SoakResult(ResultModel):
+    """The failure rate of a test: between `low` and `high` at 95 %, however often it was looked at. `n` runs count,
+    `errors` of the infrastructure do not. `runs_left` more decide it, if they fail as often; left out where unknown."""
+
+    test: Untrusted
+    conclusion: Literal["open", "known", "below", "above"]
+    n: int
+    failures: int
+    errors: int = 0
+    low: float
+    high: float
+    runs_left: int | None = None
+
+
+class BisectedRevision(ResultModel):
+    """A revision that was run."""
+
+    revision: Untrusted
+    n: int
+    failures: int
+
+
+class BisectionResult(ResultModel):
+    """The `first_bad` revision, at 95 %; or `candidates`, the likeliest first, of which it is one unless revisions do
+    not differ."""
+
+    test: Untrusted
+    conclusion: Literal["open", "found", "no difference"]
+    first_bad: Untrusted = ""
+    last_good: Untrusted = ""
+    candidates: list[Untrusted] = []
+    revisions: list[BisectedRevision] = []
+
+
 class CampaignStatus(CampaignBrief):
     """A campaign as it stands; `failures` are the first that were counted. `remaining_minutes` are bounds of the time
     that is left, from the durations so far; left out where too little has run to say."""
 
     reruns: Reruns | None = None
+    soak: list[SoakResult] = []
+    bisection: BisectionResult | None = None
     waits: CampaignWait | None = None
     remaining_minutes: list[float] = []
     nodes: list[CampaignNode] = []

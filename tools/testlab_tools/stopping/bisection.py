@@ -81,14 +81,17 @@ class Bisection:
         """The first bad revision's index, or NO_CHANGE, once a single candidate remains."""
         return self._remaining[0].first_bad if len(self._remaining) == 1 else None
 
-    def next_revision(self) -> int:
+    def next_revision(self, waiting: Sequence[int] = ()) -> int:
         """The revision whose next run says most of the candidates. Both ends get their part of the runs, for only what
-        is good or bad for sure shows what good and bad look like."""
-        total, last = sum(map(sum, self.runs)), len(self.runs) - 1
-        for end in (0, last):
-            if sum(self.runs[end]) <= total * END_SHARE:
+        is good or bad for sure shows what good and bad look like.
+
+        `waiting` are the runs of each revision that are under way.
+        """
+        counts = [sum(runs) + more for runs, more in zip(self.runs, waiting or [0] * len(self.runs), strict=True)]
+        for end in (0, len(counts) - 1):
+            if counts[end] <= sum(counts) * END_SHARE:
                 return end
-        return max(range(len(self.runs)), key=lambda index: (self._information(index), -sum(self.runs[index])))
+        return max(range(len(counts)), key=lambda index: (self._information(index), -counts[index]))
 
     def _information(self, index: int) -> float:
         """What a run of this revision is expected to say of which candidate is true, in nats."""

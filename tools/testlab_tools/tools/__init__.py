@@ -50,6 +50,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         jobs.get_job,
         jobs.stop_job,
         campaigns.start_campaign,
+        campaigns.bisect,
         campaigns.get_campaign,
         campaigns.list_campaigns,
         campaigns.cancel_campaign,

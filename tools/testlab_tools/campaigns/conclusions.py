@@ -1,0 +1,55 @@
+"""What a soak and a bisection say: failure rates with their bounds, and the first bad revision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.models.campaigns import BisectedRevision, BisectionResult, SoakResult
+from testlab_tools.stopping.bisection import NO_CHANGE, Bisection, Runs
+from testlab_tools.stopping.rules import StopRule, judge
+
+if TYPE_CHECKING:
+    from testlab_tools.campaigns.reading import Tally
+
+_DIGITS = 4
+
+
+def conclude_soak(order: CampaignOrder, tallies: Sequence[Tally]) -> list[SoakResult]:
+    """Each test's failure rate so far."""
+    rule = StopRule(order.until_within, order.until_below)
+    return [_describe_rate(rule, tally) for tally in tallies]
+
+
+def _describe_rate(rule: StopRule, tally: Tally) -> SoakResult:
+    found = judge(rule, tally.failed + tally.passed, tally.failed)
+    return SoakResult(
+        test=tally.test,
+        conclusion=found.conclusion,
+        n=found.n,
+        failures=found.failures,
+        errors=tally.errored,
+        low=round(found.bounds.low, _DIGITS),
+        high=round(found.bounds.high, _DIGITS),
+        runs_left=found.runs_left if found.conclusion == "open" else None,
+    )
+
+
+def conclude_bisection(order: CampaignOrder, tallies: Sequence[Tally]) -> BisectionResult:
+    """The first bad revision, or those that may still be it."""
+    bisection = Bisection(len(tallies), [Runs(tally.failed, tally.passed) for tally in tallies])
+    found = bisection.first_bad
+    remaining = [candidate.first_bad for candidate in bisection.remaining]
+    return BisectionResult(
+        test=order.bisected,
+        conclusion="open" if found is None else "no difference" if found == NO_CHANGE else "found",
+        first_bad=tallies[found].test if found else "",
+        last_good=tallies[found - 1].test if found else "",
+        candidates=[tallies[index].test for index in remaining if index != NO_CHANGE] if found is None else [],
+        revisions=[
+            BisectedRevision(revision=tally.test, n=tally.failed + tally.passed, failures=tally.failed)
+            for tally in tallies
+            if tally.failed + tally.passed
+        ],
+    )
