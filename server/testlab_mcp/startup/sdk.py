@@ -10,7 +10,6 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from typing import Any
 
@@ -22,7 +21,7 @@ def import_sdk(over_http: bool) -> None:
     if "mcp" in sys.modules or "mcp_types" in sys.modules:
         return
     with _models_built_late():
-        import_module("mcp_types.methods")
+        __import__("mcp_types.methods")
     from mcp_types import jsonrpc_message_adapter
     from mcp_types._types import MCPModel  # pyright: ignore[reportPrivateUsage]
     from mcp_types._wire_base import WireModel  # pyright: ignore[reportPrivateUsage]
@@ -33,7 +32,7 @@ def import_sdk(over_http: bool) -> None:
     _postpone_package()
     if not over_http:
         with _without("uvicorn"):
-            import_module("mcp.server.mcpserver")
+            __import__("mcp.server.mcpserver")
 
 
 @contextmanager
