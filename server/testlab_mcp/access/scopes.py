@@ -27,6 +27,9 @@ MAX_SCOPES = 256
 MAX_PER_CALLER = 8
 """Scopes of one caller, who may send any number of tokens."""
 
+RESTORE_S = 5.0
+"""Before a service that did not answer is asked again whose its reservations are: calls wait for that."""
+
 Connect = Callable[[SecretStr | None], Service]
 """Makes a service with a caller's token or with none, never with one of the config's."""
 
@@ -76,6 +79,7 @@ class ScopeCache:
         self._scopes: OrderedDict[Hashable, CallerScope] = OrderedDict()
         self._ownership: defaultdict[str, OwnershipRegistry] = defaultdict(OwnershipRegistry)
         self._restored = lab.reservations.store is None
+        self._restore_at = 0.0
 
     @property
     def callers_own(self) -> Collection[str]:
@@ -131,12 +135,13 @@ class ScopeCache:
 
     async def restore_ownership(self) -> None:
         """Learn from earlier processes' records which caller made which reservation that its service still shows."""
-        if self._restored:
+        if self._restored or anyio.current_time() < self._restore_at:
             return
         shared = [service for service in self.services if service.name not in self._connect]
         try:
             found = await self._local.lab.reservations.restore(shared)
         except LabError:
+            self._restore_at = anyio.current_time() + RESTORE_S
             return
         self._restored = True
         for service, reservations in found.items():

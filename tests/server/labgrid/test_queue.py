@@ -62,3 +62,23 @@ async def test_one_can_wait_for_one_place_only(rack: Rack, connect: Connect, ref
     async with connect(rack.config()) as client:
         both = {**ORDER, "node_ids": ["rack:rack1", "rack:rack2"]}
         assert "one node only" in await refused(client, "reserve_nodes", **both, wait_seconds=1)
+
+
+async def test_who_waits_beyond_the_call_stands_in_labgrids_queue_and_gets_the_place(
+    rack: Rack, connect: Connect, ask: ToolCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.node_queue.queue.POLL_S", 0.1)
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 0.2)
+    rack.client("-p", "rack1", "acquire")
+    config = f"{rack.config()}\n[durable]\npath = '{tmp_path / 'd.sqlite'}'\n"
+    async with connect(config) as client:
+        told = await ask(client, "reserve_nodes", **ORDER, wait_minutes=5)
+        assert told["queued"]
+        await rack.until(lambda: rack.queue().count("desk/you") == 1)
+        while told["line"].get("place") != 1:
+            told = await ask(client, "reserve_nodes", **ORDER, wait_minutes=5)
+        assert rack.queue().count("desk/you") == 1, "one stands there once, however often the line is looked at"
+        rack.release()
+        while not told["reservations"]:
+            told = await ask(client, "reserve_nodes", **ORDER, wait_minutes=5)
+        assert rack.holder() == "desk/you"
