@@ -94,7 +94,8 @@ class Recorder:
             await self._unsaved.wait()
             await anyio.sleep(PAUSE_S)
             self._unsaved = anyio.Event()
-            await run_sync(self._write, dict(self._said))
+            with anyio.CancelScope(shield=True):  # the end waits for it, and does not write it again
+                await run_sync(self._write, dict(self._said))
 
     def save(self) -> None:
         """Write what is not kept yet."""
