@@ -33,6 +33,6 @@ class LongWork:
         self.engine = engine
         self.services = LaunchServices(connect)
         self.queue = ReservationQueue(engine, self.services)
-        self.campaigns = Campaigns(engine, self.services, self.queue)
         self.notifier = Notifier(engine, receivers)
-        self.watches = Watches(engine, self.services, open_archive, self.notifier)
+        self.campaigns = Campaigns(engine, self.services, self.queue, self.notifier)
+        self.watches = Watches(engine, self.services, open_archive, self.notifier, self.campaigns)

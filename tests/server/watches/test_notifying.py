@@ -14,8 +14,8 @@ from testlab_mcp.config.loading import parse_config
 from testlab_tools.errors import ConfigError
 from testlab_tools.http import ssrf
 from testlab_tools.notify import sending
-from tests.fixture_types import Connect, ToolCaller
-from tests.server.watches.conftest import eventually
+from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.server.watches.conftest import QUICK, eventually
 from tests.server.watches.receiver import SECRET, ReceiverServer, Reply
 
 if TYPE_CHECKING:
@@ -138,6 +138,35 @@ async def test_who_wants_no_more_or_is_past_its_time_is_parked_and_that_is_said(
     assert (team["tries"], team["why"]) == (1, "It answered 410: it wants no more messages")
     assert other["why"] == "It answered 500"
     assert caplog.text.count("is parked") == 2
+
+
+async def test_the_end_of_a_campaign_is_watched_and_told_with_its_first_failures(
+    farm: Farm, connect: Connect, ask: ToolCaller, refused: RefusedCaller, receive: Receive
+) -> None:
+    hook = receive()
+    order = {
+        "node_ids": farm.free()[:1],
+        "test_pack_revision": "main",
+        "test_cases": [QUICK],
+        "message": "<b>night</b>",
+    }
+    async with connect(farm.config(more=table(hook.url))) as client:
+        campaign = (await ask(client, "start_campaign", **order))["campaign_id"]
+        begun = await ask(client, "watch", campaign_id=campaign)
+        assert begun["waits_for"] == f"the end of campaign '{campaign}'"
+        farm.advance(60)
+        ended = await ask(client, "watch", watch_id=begun["watch_id"], wait_seconds=40)
+        assert ended["what"] == f"Campaign '{campaign}' is finished: 1 pass"
+        assert "no such campaign" in await refused(client, "watch", campaign_id="c0000000000")
+
+        async def both() -> bool:
+            return {message.json["type"] for message in hook.messages} == {"campaign.ended", "watch.ended"}
+
+        await eventually(both)
+    told = next(message.json for message in hook.messages if message.json["type"] == "campaign.ended")
+    assert told["data"]["title"] == f"Campaign '{campaign}' on portal is finished: 1 passed, 0 failed, 0 with error"
+    assert told["data"]["untrusted"] == {"revision": "main", "message": "<b>night</b>"}
+    assert set(hook.count().values()) == {1}
 
 
 def test_a_server_killed_between_sending_and_noting_sends_again_with_the_same_id(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from testlab_tools.campaigns.announcing import ANNOUNCED_FAILURES, describe_event
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.pace import Pace
 from testlab_tools.campaigns.records import Campaign
@@ -17,6 +18,7 @@ from testlab_tools.durable.late_store import LateStore, disk_is_full
 from testlab_tools.errors import LabError, NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.queue import ReservationQueue, Ticket
+from testlab_tools.notify.notifier import Notifier
 
 if TYPE_CHECKING:
     from testlab_tools.campaigns.reading import CampaignPage, CampaignReader, Details, Told
@@ -30,10 +32,10 @@ WORKFLOW = "campaign"
 class Campaigns:
     """The campaigns on the engine of a lab."""
 
-    def __init__(self, engine: Engine, services: LaunchServices, queue: ReservationQueue) -> None:
+    def __init__(self, engine: Engine, services: LaunchServices, queue: ReservationQueue, notifier: Notifier) -> None:
         self.engine = engine
         self.pace = Pace()
-        self._services, self._queue = services, queue
+        self._services, self._queue, self._notifier = services, queue, notifier
         self._database = LateStore(engine, _open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
 
@@ -62,6 +64,22 @@ class Campaigns:
             missing = NotFound("There is no such campaign", "", "list_campaigns shows those there are.")
             raise missing.naming(campaign_id)
         return campaign
+
+    async def find(self, campaign_id: str) -> Campaign:
+        """Anybody's campaign, for work of ours. Raises NotFound."""
+        campaign: Campaign | None = await self._database.ask(lambda store: store.read(campaign_id))
+        if campaign is None:
+            raise NotFound("There is no such campaign", "", "").naming(campaign_id)
+        return campaign
+
+    async def announce(self, campaign_id: str) -> None:
+        """Tell receivers of a campaign that has ended, once each however often this is called."""
+        if not self._notifier.receivers:
+            return
+        campaign = await self.find(campaign_id)
+        if campaign.ended:
+            details = await self.details(campaign, ANNOUNCED_FAILURES)
+            await self._notifier.notify(describe_event(campaign, details.failures))
 
     async def details(self, campaign: Campaign, failures: int) -> Details:
         """What is known of a campaign beside its counts, with up to so many failures."""
@@ -127,7 +145,7 @@ class Campaigns:
 
         store = self._database.open()
         store.tidy(self.engine.clock.now())
-        return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace)
+        return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace, self.announce)
 
 
 def _open_store(workflows: Workflows) -> CampaignStore:

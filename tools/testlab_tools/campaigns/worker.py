@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.campaigns.pace import Pace, in_database
@@ -12,6 +12,7 @@ from testlab_tools.campaigns.runner import CampaignRunner
 from testlab_tools.campaigns.store import CampaignStore, Superseded
 from testlab_tools.capabilities import JobFarm, Service
 from testlab_tools.durable.engine import Clock
+from testlab_tools.errors import LabError
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.queue import ReservationQueue
 
@@ -34,8 +35,11 @@ class CampaignWorker:
         queue: ReservationQueue,
         clock: Clock,
         pace: Pace,
+        announce: Callable[[str], Awaitable[None]],
     ) -> None:
+        """`announce` is awaited with the id of each campaign that has ended, perhaps again after a crash."""
         self._store, self._launch, self._queue = store, services, queue
+        self._announce = announce
         self._services: Mapping[str, Service] = services.open()
         self._clock, self._pace = clock, pace
 
@@ -51,6 +55,18 @@ class CampaignWorker:
                 logger.exception("campaign %s met something nobody foresaw", campaign_id)
                 if start == MAX_STARTS:
                     await self._fail(campaign_id, "Something went wrong inside this server; its log has it.")
+                await asyncio.sleep(AGAIN_S)
+            else:
+                break
+        await self._tell(campaign_id)
+
+    async def _tell(self, campaign_id: str) -> None:
+        """Announce the end, however long the database is away."""
+        while True:
+            try:
+                await self._announce(campaign_id)
+            except LabError as error:
+                logger.warning("campaign %s is announced later: %s", campaign_id, error.what)
                 await asyncio.sleep(AGAIN_S)
             else:
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node, Reservation, ResultModel
 from testlab_tools.statistics.answer import Metric
@@ -36,6 +37,7 @@ class WatchFacts(ResultModel):
     job: Job | None = None
     node: Node | None = None
     reservation: Reservation | None = None
+    campaign: CampaignBrief | None = None
     figures: YieldFigures | None = None
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from testlab_tools.campaigns.answer import describe_brief
 from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive, Service
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
 from testlab_tools.models.watches import Watched, WatchFacts
@@ -17,7 +18,7 @@ from testlab_tools.watches.subjects import Becomes, Condition, Subject, Watch, Y
 from testlab_tools.watches.watches import Watches
 
 MAX_HOURS = 168
-_ONE = "watch_id reads a watch; job_uid, node_id, reservation_id or yield_below begins one."
+_ONE = "watch_id reads a watch; job_uid, node_id, reservation_id, campaign_id or yield_below begins one."
 
 
 @tool(toolset="campaigns", access="observe", needs=(JobRunner, NodeInventory, RunArchive), hints=LOOK)
@@ -27,6 +28,7 @@ async def watch(
     node_id: str = "",
     node_becomes: Becomes = "free",
     reservation_id: Annotated[str, Field(description="Its end")] = "",
+    campaign_id: str = "",
     yield_below: Annotated[float, Field(ge=0, le=100, description="Percent, of these:")] = 0,
     metric: YieldMetric = "first_pass_yield",
     over_units: Annotated[int, Field(ge=5, le=10_000, description="The last ones")] = 50,
@@ -38,11 +40,12 @@ async def watch(
     watch_id: Annotated[str, Field(description="Or: read this watch")] = "",
     wait_seconds: Wait = 0,
 ) -> Watched:
-    """Watch one thing until it happens, also after this call: a job's or reservation's end, a node, a yield that falls.
+    """Watch one thing until it happens, also after this call: a node, a yield, a job's, reservation's or campaign's
+    end.
 
     Returns watch_id; the same call is the same watch. Its end is kept, and sent where [notify] says.
     """
-    given = [bool(text) for text in (job_uid, node_id, reservation_id, yield_below, watch_id)]
+    given = [bool(text) for text in (job_uid, node_id, reservation_id, campaign_id, yield_below, watch_id)]
     if sum(given) != 1:
         raise BadInput("Nothing to watch is given" if not sum(given) else "Several things are given", "", _ONE)
     watches = _watches(call)
@@ -62,6 +65,8 @@ async def watch(
                     station=call.lab.native(station),
                 ),
             )
+        elif campaign_id:
+            subject, facts = await _find_campaign(call, campaign_id)
         else:
             subject, facts = await _find_subject(call, job_uid, node_id, node_becomes, reservation_id)
         found = await watches.begin(subject, call.caller, max_hours, facts)
@@ -115,6 +120,14 @@ async def _find_subject(
     _check_durable(call, holder)
     subject = Subject(kind="reservation", service=holder.name, native=native)
     return subject, judge(subject, await holder.get_reservation(native)).facts
+
+
+async def _find_campaign(call: Call, campaign_id: str) -> tuple[Subject, WatchFacts]:
+    assert call.lab.work is not None, "watches are part of it"
+    sees_all = call.caller == "local" or call.access == "admin"
+    found = await call.lab.work.campaigns.get(campaign_id, call.caller, sees_all, call.lab.services)
+    subject = Subject(kind="campaign", service=found.order.service, native=campaign_id)
+    return subject, WatchFacts(campaign=describe_brief(found, found.order.caller))
 
 
 async def _find_yield(call: Call, service: str, condition: Condition) -> tuple[Subject, WatchFacts]:

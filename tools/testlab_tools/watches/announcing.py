@@ -22,6 +22,9 @@ def describe_event(watch: Watch) -> Event:
     held = seen.reservation or (seen.node and seen.node.reservation)
     if held:
         untrusted |= {"holder": held.holder, "message": held.message}
+    if seen.campaign is not None:
+        facts["runs"] = f"{seen.campaign.runs}, of which {seen.campaign.not_run} have not run"
+        untrusted |= {"revision": seen.campaign.test_pack_revision, "message": seen.campaign.message}
     if seen.figures is not None:
         figures = seen.figures
         facts["yield"] = "unknown" if figures.percent is None else f"{figures.percent:g} % of {figures.n} units"

@@ -42,6 +42,8 @@ def suggest_next(watch: Watch) -> str:
     if job is not None and job.finished:
         failed = f"get_failed_cases(run_id={subject.handle!r}) explains what failed."
         return failed if job.failed or job.errored else f"get_job(job_uid={subject.handle!r}) has its counts."
+    if subject.kind == "campaign":
+        return f"get_campaign(campaign_id={subject.native!r}) has its failures."
     if subject.kind == "node" and watch.state == "happened" and subject.becomes == "free":
         return "reserve_nodes takes it, if nobody was quicker."
     if subject.kind == "yield" and watch.state == "happened":

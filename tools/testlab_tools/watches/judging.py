@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node, Reservation
 from testlab_tools.models.watches import WatchFacts, WatchState, YieldFigures
 from testlab_tools.watches.subjects import Subject, state_of
 
-Reading = Job | Node | Reservation | YieldFigures | None
+Reading = Job | Node | Reservation | CampaignBrief | YieldFigures | None
 """What was read of a thing; None where the service says that it is not there."""
 
 
@@ -32,6 +33,8 @@ def judge(subject: Subject, read: Reading) -> Verdict:
             return _judge_node(subject, read)
         case Reservation():
             return Verdict("watching", "", WatchFacts(reservation=read.model_copy(update={"yours": False})))
+        case CampaignBrief():
+            return _judge_campaign(subject, read)
         case YieldFigures():
             return _judge_yield(read)
 
@@ -60,6 +63,14 @@ def _judge_node(subject: Subject, node: Node) -> Verdict:
     return (
         Verdict("happened", f"Node {subject.handle!r} is {public}", facts) if came else Verdict("watching", "", facts)
     )
+
+
+def _judge_campaign(subject: Subject, campaign: CampaignBrief) -> Verdict:
+    facts = WatchFacts(campaign=campaign)
+    if campaign.ended_at is None:
+        return Verdict("watching", "", facts)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in campaign.by_outcome.items()) or "nothing has run"
+    return Verdict("happened", f"Campaign {subject.handle!r} is {campaign.state}: {counts}", facts)
 
 
 def _judge_yield(figures: YieldFigures) -> Verdict:

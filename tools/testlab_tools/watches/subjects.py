@@ -11,7 +11,7 @@ from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import Node
 from testlab_tools.models.watches import WatchFacts, WatchState
 
-Kind = Literal["job", "node", "reservation", "yield"]
+Kind = Literal["job", "node", "reservation", "campaign", "yield"]
 Becomes = Literal["free", "offline", "different"]
 YieldMetric = Literal["first_pass_yield", "final_yield"]
 
@@ -30,7 +30,7 @@ class Condition(LateModel):
 
 
 class Subject(LateModel):
-    """A job's end, a node that becomes something, a reservation's end or a yield; `native` is its native id.
+    """The end of a job, reservation or campaign, a node that becomes something, or a yield; `native` is its native id.
 
     `before` is the node's state when it was first seen. `service` is empty for a yield over all services.
     """
@@ -54,7 +54,7 @@ class Subject(LateModel):
     @property
     def handle(self) -> str:
         """Its id, as tools take it."""
-        return f"{self.service}:{self.native}"
+        return self.native if self.kind == "campaign" else f"{self.service}:{self.native}"
 
     def digest(self, caller: str, max_hours: float) -> str:
         """The same for the same call of the same caller, whatever the thing's state was."""
@@ -63,10 +63,8 @@ class Subject(LateModel):
 
     def describe(self) -> str:
         """What is waited for, in our words and ids."""
-        if self.kind == "job":
-            return f"the end of job {self.handle!r}"
-        if self.kind == "reservation":
-            return f"the end of reservation {self.handle!r}"
+        if self.kind in ("job", "reservation", "campaign"):
+            return f"the end of {self.kind} {self.handle!r}"
         if self.kind == "node":
             becomes = "changes its state" if self.becomes == "different" else f"is {self.becomes}"
             return f"that node {self.handle!r} {becomes}"

@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from testlab_tools.archive.archive import HistoryArchive
+from testlab_tools.campaigns.answer import describe_brief
+from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore, disk_is_full
 from testlab_tools.errors import LabError
 from testlab_tools.long_services import LaunchServices
+from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.watches import SentNotice, WatchFacts
 from testlab_tools.notify.notifier import Notifier
 from testlab_tools.watches.announcing import describe_event
@@ -38,6 +41,7 @@ class Watches:
         services: LaunchServices,
         open_archive: OpenArchive,
         notifier: Notifier,
+        campaigns: Campaigns,
         poll_s: float = POLL_S,
     ) -> None:
         """`open_archive` opens the history for the engine's event loop; `poll_s` is how often a thing is read."""
@@ -45,6 +49,7 @@ class Watches:
         self._services = services
         self._open_archive = open_archive
         self._notifier = notifier
+        self._campaigns = campaigns
         self._poll_s = poll_s
         self._database = LateStore(engine, self._open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
@@ -106,6 +111,10 @@ class Watches:
             workflows, lambda connection, watch: self._notifier.announce(connection, describe_event(watch))
         )
 
+    async def _read_campaign(self, campaign_id: str) -> CampaignBrief:
+        found = await self._campaigns.find(campaign_id)
+        return describe_brief(found, found.order.caller)
+
     def _open_worker(self) -> WatchWorker:
         from testlab_tools.watches.condition import YieldReader
         from testlab_tools.watches.worker import WatchWorker
@@ -113,7 +122,7 @@ class Watches:
         store = self._database.open()
         store.tidy(self.engine.clock.now().timestamp())
         reader = YieldReader(self._services, self._open_archive)
-        return WatchWorker(store, self._services, self.engine.clock, self._poll_s, reader.read)
+        return WatchWorker(store, self._services, self.engine.clock, self._poll_s, reader.read, self._read_campaign)
 
 
 def _failure(error: Exception) -> LabError:

@@ -15,6 +15,7 @@ from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import LabError, NotFound, Unsupported
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.long_services import LaunchServices
+from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node, Reservation
 from testlab_tools.models.watches import WatchFacts, YieldFigures
@@ -33,7 +34,8 @@ MAX_MISSED = 2
 NOT_IN_TIME = "It did not come to pass"
 
 ReadYield = Callable[[Subject], Awaitable[YieldFigures]]
-Found = Job | Reservation | YieldFigures | Mapping[str, Node] | None
+ReadCampaign = Callable[[str], Awaitable[CampaignBrief]]
+Found = Job | Reservation | CampaignBrief | YieldFigures | Mapping[str, Node] | None
 logger = logging.getLogger("testlab_tools")
 
 
@@ -41,7 +43,13 @@ class WatchWorker:
     """The polls of one launch of the engine."""
 
     def __init__(
-        self, store: WatchStore, services: LaunchServices, clock: Clock, poll_s: float, read_yield: ReadYield
+        self,
+        store: WatchStore,
+        services: LaunchServices,
+        clock: Clock,
+        poll_s: float,
+        read_yield: ReadYield,
+        read_campaign: ReadCampaign,
     ) -> None:
         self._store = store
         self._launch_services = services
@@ -49,6 +57,7 @@ class WatchWorker:
         self._clock = SteadyClock(clock)
         self._poll_s = poll_s
         self._read_yield = read_yield
+        self._read_campaign = read_campaign
         self._polls: dict[Subject, Poll] = {}
 
     async def run(self, workflow: WorkflowRun, *inputs: Any) -> None:
@@ -70,6 +79,8 @@ class WatchWorker:
         """Read what is polled. Raises NotFound where it is not there."""
         if key.kind == "yield":
             return await self._read_yield(key)
+        if key.kind == "campaign":
+            return await self._read_campaign(key.native)
         match key.kind, self._services.get(key.service):
             case "job", JobRunner() as runner:
                 return await runner.get_job(key.native, patient=False)
