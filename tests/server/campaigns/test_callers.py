@@ -45,7 +45,7 @@ async def test_a_caller_has_no_campaign_on_nodes_that_are_not_its_own(
     url: str, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     async with signed_in(url, "bob") as bob:
-        assert "that you may use" in await refused(bob, "start_campaign", **ORDER)
+        assert "[callers.bob] nodes" in await refused(bob, "start_campaign", **ORDER)
         firetv = {**ORDER, "node_ids": [], "device_type": "firetv"}
         assert "no node of that device type" in await refused(bob, "start_campaign", **firetv)
         wide = {**ORDER, "node_ids": [], "device_type": "stb4k"}

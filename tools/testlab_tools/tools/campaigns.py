@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -19,10 +20,11 @@ from testlab_tools.campaigns.orders import (
 from testlab_tools.campaigns.records import Campaign
 from testlab_tools.capabilities import JobFarm, RunArchive, TestPack
 from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
-from testlab_tools.errors import BadInput, Refused, Unsupported
+from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.io import Writer
 from testlab_tools.models.campaigns import CampaignList, CampaignOrdered, CampaignStatus
+from testlab_tools.models.lab import Node
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
@@ -60,7 +62,6 @@ async def start_campaign(
     """
     campaigns = _campaigns(call)
     runner, failed, revision = await _find_failed(call, failed_of, service, campaigns)
-    _check_durable(call, runner.name)
     if sum((bool(test_cases), all_tests, bool(failed_of))) != 1:
         raise BadInput("Give one of test_cases, all_tests and failed_of", "", "list_test_cases has names.")
     revision = test_pack_revision or revision
@@ -109,7 +110,6 @@ async def bisect(
     get_campaign has it, right in 19 of 20 cases. Does not list revisions: git log does.
     """
     campaigns, runner = _campaigns(call), call.lab.one(JobFarm, service)
-    _check_durable(call, runner.name)
     check_revisions(revisions)
     if isinstance(runner, TestPack):
         for names in await gather_all(*(runner.list_test_cases(revision) for revision in revisions)):
@@ -273,8 +273,9 @@ async def _choose_nodes(
     call: Call, runner: JobFarm, node_ids: list[str], device_type: str, node_count: int
 ) -> dict[str, Any]:
     """The fields of an order that say on which nodes it runs."""
-    listed = await runner.list_nodes()
     native = [call.lab.native(node_id) for node_id in node_ids]
+    listed = await _list_nodes(runner, native)
+    _check_durable(call, runner.name)
     check_nodes(listed, runner.name, native, device_type, node_count)
     return {
         "node_ids": tuple(dict.fromkeys(native)),
@@ -293,6 +294,16 @@ async def _choose_tests(runner: JobFarm, revision: str, named: list[str], all_te
     known = await runner.list_test_cases(revision)
     check_names(named, known)
     return list(dict.fromkeys(known if all_tests else named))
+
+
+async def _list_nodes(runner: JobFarm, wanted: list[str]) -> list[Node]:
+    """The nodes of this caller. Raises Refused for one of the `wanted` that is not among them."""
+    listed = await runner.list_nodes()
+    known = {runner.native(node.node_id) for node in listed}
+    for node_id in [node_id for node_id in wanted if node_id not in known][:1]:
+        with suppress(NotFound):  # which is said with the nearest
+            await runner.get_node(node_id)
+    return listed
 
 
 def _position(position: object) -> tuple[float, str]:
