@@ -18,7 +18,8 @@ REFUSED = [
 
 
 def test_every_tool_is_tried_against_a_dead_service() -> None:
-    assert {tool for _, tool in REFUSED} | set(QUEUED) | {"list_deliveries", "release_delivery"} == SIMULATED.keys()
+    of_the_database = {"list_deliveries", "release_delivery", "list_campaigns", "get_campaign", "cancel_campaign"}
+    assert {tool for _, tool in REFUSED} | set(QUEUED) | of_the_database == SIMULATED.keys()
 
 
 @pytest.mark.parametrize("tool", QUEUED)
