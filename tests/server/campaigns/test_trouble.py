@@ -1,16 +1,9 @@
-"""Campaigns whose service is in trouble, and those that a rule ends."""
+"""Campaigns whose service is in trouble, or refuses their orders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
 
-from testlab_mcp.config.loading import parse_config
-from testlab_tools.campaigns.orders import CampaignOrder
-from testlab_tools.campaigns.stop_rule import Decision
-from testlab_tools.models.lab import Outcome
 from tests.fixture_types import Connect, ToolCaller
 from tests.server.campaigns.conftest import QUICK, Farm, finish
 from tests.server.campaigns.test_campaigns import with_campaigns
@@ -51,34 +44,3 @@ async def test_an_order_that_the_service_refuses_ends_the_campaign_with_the_reas
     assert (ended["state"], ended["not_run"]) == ("failed", 1)
     assert "The category is not one Stb-tester takes" in ended["note"]
     assert farm.free("stb4k")
-
-
-class AfterFive:
-    """Runs each test once more after its first result, and ends after the fifth."""
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.counted = 0
-
-    def count(self, test_case: str, outcome: Outcome) -> Decision:
-        self.counted += 1
-        return Decision("Five are enough.") if self.counted == 5 else Decision(more=(test_case,))
-
-
-async def test_a_rule_asks_for_more_runs_and_ends_the_campaign(farm: Farm) -> None:
-    lab = parse_config(farm.config).lab()
-    assert lab.work is not None
-    campaigns = lab.work.campaigns
-    campaigns.rules = {"after five": AfterFive}
-    order = CampaignOrder(
-        service="portal", test_pack_revision="main", node_ids=(NODES[0],), stop_rule={"rule": "after five"}
-    )
-    try:
-        started = await campaigns.start(order, [QUICK], "digest")
-        ended = await campaigns.follow(started, 40, _nothing)
-    finally:
-        await lab.aclose()
-    assert (ended.state, ended.why, ended.passed, ended.items) == ("finished", "Five are enough.", 5, 5)
-
-
-async def _nothing(campaign: object) -> None:
-    return

@@ -111,13 +111,14 @@ async def bisect(
     """
     campaigns, runner = _campaigns(call), call.lab.one(JobFarm, service)
     check_revisions(revisions)
+    nodes = await _choose_nodes(call, runner, node_ids, device_type, node_count)
     if isinstance(runner, TestPack):
         for names in await gather_all(*(runner.list_test_cases(revision) for revision in revisions)):
             check_names([test_case], names)
     order = CampaignOrder(
         service=runner.name,
         test_pack_revision=revisions[-1],
-        **await _choose_nodes(call, runner, node_ids, device_type, node_count),
+        **nodes,
         repeat=0,
         bisected=test_case,
         remote_control=remote_control,
