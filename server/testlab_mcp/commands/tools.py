@@ -49,7 +49,7 @@ class Budget(NamedTuple):
 TOOL_LIMIT = 500
 """Tokens (o200k) of one tool as `tools/list` sends it, as compact JSON."""
 BUDGETS = (
-    Budget("everything on", 10_500, Policy("admin", None), lambda: [connect_kinds(known_kinds())]),
+    Budget("everything on", 11_000, Policy("admin", None), lambda: [connect_kinds(known_kinds())]),
     Budget("default, three services", 6_000, Policy(), lambda: [connect_kinds(SERVICES)]),
     Budget("one service, observe", 3_000, Policy("observe"), lambda: [[one] for one in connect_kinds(known_kinds())]),
 )
