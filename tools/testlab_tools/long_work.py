@@ -11,6 +11,7 @@ from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.queue import ReservationQueue
 from testlab_tools.notify.notifier import Notifier
 from testlab_tools.notify.receivers import Receiver
+from testlab_tools.schedules.schedules import Schedules
 from testlab_tools.watches.watches import OpenArchive, Watches
 
 __all__ = ["LaunchServices", "LongWork"]
@@ -35,4 +36,5 @@ class LongWork:
         self.queue = ReservationQueue(engine, self.services)
         self.notifier = Notifier(engine, receivers)
         self.campaigns = Campaigns(engine, self.services, self.queue, self.notifier)
+        self.schedules = Schedules(engine, self.services, self.campaigns)
         self.watches = Watches(engine, self.services, open_archive, self.notifier, self.campaigns)

@@ -35,7 +35,7 @@ def test_a_job_is_watched_over_the_death_of_the_server_and_read_from_another(
     ended = second.call("watch", watch_id=begun["watch_id"], wait_seconds=40)
     assert ended["state"] == "happened"
     assert ended["what"] == f"Job '{job}' has ended: 9 of 9 tests done: 9 passed, 0 failed, 0 with error"
-    assert ended["job"]["finished"]
+    assert ended["seen"]["job"]["finished"]
     assert ended["next"] == f"get_job(job_uid='{job}') has its counts."
     assert second.call("watch", job_uid=job)["at"] == ended["at"], "the same call is the same watch, also afterwards"
 
@@ -45,7 +45,7 @@ def test_what_one_replica_watches_is_read_on_another(farm: Farm, open_window: OP
     node = farm.free()[0]
     held = farm.reserve(node)
     begun = one.call("watch", node_id=f"portal:{node}")
-    assert begun["node"]["reservation"]["message"] == "*theirs* <!channel>"
+    assert begun["seen"]["node"]["reservation"]["message"] == "*theirs* <!channel>"
     assert "watch" in begun["next"]
     farm.release(held)
     ended = other.call("watch", watch_id=begun["watch_id"], wait_seconds=40)
@@ -110,7 +110,7 @@ async def test_what_does_not_come_to_pass_is_said_so(farm: Farm, connect: Connec
             client, "watch", node_id=node, node_becomes="offline", max_hours=0.001, wait_seconds=30, service=""
         )
         assert (ended["state"], ended["what"]) == ("not in time", "It did not come to pass")
-        assert ended["node"]["state"] == "free", "as it was last seen"
+        assert ended["seen"]["node"]["state"] == "free", "as it was last seen"
         nodes = (await ask(client, "list_nodes"))["nodes"]
         off = next(one["node_id"] for one in nodes if one["state"] == "offline")
         now = await ask(client, "watch", node_id=off, node_becomes="offline", wait_seconds=30)
@@ -167,7 +167,7 @@ async def test_a_yield_is_what_summarize_runs_says_of_the_last_units(
             if not any(one.get("partial") for one in whole["services"]):
                 break
         begun = await ask(client, "watch", yield_below=below, over_units=40, service="factory", wait_seconds=15)
-        figures = begun["figures"]
+        figures = begun["seen"]["figures"]
         same = await ask(client, "summarize_runs", metric="first_pass_yield", service="factory", since=figures["since"])
         assert figures["n"] == same["total"]["n"] >= 40
         assert figures["percent"] == pytest.approx(same["total"]["rate"] * 100)
@@ -185,7 +185,7 @@ async def test_a_yield_is_what_summarize_runs_says_of_the_last_units(
             wait_seconds=3,
         )
         assert few["state"] == "watching"
-        assert "units with a verdict, of 10000" in few["figures"]["unknown"]
+        assert "units with a verdict, of 10000" in few["seen"]["figures"]["unknown"]
 
 
 async def _a_part(client: Any, ask: ToolCaller) -> str:

@@ -56,6 +56,12 @@ class Campaigns:
         self.engine.wake()
         return campaign
 
+    async def start_as(self, campaign_id: str, order: CampaignOrder, names: Sequence[str]) -> None:
+        """Write a campaign down under an id, unless there is one of that id, and have it run."""
+        now = self.engine.clock.now().timestamp()
+        await self._database.ask(lambda store: store.create(campaign_id, order, names, now))
+        self.engine.wake()
+
     async def get(self, campaign_id: str, caller: str, all_callers: bool, services: Collection[str]) -> Campaign:
         """A campaign of the caller's, on a service of the caller's. Raises NotFound."""
         campaign: Campaign | None = await self._database.ask(lambda store: store.read(campaign_id))

@@ -121,17 +121,33 @@ class CampaignStatus(CampaignBrief):
 
 
 class CampaignOrdered(ResultModel):
-    """A campaign as it was just started or cancelled, of so many `runs` to be made."""
+    """A campaign as it was just started or cancelled, of so many `runs` to be made; or a schedule of campaigns."""
 
     campaign_id: str
-    state: CampaignState
+    state: CampaignState | Literal["scheduled"]
     runs: int
     note: str = ""
     next: str = ""
 
 
+class ScheduledCampaign(ResultModel):
+    """A campaign that is started again and again: by which `daily_at`, when `next`, and what the last start came to.
+    cancel_campaign ends it by its `schedule_id`."""
+
+    schedule_id: str
+    service: str
+    daily_at: str
+    zone: str
+    next_at: Moment
+    message: Untrusted = ""
+    caller: str = ""
+    last: str = ""
+
+
 class CampaignList(ResultModel):
-    """A page of campaigns, newest first. `cursor` fetches the next page; empty means this is the last."""
+    """A page of campaigns, newest first, on the first with those `scheduled`. `cursor` fetches the next page; empty
+    means this is the last."""
 
     campaigns: list[CampaignBrief]
+    scheduled: list[ScheduledCampaign] = []
     cursor: str = ""

@@ -7,7 +7,6 @@ from typing import Literal
 from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node, Reservation, ResultModel
-from testlab_tools.statistics.answer import Metric
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted
 
@@ -15,10 +14,9 @@ WatchState = Literal["watching", "happened", "not in time", "gone"]
 
 
 class YieldFigures(ResultModel):
-    """The yield of the last units, in percent, as summarize_runs computes it: of `n` units since `since`, with its 95 %
-    interval. `unknown` says why it cannot be compared."""
+    """The first pass yield of the last units, in percent, as summarize_runs computes it: of `n` units since `since`,
+    with its 95 % interval. `unknown` says why it cannot be compared."""
 
-    metric: Metric
     below: float
     over_units: int
     part: Untrusted = ""
@@ -50,8 +48,9 @@ class SentNotice(ResultModel):
     why: str = ""
 
 
-class Watched(WatchFacts):
-    """A watch. `waits_for` is what it waits for, `what` what happened `at` that time; "gone": it can no longer happen.
+class Watched(ResultModel):
+    """A watch. `waits_for` is what it waits for, `what` what happened `at` that time, `seen` what was seen last;
+    "gone": it can no longer happen.
 
     `trouble` says why it could not be looked at lately. `notices` are the messages that went out about its end.
     """
@@ -60,6 +59,7 @@ class Watched(WatchFacts):
     state: WatchState
     waits_for: str
     what: str = ""
+    seen: WatchFacts | None = None
     at: Moment | None = None
     ends_by: Moment | None = None
     seen_at: Moment | None = None

@@ -101,11 +101,11 @@ def chosen(runs: RunFilter, attempts: Attempts, params: Params) -> str:
     )
 
 
-async def find_last_units(view: HistoryView, runs: RunFilter, final: bool, count: int) -> datetime | None:
-    """When the first of the last `count` units began, of those whose first (or `final`) attempt has a verdict; None
-    where there are fewer."""
+async def find_last_units(view: HistoryView, runs: RunFilter, count: int) -> datetime | None:
+    """When the first of the last `count` units began, of those whose first attempt has a verdict; None where there are
+    fewer."""
     params: Params = {}
-    source = chosen(runs, "final" if final else "first", params)
+    source = chosen(runs, "first", params)
     sql = (
         f"SELECT c.started_at FROM ({source}) c WHERE c.ended_as IN ('pass', 'fail') "
         f"ORDER BY c.started_at DESC LIMIT 1 OFFSET {count - 1}"

@@ -26,6 +26,8 @@ from testlab_tools.files.io import Writer
 from testlab_tools.models.campaigns import CampaignList, CampaignOrdered, CampaignStatus
 from testlab_tools.models.lab import Node
 from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
+from testlab_tools.schedules.answer import describe_ended_schedule, describe_new_schedule, describe_schedule
+from testlab_tools.schedules.schedules import PREFIX, Schedules
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
 from testlab_tools.untrusted import quote
@@ -54,6 +56,7 @@ async def start_campaign(
     tags: dict[str, str] = {},
     message: Annotated[str, Field(max_length=1000, description="Why")] = "",
     service: str = "",
+    daily_at: Annotated[str, Field(max_length=80, description="Later: 02:00, or 02:00 mon-fri")] = "",
 ) -> CampaignOrdered:
     """Start a campaign: tests shared out over several nodes, for hours, also without you.
 
@@ -89,6 +92,10 @@ async def start_campaign(
         max_hours=max_hours,
         caller=call.caller,
     )
+    if daily_at:
+        zone = call.lab.archive.timezone if call.lab.archive else "UTC"
+        schedule = await _schedules(call).begin(order, [] if all_tests else names, daily_at.strip(), zone)
+        return describe_new_schedule(schedule, len(names) * repeat)
     return describe_ordered(await campaigns.start(order, names, call.digest, call.deadline.spent_s))
 
 
@@ -161,7 +168,9 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> Cam
     made_for = f"list_campaigns {call.caller}"
     after = _position(decode_cursor(cursor, made_for)) if cursor else None
     page = await _campaigns(call).list(call.caller, _sees_all(call), call.lab.services, limit, after)
+    schedules = [] if cursor else await _schedules(call).list(call.caller, _sees_all(call), call.lab.services)
     return CampaignList(
+        scheduled=[describe_schedule(schedule, call.caller) for schedule in schedules],
         campaigns=[describe_brief(campaign, call.caller) for campaign in page.campaigns],
         cursor=encode_cursor(made_for, list(page.after)) if page.after else "",
     )
@@ -169,6 +178,8 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> Cam
 
 async def _ask_before_cancelling(call: Call, campaign_id: str, confirm: str) -> Question | None:
     """Whose it is; nothing is asked about one's own, nor where another's is refused anyway."""
+    if campaign_id.startswith(PREFIX):
+        return None
     campaign = await _find(call, campaign_id)
     if campaign.ended or campaign.order.caller == call.caller or call.access != "admin":
         return None
@@ -189,6 +200,8 @@ async def cancel_campaign(
 
     With admin access anybody's, once a person agrees.
     """
+    if campaign_id.startswith(PREFIX):
+        return describe_ended_schedule(await _schedules(call).end(campaign_id, call.caller))
     campaign = await _find(call, campaign_id)
     if campaign.order.caller != call.caller and call.access != "admin":
         raise Refused(
@@ -231,6 +244,12 @@ def _campaigns(call: Call) -> Campaigns:
     if call.lab.work is None:
         raise Unsupported("There are no campaigns", "[durable] enabled is false in the config", "")
     return call.lab.work.campaigns
+
+
+def _schedules(call: Call) -> Schedules:
+    _campaigns(call)
+    assert call.lab.work is not None, "there are campaigns"
+    return call.lab.work.schedules
 
 
 def _check_durable(call: Call, service: str) -> None:

@@ -14,7 +14,7 @@ from testlab_tools.registry import LOOK, Call, tool
 from testlab_tools.tools.arguments import Wait
 from testlab_tools.watches.answer import describe_watch
 from testlab_tools.watches.judging import judge
-from testlab_tools.watches.subjects import Becomes, Condition, Subject, Watch, YieldMetric, state_of
+from testlab_tools.watches.subjects import Becomes, Condition, Subject, Watch, state_of
 from testlab_tools.watches.watches import Watches
 
 MAX_HOURS = 168
@@ -24,26 +24,25 @@ _ONE = "watch_id reads a watch; job_uid, node_id, reservation_id, campaign_id or
 @tool(toolset="campaigns", access="observe", needs=(JobRunner, NodeInventory, RunArchive), hints=LOOK)
 async def watch(
     call: Call,
-    job_uid: Annotated[str, Field(description="Its end")] = "",
+    job_uid: str = "",
     node_id: str = "",
     node_becomes: Becomes = "free",
-    reservation_id: Annotated[str, Field(description="Its end")] = "",
+    reservation_id: str = "",
     campaign_id: str = "",
-    yield_below: Annotated[float, Field(ge=0, le=100, description="Percent, of these:")] = 0,
-    metric: YieldMetric = "first_pass_yield",
-    over_units: Annotated[int, Field(ge=5, le=10_000, description="The last ones")] = 50,
+    yield_below: Annotated[float, Field(ge=0, le=100, description="Percent")] = 0,
+    over_units: Annotated[int, Field(ge=5)] = 50,
     part: str = "",
     test: str = "",
     station: str = "",
     service: str = "",
     max_hours: Annotated[float, Field(ge=0.001, le=MAX_HOURS)] = 24,
-    watch_id: Annotated[str, Field(description="Or: read this watch")] = "",
+    watch_id: Annotated[str, Field(description="Reads it")] = "",
     wait_seconds: Wait = 0,
 ) -> Watched:
     """Watch one thing until it happens, also after this call: a node, a yield, a job's, reservation's or campaign's
     end.
 
-    Returns watch_id; the same call is the same watch. Its end is kept, and sent where [notify] says.
+    Returns watch_id; the same call is the same watch. [notify] sends its end.
     """
     given = [bool(text) for text in (job_uid, node_id, reservation_id, campaign_id, yield_below, watch_id)]
     if sum(given) != 1:
@@ -57,7 +56,6 @@ async def watch(
                 call,
                 service,
                 Condition(
-                    metric=metric,
                     below=yield_below,
                     over_units=over_units,
                     part=part,

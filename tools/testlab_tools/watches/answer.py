@@ -27,7 +27,7 @@ def describe_watch(watch: Watch, notices: Sequence[SentNotice] = ()) -> Watched:
         notices=list(notices),
         note=UNKNOWN_YIELD if ends and figures is not None and figures.unknown else "",
         next=suggest_next(watch),
-        **dict(watch.facts),
+        seen=watch.facts if watch.facts.model_dump(exclude_defaults=True) else None,
     )
 
 

@@ -20,7 +20,7 @@ from testlab_tools.watches.watches import OpenArchive
 
 
 async def read_yield(call: Call, service: str, condition: Condition) -> YieldFigures:
-    """The yield of the last units that match, as it is known now.
+    """The first pass yield of the last units that match, as it is known now.
 
     Raises:
         NotFound: no such part, test or station; with the nearest.
@@ -32,15 +32,14 @@ async def read_yield(call: Call, service: str, condition: Condition) -> YieldFig
     names = {"part": condition.part, "test": condition.test, "station": condition.station}
     runs = await resolve_names(history.view, runs, names, _say_unread(history.freshness))
     figures = YieldFigures(
-        metric=condition.metric,
         below=condition.below,
         over_units=condition.over_units,
         part=condition.part,
         test=condition.test,
         station=condition.station,
     )
-    begin = await find_last_units(history.view, runs, condition.metric == "final_yield", condition.over_units)
-    found = await summarize(history.view, replace(runs, since=begin), SummaryOrder(condition.metric))
+    begin = await find_last_units(history.view, runs, condition.over_units)
+    found = await summarize(history.view, replace(runs, since=begin), SummaryOrder("first_pass_yield"))
     having = await services_with(history.view, runs)
     unknown = _say_unread([share for share in history.freshness if share.service in having or share.error])
     if not unknown and begin is None:

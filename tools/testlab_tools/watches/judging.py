@@ -78,6 +78,5 @@ def _judge_yield(figures: YieldFigures) -> Verdict:
     facts = WatchFacts(figures=figures)
     if figures.unknown or figures.percent is None or figures.percent >= figures.below:
         return Verdict("watching", "", facts)
-    metric = figures.metric.replace("_", " ")
-    what = f"The {metric} is {figures.percent:g} % over {figures.n} units, below {figures.below:g} %"
+    what = f"The first pass yield is {figures.percent:g} % over {figures.n} units, below {figures.below:g} %"
     return Verdict("happened", what, facts)

@@ -13,15 +13,13 @@ from testlab_tools.models.watches import WatchFacts, WatchState
 
 Kind = Literal["job", "node", "reservation", "campaign", "yield"]
 Becomes = Literal["free", "offline", "different"]
-YieldMetric = Literal["first_pass_yield", "final_yield"]
 
 
 class Condition(LateModel):
-    """A yield below so many percent, over the last units that match."""
+    """A first pass yield below so many percent, over the last units that match."""
 
     model_config = ConfigDict(frozen=True)
 
-    metric: YieldMetric
     below: float
     over_units: int
     part: str = ""
@@ -69,8 +67,7 @@ class Subject(LateModel):
             becomes = "changes its state" if self.becomes == "different" else f"is {self.becomes}"
             return f"that node {self.handle!r} {becomes}"
         assert self.condition is not None, "of this kind"
-        metric = self.condition.metric.replace("_", " ")
-        return f"a {metric} below {self.condition.below:g} % over the last {self.condition.over_units} units"
+        return f"a first pass yield below {self.condition.below:g} % over the last {self.condition.over_units} units"
 
 
 class Watch(LateModel):

@@ -1,0 +1,49 @@
+"""What is told of schedules."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from testlab_tools.models.campaigns import CampaignOrdered, ScheduledCampaign
+from testlab_tools.schedules.timetable import parse_timetable
+from testlab_tools.times import iso
+
+if TYPE_CHECKING:
+    from testlab_tools.schedules.store import Schedule
+
+
+def describe_schedule(schedule: Schedule, caller: str) -> ScheduledCampaign:
+    """A schedule as a row of a list."""
+    return ScheduledCampaign(
+        schedule_id=schedule.schedule_id,
+        service=schedule.service,
+        daily_at=schedule.timetable,
+        zone=schedule.zone,
+        next_at=_next(schedule),
+        message=schedule.order.message,
+        caller="" if schedule.caller == caller else schedule.caller,
+        last=schedule.note,
+    )
+
+
+def describe_new_schedule(schedule: Schedule, runs: int) -> CampaignOrdered:
+    """A schedule that was just given, for campaigns of so many runs as of now."""
+    own = f"campaign_id={schedule.schedule_id!r}"
+    return CampaignOrdered(
+        campaign_id=schedule.schedule_id,
+        state="scheduled",
+        runs=runs,
+        note=f"The first start is at {iso(_next(schedule))}, by the clocks of {schedule.zone}.",
+        next=f"list_campaigns shows what became of each start; cancel_campaign({own}) ends it.",
+    )
+
+
+def describe_ended_schedule(schedule: Schedule) -> CampaignOrdered:
+    """A schedule that was just ended."""
+    note = "It starts nothing any more. What it has started goes on."
+    return CampaignOrdered(campaign_id=schedule.schedule_id, state="cancelled", runs=0, note=note)
+
+
+def _next(schedule: Schedule) -> datetime:
+    return parse_timetable(schedule.timetable, schedule.zone).next_after(datetime.now(UTC))

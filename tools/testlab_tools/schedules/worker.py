@@ -1,0 +1,94 @@
+"""Starts the campaigns that are due. A start has an id of its own, so that it is made once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from testlab_tools.campaigns.campaigns import Campaigns
+from testlab_tools.campaigns.orders import check_size
+from testlab_tools.capabilities import Service, TestPack
+from testlab_tools.durable.engine import Clock
+from testlab_tools.errors import LabError, Unsupported
+from testlab_tools.long_services import LaunchServices
+from testlab_tools.schedules.store import Schedule, ScheduleStore
+from testlab_tools.schedules.timetable import find_due, parse_timetable
+from testlab_tools.times import iso
+
+if TYPE_CHECKING:
+    from testlab_tools.durable.workflows import WorkflowRun
+
+LONGEST_S = 20.0
+"""Between two looks at the clock, which may be set meanwhile."""
+logger = logging.getLogger("testlab_tools")
+
+
+def campaign_of(schedule_id: str, slot: datetime) -> str:
+    """The id of the campaign of one start."""
+    return f"c{hashlib.sha256(f'{schedule_id} {iso(slot)}'.encode()).hexdigest()[:10]}"
+
+
+class ScheduleWorker:
+    """The schedules of one launch of the engine."""
+
+    def __init__(self, store: ScheduleStore, services: LaunchServices, campaigns: Campaigns, clock: Clock) -> None:
+        self._store = store
+        self._launch_services = services
+        self._services: Mapping[str, Service] = services.open()
+        self._campaigns = campaigns
+        self._clock = clock
+
+    async def run(self, workflow: WorkflowRun, *inputs: Any) -> None:
+        """Serve a schedule until it is ended."""
+        schedule_id, generation = inputs
+        complained = False
+        while True:
+            pause = LONGEST_S
+            try:
+                schedule = await asyncio.to_thread(self._store.read, schedule_id)
+                if schedule is None or schedule.ended or schedule.generation != generation:
+                    return
+                pause = await self._step(schedule)
+                complained = False
+            except Exception:
+                if not complained:
+                    logger.exception("schedule %s stands still; this goes on trying", schedule_id)
+                complained = True
+            await asyncio.sleep(pause)
+
+    async def aclose(self) -> None:
+        """Close the services, unless other work of this launch uses them."""
+        await self._launch_services.aclose()
+
+    async def _step(self, schedule: Schedule) -> float:
+        """Start what is due; the pause until the next look, in seconds."""
+        table, now = parse_timetable(schedule.timetable, schedule.zone), self._clock.now()
+        due = find_due(table, datetime.fromtimestamp(schedule.last_at, UTC), now)
+        if due is not None:
+            note = f"The start of {iso(due.slot)} was skipped: it was more than an hour late. {schedule.note}"[:500]
+            if not due.too_late:
+                campaign_id = campaign_of(schedule.schedule_id, due.slot)
+                try:
+                    await self._start(schedule, campaign_id)
+                except LabError as error:
+                    trouble = f"The start of {iso(due.slot)} waits: {error.what}."
+                    await asyncio.to_thread(lambda: self._store.note(schedule.schedule_id, note=trouble))
+                    return LONGEST_S
+                note = f"Campaign {campaign_id} of {iso(due.slot)} was started."
+            moment = due.slot.timestamp()
+            await asyncio.to_thread(lambda: self._store.note(schedule.schedule_id, note=note, last_at=moment))
+        return min(LONGEST_S, max(0.1, (table.next_after(now) - now).total_seconds()))
+
+    async def _start(self, schedule: Schedule, campaign_id: str) -> None:
+        names = schedule.names
+        if not names:
+            pack = self._services.get(schedule.service)
+            if not isinstance(pack, TestPack):
+                raise Unsupported(f"No service {schedule.service} that lists test cases is configured any more", "", "")
+            names = await pack.list_test_cases(schedule.order.test_pack_revision)
+            check_size(len(names), schedule.order.repeat)
+        await self._campaigns.start_as(campaign_id, schedule.order, names)
