@@ -339,9 +339,9 @@ SAMPLES: Mapping[str, ToolSample] = {
             "watch",
             "campaigns",
             "observe",
-            ALL,
+            (PORTAL, FACTORY, CLOUD, BENCH),
             {"node_id": "{node}"},
-            besides={name: {"node_id": "", "yield_below": 95, "service": name} for name in (FACTORY, OLD, CLOUD)},
+            besides={name: {"node_id": "", "yield_below": 95, "service": name} for name in (FACTORY, CLOUD)},
             faults=[
                 Call({"job_uid": "{job}"}, ON_NODES),
                 Call({"node_id": "{busy_node}"}, ON_NODES),

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from testlab_tools.campaigns.answer import describe_brief
-from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive, Service
+from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, Service
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
 from testlab_tools.models.watches import Watched, WatchFacts
 from testlab_tools.registry import LOOK, Call, tool
@@ -21,7 +21,7 @@ MAX_HOURS = 168
 _ONE = "watch_id reads a watch; job_uid, node_id, reservation_id, campaign_id or yield_below begins one."
 
 
-@tool(toolset="campaigns", access="observe", needs=(JobRunner, NodeInventory, RunArchive), hints=LOOK)
+@tool(toolset="campaigns", access="observe", needs=(JobRunner, NodeInventory, HistoryFeed), hints=LOOK)
 async def watch(
     call: Call,
     job_uid: str = "",
