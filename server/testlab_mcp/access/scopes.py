@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncGenerator, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from testlab_mcp.access.callers import LOCAL, Caller
 from testlab_mcp.access.service_scope import OwnershipRegistry
-from testlab_tools.capabilities import Service
+from testlab_tools.capabilities import NodeReservations, Service
 from testlab_tools.errors import LabError
 from testlab_tools.files.folders import Folders
 from testlab_tools.files.transfers import Transfers, WriteQuota
@@ -29,6 +29,9 @@ MAX_PER_CALLER = 8
 
 RESTORE_S = 5.0
 """Before a service that did not answer is asked again whose its reservations are: calls wait for that."""
+
+LEARN_S = 1.0
+"""How old what other processes and long work have reserved may be in the eyes of a call."""
 
 Connect = Callable[[SecretStr | None], Service]
 """Makes a service with a caller's token or with none, never with one of the config's."""
@@ -79,7 +82,7 @@ class ScopeCache:
         self._scopes: OrderedDict[Hashable, CallerScope] = OrderedDict()
         self._ownership: defaultdict[str, OwnershipRegistry] = defaultdict(OwnershipRegistry)
         self._restored = lab.reservations.store is None
-        self._restore_at = 0.0
+        self._restore_at = self._learn_at = 0.0
 
     @property
     def callers_own(self) -> Collection[str]:
@@ -121,6 +124,7 @@ class ScopeCache:
         if caller == LOCAL and not tokens:
             return self._local
         await self.restore_ownership()
+        await self._learn_ownership()
         key = (caller.name, caller.services, caller.nodes, frozenset(tokens.items()))
         scope = self._scopes.get(key)
         if scope is None:
@@ -147,6 +151,26 @@ class ScopeCache:
         for service, reservations in found.items():
             for kept in reservations:
                 self._ownership[service].add_reservation(kept.reservation, kept.node, kept.caller)
+
+    async def _learn_ownership(self) -> None:
+        """Learn for whom other replicas and long work have reserved nodes: to a service, all of them are one user.
+
+        While the database does not answer, what is known already holds.
+        """
+        if anyio.current_time() < self._learn_at:
+            return
+        self._learn_at = anyio.current_time() + LEARN_S
+        store, work = self._local.lab.reservations.store, self._local.lab.work
+        if store is not None:
+            for service in self.services:
+                if service.name not in self._connect and isinstance(service, NodeReservations):
+                    for lease in await anyio.to_thread.run_sync(store.load, service):
+                        self._ownership[service.name].add_reservation(lease.reservation, lease.node, lease.caller)
+        with suppress(LabError):
+            for ticket in await work.queue.list_granted() if work is not None else ():
+                for held in ticket.reservations:
+                    ownership = self._ownership[ticket.request.service]
+                    ownership.add_reservation(held.reservation_id, held.node_id, ticket.request.caller)
 
     def _build(self, caller: Caller, tokens: Mapping[str, SecretStr]) -> CallerScope:
         from testlab_mcp.access.scoping import scope_service  # stdio has no use for it

@@ -7,6 +7,7 @@ import pytest
 from tests.fixture_types import RefusedCaller, ToolCaller
 from tests.server.access.conftest import EVERYTHING, Serve, serve, signed_in, table_of
 from tests.server.campaigns.conftest import QUICK, Farm
+from tests.server.campaigns.test_campaigns import SLOW
 
 __all__ = ["serve"]
 NODE = "stb-tester-00044b80f101"
@@ -39,6 +40,22 @@ async def test_a_campaign_is_its_starters_below_admin(url: str, ask: ToolCaller,
         await ask(root, "cancel_campaign", **own, confirm=own["campaign_id"])
         ended = await ask(alice, "get_campaign", **own, wait_seconds=20)
     assert (ended["state"], ended["not_run"]) == ("cancelled", 1)
+
+
+async def test_a_node_of_ones_campaign_is_nobody_elses_to_use_or_to_give_back(
+    farm: Farm, url: str, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    order = {**ORDER, "node_ids": [NODE], "test_cases": [SLOW]}
+    async with signed_in(url, "alice") as alice, signed_in(url, "bob") as bob:
+        started = await ask(alice, "start_campaign", **order)
+        while not farm.jobs_of(started["campaign_id"]):
+            await ask(alice, "get_campaign", campaign_id=started["campaign_id"], wait_seconds=1)
+        (node,) = (await ask(bob, "list_nodes", node_ids=[NODE]))["nodes"]
+        assert node["reservation"].get("yours", False) is False
+        reservation = node["reservation"]["reservation_id"]
+        assert "another caller" in await refused(bob, "end_reservation", reservation_id=reservation)
+        assert "another caller" in await refused(bob, "press_key", node_id=NODE, key="KEY_OK")
+        await ask(alice, "cancel_campaign", campaign_id=started["campaign_id"])
 
 
 async def test_a_caller_has_no_campaign_on_nodes_that_are_not_its_own(

@@ -109,6 +109,13 @@ class ReservationQueue:
         begin so."""
         return await self._database.ask(lambda store: store.list(service, prefix))
 
+    async def list_granted(self) -> list[Ticket]:
+        """Tickets whose nodes are reserved. A process that has not used the queue, and where nothing stored waits, does
+        not import DBOS for it."""
+        if not self.in_use and not await asyncio.to_thread(self.engine.database.list_waiting):
+            return []
+        return [ticket for ticket in await self.list() if ticket.state == "granted"]
+
     async def note_ended(self, ticket_id: str) -> None:
         """Note that a granted ticket's nodes were given back by those who had them."""
         now = self.engine.clock.now().timestamp()
