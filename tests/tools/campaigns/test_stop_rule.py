@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from testlab_tools.campaigns.conclusions import conclude_soak
 from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.campaigns.reading import Tally, count_runs_left
 from testlab_tools.campaigns.stop_rule import MAX_ERRORS, OPEN_PER_TEST, CampaignRule, make_rule
 
 
@@ -73,3 +75,15 @@ def test_a_bisection_ends_where_a_revision_cannot_be_judged() -> None:
     for _ in range(MAX_ERRORS):
         rule.count(0, "error")
     assert "cannot be judged" in rule.decide().stop
+
+
+def test_a_test_that_ends_in_errors_only_is_run_no_more_while_others_are_and_the_answer_says_so() -> None:
+    rule = rule_of(2, repeat=0, until_below=0.2)
+    for _ in range(MAX_ERRORS):
+        rule.count(0, "error")
+    assert set(rule.decide().more) == {1}
+    order = CampaignOrder(service="p", test_pack_revision="r", repeat=0, until_below=0.2)
+    told = conclude_soak(order, [Tally("a", errored=MAX_ERRORS), Tally("b", passed=2)])
+    assert [(soak.conclusion, soak.runs_left) for soak in told] == [("errors only", None), ("open", told[1].runs_left)]
+    assert count_runs_left(order, [Tally("a", errored=MAX_ERRORS), Tally("b", passed=2)]) == told[1].runs_left
+    assert told[1].runs_left

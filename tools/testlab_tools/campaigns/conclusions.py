@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.campaigns.stop_rule import ends_in_errors
 from testlab_tools.models.campaigns import BisectedRevision, BisectionResult, SoakResult
 from testlab_tools.stopping.bisection import NO_CHANGE, Bisection, Runs
 from testlab_tools.stopping.rules import StopRule, judge
@@ -24,15 +25,16 @@ def conclude_soak(order: CampaignOrder, tallies: Sequence[Tally]) -> list[SoakRe
 
 def _describe_rate(rule: StopRule, tally: Tally) -> SoakResult:
     found = judge(rule, tally.failed + tally.passed, tally.failed)
+    conclusion = "errors only" if ends_in_errors(tally.errored, found.n) else found.conclusion
     return SoakResult(
         test=tally.test,
-        conclusion=found.conclusion,
+        conclusion=conclusion,
         n=found.n,
         failures=found.failures,
         errors=tally.errored,
         low=round(found.bounds.low, _DIGITS),
         high=round(found.bounds.high, _DIGITS),
-        runs_left=found.runs_left if found.conclusion == "open" else None,
+        runs_left=found.runs_left if conclusion == "open" else None,
     )
 
 

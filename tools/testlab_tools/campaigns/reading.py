@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.records import Campaign, CampaignNode, Rerun
+from testlab_tools.campaigns.stop_rule import ends_in_errors
 from testlab_tools.campaigns.store import CampaignStore, decode_campaign
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.models.lab import Outcome
@@ -226,7 +227,8 @@ def count_runs_left(order: CampaignOrder, tallies: Sequence[Tally]) -> int | Non
     if order.bisected:
         return None
     rule = StopRule(order.until_within, order.until_below)
-    left = [judge(rule, tally.failed + tally.passed, tally.failed).runs_left for tally in tallies]
+    hopeful = [tally for tally in tallies if not ends_in_errors(tally.errored, tally.failed + tally.passed)]
+    left = [judge(rule, tally.failed + tally.passed, tally.failed).runs_left for tally in hopeful]
     return None if None in left else sum(filter(None, left))
 
 

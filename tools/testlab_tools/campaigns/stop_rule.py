@@ -27,6 +27,11 @@ class Decision(NamedTuple):
     more: Sequence[int] = ()
 
 
+def ends_in_errors(errors: int, others: int) -> bool:
+    """Whether a test with so many counted errors and `others` is given up."""
+    return errors >= MAX_ERRORS and not others
+
+
 class CampaignRule(ABC):
     """Counts what was ordered and what came of it, by the numbers of the tests. A process that takes the campaign up
     tells a new rule the same, and goes on as it decides."""
@@ -55,8 +60,7 @@ class CampaignRule(ABC):
 
     def is_hopeless(self, test: int) -> bool:
         """Whether a test ends in errors only."""
-        errors = self.counts[test, "error"] + self.counts[test, "skip"]
-        return errors >= MAX_ERRORS and not any(self.runs_of(test))
+        return ends_in_errors(self.counts[test, "error"] + self.counts[test, "skip"], sum(self.runs_of(test)))
 
     @abstractmethod
     def decide(self) -> Decision:
@@ -64,7 +68,7 @@ class CampaignRule(ABC):
 
 
 class SoakRule(CampaignRule):
-    """Repeats every test until its failure rate is decided; by time alone, for ever."""
+    """Repeats every test until its failure rate is decided, or it is given up; by time alone, for ever."""
 
     def __init__(self, tests: int, order: CampaignOrder) -> None:
         super().__init__(tests)
@@ -74,9 +78,10 @@ class SoakRule(CampaignRule):
         open_tests = [test for test in range(self.tests) if not self._is_decided(test)]
         if not open_tests:
             return Decision("Enough has run.")
-        if all(map(self.is_hopeless, open_tests)):
+        hopeful = [test for test in open_tests if not self.is_hopeless(test)]
+        if not hopeful:
             return Decision("What is left ends in infrastructure errors only.")
-        more = [test for test in open_tests for _ in range(OPEN_PER_TEST - self.open_of(test))]
+        more = [test for test in hopeful for _ in range(OPEN_PER_TEST - self.open_of(test))]
         return Decision(more=more)
 
     def _is_decided(self, test: int) -> bool:

@@ -72,10 +72,11 @@ class CampaignWait(ResultModel):
 
 class SoakResult(ResultModel):
     """The failure rate of a test: between `low` and `high` at 95 %, however often it was looked at. `n` runs count,
-    `errors` of the infrastructure do not. `runs_left` more decide it, if they fail as often; left out where unknown."""
+    `errors` of the infrastructure do not; a test that ends in "errors only" is run no more. `runs_left` more decide
+    it, if they fail as often; left out where unknown."""
 
     test: Untrusted
-    conclusion: Literal["open", "known", "below", "above"]
+    conclusion: Literal["open", "known", "below", "above", "errors only"]
     n: int
     failures: int
     errors: int = 0
