@@ -81,8 +81,10 @@ async def test_a_failure_is_confirmed_by_a_rerun_that_does_not_count(
             failed_of=started["campaign_id"],
             node_ids=["portal:stb-tester-00044b80f101"],
         )
+        repeated = await ask(client, "get_campaign", campaign_id=again["campaign_id"])
         await ask(client, "cancel_campaign", campaign_id=again["campaign_id"])
     assert sum(ended["by_outcome"].values()) == 8
+    assert f"run commit {repeated['test_pack_revision']}" in ended["note"], "of which its failures are"
     reruns = Counter(failure["rerun"] for failure in ended["failures"] if failure["outcome"] == "fail")
     assert reruns["confirmed"] == ended["reruns"]["confirmed"] > 0, "one of them always fails"
     assert sum(reruns.values()) == ended["by_outcome"]["fail"]

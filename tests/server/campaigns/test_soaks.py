@@ -8,6 +8,8 @@ import pytest
 from mcp import Client
 
 from testlab_sim.stbtester.test_pack import BROKEN, REVISIONS
+from testlab_tools.deadline import Deadline
+from testlab_tools.durable.calls import LATE_S
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.server.campaigns.conftest import QUICK, Farm
 from tests.server.campaigns.test_campaigns import with_campaigns
@@ -85,6 +87,29 @@ async def test_a_bisection_finds_the_revision_that_broke_the_test(
     ran = {row["test_pack_sha"] for row in farm.results(started["campaign_id"])}
     assert {broken, found["last_good"]} <= ran <= set(revisions)
     assert {row["test_case"] for row in farm.results(started["campaign_id"])} == {BROKEN}
+    assert "failed_of" not in ended["next"], "it is of revisions"
+
+
+async def test_what_failed_in_a_bisection_is_no_test_case(
+    farm: Farm, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    async with connect(with_campaigns(farm.config)) as client:
+        order = {"test_case": QUICK, "revisions": [revision.sha for revision in REVISIONS[:2]], "node_ids": NODES}
+        started = await ask(client, "bisect", **order)
+        await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
+        refusal = await refused(client, "start_campaign", failed_of=started["campaign_id"], node_ids=NODES)
+    assert "names a bisection" in refusal
+
+
+async def test_the_same_bisection_again_after_an_answer_that_came_late_is_the_same(
+    farm: Farm, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = {"test_case": QUICK, "revisions": [revision.sha for revision in REVISIONS[:2]], "node_ids": NODES}
+    monkeypatch.setattr(Deadline, "spent_s", property(lambda _: LATE_S + 1))
+    async with connect(with_campaigns(farm.config)) as client:
+        first, second = [await ask(client, "bisect", **order) for _ in range(2)]
+        await ask(client, "cancel_campaign", campaign_id=first["campaign_id"])
+    assert first["campaign_id"] == second["campaign_id"]
 
 
 @pytest.mark.parametrize(

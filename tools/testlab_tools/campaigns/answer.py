@@ -145,7 +145,7 @@ def _next(campaign: Campaign) -> str:
     if not campaign.ended:
         return f"It goes on by itself, whoever goes away. get_campaign({own}, wait_seconds=45) follows it."
     explain = "explain_failure(run_id=…) says why one failed. " if campaign.failed + campaign.errored else ""
-    left = campaign.failed + campaign.errored
+    left = campaign.failed + campaign.errored and not campaign.order.bisected
     again = f"start_campaign(failed_of={campaign.campaign_id!r}, …) runs what failed again. " if left else ""
     return f"{explain}{again}get_campaign({own}, report='html', save_to='report.html') writes a page."
 

@@ -133,7 +133,7 @@ async def bisect(
         max_hours=max_hours,
         caller=call.caller,
     )
-    return describe_ordered(await campaigns.start(order, revisions, call.digest))
+    return describe_ordered(await campaigns.start(order, revisions, call.digest, call.deadline.spent_s))
 
 
 @tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)
@@ -281,8 +281,12 @@ async def _find_failed(
         return call.lab.one(JobFarm, service), [], ""
     if ":" not in failed_of and "/" not in failed_of:
         campaign = await _find(call, failed_of)
+        if campaign.order.bisected:
+            raise BadInput("failed_of names a bisection", "It has revisions, not test cases, that failed", "").naming(
+                failed_of
+            )
         runner = call.lab.one(JobFarm, campaign.order.service)
-        return runner, await campaigns.failed_tests(campaign), campaign.order.test_pack_revision
+        return runner, await campaigns.failed_tests(campaign), campaign.revision
     archive, native = call.lab.run_owner(failed_of, RunArchive)
     runs = [run for run in await archive.get_failures(native) if run.outcome != "pass"]
     tests = list(dict.fromkeys(run.test for run in runs))
