@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,18 +48,32 @@ class FileLeaderLock(FileLock):
         return True
 
 
-class AdvisoryLock:
-    """A lock of one PostgreSQL session: the server frees it when the session's connection ends."""
+SESSION: dict[str, Any] = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""How soon the system ends the connection of a leader whose server has gone without a word."""
+ANSWER_S = 10.0
 
-    def __init__(self, url: str) -> None:
+
+class AdvisoryLock:
+    """A lock of one PostgreSQL session: the server frees it when the session's connection ends. A session that does not
+    answer within `answer_s` seconds is lost, as another may have the lock by then."""
+
+    def __init__(self, url: str, answer_s: float = ANSWER_S) -> None:
         self._url = url
+        self._answer_s = answer_s
         self._session: Any = None
 
     def acquire(self) -> bool:
         import psycopg
 
         try:
-            session = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+            session = psycopg.connect(self._url, autocommit=True, **SESSION)
         except psycopg.OperationalError:
             return False
         row = session.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
@@ -71,9 +87,23 @@ class AdvisoryLock:
         import psycopg
 
         try:
-            return self._session is not None and bool(self._session.execute("SELECT 1").fetchone())
+            return self._session is not None and self._answers(self._session.pgconn)
         except psycopg.OperationalError:
             return False
+
+    def _answers(self, connection: Any) -> bool:
+        """Ask the server for nothing, and wait as long as is allowed. Raises OperationalError where it has gone."""
+        connection.send_query(b"")
+        until = time.monotonic() + self._answer_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.socket, selectors.EVENT_READ)
+            while connection.is_busy():
+                if not selector.select(max(0.0, until - time.monotonic())):
+                    return False
+                connection.consume_input()
+        while connection.get_result() is not None:
+            pass
+        return True
 
     def release(self) -> None:
         if self._session is not None:

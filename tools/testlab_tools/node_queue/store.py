@@ -115,19 +115,21 @@ class TicketStore:
         return self._select(sa.and_(c.service == service, sa.or_(c.state == "waiting", uncollected, c.is_due == 1)))
 
     def intend(self, ticket_id: str, intent: Intent) -> bool:
-        """Note what is about to be reserved for a waiting ticket; returns False where it waits no longer."""
-        return self._update(ticket_id, ["waiting"], intent=json.dumps(intent))
+        """Note what is about to be reserved for a waiting ticket; returns False where it waits no longer, or something
+        is being reserved for it already."""
+        return self._update(ticket_id, ["waiting"], self._table.c.intent.is_(None), intent=json.dumps(intent))
 
     def drop_intent(self, ticket_id: str) -> None:
         """Note that nothing was reserved."""
         self._update(ticket_id, (), intent=None)
 
     def grant(self, ticket_id: str, held: Sequence[HeldNode], now: float) -> bool:
-        """Give a waiting ticket its reservations. One that waits no longer has them to be given back: returns False."""
+        """Give a waiting ticket its reservations. One that has ended has them to be given back: returns False, as for
+        one that another process has granted, which stays as it is."""
         made = json.dumps(held)
         if self._update(ticket_id, ["waiting"], state="granted", granted_at=now, reservations=made, intent=None):
             return True
-        self._update(ticket_id, (), reservations=made, intent=None, is_due=1)
+        self._update(ticket_id, (), self._table.c.state != "granted", reservations=made, intent=None, is_due=1)
         return False
 
     def note_collected(self, ticket_id: str, now: float) -> bool:
