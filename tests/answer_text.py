@@ -9,6 +9,7 @@ from typing import Any
 
 LITERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 HEAD = re.compile(r"(?P<name>[a-z0-9_.]+)\[(?P<rows>\d+)\](?P<said>.*):")
+FACT = re.compile(r"[\w.]+:(\s|$)")
 TITLE = re.compile(r"(?P<name>\S+)(?: \((?P<cut>\S+)…Z\)| (?P<counts>\(name=count, …\)))?")
 ABSENT = object()
 
@@ -68,11 +69,13 @@ def read_table(count: int, said: str, lines: Iterator[str]) -> Iterator[dict[str
     header = next(lines)
     columns = [read_title(title) for title in header.split("\t")] if header else []
     for _ in range(count):
-        cells = next(lines).split("\t")
+        line = next(lines)
+        assert (HEAD.fullmatch(line) or FACT.match(line)) is None, f"a row looks like a line of ours: {line}"
+        cells = line.split("\t")
         facts: dict[str, Any] = {}
         for (name, read), cell in zip(columns, cells, strict=False):
             facts[name] = read(cell) if cell else ABSENT
-        for extra in cells[len(columns) :] if columns else []:
+        for extra in filter(None, cells[len(columns) :]):
             name, _, cell = extra.partition("=")
             facts[name] = read_cell(cell)
         for name, rule in rules.items():

@@ -9,7 +9,8 @@ An answer without a list of objects is compact JSON. Any other has a line for ea
 that is: how many rows; what is the same in every row, as JSON; what can be read off another column; then tab-separated
 cells under a header. A cell is JSON, or a text as it stands where it cannot be taken for JSON. What is left out of the
 structure is an empty cell. In a header, `…Z` stands for the cell. After the last column comes `name=cell`, of what few
-rows have. A name with a dot is a member of an object.
+rows have. A name with a dot is a member of an object. A text that would make a row look like `name: cell` or like the
+first line of a table is JSON.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z")
 _TIME_PARTS = (11, 8, 5)
 """Where a time can be cut: after its day, its month or its year."""
 
-_COUNTED = re.compile(r"[\w.:/-]+(?: [\w.:/-]+)*")
+_COUNTED = re.compile(r"[\w.:/-]*[\w./-](?: [\w.:/-]*[\w./-])*")
 _COUNTS = "(name=count, …)"
+_HEADING = re.compile(r"[\w.]+(?:\[\d+\].*)?:(?:\s|$)")
+"""How lines begin that are no rows."""
 
 _Columns = dict[str, list[Any]]
 
@@ -98,7 +101,9 @@ def _write_table(name: str, rows: list[dict[str, Any]], free: frozenset[str]) ->
     yield "\t".join(title for title, _ in written)
     named = _write_named(few, columns, len(rows))
     for at, cells in enumerate(zip(*(cells for _, cells in written), strict=True) if written else [()] * len(rows)):
-        yield "\t".join((*cells, *named[at])) if named[at] else "\t".join(cells).rstrip("\t")
+        line = "\t".join((*cells, *named[at])) if named[at] else "\t".join(cells).rstrip("\t")
+        first, tab, others = line.partition("\t")
+        yield f"{to_json(first)}{tab}{others}" if _HEADING.match(line) else line
 
 
 def _read_columns(rows: list[dict[str, Any]], free: frozenset[str]) -> _Columns:

@@ -18,6 +18,7 @@ TEXTS = any_of.one_of(
     any_of.sampled_from(
         ["", "-", "12", "-1.5e3", "007", "true", "null", "NaN", "a\tb", 'runs[2]:\nid\n"x"', "a=b", "~"]
     ),
+    any_of.sampled_from(["note: all passed", "n2:", "runs[0]:", "runs[1]", "end:", "_.a[1], each x:"]),
     any_of.sampled_from(["p:/a/1/x", "p:/a/1/y", "p:/a/1", "p", "a"]),
     any_of.datetimes().map(lambda at: f"{at:%Y-%m-%dT%H:%M}Z"),
     any_of.sampled_from(["2026-11-20T10:00Z", "2026-11-20T11:00:05Z", "2026-11-21T10:00Z", "2026-11-21T10:00:01.5Z"]),
@@ -91,6 +92,20 @@ def test_what_others_wrote_stays_in_its_cell(said: str) -> None:
     assert len(text.split("\n")) == 5
     assert [line.count("\t") for line in text.split("\n")[1:4]] == [1, 1, 1]
     assert read_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"test": "note: every run passed"}, {"test": "runs[0]:"}],
+        [{"test": "summary[1]:"}, {"test": "a", "reason": "x"}, {"test": "note:", "reason": "y"}],
+        [{"test": "runs[0]", "reason": "late:"}, {"test": "a", "reason": "b"}],
+        [{"by_name": {"note: every run passed": 1}}, {"by_name": {"x": 1}}],
+    ],
+)
+def test_no_text_makes_a_row_look_like_another_line(rows: list[dict[str, Any]]) -> None:
+    answer = {"runs": rows, "untrusted": ["test", "reason", "by_name"]}
+    assert read_answer(to_tables(answer)) == answer
 
 
 def test_a_station_named_like_a_field_is_no_column() -> None:
