@@ -64,9 +64,24 @@ async def scripted() -> AsyncGenerator[Scripted]:
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 200, b"{}", False),
         (b"HTTP/1.1 200 OK\r\n\r\n{}" + CLOSE, 200, b"{}", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, b"{}", False),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}", 200, b"{}", True),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\r\n{}", 200, b"{}", True),
         (PLAIN + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext", 200, b"{}", False),
     ],
-    ids=["plain", "odd", "empty", "204", "chunked", "interim", "close", "no length", "1.0", "more than asked for"],
+    ids=[
+        "plain",
+        "odd",
+        "empty",
+        "204",
+        "chunked",
+        "interim",
+        "close",
+        "no length",
+        "1.0",
+        "LF",
+        "LF, CRLF",
+        "more than asked for",
+    ],
 )
 async def test_each_form_of_an_answer_is_read_and_the_connection_kept_where_it_may_be(
     scripted: Scripted, client_of: ClientOf, answer: bytes, status: int, body: bytes, kept: bool

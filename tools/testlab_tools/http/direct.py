@@ -2,7 +2,8 @@
 
 Most of what tools ask is a small JSON, and the layers of a general client take most of its time. This is used where
 nothing stands between: no proxy, no user in the URL. Answers with a plain head and a length are read here; any other
-(chunked, without a length, after interim ones) is read by h11, which judges as well what is no HTTP. No cookie is kept.
+(chunked, without a length, after interim ones, in lines that end with LF alone) is read by h11, which judges as well
+what is no HTTP. No cookie is kept.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _HEAD = re.compile(
     rb"HTTP/1\.1 ([2-5]\d\d)(?: [^\0-\x08\n-\x1f\x7f]*)?\r\n"
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\0-\x08\n-\x1f\x7f]*\r\n)*)\r\n"
 )
+_HEAD_END = re.compile(rb"\n\r?\n")
 _FIELD = re.compile(rb"([^:]+):[ \t]*([^\r]*?)[ \t]*\r\n")
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+")
 _NAMED = re.compile(r"^[^:]*[a-z]")
@@ -164,17 +166,19 @@ class DirectAnswer:
     @classmethod
     async def read(cls, connection: _Connection, seconds: float) -> DirectAnswer:
         """Wait for an answer's head. Raises httpx2.TransportError."""
-        while (end := connection.received.find(b"\r\n\r\n")) < 0:
+        while not (found := _HEAD_END.search(connection.received)):
             if len(connection.received) > MAX_HEAD_BYTES or connection.ended:
                 break
             await connection.wait(seconds)
-        head = _HEAD.fullmatch(connection.received, 0, end + 4) if end >= 0 else None
+        end = found.end() if found else 0
+        del found  # it holds the buffer
+        head = _HEAD.fullmatch(connection.received, 0, end)
         if head is not None:
             status, fields = int(head[1]), _FIELD.findall(head[2])
             length = _length(status, fields)
             if length is not None:
-                del head  # it holds the buffer
-                del connection.received[: end + 4]
+                del head  # as well
+                del connection.received[:end]
                 return cls(status, fields, connection.body(length, seconds, not _says_close(fields)))
         del head
         return await cls._read_with_h11(connection, seconds)
