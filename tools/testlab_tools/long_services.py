@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from testlab_tools.capabilities import Service
+from testlab_tools.capabilities import NodeReservations, Service
 
 
 class LaunchServices:
@@ -24,6 +24,9 @@ class LaunchServices:
         with self._opening:
             if not self._users:
                 self._services = {service.name: service for service in self._connect()}
+                for service in self._services.values():
+                    if isinstance(service, NodeReservations):
+                        service.ends_doubtful = False
             self._users += 1
             return self._services
 

@@ -157,6 +157,18 @@ async def test_a_service_that_does_not_answer_is_waited_for_and_said(
     await until_granted(line, "t1")
 
 
+async def test_a_reservation_whose_answer_was_lost_is_granted_and_stands_when_the_services_are_closed(
+    line: ReservationQueue, ask_for: Ask, farm: Farm
+) -> None:
+    farm.fault("/reservations", "POST", action="reset-after", spreads=True)
+    await line.submit(ask_for(0), "t1", 60)
+    await until(line, "t1", lambda ticket: bool(ticket.reason))
+    farm.calm()
+    ticket = await until_granted(line, "t1")
+    await asyncio.to_thread(line.engine.close)
+    assert str((farm.held() or {}).get("reservation_id")) == ticket.reservations[0].reservation_id
+
+
 async def test_a_node_named_that_is_offline_is_waited_for_and_one_of_a_type_is_passed_over(
     line: ReservationQueue, ask_for: Ask, farm: Farm
 ) -> None:

@@ -34,6 +34,10 @@ class NodeReservations(Service):
     and raises AnswerLost where it cannot tell. A `look` in that error is called when the same order comes again.
     """
 
+    ends_doubtful: bool = True
+    """Whether `aclose` ends what an order of unknown end has reserved after all. Long work finds that by its marker,
+    perhaps in another process, and sets this to False."""
+
     @abstractmethod
     async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
         """Reserve all the nodes or none; without a duration, until ended.

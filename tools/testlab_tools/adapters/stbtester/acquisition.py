@@ -18,6 +18,7 @@ import anyio
 
 from testlab_tools.adapters.stbtester.models import QUOTED, NodeStatus, ReservationEntry
 from testlab_tools.adapters.stbtester.nodes import Nodes
+from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound
 from testlab_tools.http import Reply, ServiceClient
 from testlab_tools.http.policy import look_up
@@ -34,7 +35,7 @@ SKEW_S = 2
 """The portal tells both times in whole seconds."""
 
 
-class Acquisition(Nodes):
+class Acquisition(Nodes, NodeReservations):
     """Knows the reservations that calls were told of, and the attempts whose end is not known."""
 
     def __init__(self, name: str, client: ServiceClient) -> None:
@@ -72,9 +73,9 @@ class Acquisition(Nodes):
         return [status.reservation for status in await self.list_statuses() if status.reservation]
 
     async def aclose(self) -> None:
-        """Give back what attempts of unknown end have taken after all, then the connections."""
+        """Give back what attempts of unknown end have taken after all, if `ends_doubtful`, then the connections."""
         with anyio.move_on_after(RELEASE_SECONDS, shield=True):
-            for attempt in self._doubted:
+            for attempt in self._doubted if self.ends_doubtful else ():
                 await attempt.undo()
         self._doubted.clear()
         await super().aclose()

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from testlab_tools.adapters.stbtester.acquisition import Acquisition
 from testlab_tools.adapters.stbtester.models import ReservationEntry, ReservationsReply
-from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound, Refused
 from testlab_tools.http import Reply
 from testlab_tools.http.errors import lost, unlisted
@@ -29,7 +28,7 @@ CHANGES = frozenset({204, 400, 401, 403, 404, 429})
 a token that is not taken."""
 
 
-class Reservations(Acquisition, NodeReservations):
+class Reservations(Acquisition):
     """Takes nodes and gives them back. A change whose answer was lost is looked up, never sent again blindly."""
 
     async def reserve(self, node_ids: Sequence[str], message: str, duration_s: int | None) -> list[Reservation]:
