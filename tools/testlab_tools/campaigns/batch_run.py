@@ -79,6 +79,12 @@ class BatchRuns:
             await self._collect(batch, uid, progress)
         await self._note_end(batch)
 
+    async def abandon(self, batch: Batch, names: Sequence[str]) -> None:
+        """Stop the job of a batch, if it was started; count nothing."""
+        if uid := batch.job_uid or await self._jobs.find(batch, tuple(names)):
+            await self._jobs.stop(uid)
+        await self._note_end(batch)
+
     async def _follow(self, batch: Batch, uid: str, left: Sequence[tuple[int, Work]], names: Sequence[str]) -> BatchEnd:
         await in_database(lambda: self._store.change_batch(self._id, batch.batch, state="running", job_uid=uid))
         progress, seen = _Progress(dict(left), names), -1

@@ -75,6 +75,28 @@ class CampaignRunner:
             await self._end(ending)
         await self._release()
 
+    async def abandon(self) -> bool:
+        """Try once, within bounds, to stop the jobs of a campaign that was ended, to give its nodes back and to leave
+        the line. Returns whether that was done; `run` does what is left of it. Raises Superseded."""
+        self._epoch = await in_database(lambda: self._store.begin(self._id))
+        loaded = await in_database(lambda: self._store.load(self._id))
+        self._names = loaded.names
+        await self._holding.load()
+        stopping = asyncio.gather(
+            *(self._batches.abandon(batch, self._names_of_batch(batch)) for batch, _ in loaded.open),
+            return_exceptions=True,
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._pace.stop_s):
+                await stopping
+        await self._holding.release()
+        await self._holding.give_back()
+        await self._tickets.close(self._campaign, self._holding)
+        released = not self._holding.left
+        if released:
+            await self._note_released()
+        return released
+
     async def _begin(self) -> None:
         loaded = await in_database(lambda: self._store.load(self._id))
         self._names = loaded.names
@@ -273,6 +295,9 @@ class CampaignRunner:
                 tries += 1
                 await asyncio.sleep(self._pace.again.pause(tries))
         await self._tickets.close(self._campaign, self._holding)
+        await self._note_released()
+
+    async def _note_released(self) -> None:
         now = self._clock.now().timestamp()
         await in_database(lambda: self._store.update(self._id, self._epoch, released_at=now, trouble=""))
 

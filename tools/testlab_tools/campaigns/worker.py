@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.campaigns.pace import Pace, in_database
+from testlab_tools.campaigns.records import Campaign
+from testlab_tools.campaigns.requests import ticket_id
 from testlab_tools.campaigns.runner import CampaignRunner
 from testlab_tools.campaigns.store import CampaignStore, Superseded
 from testlab_tools.capabilities import JobFarm, Service
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from testlab_tools.durable.workflows import WorkflowRun
 
 MAX_STARTS = 5
-"""A campaign that fails in a way nobody foresaw is begun again so often by one process."""
+"""A campaign that fails in a way nobody foresaw is begun again so often by one process; a start that ran for
+`STEADY_S` seconds is the first of a new count."""
+STEADY_S = 600.0
 AGAIN_S = 5.0
 logger = logging.getLogger("testlab_tools")
 
@@ -46,19 +51,31 @@ class CampaignWorker:
     async def run(self, workflow: WorkflowRun, *inputs: Any) -> None:
         """Run a campaign to its end."""
         campaign_id = str(inputs[0])
-        for start in range(1, MAX_STARTS + 1):
+        try:
+            released = await self._run_to_end(campaign_id)
+        except Superseded:
+            await asyncio.Event().wait()  # until this launch ends: another process is the leader
+            return
+        await self._tell(campaign_id)
+        if not released:
+            await asyncio.Event().wait()  # until this launch ends: the next one gives back what is left
+
+    async def _run_to_end(self, campaign_id: str) -> bool:
+        """Run a campaign, begun again after what nobody foresaw; returns whether its nodes are given back. Raises
+        Superseded."""
+        starts = 0
+        while True:
+            began = self._clock.seconds()
             try:
-                await self._run(campaign_id)
+                return await self._run(campaign_id)
             except Superseded:
-                await asyncio.Event().wait()  # until this launch ends: another process is the leader
+                raise
             except Exception:
                 logger.exception("campaign %s met something nobody foresaw", campaign_id)
-                if start == MAX_STARTS:
-                    await self._fail(campaign_id, "Something went wrong inside this server; its log has it.")
-                await asyncio.sleep(AGAIN_S)
-            else:
-                break
-        await self._tell(campaign_id)
+            starts = 1 if self._clock.seconds() - began > STEADY_S else starts + 1
+            if starts >= MAX_STARTS:
+                return await self._fail(campaign_id, "Something went wrong inside this server; its log has it.")
+            await asyncio.sleep(AGAIN_S)
 
     async def _tell(self, campaign_id: str) -> None:
         """Announce the end, however long the database is away."""
@@ -74,22 +91,38 @@ class CampaignWorker:
     async def aclose(self) -> None:
         await self._launch.aclose()
 
-    async def _run(self, campaign_id: str) -> None:
+    async def _run(self, campaign_id: str) -> bool:
         campaign = await in_database(lambda: self._store.read(campaign_id))
         if campaign is None or campaign.released_at is not None:
-            return
+            return True
         service = self._services.get(campaign.order.service)
         if not isinstance(service, JobFarm):
-            await self._fail(
-                campaign_id, f"The config has no service {campaign.order.service} that can run it any more."
-            )
-            return
-        await CampaignRunner(self._store, service, self._queue, campaign, self._clock, self._pace).run()
+            name = campaign.order.service
+            return await self._fail(campaign_id, f"The config has no service {name} that can run it any more.")
+        await self._make_runner(campaign, service).run()
+        return True
 
-    async def _fail(self, campaign_id: str, why: str) -> None:
-        """End a campaign that cannot be run. What it holds ends by its own expiry."""
+    async def _fail(self, campaign_id: str, why: str) -> bool:
+        """End a campaign that cannot be run; returns whether its nodes are given back. Raises Superseded."""
         epoch = await in_database(lambda: self._store.begin(campaign_id))
+        campaign = await in_database(lambda: self._store.read(campaign_id))
+        if campaign is None:
+            return True
+        if not campaign.ended:
+            values = {"state": "failed", "why": why, "trouble": "", "ended_at": self._clock.now().timestamp()}
+            await in_database(lambda: self._store.update(campaign_id, epoch, **values))
+        service = self._services.get(campaign.order.service)
+        if isinstance(service, JobFarm):
+            return await self._make_runner(campaign, service).abandon()
+        for number in range(1, campaign.tickets + 1):
+            with suppress(LabError):
+                await self._queue.cancel(ticket_id(campaign_id, number))
+        nodes = await in_database(lambda: self._store.nodes(campaign_id))
         now = self._clock.now().timestamp()
-        await in_database(
-            lambda: self._store.update(campaign_id, epoch, state="failed", why=why, ended_at=now, released_at=now)
-        )
+        released = all(node.given_back or (node.until is not None and now > node.until) for node in nodes)
+        if released:
+            await in_database(lambda: self._store.update(campaign_id, epoch, released_at=now))
+        return released
+
+    def _make_runner(self, campaign: Campaign, service: JobFarm) -> CampaignRunner:
+        return CampaignRunner(self._store, service, self._queue, campaign, self._clock, self._pace)
