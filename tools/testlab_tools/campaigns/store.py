@@ -137,6 +137,7 @@ class CampaignStore:
             for campaign_id in list(connection.execute(old).scalars()):
                 for one in (*every, table):
                     connection.execute(one.delete().where(one.c.campaign_id == campaign_id))
+        self._workflows.delete_ended(WORKFLOW, before=now - KEPT_FOR)
 
     def ordered(self, campaign_id: str) -> list[tuple[int, Outcome | Literal[""]]]:
         """Test number and counted outcome of every item; empty where it has none yet."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from testlab_tools.durable.engine import Engine
@@ -53,6 +53,12 @@ class LateStore(Generic[S]):
             raise
         except Exception as error:  # noqa: BLE001 - SQLAlchemy's, whose classes cannot be named without importing it
             raise self._failure(error) from None
+
+
+def next_number(ids: Iterable[str], now: float) -> int:
+    """The number at the end of a new id, `prefix.number`: one more than the last of those that are stored, else the
+    minute, which no deleted one had. Two who ask at once are given the same."""
+    return max((int(one.rpartition(".")[2]) + 1 for one in ids), default=int(now // 60))
 
 
 def disk_is_full(error: Exception) -> bool:

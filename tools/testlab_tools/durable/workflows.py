@@ -74,6 +74,8 @@ def _unixepoch(*words: object) -> float | None:
 APPLICATION = "testlab-deliveries"
 POLL_INTERVAL_S = 0.2
 DISCONNECT_S = 0.5
+AT_ONCE = 1000
+"""Named by one statement."""
 
 apply_patches()
 
@@ -137,6 +139,12 @@ class Workflows:
     def delete(self, *workflow_ids: str) -> None:
         """Delete workflows with all that is stored of them."""
         self._client.delete_workflows(list(workflow_ids))
+
+    def delete_ended(self, name: str, *statuses: Status, before: datetime) -> None:
+        """Delete the workflows of a name that ended with these statuses, any if none is given, before a moment."""
+        old = self.list(name, *(statuses or ("succeeded", "failed")), completed_before=before)
+        for first in range(0, len(old), AT_ONCE):
+            self.delete(*(row.workflow_id for row in old[first : first + AT_ONCE]))
 
     def create_table(self, name: str, *columns: sa.Column[Any] | sa.Index) -> sa.Table:
         """A table beside the workflows with its indexes, created unless it is there."""

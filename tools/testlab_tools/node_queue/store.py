@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -193,6 +194,7 @@ class TicketStore:
         with self._workflows.transaction() as connection:
             connection.execute(self._table.delete().where(sa.and_(old, granted)))
             connection.execute(self._holds.delete().where(self._holds.c.ended_at < before))
+        self._workflows.delete_ended(WORKFLOW, before=datetime.fromtimestamp(before, UTC))
 
     def _update(
         self, ticket_id: str, states: Sequence[str], where: sa.ColumnElement[bool] | None = None, **changes: Any

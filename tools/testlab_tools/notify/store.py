@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -91,6 +92,7 @@ class NoticeStore:
         old = sa.and_(c.state != "waiting", c.written_at < now - KEPT_S)
         with self._workflows.transaction() as connection:
             connection.execute(self._table.delete().where(old))
+        self._workflows.delete_ended(WORKFLOW, before=datetime.fromtimestamp(now - KEPT_S, UTC))
 
     def _select(self, where: sa.ColumnElement[bool]) -> list[Notice]:
         query = sa.select(self._table).where(where).order_by(self._table.c.receiver)

@@ -155,8 +155,7 @@ class Store:
     def tidy(self, now: datetime) -> None:
         """Delete what was delivered long ago, and the contents of files that no delivery needs."""
         self.calls.delete_before(now - KEPT_FOR)
-        old = self._workflows.list(WORKFLOW, "succeeded", completed_before=now - KEPT_FOR)
-        self._workflows.delete(*(row.workflow_id for row in old))
+        self._workflows.delete_ended(WORKFLOW, "succeeded", before=now - KEPT_FOR)
         stored = self.blobs.delivery_ids()  # asked first: a delivery and its files are written at once
         needed = self._workflows.list(WORKFLOW, "waiting", "failed")
         self.blobs.delete(stored - {parse_delivery_id(row.workflow_id) for row in needed})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from testlab_tools.capabilities import NodeInventory, NodeReservations
+from testlab_tools.durable.late_store import next_number
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
@@ -144,7 +145,7 @@ async def _find_ticket(call: Call, queue: ReservationQueue, request: NodeRequest
             node = nodes.get(name) or await _require_node(wanted.farm, name)
             if node.reservation and node.reservation.yours:
                 return None
-    number = 1 + max((int(ticket.ticket_id.rpartition(".")[2]) for ticket in tickets), default=-1)
+    number = next_number((ticket.ticket_id for ticket in tickets), queue.engine.clock.now().timestamp())
     return _granted(request).model_copy(update={"ticket_id": f"{prefix}{number}"})
 
 

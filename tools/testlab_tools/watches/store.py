@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -117,6 +118,7 @@ class WatchStore:
         """Delete what ended long ago."""
         with self._workflows.transaction() as connection:
             connection.execute(self._table.delete().where(self._table.c.ended_at < now - KEPT_S))
+        self._workflows.delete_ended(WORKFLOW, before=datetime.fromtimestamp(now - KEPT_S, UTC))
 
     def _update(self, watch_id: str, **changes: Any) -> None:
         c = self._table.c

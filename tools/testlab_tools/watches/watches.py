@@ -10,7 +10,7 @@ from testlab_tools.archive.archive import HistoryArchive
 from testlab_tools.campaigns.answer import describe_brief
 from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore, disk_is_full
+from testlab_tools.durable.late_store import LateStore, disk_is_full, next_number
 from testlab_tools.errors import LabError
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.models.campaigns import CampaignBrief
@@ -63,7 +63,7 @@ class Watches:
         if before and (before[-1].told_at is None or now - before[-1].told_at < SAME_S):
             self.engine.wake()
             return before[-1]
-        number = 1 + max((int(watch.watch_id.rpartition(".")[2]) for watch in before), default=-1)
+        number = next_number((watch.watch_id for watch in before), now)
         watch = Watch(
             watch_id=f"{prefix}{number}",
             subject=subject,
