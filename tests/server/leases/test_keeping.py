@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 
 from testlab_mcp.config.loading import parse_config
 from testlab_tools.errors import LabError
+from testlab_tools.files.lock import FileLock
 from testlab_tools.lab import Lab
 from testlab_tools.leases.keeper import LeaseKeeper
 from testlab_tools.leases.store import FolderLeases, Lease, LeaseStore
@@ -101,7 +103,7 @@ async def test_what_a_killed_stdio_server_held_is_given_back_by_the_next_one(far
     assert farm.held()
     with serve(farm, tmp_path) as second:
         call_tool(second, 1, "list_nodes", available=True)
-        await farm.until(lambda: farm.held() is None)
+        await farm.until(lambda: farm.held() is None and '"why"' in (tmp_path / "audit.jsonl").read_text())
         assert f"portal:{(farm.held(1) or {})['reservation_id']}" == other
         assert f"portal:{(farm.held(2) or {})['reservation_id']}" == mine, "nobody knows whose that is"
     ended = [line for line in map(json.loads, (tmp_path / "audit.jsonl").read_text().splitlines()) if "why" in line]
@@ -254,6 +256,30 @@ async def test_an_answer_lost_at_the_ending_ends_it_once(farm: Farm, process: Ca
     theirs = farm.reserve(farm.colleague)
     await this.lab.reservations.release()
     assert f"portal:{(farm.held() or {})['reservation_id']}" == theirs
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_system_that_deletes_no_open_file_sees_the_dead_and_keeps_no_lock(
+    farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if not (lock := FileLock(path)).acquire():
+            raise PermissionError(13, "used by another process")
+        lock.release()
+        os.unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    portal = Process(farm, tmp_path).farm
+    dead, this, third = (FolderLeases(tmp_path / "leases", False) for _ in range(3))
+    dead.save(portal, Lease(reservation="1", node="n", caller="local", process=dead.process))
+    assert this.is_alive(dead.process)
+    if killed:
+        dead._lock.release()  # as the system does
+    else:
+        dead.close()
+        assert list((tmp_path / "leases").glob("*.process")) == []
+    assert [store.is_alive(dead.process) for store in (this, third, this)] == [False, False, False]
+    assert list((tmp_path / "leases").glob("*.process")) == []
 
 
 def test_what_an_earlier_version_has_written_is_read(farm: Farm, tmp_path: Path) -> None:

@@ -121,8 +121,9 @@ class FolderLeases(LeaseStore):
                 return True
         except OSError:
             return True  # it cannot be found out
-        path.unlink(missing_ok=True)  # no other process will ever have this id
-        lock.release()
+        lock.release()  # Windows deletes no open file
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # no other process will ever have this id
         return False
 
     def activity(self) -> Mapping[str, str]:
@@ -140,9 +141,9 @@ class FolderLeases(LeaseStore):
 
     def close(self) -> None:
         if self._lock.held():
+            self._lock.release()
             with suppress(OSError):
                 self._process_file(self.process).unlink(missing_ok=True)
-            self._lock.release()
 
     def _process_file(self, process: str) -> Path:
         return self._folder / f"{hashlib.sha256(process.encode()).hexdigest()[:32]}.process"
