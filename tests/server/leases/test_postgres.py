@@ -35,11 +35,6 @@ def test_replicas_share_what_is_written_down_and_know_who_lives(farm: Farm, url:
     assert one.load(farm_service) == [lease, Lease(reservation="1", node="n", caller="bob")]
     assert two.is_alive(one.process)
     assert not two.is_alive("never was")
-    with psycopg.connect(url, autocommit=True) as session:
-        session.execute("UPDATE testlab_processes SET said_at = said_at - interval '10 minutes'")
-    assert not two.is_alive(one.process)
-    one.flush()
-    assert two.is_alive(one.process)
     two.note_activity("alice")
     before = one.activity()
     two.flush()
@@ -50,6 +45,26 @@ def test_replicas_share_what_is_written_down_and_know_who_lives(farm: Farm, url:
     one.close()
     assert not two.is_alive(one.process)
     two.close()
+
+
+def test_a_process_is_dead_once_it_was_silent_while_the_database_answered(farm: Farm, url: str, tmp_path: Path) -> None:
+    seconds = [0.0]
+    none = FolderLeases(tmp_path / "none")
+    one, two = PostgresLeases(url, False, none), PostgresLeases(url, False, none, lambda: seconds[0])
+    lease = Lease(reservation="2", node="n", caller="local", process=one.process)
+    one.save(parse_config(farm.table).connect_services()[0], lease)
+    assert two.is_alive(one.process)
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("UPDATE testlab_processes SET said_at = said_at - interval '10 minutes'")
+    for seconds[0] in (30.0, 600.0, 630.0):
+        assert two.is_alive(one.process), "the database was away for most of the time"
+    one.flush()
+    for seconds[0] in (660.0, 690.0, 720.0, 750.0):
+        assert two.is_alive(one.process)
+    seconds[0] = 780.0
+    assert not two.is_alive(one.process)
+    one.flush()
+    assert two.is_alive(one.process)
 
 
 def test_a_database_that_is_away_loses_no_answer(farm: Farm, tmp_path: Path) -> None:

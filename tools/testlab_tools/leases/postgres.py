@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from testlab_tools.capabilities import Service
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     import psycopg
 
 WRITE_S = 1.0
-DEAD_S = 120
-"""A process that has not said for so long that it lives, by the database's clock, is dead."""
+DEAD_S = 120.0
+"""A process is dead that has not said for so long that it lives, while this one looked."""
+LOOK_S = 45.0
+"""What counts between two looks at most: in a longer time the database may have been away, and nobody could say so."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS testlab_leases (
     service text NOT NULL, reservation text NOT NULL, lease text NOT NULL, PRIMARY KEY (service, reservation));
@@ -30,8 +34,11 @@ logger = logging.getLogger("testlab_tools")
 class PostgresLeases(LeaseStore):
     """Three small tables beside the workflows. `older` is a folder that an earlier version has written to."""
 
-    def __init__(self, url: str, stays: bool, older: FolderLeases) -> None:
+    def __init__(self, url: str, stays: bool, older: FolderLeases, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stays)
+        self._now = now
+        self._looks: dict[str, tuple[datetime, float, float]] = {}
+        """By process, when it last said that it lives, for how long that has not changed, and when that was seen."""
         self._older = older
         self._writing = ThreadPoolExecutor(1, "leases")
         self._url = url
@@ -61,11 +68,19 @@ class PostgresLeases(LeaseStore):
     def is_alive(self, process: str) -> bool:
         if process == self.process:
             return True
-        query = "SELECT said_at > now() - make_interval(secs => %s) FROM testlab_processes WHERE process = %s"
         with self._ignoring_errors(), self._session() as session:
-            row = session.execute(query, (DEAD_S, process)).fetchone()
-            return bool(row and row[0])
+            query = "SELECT said_at FROM testlab_processes WHERE process = %s"
+            row = session.execute(query, (process,)).fetchone()
+            return row is not None and self._note_look(process, row[0]) < DEAD_S
         return True  # it cannot be found out
+
+    def _note_look(self, process: str, said_at: datetime) -> float:
+        """For how many seconds a process has been silent."""
+        now, silent = self._now(), 0.0
+        if (before := self._looks.get(process)) and before[0] == said_at:
+            silent = before[1] + min(now - before[2], LOOK_S)
+        self._looks[process] = said_at, silent, now
+        return silent
 
     def activity(self) -> Mapping[str, str]:
         with self._ignoring_errors(), self._session() as session:
