@@ -32,7 +32,7 @@ class LongWork:
     ) -> None:
         """`open_archive` opens the history of runs for the engine's event loop; `receivers` are told what ended."""
         self.engine = engine
-        self.services = LaunchServices(connect)
+        self.services = LaunchServices(engine, connect)
         self.queue = ReservationQueue(engine, self.services)
         self.notifier = Notifier(engine, receivers)
         self.campaigns = Campaigns(engine, self.services, self.queue, self.notifier)

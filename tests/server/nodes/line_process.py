@@ -16,7 +16,7 @@ from testlab_tools.node_queue.queue import ReservationQueue
 def main(config: Path, database: str) -> None:
     granter.SETTLE_S = 1.0
     engine = Engine(open_database(database if "://" in database else Path(database)))
-    ReservationQueue(engine, LaunchServices(load_config(config).connect_services), poll_s=0.05)
+    ReservationQueue(engine, LaunchServices(engine, load_config(config).connect_services), poll_s=0.05)
     engine.start()
     sys.stdin.read()
     engine.close()

@@ -25,7 +25,7 @@ Ask = Callable[..., NodeRequest]
 async def line(farm: Farm, tmp_path: Path) -> AsyncGenerator[ReservationQueue]:
     config = parse_config(farm.table)
     engine = Engine(open_database(tmp_path / "d.sqlite"))
-    yield ReservationQueue(engine, LaunchServices(config.connect_services), poll_s=0.1, collect_s=2.0)
+    yield ReservationQueue(engine, LaunchServices(engine, config.connect_services), poll_s=0.1, collect_s=2.0)
     await asyncio.to_thread(engine.close)
 
 

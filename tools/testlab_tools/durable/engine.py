@@ -107,6 +107,7 @@ class Engine:
         self.database = database
         self.clock = clock or Clock()
         self._open_workers: dict[str, Callable[[], Worker]] = {}
+        self._before_launch: list[Callable[[], None]] = []
         self._opening = threading.Lock()
         self._workflows: Workflows | None = None
         self._lock = database.leader_lock()
@@ -122,6 +123,10 @@ class Engine:
     def register(self, name: str, open_worker: Callable[[], Worker]) -> None:
         """Have workflows of a name run, each launch by a new worker. Must come before `workflows` and `start`."""
         self._open_workers[name] = open_worker
+
+    def before_launch(self, prepare: Callable[[], None]) -> None:
+        """Have something called before the workers of each launch are opened, however the launch before has ended."""
+        self._before_launch.append(prepare)
 
     def workflows(self) -> Workflows:
         """The stored workflows. Imports DBOS and creates tables at the first call, and blocks meanwhile."""
@@ -201,6 +206,8 @@ class Engine:
             self.workflows()
             from testlab_tools.durable.workflows import Launch
 
+            for prepare in self._before_launch:
+                prepare()
             liveness = Liveness(self.clock, self._relaunches)
             workers = {name: open_worker() for name, open_worker in self._open_workers.items()}
             self._launched = Launch(self.database, workers, liveness)
