@@ -122,9 +122,11 @@ class BatchJobs:
         with suppress(TimeoutError, NotFound):
             async with asyncio.timeout(self._pace.stop_s):
                 while True:
-                    with suppress(*PASSING, AnswerLost):
+                    try:
                         if await self._service.stop_job(uid):
                             return
+                    except (*PASSING, AnswerLost) as error:
+                        await self._patience.tell_of(error)
                     await asyncio.sleep(1.0)
 
     async def list_runs(self, uid: str) -> list[Run]:

@@ -23,7 +23,8 @@ class Pace:
 
     `horizon_s` is how long a reservation lasts without us, `extend_s` how often it is extended to that. A node is
     dropped after `max_bad` batches running without a result of a test, or when it has been offline for `offline_s`
-    within a job. Without any node a campaign waits `no_node_s` for one.
+    within a job. Without any node a campaign waits `no_node_s` for one. What has run is looked for at a
+    campaign's end for `end_s`, however long its service is in trouble.
     """
 
     look_s: float = 20.0
@@ -34,6 +35,7 @@ class Pace:
     result_lag_s: float = 30.0
     offline_s: float = 120.0
     stop_s: float = 120.0
+    end_s: float = 600.0
     no_node_s: float = 3600.0
     max_bad: int = 3
     again: Backoff = field(default_factory=lambda: Backoff(1.0, 15.0))
@@ -56,11 +58,15 @@ class Patience:
             except PASSING as error:
                 tries += 1
                 if tries > 1:
-                    await self._say(f"{error.what}." if error.what[-1:] != "." else error.what)
+                    await self.tell_of(error)
                 await asyncio.sleep(self._pace.again.pause(tries, asked_by(error)))
             else:
                 await self._say("")
                 return answer
+
+    async def tell_of(self, error: LabError) -> None:
+        """Say why nothing goes on, until the next answer."""
+        await self._say(f"{error.what}." if error.what[-1:] != "." else error.what)
 
     async def _say(self, trouble: str) -> None:
         if trouble != self._told:

@@ -51,11 +51,15 @@ class Tickets:
         return first or not working or (missing and not self._gave_up)
 
     async def submit(self, campaign: Campaign, holding: Holding) -> None:
-        """Give the ticket of the campaign's last number; again if it was given before."""
+        """Give the ticket of the campaign's last number; again if it was given before. Where the service is in trouble
+        it is given another time: the campaign may be cancelled meanwhile."""
         if self._waiting is not None:
             await self._cancel(self._waiting)
         self._for_any = campaign.started_at is not None and not holding.working
-        request = await self._make_request(campaign.started_at is None, holding)
+        try:
+            request = await self._make_request(campaign.started_at is None, holding)
+        except TimeoutError:
+            return
         name = ticket_id(self._campaign_id, campaign.tickets)
         wait_s = self._pace.no_node_s if self._for_any else self._order.max_hours * 3600
         await self._ask(lambda: self._queue.submit(request, name, wait_s))
@@ -106,7 +110,8 @@ class Tickets:
         if replaces and node_ids:
             node_ids = tuple(sorted(holding.lost))
         elif replaces:
-            listed = await self._patience.ask(self._farm.list_nodes)
+            async with asyncio.timeout(self._pace.look_s):
+                listed = await self._patience.ask(self._farm.list_nodes)
             known = {self._farm.native(node.node_id) for node in listed}
             known -= holding.dropped - holding.lost
             allowed = tuple(sorted(known if allowed is None else known & set(allowed)))

@@ -26,6 +26,7 @@ from testlab_tools.models.lab import Run
 from testlab_tools.node_queue.queue import ReservationQueue, Ticket
 
 logger = logging.getLogger("testlab_tools")
+NOT_KNOWN = "What its last jobs ran is not known, nor whether they were stopped: the service was in trouble."
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
@@ -143,7 +144,8 @@ class CampaignRunner:
         current = await in_database(lambda: self._store.read(self._id))
         if current is None or current.epoch != self._epoch:
             raise Superseded
-        self._campaign = current
+        # It may have been read before the commit that was pinned just now was written.
+        self._campaign = current.model_copy(update={"pinned": current.pinned or self._campaign.pinned})
         if current.cancel_at is not None:
             return Ending("cancelled")
         if self._ending is not None:
@@ -275,14 +277,20 @@ class CampaignRunner:
         self._tasks.clear()
 
     async def _end(self, ending: Ending) -> None:
-        """Stop the jobs that run, count what has finished, and write the ending down."""
+        """Stop the jobs that run, count what has finished, as far as the service tells it in time, and write the
+        ending down."""
         loaded = await in_database(lambda: self._store.load(self._id))
         self._next_sequence = loaded.last_sequence + 1
-        await asyncio.gather(
-            *(self._batches.stop(batch, left, self._names_of_batch(batch)) for batch, left in loaded.open)
-        )
+        why = ending.why
+        try:
+            async with asyncio.timeout(self._pace.end_s):
+                await asyncio.gather(
+                    *(self._batches.stop(batch, left, self._names_of_batch(batch)) for batch, left in loaded.open)
+                )
+        except TimeoutError:
+            why = f"{why} {NOT_KNOWN}".strip()
         now = self._clock.now().timestamp()
-        values = {"state": ending.state, "why": ending.why, "trouble": "", "ended_at": now}
+        values = {"state": ending.state, "why": why, "trouble": "", "ended_at": now}
         await in_database(lambda: self._store.update(self._id, self._epoch, **values))
 
     async def _release(self) -> None:
