@@ -33,6 +33,7 @@ DOWN_S = 30.0
 SETTLE_S = 10.0
 """How long a reservation whose answer was lost may still appear."""
 SAME_END_S = 5.0
+MAX_SEEN = 10_000
 OBSERVED_S = 60.0
 """After a longer pause, what was seen begin is not known to have lasted until now."""
 MARKER = "#q"
@@ -43,15 +44,28 @@ logger = logging.getLogger("testlab_tools")
 
 
 class SteadyClock:
-    """The time of day at its making, and from then on what has passed: setting the clock moves no deadline."""
+    """How long ago something was: by the time of day when that is first asked, and from then on by what has passed.
+    Setting the clock moves no deadline, and one that was wrong at the start is wrong only for what was seen by it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._offset = clock.now().timestamp() - clock.seconds()
+        self._seen: dict[tuple[str, float], float] = {}
 
     def now(self) -> float:
-        """Seconds since 1970, UTC."""
-        return self._clock.seconds() + self._offset
+        """The time of day, in seconds since 1970, UTC."""
+        return self._clock.now().timestamp()
+
+    def seconds(self) -> float:
+        """Seconds since some moment, never set back."""
+        return self._clock.seconds()
+
+    def age(self, of: str, moment: float) -> float:
+        """Seconds since the time of day `moment`, which was written of something, by its id."""
+        if (of, moment) not in self._seen:
+            if len(self._seen) >= MAX_SEEN:
+                del self._seen[next(iter(self._seen))]
+            self._seen[of, moment] = self.seconds() - max(0.0, self.now() - moment)
+        return self.seconds() - self._seen[of, moment]
 
 
 def marker(ticket_id: str) -> str:
@@ -144,10 +158,11 @@ class Granter:
         for entry in entries:
             ticket = entry.ticket
             granted_at = ticket.granted_at if ticket.state == "granted" else None
-            if ticket.state == "waiting" and now >= ticket.deadline:
+            age = self._clock.age(ticket.ticket_id, granted_at or ticket.written_at)
+            if ticket.state == "waiting" and age >= ticket.deadline - ticket.written_at:
                 end = partial(store.end, ticket.ticket_id, "expired", TOO_LATE, now)
                 await asyncio.to_thread(end, give_back=entry.intent is not None)
-            elif granted_at is not None and now - granted_at >= self._collect_s:
+            elif granted_at is not None and age >= self._collect_s:
                 reason = NOBODY_CAME.format(self._collect_s / 60)
                 await asyncio.to_thread(store.end_uncollected, ticket.ticket_id, reason, now)
 
@@ -178,7 +193,7 @@ class Granter:
             await asyncio.to_thread(self._store.grant, ticket.ticket_id, found, now)
         elif found:
             await self._give_back(ticket, found, nodes)
-        elif now - intent.begun_at >= SETTLE_S:
+        elif self._clock.age(ticket.ticket_id, intent.begun_at) >= SETTLE_S:
             await asyncio.to_thread(self._store.note_given_back, ticket.ticket_id)
 
     def _find(self, ticket: Ticket, node: Node | None, begun_at: float, end: float) -> HeldNode | None:
@@ -232,6 +247,7 @@ class Granter:
     async def _reserve(self, ticket: Ticket, chosen: tuple[str, ...]) -> None:
         assert isinstance(self._service, NodeReservations)
         request, intent = ticket.request, Intent(chosen, self._clock.now())
+        self._clock.age(ticket.ticket_id, intent.begun_at)  # seen now, whatever the clock says later
         if not await asyncio.to_thread(self._store.intend, ticket.ticket_id, intent):
             return
         try:
@@ -270,7 +286,7 @@ class Granter:
 
     async def _observe(self, nodes: Mapping[str, Node]) -> None:
         """Note for how long nodes were held, of reservations whose begin and end were seen."""
-        now = self._clock.now()
+        now = self._clock.seconds()
         before = self._held if now - self._observed_at < OBSERVED_S else None
         self._observed_at = now
         shown = {
@@ -283,7 +299,7 @@ class Granter:
         self._held = {handle: known.get(handle, (name, begun)) for handle, name in shown.items()}
         over = [(name, now - since) for handle, (name, since) in known.items() if handle not in shown and since]
         if over:
-            await asyncio.to_thread(self._store.add_holds, self._service.name, over, now)
+            await asyncio.to_thread(self._store.add_holds, self._service.name, over, self._clock.now())
 
     async def _tell(
         self,
@@ -320,7 +336,7 @@ class Granter:
         end = held.expires_at if held else None
         end_in = end.timestamp() - self._clock.now() if isinstance(end, datetime) else None
         since = (self._held or {}).get(held.reservation_id, ("", 0.0))[1] if held else 0.0
-        return remaining(end_in, self._clock.now() - since if since else 0.0, hold)
+        return remaining(end_in, self._clock.seconds() - since if since else 0.0, hold)
 
     async def _tell_trouble(self, entries: Sequence[Entry], error: LabError) -> None:
         for entry in entries:

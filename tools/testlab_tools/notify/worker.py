@@ -60,6 +60,7 @@ class NoticeWorker:
         notice = await asyncio.to_thread(self._store.read, notice_id)
         if notice is None or notice.state != "waiting":
             return True
+        self._clock.age(notice_id, notice.written_at)  # seen now, whatever the clock says later
         await asyncio.sleep(min(LONGEST_S, max(0.0, notice.next_at - self._clock.now())))
         receiver = self._receivers.get(notice.receiver)
         if receiver is None:
@@ -82,7 +83,7 @@ class NoticeWorker:
         changes: dict[str, Any] = {"tries": tries, "why": outcome.why}
         if outcome.arrived:
             changes["state"] = "sent"
-        elif outcome.final or now - notice.written_at >= hours * 3600:
+        elif outcome.final or self._clock.age(notice.notice_id, notice.written_at) >= hours * 3600:
             changes["state"] = "parked"
             logger.warning("message %s to %s is parked: %s", notice.notice_id, notice.receiver, outcome.why)
         else:

@@ -163,7 +163,7 @@ class Poll:
         now = self._clock.now()
         for watch in watches:
             verdict = Verdict("watching", "", WatchFacts()) if error else self._judge(watch, found)
-            if verdict.state == "watching" and now >= watch.deadline:
+            if verdict.state == "watching" and self._is_over(watch):
                 verdict = Verdict("not in time", NOT_IN_TIME, verdict.facts)
             if verdict.state != "watching":
                 await asyncio.to_thread(self._store.end, watch.watch_id, verdict, now)
@@ -174,6 +174,9 @@ class Poll:
                 await asyncio.to_thread(self._store.note_trouble, [watch.watch_id], error.what)
         self._release_ended(ids, watches)
         return error
+
+    def _is_over(self, watch: Watch) -> bool:
+        return self._clock.age(watch.watch_id, watch.begun_at) >= watch.deadline - watch.begun_at
 
     def _judge(self, watch: Watch, found: Found) -> Verdict:
         read: Reading = found.get(watch.subject.native) if isinstance(found, Mapping) else found
