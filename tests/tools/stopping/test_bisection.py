@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testlab_tools.stopping.bisection import NO_CHANGE, Bisection, Runs
+from testlab_tools.stopping.bisection import FALLS, NO_CHANGE, Bisection, Runs
 from tests.tools.stopping.simulation import simulate_bisections
 
 SEEDS = 20
@@ -34,7 +34,7 @@ def test_one_failure_of_a_flaky_test_gives_no_candidate_up() -> None:
     bisection = Bisection(4)
     for index, failed in ((0, False), (3, True), (1, True)):
         bisection.add(index, failed)
-    assert {candidate.first_bad for candidate in bisection.remaining} == {NO_CHANGE, 1, 2, 3}
+    assert {candidate.first_bad for candidate in bisection.remaining} == {NO_CHANGE, FALLS, 1, 2, 3}
     assert bisection.first_bad is None
 
 
@@ -53,8 +53,13 @@ def test_a_test_that_fails_as_often_at_the_good_revision_shows_no_change() -> No
     assert found.first_bad == NO_CHANGE
 
 
-def test_a_rate_that_falls_is_no_first_bad_revision() -> None:
-    assert {c.first_bad for c in Bisection(2, [Runs(40, 10), Runs(10, 40)]).remaining} <= {NO_CHANGE}
+def test_a_rate_that_falls_is_said_to_fall_and_not_that_nothing_differs() -> None:
+    assert Bisection(2, [Runs(40, 10), Runs(10, 40)]).first_bad == FALLS
+    bisection = Bisection(4)
+    while bisection.first_bad is None:
+        index = bisection.next_revision()
+        bisection.add(index, failed=index < 2)
+    assert bisection.first_bad == FALLS
 
 
 def test_a_bisection_needs_two_revisions() -> None:

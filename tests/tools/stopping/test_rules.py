@@ -19,6 +19,12 @@ def test_63_clean_runs_bound_the_failure_rate_below_5_percent() -> None:
     assert judge(StopRule(below=0.05), 63, 0).conclusion == "below"
 
 
+def test_the_bounds_that_are_told_do_not_contradict_what_was_concluded() -> None:
+    assert judge(StopRule(below=0.2), 21, 0).bounds.high == 0.2
+    above = judge(StopRule(below=0.05), 20, 6)
+    assert (above.conclusion, above.bounds.low >= 0.05) == ("above", True)
+
+
 def test_a_failure_among_the_clean_runs_makes_the_soak_longer_not_void() -> None:
     after = judge(StopRule(below=0.05), 63, 1)
     assert after.conclusion == "open"

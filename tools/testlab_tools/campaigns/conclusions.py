@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.stop_rule import ends_in_errors
 from testlab_tools.models.campaigns import BisectedRevision, BisectionResult, SoakResult
-from testlab_tools.stopping.bisection import NO_CHANGE, Bisection, Runs
+from testlab_tools.stopping.bisection import FALLS, NO_CHANGE, Bisection, Runs
 from testlab_tools.stopping.rules import StopRule, judge
 
 if TYPE_CHECKING:
     from testlab_tools.campaigns.reading import Tally
 
 _DIGITS = 4
+_WORDS: dict[int, Literal["no difference", "fails less at the end"]] = {
+    NO_CHANGE: "no difference",
+    FALLS: "fails less at the end",
+}
 
 
 def conclude_soak(order: CampaignOrder, tallies: Sequence[Tally]) -> list[SoakResult]:
@@ -45,10 +49,10 @@ def conclude_bisection(order: CampaignOrder, tallies: Sequence[Tally]) -> Bisect
     remaining = [candidate.first_bad for candidate in bisection.remaining]
     return BisectionResult(
         test=order.bisected,
-        conclusion="open" if found is None else "no difference" if found == NO_CHANGE else "found",
-        first_bad=tallies[found].test if found else "",
-        last_good=tallies[found - 1].test if found else "",
-        candidates=[tallies[index].test for index in remaining if index != NO_CHANGE] if found is None else [],
+        conclusion="open" if found is None else _WORDS.get(found, "found"),
+        first_bad=tallies[found].test if found and found > 0 else "",
+        last_good=tallies[found - 1].test if found and found > 0 else "",
+        candidates=[tallies[index].test for index in remaining if index > 0] if found is None else [],
         revisions=[
             BisectedRevision(revision=tally.test, n=tally.failed + tally.passed, failures=tally.failed)
             for tally in tallies

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.models.lab import Outcome
-from testlab_tools.stopping.bisection import NO_CHANGE, Bisection, Runs
+from testlab_tools.stopping.bisection import FALLS, NO_CHANGE, Bisection, Runs
 from testlab_tools.stopping.rules import StopRule, conclude
 
 OPEN_PER_TEST = 20
@@ -18,6 +18,12 @@ OPEN_PER_NODE = 2
 """Runs of a bisection that are ordered ahead of their results, for each node."""
 MAX_ERRORS = 6
 """Counted errors of a test without any other result, after which it is given up."""
+
+
+_FOUND = {
+    NO_CHANGE: "The revisions do not differ.",
+    FALLS: "The test fails more often at the first revision than at the last.",
+}
 
 
 class Decision(NamedTuple):
@@ -99,9 +105,7 @@ class BisectionRule(CampaignRule):
     def decide(self) -> Decision:
         bisection = Bisection(self.tests, [self.runs_of(test) for test in range(self.tests)])
         if (found := bisection.first_bad) is not None:
-            return Decision(
-                "The revisions do not differ." if found == NO_CHANGE else "The first bad revision is found."
-            )
+            return Decision(_FOUND.get(found, "The first bad revision is found."))
         if any(map(self.is_hopeless, range(self.tests))):
             return Decision("A revision ends in infrastructure errors only, and cannot be judged.")
         waiting = [self.open_of(test) for test in range(self.tests)]

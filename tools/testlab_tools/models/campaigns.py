@@ -98,7 +98,7 @@ class BisectionResult(ResultModel):
     not differ."""
 
     test: Untrusted
-    conclusion: Literal["open", "found", "no difference"]
+    conclusion: Literal["open", "found", "no difference", "fails less at the end"]
     first_bad: Untrusted = ""
     last_good: Untrusted = ""
     candidates: list[Untrusted] = []

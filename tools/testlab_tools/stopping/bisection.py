@@ -19,6 +19,8 @@ LEAST_DIFFERENCE = 0.1
 """By how much the failure rate must rise at the least for a revision to be a bad one."""
 NO_CHANGE = 0
 """In place of the first bad revision's index: the rate is the same in all."""
+FALLS = -1
+"""In place of it: the rate falls somewhere. It is no candidate to be run for, and keeps others from being concluded."""
 END_SHARE = 0.15
 """Of all runs, that each end gets."""
 _NO_CHANGE_WEIGHT = 0.1
@@ -36,7 +38,7 @@ class Runs(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A revision's index, from 1 on, that may be the first bad one, or NO_CHANGE.
+    """A revision's index, from 1 on, that may be the first bad one, or NO_CHANGE, or FALLS.
 
     `log_fit` is the best likelihood that it allows; `share` its part of the posterior, with its failure rates.
     """
@@ -78,7 +80,7 @@ class Bisection:
 
     @property
     def first_bad(self) -> int | None:
-        """The first bad revision's index, or NO_CHANGE, once a single candidate remains."""
+        """The first bad revision's index, or NO_CHANGE, or FALLS, once a single candidate remains."""
         return self._remaining[0].first_bad if len(self._remaining) == 1 else None
 
     def next_revision(self, waiting: Sequence[int] = ()) -> int:
@@ -107,11 +109,12 @@ class Bisection:
         rate = _mean_rate(failed, passed)
         fits, rates = [_fit_equal(failed, passed)], [(rate, rate)]
         marginals = [log(_NO_CHANGE_WEIGHT) + log_mixture(failed, passed)]
-        before, places = Runs(), len(self.runs) - 1
+        before, places, falls = Runs(), len(self.runs) - 1, list[float]()
         for first_bad in range(1, places + 1):
             before += self.runs[first_bad - 1]
             after = Runs(failed - before.failed, passed - before.passed)
             fits.append(_fit_rise(before, after))
+            falls.append(_fit_rise(after, before))
             rates.append((_mean_rate(*before), _mean_rate(*after)))
             weight = log((1 - _NO_CHANGE_WEIGHT) / places)
             marginals.append(weight + log_mixture(*before) + log_mixture(*after))
@@ -122,7 +125,8 @@ class Bisection:
             Candidate(index, fit, share / sum(shares), *pair)
             for index, (fit, share, pair) in enumerate(zip(fits, shares, rates, strict=True))
         ]
-        self._remaining = [c for c in self._candidates if evidence - c.log_fit < log(1 / ALPHA)]
+        every = [*self._candidates, Candidate(FALLS, max(falls), 0.0, rate, rate)]
+        self._remaining = [candidate for candidate in every if evidence - candidate.log_fit < log(1 / ALPHA)]
 
 
 def _mean_rate(failed: int, passed: int) -> float:

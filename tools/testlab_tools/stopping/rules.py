@@ -60,7 +60,12 @@ def judge(rule: StopRule, n: int, failures: int) -> Judgement:
     """
     conclusion = conclude(rule, n, failures)
     left = 0 if conclusion != "open" else _count_runs_left(rule, n, failures)
-    return Judgement(conclusion, n, failures, bound_rate(n, failures), left)
+    low, high = bound_rate(n, failures)
+    if conclusion == "below":  # decided by a test of this one bound, which is sharper than an interval
+        high = min(high, rule.below)
+    if conclusion == "above":
+        low = max(low, rule.below)
+    return Judgement(conclusion, n, failures, RateBounds(low, high), left)
 
 
 def conclude(rule: StopRule, n: float, failures: float) -> Conclusion:

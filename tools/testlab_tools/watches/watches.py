@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 WORKFLOW = "watch"
 LOOK_S = 0.25
 POLL_S = 3.0
-SAME_S = 600.0
+SAME_S = 60.0
 """The same call is the same watch until so long after its end was told."""
 OpenArchive = Callable[[], HistoryArchive | None]
 
