@@ -15,8 +15,8 @@ from testlab_mcp.access.callers import caller_of
 from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.protocol.tasks.following import Followed
 from testlab_mcp.protocol.tasks.long_calls import FOLLOWED, Follow
-from testlab_mcp.protocol.tasks.record import OPEN, Questions, TaskRecord
-from testlab_mcp.protocol.tasks.running import DEAD_S, Running
+from testlab_mcp.protocol.tasks.record import DEAD_S, OPEN, Questions, TaskRecord
+from testlab_mcp.protocol.tasks.running import Running
 from testlab_mcp.protocol.tasks.wire import describe_created, describe_task, read_answers, to_plain
 from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore
@@ -103,7 +103,7 @@ class TaskExecution:
             now, told = self._now, {**asked.answers, **answers}
             to: dict[str, Any] = {"questions": asked.model_copy(update={"wanted": wanted, "answers": told})}
             if not wanted:
-                to |= {"status": "working", "runner": self._running.name, "beat_at": now}
+                to |= {"status": "working", "runner": self._running.name}
             if await self._ask(lambda store: store.change(task, updated_at=now, **to)):  # noqa: B023 - asked at once
                 if not wanted:
                     again = task.model_copy(update={**to, "updated_at": now})
@@ -131,7 +131,7 @@ class TaskExecution:
     def _new(self, ctx: Ctx, params: CallToolRequestParams, **more: Any) -> TaskRecord:
         now = self._now
         given = {"caller": caller_of(ctx.request).name, "tool": params.name, "arguments": params.arguments or {}}
-        times = {"created_at": now, "updated_at": now, "expires_at": now + KEPT_S, "beat_at": now}
+        times = {"created_at": now, "updated_at": now, "expires_at": now + KEPT_S}
         questions = None
         if params.request_state or params.input_responses:  # answered before there was a task
             told = {f"0.{key}": value for key, value in to_plain(params.input_responses).items()}
@@ -180,9 +180,10 @@ class TaskExecution:
         """A task that runs; here, if the process that ran it is dead."""
         if (message := self._running.message(task.task_id)) is not None:
             return task.model_copy(update={"message": message})
-        now, name = self._now, self._running.name
-        if abs(now - task.beat_at) > DEAD_S and await self._ask(lambda store: store.take(task, name, now)):
-            taken = task.model_copy(update={"runner": name, "beat_at": now})
+        name = self._running.name
+        is_dead = abs(task.read_at - task.beat_at) > DEAD_S
+        if is_dead and await self._ask(lambda store: store.take(task, name)):
+            taken = task.model_copy(update={"runner": name})
             self._running.keep(taken, self._running.call(taken, ctx))
         return task
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["working", "input_required", "completed", "failed", "cancelled"]
 OPEN: tuple[Status, ...] = ("working", "input_required")
+DEAD_S = 30.0
+"""A process without a sign of life for so long is taken for dead."""
 
 
 class Questions(BaseModel):
@@ -24,7 +26,8 @@ class Questions(BaseModel):
 
 class TaskRecord(BaseModel):
     """A task. Times are UTC seconds. `outcome` is the result, or the error of one that failed. `follows` names the work
-    of a call that is followed; of one that runs, `runner` is the process, which was alive at `beat_at`."""
+    of a call that is followed; of one that runs, `runner` is the process, which was alive at `beat_at` by the clock of
+    the database, as `read_at` is: that of each process may be wrong."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,3 +45,4 @@ class TaskRecord(BaseModel):
     questions: Questions | None = None
     runner: str = ""
     beat_at: float = 0.0
+    read_at: float = Field(default=0.0, exclude=True)

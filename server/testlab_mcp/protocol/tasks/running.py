@@ -29,8 +29,6 @@ logger = logging.getLogger("testlab_mcp")
 LONGEST_S = 600.0
 """What a call may take that goes on as a task."""
 BEAT_S = 5.0
-DEAD_S = 30.0
-"""A process without a sign of life for so long is taken for dead."""
 Call = asyncio.Task[HandlerResult]
 
 
@@ -120,7 +118,7 @@ class Running:
             await asyncio.sleep(BEAT_S)
             told = {task_id: self._messages.get(task_id, "") for task_id in self._calls}
             try:
-                lost = await self._store.ask(lambda store: store.beat(self.name, told, self._now))  # noqa: B023
+                lost = await self._store.ask(lambda store: store.beat(self.name, told))  # noqa: B023
             except LabError:
                 continue
             for task_id in lost:

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from testlab_mcp.protocol.tasks.long_calls import FOLLOWED
-from testlab_mcp.protocol.tasks.record import OPEN, Questions, TaskRecord
+from testlab_mcp.protocol.tasks.record import DEAD_S, OPEN, Questions, TaskRecord
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.errors import LabError
 
@@ -44,21 +44,26 @@ class TaskStore:
         self._table = workflows.create_table("tasks", *columns)
 
     def create(self, task: TaskRecord, most: int) -> bool:
-        """Store a task, unless its caller has `most` open ones; and delete those that have expired."""
+        """Store a task, unless its caller has `most` open ones; and delete those that have expired.
+
+        What runs in a dead process is not counted: it may never be asked for again.
+        """
         of = self._table.c
-        theirs = sa.and_(of.caller == task.caller, of.status.in_(OPEN))
         with self._workflows.transaction() as connection:
+            clock = _clock(connection)
+            at_work = sa.or_(of.status != "working", of.follows != "", sa.func.abs(clock - of.beat_at) <= DEAD_S)
+            theirs = sa.and_(of.caller == task.caller, of.status.in_(OPEN), at_work)
             connection.execute(self._table.delete().where(of.expires_at <= task.created_at))
             if connection.execute(sa.select(sa.func.count()).where(theirs)).scalar_one() >= most:
                 return False
-            connection.execute(self._table.insert().values(_to_row(task.model_dump())))
+            connection.execute(self._table.insert().values({**_to_row(task.model_dump()), "beat_at": clock}))
         return True
 
     def read(self, task_id: str) -> TaskRecord | None:
         """A task. Raises DamagedTask."""
         with self._workflows.transaction() as connection:
-            found = connection.execute(sa.select(self._table).where(self._table.c.task_id == task_id)).mappings()
-            row = found.first()
+            query = sa.select(self._table, _clock(connection).label("read_at"))
+            row = connection.execute(query.where(self._table.c.task_id == task_id)).mappings().first()
         if row is None:
             return None
         try:
@@ -80,25 +85,26 @@ class TaskStore:
             of.questions.is_(None) if row["questions"] is None else of.questions == row["questions"],
         )
         with self._workflows.transaction() as connection:
-            done = connection.execute(self._table.update().where(same).values(_to_row(to)))
+            lives = {"beat_at": _clock(connection)} if "runner" in to else {}
+            done = connection.execute(self._table.update().where(same).values({**_to_row(to), **lives}))
         return done.rowcount > 0
 
-    def take(self, seen: TaskRecord, runner: str, now: float) -> bool:
+    def take(self, seen: TaskRecord, runner: str) -> bool:
         """Take over a task whose process is dead; returns False where another was quicker, or the process lives."""
         of = self._table.c
         same = sa.and_(of.task_id == seen.task_id, of.status == "working", of.runner == seen.runner)
         with self._workflows.transaction() as connection:
-            changed = self._table.update().where(same, of.beat_at == seen.beat_at).values(runner=runner, beat_at=now)
-            return connection.execute(changed).rowcount > 0
+            changed = self._table.update().where(same, of.beat_at == seen.beat_at)
+            return connection.execute(changed.values(runner=runner, beat_at=_clock(connection))).rowcount > 0
 
-    def beat(self, runner: str, messages: Mapping[str, str], now: float) -> list[str]:
+    def beat(self, runner: str, messages: Mapping[str, str]) -> list[str]:
         """Say that a process lives and how far its tasks are; returns those that are no longer its own."""
         of = self._table.c
         lost: list[str] = []
         with self._workflows.transaction() as connection:
             for task_id, message in messages.items():
                 mine = sa.and_(of.task_id == task_id, of.status == "working", of.runner == runner)
-                changed = self._table.update().where(mine).values(beat_at=now, message=message)
+                changed = self._table.update().where(mine).values(beat_at=_clock(connection), message=message)
                 if not connection.execute(changed).rowcount:
                     lost.append(task_id)
         return lost
@@ -108,6 +114,13 @@ class TaskStore:
         mine = sa.and_(self._table.c.runner == runner, self._table.c.status == "working")
         with self._workflows.transaction() as connection:
             connection.execute(self._table.update().where(mine).values(beat_at=0.0))
+
+
+def _clock(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """The time of the database."""
+    if connection.dialect.name == "sqlite":
+        return sa.func.unixepoch("subsec", type_=sa.Double)
+    return sa.func.date_part("epoch", sa.func.clock_timestamp(), type_=sa.Double)
 
 
 def _to_row(values: Mapping[str, Any]) -> dict[str, Any]:
