@@ -65,6 +65,21 @@ async def test_who_waits_is_told_their_place_and_the_same_call_follows_the_same_
         assert ended["ended"]
 
 
+async def test_what_was_granted_to_a_call_that_broke_off_is_given_back_with_its_process(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    held = farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        await waits(client, ask, farm)
+        farm.colleague.delete(f"/reservations/{held.partition(':')[2]}").raise_for_status()
+        await farm.until(lambda: bool((farm.held() or {}).get("reserved_by_you")))
+        farm.fault("/nodes", "GET", status=503)
+        await refused(client, "reserve_nodes", **farm.order(wait_minutes=30))
+        farm.calm()
+        assert farm.held()
+    assert farm.held() is None
+
+
 async def test_a_ticket_is_left_by_its_id_and_only_once(
     farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from testlab_tools.durable.engine import Engine
@@ -73,14 +74,19 @@ class ReservationQueue:
             raise NotFound("There is no such ticket", "It ended days ago, or never was", "").naming(ticket_id)
         return ticket
 
-    async def follow(self, ticket_id: str, seconds: float) -> Ticket:
+    async def follow(
+        self, ticket_id: str, seconds: float, on_granted: Callable[[Ticket], None] | None = None
+    ) -> Ticket:
         """Wait until a ticket waits no longer, or so many seconds. Whoever follows a ticket that is granted has its
-        nodes from then on: the queue does not give them back. Raises NotFound."""
+        nodes from then on: the queue does not give them back. `on_granted` is called just before, to write down who has
+        them. Raises NotFound."""
         self.engine.wake()
         until = asyncio.get_running_loop().time() + seconds
         while True:
             ticket = await self.find(ticket_id)
             if ticket.state == "granted":
+                if on_granted is not None:
+                    on_granted(ticket)
                 now = self.engine.clock.now().timestamp()
                 await self._database.ask(lambda store, now=now: store.note_collected(ticket_id, now))
                 ticket = await self.find(ticket_id)  # it may have been given back at this moment

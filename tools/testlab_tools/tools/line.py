@@ -121,14 +121,16 @@ async def stand_in_line(
         if ticket is None:
             return await wanted.farm.reserve(wanted.nodes, message, request.duration_s), _granted(request)
         ticket = await queue.submit(request, ticket.ticket_id, wait_minutes * 60.0)
-        ticket = await _follow(call, queue, ticket)
+        ticket = await _follow(call, queue, wanted.farm, ticket)
         if ticket.state == "waiting":
             return [], ticket
         if ticket.state != "granted":
+            _forget(call, wanted.farm, ticket)
             raise _not_granted(ticket, wait_minutes)
         try:
             return await wanted.farm.find_made([held.reservation_id for held in ticket.reservations]), ticket
         except NotFound:  # they were given back since: the call is a new one
+            _forget(call, wanted.farm, ticket)
             await queue.note_ended(ticket.ticket_id)
 
 
@@ -159,10 +161,19 @@ def _granted(request: NodeRequest) -> Ticket:
     return Ticket(ticket_id="", request=request, state="granted", written_at=0, deadline=0)
 
 
-async def _follow(call: Call, queue: ReservationQueue, ticket: Ticket) -> Ticket:
+def _forget(call: Call, farm: NodeReservations, ticket: Ticket) -> None:
+    for held in ticket.reservations:
+        call.lab.reservations.remove(farm, held.reservation_id)
+
+
+async def _follow(call: Call, queue: ReservationQueue, farm: NodeReservations, ticket: Ticket) -> Ticket:
+    def remember(granted: Ticket) -> None:
+        for held in granted.reservations:
+            call.lab.reservations.add(farm, held.reservation_id, held.node_id, call.caller, held.until)
+
     while True:
         left = min(HOLD_S, call.deadline.long_step())
-        ticket = await queue.follow(ticket.ticket_id, min(PROGRESS_S, left))
+        ticket = await queue.follow(ticket.ticket_id, min(PROGRESS_S, left), remember)
         if ticket.state != "waiting" or left <= PROGRESS_S:
             return ticket
         await call.progress(0, 1, f"in line for nodes, place {ticket.place or 'not known yet'}")
@@ -198,8 +209,7 @@ async def leave_line(call: Call, ticket_id: str) -> Ended:
     await queue.cancel(ticket_id)
     for farm in call.lab.offering(NodeReservations):
         if farm.name == ticket.request.service:
-            for held in ticket.reservations:
-                call.lab.reservations.remove(farm, held.reservation_id)
+            _forget(call, farm, ticket)
     return Ended(
         reservation_id=ticket_id, ended=was_active, next="" if was_active else f"It had ended: {ticket.state}."
     )
