@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -15,14 +16,14 @@ SERVER = "postgresql://127.0.0.1:5432"
 
 
 @contextmanager
-def fresh_database() -> Generator[str]:
-    """The URL of a database that is dropped at the end; skips the test where no server answers."""
+def fresh_database(options: LiteralString = "") -> Generator[str]:
+    """The URL of a database made with these options, dropped at the end; skips the test where no server answers."""
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 5432)):
             pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
     name = f"testlab_{uuid4().hex[:12]}"
     with psycopg.connect(f"{SERVER}/postgres", autocommit=True) as session:
-        session.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        session.execute(SQL("CREATE DATABASE {} " + options).format(Identifier(name)))
         try:
             yield f"{SERVER}/{name}"
         finally:

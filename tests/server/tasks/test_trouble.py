@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testlab_mcp.access.callers import digest_token
+from tests.postgresql import fresh_database
 
 if TYPE_CHECKING:
     from tests.server.tasks.conftest import Portal, Start
@@ -106,6 +107,14 @@ def test_a_database_that_is_away_is_said_to_be_and_calls_are_answered_plainly(
     plain = agent.call("run_tests", **portal.order())
     assert plain["resultType"] == "complete"
     assert plain["structuredContent"]["job_uid"]
+
+
+def test_a_database_without_an_encoding_is_said_to_be_one(start: Start) -> None:
+    with fresh_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0") as url:
+        server = start(url)
+        error = server.agent().task("get", "any")["error"]
+        server.close()
+    assert "has the encoding SQL_ASCII" in error["message"]
 
 
 def test_who_asks_too_often_is_told_so(start: Start) -> None:

@@ -212,7 +212,16 @@ class PostgresDatabase(Database):
         self.url = url
 
     def prepare(self) -> None:
-        """DBOS creates the database, if it may and has to."""
+        """DBOS creates the database, if it may and has to. One without an encoding gives it bytes for text."""
+        import psycopg
+
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=5) as connection:
+            if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+                raise ConfigError(
+                    "Long work cannot be written down: the PostgreSQL database has the encoding SQL_ASCII",
+                    "Its text has no encoding, and cannot be read",
+                    "Name a database in [durable] database_url that was made with ENCODING 'UTF8' TEMPLATE template0.",
+                )
 
     def list_waiting(self) -> list[str]:
         import psycopg
