@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from testlab_tools.campaigns.announcing import ANNOUNCED_FAILURES, describe_event
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.pace import Pace
-from testlab_tools.campaigns.records import Campaign
-from testlab_tools.campaigns.requests import ticket_id
+from testlab_tools.campaigns.records import Campaign, ticket_id
 from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore, disk_is_full
 from testlab_tools.errors import LabError, NotFound

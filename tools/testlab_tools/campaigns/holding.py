@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from testlab_tools.campaigns.pace import Pace, describe, in_database
-from testlab_tools.campaigns.records import CampaignNode
+from testlab_tools.campaigns.records import CampaignNode, ticket_id
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import LabError, NotFound, Refused
+from testlab_tools.models.lab import Reservation
+from testlab_tools.node_queue.granter import marker
 from testlab_tools.node_queue.queue import HeldNode
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 LOST = "Its reservation had ended."
 """As after a night without any server: no fault of the node."""
 AFTER_EXPIRY_S = 60.0
+SAME_END_S = 5.0
 
 
 class Holding:
@@ -30,6 +33,8 @@ class Holding:
         self._store, self._farm, self._id = store, reservations, campaign_id
         self._clock, self._pace = clock, pace
         self._nodes: list[CampaignNode] = []
+        self._extended: dict[str, float] = {}
+        """When each reservation was extended last, by the monotonic clock."""
 
     async def load(self) -> None:
         """Read the nodes from the database."""
@@ -87,7 +92,8 @@ class Holding:
             await self._change(held, state="released")
 
     async def extend(self) -> list[str]:
-        """Extend all reservations that last less than the horizon; returns the nodes whose reservation has ended."""
+        """Extend all reservations to the horizon, and every `extend_s` by as much at least and twice as much at most:
+        the service's clock may be far from ours. Returns the nodes whose reservation has ended."""
         lost: list[str] = []
         for held in [one for one in self._nodes if one.state == "held"]:
             try:
@@ -99,10 +105,11 @@ class Holding:
         return lost
 
     async def give_back(self) -> None:
-        """Try once to end each reservation that gives no node work."""
+        """Try once to end each reservation that gives no node work; never another's that has its id by now."""
         for held in [one for one in self._nodes if one.state != "held" and not one.given_back]:
             try:
-                await self._farm.end_reservation(held.reservation_id)
+                if self._is_ours(held, await self._farm.get_reservation(held.reservation_id)):
+                    await self._farm.end_reservation(held.reservation_id)
             except (NotFound, Refused):
                 await self._change(held, given_back=True)
             except LabError as error:
@@ -116,15 +123,28 @@ class Holding:
     async def _extend(self, held: CampaignNode) -> None:
         now = self._clock.now().timestamp()
         found = await self._farm.get_reservation(held.reservation_id)
-        if not found.yours:
+        if not self._is_ours(held, found):
             raise NotFound(LOST)
         if isinstance(found.expires_at, str):  # it has no end, or tells none
             return
-        missing = int(now + self._pace.horizon_s - found.expires_at.timestamp())
-        if missing > 0:
-            found = await self._farm.extend_reservation(held.reservation_id, min(missing, int(self._pace.horizon_s)))
+        seconds, every = self._clock.seconds(), self._pace.extend_s
+        last = self._extended.get(held.reservation_id)
+        if last is None or seconds - last >= 0.9 * every:
+            missing = now + self._pace.horizon_s - found.expires_at.timestamp()
+            found = await self._farm.extend_reservation(held.reservation_id, int(max(every, min(missing, 2 * every))))
+            self._extended[held.reservation_id] = seconds
         if not isinstance(found.expires_at, str):
             await self._change(held, until=found.expires_at.timestamp())
+
+    def _is_ours(self, held: CampaignNode, found: Reservation) -> bool:
+        """Whether a reservation is the one that was granted: told by the mark of its ticket; where the service keeps no
+        messages, by its end."""
+        if not found.yours:
+            return False
+        if message := str(found.message):
+            return marker(ticket_id(self._id, held.ticket)) in message.split()
+        end = found.expires_at
+        return isinstance(end, str) or held.until is None or end.timestamp() >= held.until - SAME_END_S
 
     async def _change(self, held: CampaignNode, **changes: object) -> None:
         changed = held.model_copy(update=changes)

@@ -18,6 +18,15 @@ COUNTER_OF: dict[Outcome, str] = {"pass": "passed", "fail": "failed", "error": "
 Rerun = Literal["", "waiting", "confirmed", "unconfirmed", "unknown"]
 
 
+def ticket_id(campaign_id: str, number: int) -> str:
+    """The id of a campaign's ticket; the first has number 1.
+
+    >>> [ticket_id("c1", number) for number in (1, 2)]
+    ['campaign-c1', 'campaign-c1-2']
+    """
+    return f"campaign-{campaign_id}" + (f"-{number}" if number > 1 else "")
+
+
 class Campaign(BaseModel):
     """A row of `campaigns`. Times are UTC seconds. `trouble` is why it does not go on just now, `why` why it ended as
     it did; `released_at` is when its last node was given back. `pinned` is the commit that its first run was of, which

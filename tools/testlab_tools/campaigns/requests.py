@@ -9,21 +9,12 @@ from typing import TypeVar
 
 from testlab_tools.campaigns.holding import Holding
 from testlab_tools.campaigns.pace import Pace, Patience
-from testlab_tools.campaigns.records import Campaign
+from testlab_tools.campaigns.records import Campaign, ticket_id
 from testlab_tools.capabilities import NodeInventory
 from testlab_tools.errors import LabError, NotFound
 from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket
 
 T = TypeVar("T")
-
-
-def ticket_id(campaign_id: str, number: int) -> str:
-    """The id of a campaign's ticket; the first has number 1.
-
-    >>> [ticket_id("c1", number) for number in (1, 2)]
-    ['campaign-c1', 'campaign-c1-2']
-    """
-    return f"campaign-{campaign_id}" + (f"-{number}" if number > 1 else "")
 
 
 class Tickets:

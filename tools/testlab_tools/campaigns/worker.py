@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.campaigns.pace import Pace, in_database
-from testlab_tools.campaigns.records import Campaign
-from testlab_tools.campaigns.requests import ticket_id
+from testlab_tools.campaigns.records import Campaign, ticket_id
 from testlab_tools.campaigns.runner import CampaignRunner
 from testlab_tools.campaigns.store import CampaignStore, Superseded
 from testlab_tools.capabilities import JobFarm, Service
