@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from testlab_tools.errors import ServiceDown
 from testlab_tools.http import RetryPolicy, ServiceClient
+from testlab_tools.http.direct import DirectGets
 
 ClientOf = Callable[..., ServiceClient]
 ONCE = RetryPolicy(attempts=1)
@@ -146,6 +151,41 @@ async def test_a_kept_connection_that_the_service_closed_is_not_used(scripted: S
     await scripted.closed.wait()
     await asyncio.sleep(0)
     assert (await client.get("/b")).status == 200
+
+
+class Kept(BaseHTTPRequestHandler):
+    """Answers with nothing, and keeps the connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def ask_in_two_loops(url: str) -> list[int]:
+    gets = DirectGets(url, ssl.create_default_context, {}, 2)
+
+    async def ask() -> int:
+        async with gets.get("/a", None, {}, 2.0) as answer:
+            assert [piece async for piece in answer.aiter_raw()] == []
+            return answer.status_code
+
+    return [asyncio.run(ask()) for _ in range(2)]
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_connection_kept_in_an_event_loop_that_was_closed_is_not_used() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Kept) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert ask_in_two_loops(f"http://127.0.0.1:{server.server_port}") == [200, 200]
+        server.shutdown()
+    gc.collect()
 
 
 async def test_a_path_keeps_to_its_host_and_is_written_as_a_url_is(scripted: Scripted, client_of: ClientOf) -> None:

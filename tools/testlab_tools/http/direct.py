@@ -52,6 +52,7 @@ class DirectGets:
         self._most_idle = most_idle
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._fixed = _lines({"Host": self._url.netloc.decode("ascii"), "Connection": "keep-alive", **headers})
         self._tls: ssl.SSLContext | None = None
         if self._url.scheme == "https":
@@ -99,6 +100,10 @@ class DirectGets:
 
     def _take_idle(self) -> _Connection | None:
         """The connection that was used last, if it is still good; the others are closed when their time is over."""
+        if self._loop is not (loop := asyncio.get_running_loop()):  # that of the connections is closed
+            self._loop = loop
+            self._idle.clear()
+            self._open.clear()
         oldest = time.monotonic() - IDLE_S
         while self._idle and (self._idle[0].idle_since < oldest or not self._idle[0].at_rest):
             self._idle.pop(0).close()
