@@ -126,6 +126,6 @@ def test_help_shows_the_tools_own_arguments(capsys: pytest.CaptureFixture[str]) 
     assert main(["call", "reserve_nodes", "--help"]) == 0
     out = capsys.readouterr().out
     assert "--duration-minutes" in out
-    assert "Reserve nodes for exclusive use" in out
+    assert "Reserve nodes, so that nobody else" in out
     assert main(["call", "--help"]) == 0
     assert "TOOL" in capsys.readouterr().out

@@ -73,7 +73,8 @@ class TestEveryTool:
     def test_takes_the_call_first_and_then_arguments_by_name(self, spec: ToolSpec) -> None:
         first, *rest = inspect.signature(spec.handler).parameters.values()
         assert first.name == "call"
-        assert all(p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in rest)
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        assert all(parameter.kind in named for parameter in rest)
 
     def test_has_arguments_without_unions_or_nulls(self, spec: ToolSpec) -> None:
         hints = get_type_hints(spec.handler, include_extras=True)

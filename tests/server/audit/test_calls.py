@@ -81,7 +81,7 @@ async def test_arguments_that_cannot_be_right_are_a_refusal_of_a_tool_that_chang
     async with connect(audited(sim)) as client:
         await refused(client, "list_runs", limit=100_000)
         assert lines() == []
-        await refused(client, "reserve_nodes", node_ids=[], message="m", duration_minutes=5)
+        await refused(client, "reserve_nodes", node_ids=["n"], message="m", duration_minutes=-5)
         await refused(client, "reserve_nodes", colour="red")
     assert [(line["outcome"], line["by"], line["error"]) for line in lines()] == [("refused", "input", "BadInput")] * 2
 

@@ -32,6 +32,7 @@ ASKED_BESIDES: Mapping[str, Mapping[str, Any]] = {
     "measurement_stats": {"test": "{plan}", "measurement": "{measured}", "since": "2026-01-01"},
     "compare_runs": {"a": "{run}", "b": "{other}"},
     "export_runs": {"format": "csv", "save_to": "runs.csv"},
+    "watch": {"node_id": "", "yield_below": 95, "service": "reports"},
 }
 """In place of a sample's own arguments, where those are of another lab."""
 
@@ -55,6 +56,7 @@ def test_a_folder_has_these_tools() -> None:
         "summarize_runs",
         "measurement_stats",
         "compare_runs",
+        "watch",
         "create_run",
         "import_report",
     ]

@@ -113,7 +113,8 @@ def asking(seen: Seen, decide: Decide, mode: str) -> Client:
 def test_every_tool_that_destroys_asks() -> None:
     asking = {tool.name for tool in all_tools() if tool.asks}
     destroying = {tool.name for tool in all_tools() if tool.hints.destructive}
-    assert destroying == {"interrupt_reservation", "delete_run", "delete_unit", "stop_job", "release_delivery"}
+    ending = {"stop_job", "cancel_campaign"}
+    assert destroying == ending | {"interrupt_reservation", "delete_run", "delete_unit", "release_delivery"}
     assert asking == destroying | {"answer_dialog"}, "and who answers in a person's place"
 
 

@@ -21,7 +21,13 @@ MAX_HOURS = 168
 _ONE = "watch_id reads a watch; job_uid, node_id, reservation_id, campaign_id or yield_below begins one."
 
 
-@tool(toolset="campaigns", access="observe", needs=(JobRunner, NodeInventory, HistoryFeed), hints=LOOK)
+@tool(
+    toolset="campaigns",
+    access="observe",
+    needs=(JobRunner, NodeInventory, HistoryFeed),
+    hints=LOOK,
+    title="Watch one thing",
+)
 async def watch(
     call: Call,
     job_uid: str = "",
