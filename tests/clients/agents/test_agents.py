@@ -128,7 +128,8 @@ def test_vercels_ai_sdk_connects_each_time_though_it_waits_one_second_for_an_ans
 def test_llama_index_may_send_the_nulls_it_advertises(seen: Seen) -> None:
     saw = seen("llama-index-tools-mcp 0.6.0")["extra"]
     assert None in saw["sent"].values()
-    assert '"runs":[{"run_id":"factory:' in saw["runs"]
+    assert "runs[" in saw["runs"]
+    assert "run_id" in saw["runs"]
 
 
 def test_fastmcps_data_has_our_own_words_and_which_fields_are_untrusted(seen: Seen) -> None:

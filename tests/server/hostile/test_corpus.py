@@ -280,7 +280,8 @@ async def test_no_text_of_a_service_acts_hides_or_speaks_for_us(
     assert findings == []
     if mode == "values":
         readable = sum(bool(hostile.text) and not hostile.file_name for hostile in rounds) - len(rounds) // 10
-        assert {tool for tool, _ in calls if good[tool] < readable} <= OUR_OWN | BY_NAME
+        stored = {tool for tool, sample in SAMPLES.items() if sample.toolset == "campaigns"}
+        assert {tool for tool, _ in calls if good[tool] < readable} <= OUR_OWN | BY_NAME | stored
 
 
 def encodable(text: str) -> str:
