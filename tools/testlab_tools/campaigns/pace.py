@@ -81,7 +81,7 @@ async def in_database(work: Callable[[], T]) -> T:
     tries = 0
     while True:
         try:
-            return await asyncio.to_thread(work)
+            return await _run_to_its_end(work)
         except IntegrityError:
             raise
         except (DBAPIError, TimeoutError) as error:
@@ -89,6 +89,17 @@ async def in_database(work: Callable[[], T]) -> T:
             if tries == 1:
                 logger.warning("the database of campaigns does not answer (%s); it is waited for", type(error).__name__)
             await asyncio.sleep(min(10.0, 0.25 * 2 ** min(tries, 6)))
+
+
+async def _run_to_its_end(work: Callable[[], T]) -> T:
+    """As asyncio.to_thread, but whoever is cancelled goes on only when the thread has ended: what is read afterwards
+    holds what it wrote."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def describe(error: LabError) -> str:
