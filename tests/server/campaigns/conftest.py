@@ -6,31 +6,23 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 from mcp import Client
 
 from testlab_mcp.commands.simlab import SimLab
 from tests.fixture_types import ToolCaller
+from tests.server.portal import QUICK, SimulatedPortal
 
-QUICK = "tests/menu.py::test_that_menu_appears_when_menu_key_is_pressed"
-"""Takes less than a second, and passes."""
+__all__ = ["QUICK"]
 
 
-class Farm:
+class Farm(SimulatedPortal):
     """The portal of a lab: its nodes, jobs and results, and trouble on demand."""
 
     def __init__(self, sim: SimLab) -> None:
-        portal = sim.services()["stbtester"]
+        super().__init__(sim)
         self.config = sim.config_toml()
-        root = portal["url"].rpartition("/")[0]
-        self.control = httpx2.Client(base_url=f"{root}/_sim", timeout=10)
-        self.you = _person(portal["url"], portal["token"])
-        self.colleague = _person(portal["url"], portal["colleague_token"])
         self.before = set(self.jobs())
-
-    def nodes(self) -> list[dict[str, Any]]:
-        return self.you.get("/nodes").json()
 
     def free(self, device_type: str = "") -> list[str]:
         return [n["node_id"] for n in self.nodes() if n["available"] and device_type in ("", n["device_type"])]
@@ -68,25 +60,8 @@ class Farm:
         """How often each test case has finished."""
         return Counter(row["test_case"] for row in self.results(campaign_id))
 
-    def fault(self, **fault: object) -> None:
-        self.control.post("/faults", json={"service": "stbtester", **fault}).raise_for_status()
-
-    def calm(self) -> None:
-        self.control.delete("/faults").raise_for_status()
-
     def set_node(self, node: str, online: bool) -> None:
         self.control.post("/nodes", json={"node_id": node, "online": online}).raise_for_status()
-
-    def advance(self, seconds: float) -> None:
-        self.control.post("/clock", json={"advance_seconds": seconds}).raise_for_status()
-
-    def close(self) -> None:
-        for client in (self.control, self.you, self.colleague):
-            client.close()
-
-
-def _person(url: str, token: str) -> httpx2.Client:
-    return httpx2.Client(base_url=f"{url}/api/v2", headers={"Authorization": f"token {token}"}, timeout=10)
 
 
 @pytest.fixture

@@ -7,37 +7,29 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from testlab_mcp.commands.simlab import SimLab
 from tests.server.outbox.conftest import open_window, postgresql, until
+from tests.server.portal import QUICK, SimulatedPortal
 
-__all__ = ["open_window", "postgresql", "until"]
-QUICK = "tests/menu.py::test_that_menu_appears_when_menu_key_is_pressed"
-"""Takes less than a second, and passes."""
+__all__ = ["QUICK", "open_window", "postgresql", "until"]
 
 
-class Farm:
+class Farm(SimulatedPortal):
     """The portal of a lab: its nodes and jobs, and trouble on demand."""
 
     def __init__(self, sim: SimLab, folder: Path) -> None:
+        super().__init__(sim)
         self.services = sim.services()
-        portal = self.services["stbtester"]
         self.folder = folder
         self.sim = sim
-        self.control = httpx2.Client(base_url=f"{portal['url'].rpartition('/')[0]}/_sim", timeout=10)
-        self.you = _person(portal["url"], portal["token"])
-        self.colleague = _person(portal["url"], portal["colleague_token"])
 
     def config(self, durable: str = "", more: str = "") -> str:
         """The whole lab with all tools, on a database of the test's own."""
         place = durable or f"path = '{self.folder / 'deliveries.sqlite'}'"
         own = f"[durable]\n{place}\n[archive]\npath = '{self.folder / 'archive'}'\n[audit]\nenabled = false\n{more}\n"
         return f'[server]\ntoolsets = ["all"]\n{own}[services{self.sim.config_toml().partition("[services")[2]}'
-
-    def nodes(self) -> list[dict[str, Any]]:
-        return self.you.get("/nodes").json()
 
     def free(self) -> list[str]:
         return [node["node_id"] for node in self.nodes() if node["available"]]
@@ -55,23 +47,6 @@ class Farm:
         """How often a path of the portal was asked for."""
         requests = self.control.get("/requests").json()["requests"]
         return sum(r["count"] for r in requests if r["path"] == f"/api/v2{path}")
-
-    def fault(self, **fault: object) -> None:
-        self.control.post("/faults", json={"service": "stbtester", **fault}).raise_for_status()
-
-    def calm(self) -> None:
-        self.control.delete("/faults").raise_for_status()
-
-    def advance(self, seconds: float) -> None:
-        self.control.post("/clock", json={"advance_seconds": seconds}).raise_for_status()
-
-    def close(self) -> None:
-        for client in (self.control, self.you, self.colleague):
-            client.close()
-
-
-def _person(url: str, token: str) -> httpx2.Client:
-    return httpx2.Client(base_url=f"{url}/api/v2", headers={"Authorization": f"token {token}"}, timeout=10)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.pace import Pace
 from testlab_tools.campaigns.records import Campaign, ticket_id
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore, disk_is_full
-from testlab_tools.errors import LabError, NotFound
+from testlab_tools.durable.late_store import LateStore, database_error
+from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.queue import ReservationQueue, Ticket
 from testlab_tools.notify.notifier import Notifier
@@ -159,11 +159,6 @@ def _open_store(workflows: Workflows) -> CampaignStore:
     return CampaignStore(workflows)
 
 
-def _failure(error: Exception) -> LabError:
-    if disk_is_full(error):
-        return LabError("The disk with the database of campaigns is full", "", "Make space there, then call again.")
-    return LabError(
-        "The database of campaigns does not answer",
-        type(error).__name__,
-        "Campaigns that run wait for it and go on. Call again later, or mend [durable] in the config.",
-    )
+_failure = database_error(
+    "campaigns", "Campaigns that run wait for it and go on. Call again later, or mend [durable] in the config."
+)

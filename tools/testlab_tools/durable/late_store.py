@@ -55,6 +55,17 @@ class LateStore(Generic[S]):
             raise self._failure(error) from None
 
 
+def database_error(of: str, next_step: str) -> Callable[[Exception], LabError]:
+    """Make a store's `failure`: the database `of` what is stored is full, or does not answer."""
+
+    def failure(error: Exception) -> LabError:
+        if disk_is_full(error):
+            return LabError(f"The disk with the database of {of} is full", "", "Make space there, then call again.")
+        return LabError(f"The database of {of} does not answer", type(error).__name__, next_step)
+
+    return failure
+
+
 def next_number(ids: Iterable[str], now: float) -> int:
     """The number at the end of a new id, `prefix.number`: one more than the last of those that are stored, else the
     minute, which no deleted one had. Two who ask at once are given the same."""

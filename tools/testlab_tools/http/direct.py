@@ -14,11 +14,13 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 from urllib.request import getproxies
 
 import h11
 import httpx2
+
+from testlab_tools.http.connection import Connection
 
 IDLE_S = 5.0
 """How long a connection is kept for the next request: as httpx2 has it."""
@@ -27,8 +29,6 @@ CLOSING_TURNS = 10
 NEXT_ADDRESS_S = 0.25
 """After which a name's next address is tried beside the one before (RFC 8305)."""
 MAX_HEAD_BYTES = 100 * 2**10
-MAX_AHEAD_BYTES = 2**18
-"""Received and not taken: beyond, the socket is not read."""
 
 _HEAD = re.compile(
     rb"HTTP/1\.1 ([2-5]\d\d)(?: [^\0-\x08\n-\x1f\x7f]*)?\r\n"
@@ -50,8 +50,8 @@ class DirectGets:
         self._url = httpx2.URL(self._at + "/")
         self._prefix = self._url.raw_path[:-1]
         self._most_idle = most_idle
-        self._idle: list[_Connection] = []
-        self._open: set[_Connection] = set()
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fixed = _lines({"Host": self._url.netloc.decode("ascii"), "Connection": "keep-alive", **headers})
         self._tls: ssl.SSLContext | None = None
@@ -98,7 +98,7 @@ class DirectGets:
             raise httpx2.InvalidURL("The path leads to another host")
         return url.raw_path
 
-    def _take_idle(self) -> _Connection | None:
+    def _take_idle(self) -> Connection | None:
         """The connection that was used last, if it is still good; the others are closed when their time is over."""
         if self._loop is not (loop := asyncio.get_running_loop()):  # that of the connections is closed
             self._loop = loop
@@ -114,7 +114,7 @@ class DirectGets:
             connection.close()
         return None
 
-    async def _connect(self, seconds: float) -> _Connection:
+    async def _connect(self, seconds: float) -> Connection:
         host = self._url.raw_host.decode("ascii")
         loop = asyncio.get_running_loop()
         in_turn: dict[str, Any] = {}
@@ -124,7 +124,7 @@ class DirectGets:
         try:
             async with asyncio.timeout(min(seconds, 10.0)):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(self._open), host, port, ssl=self._tls, **in_turn
+                    lambda: Connection(self._open), host, port, ssl=self._tls, **in_turn
                 )
         except TimeoutError:
             raise httpx2.ConnectTimeout("") from None
@@ -169,7 +169,7 @@ class DirectAnswer:
         return self._body
 
     @classmethod
-    async def read(cls, connection: _Connection, seconds: float) -> DirectAnswer:
+    async def read(cls, connection: Connection, seconds: float) -> DirectAnswer:
         """Wait for an answer's head. Raises httpx2.TransportError."""
         while not (found := _HEAD_END.search(connection.received)):
             if len(connection.received) > MAX_HEAD_BYTES or connection.ended:
@@ -189,7 +189,7 @@ class DirectAnswer:
         return await cls._read_with_h11(connection, seconds)
 
     @classmethod
-    async def _read_with_h11(cls, connection: _Connection, seconds: float) -> DirectAnswer:
+    async def _read_with_h11(cls, connection: Connection, seconds: float) -> DirectAnswer:
         machine = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
         machine.send(h11.Request(method="GET", target="/", headers=[("Host", "")]))
         machine.send(h11.EndOfMessage())
@@ -219,7 +219,7 @@ def _says_close(fields: list[tuple[bytes, bytes]]) -> bool:
     return any(name.lower() == b"connection" and value.lower() != b"keep-alive" for name, value in fields)
 
 
-async def _events(machine: h11.Connection, connection: _Connection, seconds: float) -> AsyncGenerator[h11.Event]:
+async def _events(machine: h11.Connection, connection: Connection, seconds: float) -> AsyncGenerator[h11.Event]:
     while True:
         try:
             event = machine.next_event()
@@ -238,105 +238,13 @@ async def _events(machine: h11.Connection, connection: _Connection, seconds: flo
 
 
 async def _data(
-    machine: h11.Connection, connection: _Connection, events: AsyncGenerator[h11.Event]
+    machine: h11.Connection, connection: Connection, events: AsyncGenerator[h11.Event]
 ) -> AsyncGenerator[bytes]:
     async for event in events:
         if isinstance(event, h11.Data):
             yield bytes(event.data)
     connection.keeps = machine.our_state is h11.DONE and machine.their_state is h11.DONE
     connection.received[:0] = machine.trailing_data[0]
-
-
-class _Connection(asyncio.Protocol):
-    """A connection, and what it has received that is not taken yet. One request at a time."""
-
-    def __init__(self, open_: set[_Connection]) -> None:
-        self.received = bytearray()
-        self.ended = False
-        self.keeps = False
-        self.idle_since = 0.0
-        self._error: Exception | None = None
-        self._waiting: asyncio.Future[None] | None = None
-        self._paused = False
-        self._open = open_
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether its answer has been read whole, and another request can be sent."""
-        return self.keeps and not self.ended and not self.received
-
-    def write(self, request: bytes) -> None:
-        self.keeps = False
-        self._transport.write(request)
-
-    def close(self) -> None:
-        self.ended = True
-        self._transport.abort()
-
-    async def body(self, length: int, seconds: float, keeps: bool) -> AsyncGenerator[bytes]:
-        """A body of so many bytes, as it comes; `keeps` says whether another answer may come after it."""
-        while length:
-            if not self.received:
-                if self.ended:
-                    raise httpx2.RemoteProtocolError("The body broke off")
-                await self.wait(seconds)
-                continue
-            piece = self.take(length)
-            length -= len(piece)
-            yield piece
-        self.keeps = keeps
-
-    def take(self, most: int | None = None) -> bytes:
-        """What has been received, at most so much."""
-        taken = bytes(self.received[:most])
-        del self.received[: len(taken)]
-        if self._paused and not self.ended:
-            self._paused = False
-            self._transport.resume_reading()
-        return taken
-
-    async def wait(self, seconds: float) -> None:
-        """Wait until more is received or the connection has ended. Raises httpx2.TransportError where it broke."""
-        if not self.ended:
-            loop = asyncio.get_running_loop()
-            waiting = self._waiting = loop.create_future()
-            timer = loop.call_later(seconds, _expire, waiting)
-            try:
-                await waiting
-            finally:
-                timer.cancel()
-                self._waiting = None
-        if self._error is not None and not self.received:
-            raise httpx2.ReadError(type(self._error).__name__)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
-        self._open.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        if len(self.received) > MAX_AHEAD_BYTES and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-        self._wake()
-
-    def eof_received(self) -> None:
-        self.ended = True
-        self._wake()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ended, self._error = True, exc
-        self._open.discard(self)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
-
-
-def _expire(waiting: asyncio.Future[None]) -> None:
-    if not waiting.done():
-        waiting.set_exception(httpx2.ReadTimeout(""))
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore, disk_is_full
-from testlab_tools.errors import LabError, NotFound
+from testlab_tools.durable.late_store import LateStore, database_error
+from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.tickets import HeldNode, NodeRequest, Ticket, TicketState
 
@@ -149,11 +149,6 @@ def _open_store(workflows: Workflows) -> TicketStore:
     return TicketStore(workflows)
 
 
-def _failure(error: Exception) -> LabError:
-    if disk_is_full(error):
-        return LabError("The disk with the database of tickets is full", "", "Make space there, then call again.")
-    return LabError(
-        "The database of tickets does not answer",
-        type(error).__name__,
-        "Call again: a ticket that was written down waits on. [durable] in the config names the database.",
-    )
+_failure = database_error(
+    "tickets", "Call again: a ticket that was written down waits on. [durable] in the config names the database."
+)

@@ -10,8 +10,7 @@ from testlab_tools.archive.archive import HistoryArchive
 from testlab_tools.campaigns.answer import describe_brief
 from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore, disk_is_full, next_number
-from testlab_tools.errors import LabError
+from testlab_tools.durable.late_store import LateStore, database_error, next_number
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.watches import SentNotice, WatchFacts
@@ -125,11 +124,6 @@ class Watches:
         return WatchWorker(store, self._services, self.engine.clock, self._poll_s, reader.read, self._read_campaign)
 
 
-def _failure(error: Exception) -> LabError:
-    if disk_is_full(error):
-        return LabError("The disk with the database of watches is full", "", "Make space there, then call again.")
-    return LabError(
-        "The database of watches does not answer",
-        type(error).__name__,
-        "Call again: a watch that was written down goes on. [durable] in the config names the database.",
-    )
+_failure = database_error(
+    "watches", "Call again: a watch that was written down goes on. [durable] in the config names the database."
+)
