@@ -80,6 +80,25 @@ async def test_what_was_granted_to_a_call_that_broke_off_is_given_back_with_its_
     assert farm.held() is None
 
 
+async def test_who_waits_in_line_may_say_for_how_many_seconds_the_call_is_held(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 45.0)
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        async with asyncio.timeout(10):
+            assert (await waits(client, ask, farm, wait_seconds=1))["queued"]
+
+
+async def test_a_service_without_a_line_of_its_own_has_the_one_of_this_server_named(
+    farm: Farm, config: str, connect: Connect, refused: RefusedCaller
+) -> None:
+    async with connect(config) as client:
+        told = await refused(client, "reserve_nodes", **farm.order(wait_seconds=5))
+        assert "keeps no line" in told
+        assert "wait_minutes" in told
+
+
 async def test_a_ticket_is_left_by_its_id_and_only_once(
     farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:

@@ -30,19 +30,21 @@ def describe_brief(campaign: Campaign, caller: str) -> CampaignBrief:
     return CampaignBrief.model_validate(_fields(campaign, caller))
 
 
-def describe_ordered(campaign: Campaign) -> CampaignOrdered:
-    """A campaign that was just started or cancelled."""
+def describe_ordered(campaign: Campaign, standstill: str = "") -> CampaignOrdered:
+    """A campaign that was just started or cancelled; `standstill` is why nobody may run it."""
     return CampaignOrdered(
         campaign_id=campaign.campaign_id,
         state=campaign.state,
         runs=campaign.items,
-        note=_note(campaign),
+        note=" ".join(filter(None, (standstill, _note(campaign)))),
         next=_next(campaign),
     )
 
 
-def describe_status(campaign: Campaign, details: Details, ticket: Ticket | None, caller: str) -> CampaignStatus:
-    """A campaign with its failures and nodes, and how to go on."""
+def describe_status(
+    campaign: Campaign, details: Details, ticket: Ticket | None, caller: str, standstill: str = ""
+) -> CampaignStatus:
+    """A campaign with its failures and nodes, and how to go on; `standstill` is why nobody may run it."""
     order, tallies = campaign.order, details.tallies
     service = order.service
     low, high = details.remaining_s or (None, None)
@@ -56,7 +58,7 @@ def describe_status(campaign: Campaign, details: Details, ticket: Ticket | None,
             "waits": _describe_wait(ticket, service) if ticket is not None else None,
             "nodes": [_describe_node(share, service) for share in details.nodes],
             "failures": [describe_failure(told, service) for told in details.failures],
-            "note": " ".join(filter(None, (_note(campaign), _note_nodes(campaign, details)))),
+            "note": " ".join(filter(None, (standstill, _note(campaign), _note_nodes(campaign, details)))),
             "next": _next(campaign),
         }
     )

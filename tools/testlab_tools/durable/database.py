@@ -129,6 +129,13 @@ _LIST_WAITING = (
 )
 _COUNT = "SELECT status, count(*) FROM {table} WHERE name = {mark} GROUP BY status"
 
+_HAS_LOCK = (
+    "SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+    "WHERE locktype = 'advisory' AND granted AND datname = current_database() "
+    "AND classid = 0 AND objid = %s AND objsubid = 1)"
+)
+"""How PostgreSQL shows an advisory lock on a number below 2³²."""
+
 
 class Database(ABC):
     """`url` is in SQLAlchemy's form; `poll_interval_s` is how often `list_waiting` may be called."""
@@ -154,6 +161,10 @@ class Database(ABC):
     @abstractmethod
     def leader_lock(self) -> LeaderLock:
         """A new lock for this database, not taken yet."""
+
+    @abstractmethod
+    def has_leader(self) -> bool | None:
+        """Whether a process holds the leader's lock; None where that cannot be found out."""
 
 
 class SqliteDatabase(Database):
@@ -200,7 +211,23 @@ class SqliteDatabase(Database):
             return {} if "no such table" in str(error) else None
 
     def leader_lock(self) -> LeaderLock:
-        return FileLeaderLock(self.path.with_name(f"{self.path.name}.lock"))
+        return FileLeaderLock(self._lock_file)
+
+    def has_leader(self) -> bool | None:
+        """The lock is held for a moment: who tries it then tries again after `poll_interval_s`."""
+        lock = FileLock(self._lock_file)
+        try:
+            if not self._lock_file.exists():
+                return False
+            free = lock.acquire()
+        except OSError:
+            return None
+        lock.release()
+        return not free
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.lock")
 
 
 class PostgresDatabase(Database):
@@ -249,6 +276,16 @@ class PostgresDatabase(Database):
 
     def leader_lock(self) -> LeaderLock:
         return AdvisoryLock(self.url)
+
+    def has_leader(self) -> bool | None:
+        import psycopg
+
+        try:
+            with psycopg.connect(self.url, connect_timeout=5) as connection:
+                row = connection.execute(_HAS_LOCK, (_LOCK_KEY,)).fetchone()
+        except psycopg.Error:
+            return None
+        return bool(row and row[0])
 
 
 def _sum_up(rows: Iterable[Any]) -> dict[Status, int]:

@@ -147,8 +147,9 @@ class ScheduledCampaign(ResultModel):
 
 class CampaignList(ResultModel):
     """A page of campaigns, newest first, on the first with those `scheduled`. `cursor` fetches the next page; empty
-    means this is the last."""
+    means this is the last. `note`: whether none goes on."""
 
     campaigns: list[CampaignBrief]
     scheduled: list[ScheduledCampaign] = []
     cursor: str = ""
+    note: str = ""

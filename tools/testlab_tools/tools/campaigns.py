@@ -20,6 +20,7 @@ from testlab_tools.campaigns.orders import (
 from testlab_tools.campaigns.records import Campaign
 from testlab_tools.capabilities import JobFarm, RunArchive, TestPack
 from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
+from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.io import Writer
@@ -96,7 +97,7 @@ async def start_campaign(
         zone = call.lab.archive.timezone if call.lab.archive else "UTC"
         schedule = await _schedules(call).begin(order, [] if all_tests else names, daily_at.strip(), zone)
         return describe_new_schedule(schedule, len(names) * repeat)
-    return describe_ordered(await campaigns.start(order, names, call.digest, call.deadline.spent_s))
+    return await _start(call, order, names)
 
 
 @tool(toolset="campaigns", access="operate", needs=JobFarm, hints=ADD, title="Bisect revisions")
@@ -116,7 +117,8 @@ async def bisect(
 
     get_campaign has it, right in 19 of 20 cases. Does not list revisions: git log does.
     """
-    campaigns, runner = _campaigns(call), call.lab.one(JobFarm, service)
+    runner = call.lab.one(JobFarm, service)
+    _campaigns(call)
     check_revisions(revisions)
     nodes = await _choose_nodes(call, runner, node_ids, device_type, node_count)
     if isinstance(runner, TestPack):
@@ -133,7 +135,7 @@ async def bisect(
         max_hours=max_hours,
         caller=call.caller,
     )
-    return describe_ordered(await campaigns.start(order, revisions, call.digest, call.deadline.spent_s))
+    return await _start(call, order, revisions)
 
 
 @tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)
@@ -173,6 +175,9 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> Cam
         scheduled=[describe_schedule(schedule, call.caller) for schedule in schedules],
         campaigns=[describe_brief(campaign, call.caller) for campaign in page.campaigns],
         cursor=encode_cursor(made_for, list(page.after)) if page.after else "",
+        note=await say_standstill(
+            _campaigns(call).engine, bool(schedules) or any(not one.ended for one in page.campaigns)
+        ),
     )
 
 
@@ -213,7 +218,7 @@ async def cancel_campaign(
     if not campaign.ended:
         campaign = await campaigns.cancel(campaign)
         campaign = await campaigns.follow(campaign, call.deadline.share(0.5), _ignore)
-    return describe_ordered(campaign)
+    return describe_ordered(campaign, await say_standstill(campaigns.engine, campaign.released_at is None))
 
 
 async def _save_report(
@@ -263,6 +268,12 @@ def _sees_all(call: Call) -> bool:
     return call.caller == "local" or call.access == "admin"
 
 
+async def _start(call: Call, order: CampaignOrder, names: list[str]) -> CampaignOrdered:
+    campaigns = _campaigns(call)
+    campaign = await campaigns.start(order, names, call.digest, call.deadline.spent_s)
+    return describe_ordered(campaign, await say_standstill(campaigns.engine))
+
+
 async def _find(call: Call, campaign_id: str) -> Campaign:
     return await _campaigns(call).get(campaign_id, call.caller, _sees_all(call), call.lab.services)
 
@@ -270,7 +281,8 @@ async def _find(call: Call, campaign_id: str) -> Campaign:
 async def _describe(call: Call, campaign: Campaign) -> CampaignStatus:
     campaigns = _campaigns(call)
     details, ticket = await campaigns.details(campaign, SHOWN_FAILURES), await campaigns.ticket(campaign)
-    return describe_status(campaign, details, ticket, call.caller)
+    standstill = await say_standstill(campaigns.engine, campaign.released_at is None)
+    return describe_status(campaign, details, ticket, call.caller, standstill)
 
 
 async def _find_failed(

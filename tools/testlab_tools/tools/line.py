@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from testlab_tools.capabilities import NodeInventory, NodeReservations
 from testlab_tools.durable.late_store import next_number
+from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
@@ -95,9 +96,9 @@ def require_queue(call: Call, farm: NodeReservations) -> ReservationQueue:
 
 
 async def stand_in_line(
-    call: Call, wanted: Wanted, message: str, duration_minutes: int, wait_minutes: int
+    call: Call, wanted: Wanted, message: str, duration_minutes: int, wait_minutes: int, hold_s: float
 ) -> tuple[list[Reservation], Ticket]:
-    """Wait in line, as long as a call may: the reservations, none while the ticket waits.
+    """Wait in line, `hold_s` seconds or with 0 as long as a call may: the reservations, none while the ticket waits.
 
     Raises:
         Conflict: the time to wait was over, or somebody cancelled the ticket.
@@ -121,7 +122,7 @@ async def stand_in_line(
         if ticket is None:
             return await wanted.farm.reserve(wanted.nodes, message, request.duration_s), _granted(request)
         ticket = await queue.submit(request, ticket.ticket_id, wait_minutes * 60.0)
-        ticket = await _follow(call, queue, wanted.farm, ticket)
+        ticket = await _follow(call, queue, wanted.farm, ticket, hold_s or HOLD_S)
         if ticket.state == "waiting":
             return [], ticket
         if ticket.state != "granted":
@@ -166,13 +167,13 @@ def _forget(call: Call, farm: NodeReservations, ticket: Ticket) -> None:
         call.lab.reservations.remove(farm, held.reservation_id)
 
 
-async def _follow(call: Call, queue: ReservationQueue, farm: NodeReservations, ticket: Ticket) -> Ticket:
+async def _follow(call: Call, queue: ReservationQueue, farm: NodeReservations, ticket: Ticket, hold_s: float) -> Ticket:
     def remember(granted: Ticket) -> None:
         for held in granted.reservations:
             call.lab.reservations.add(farm, held.reservation_id, held.node_id, call.caller, held.until)
 
     while True:
-        left = min(HOLD_S, call.deadline.long_step())
+        left = min(max(0.0, hold_s - call.deadline.spent_s), call.deadline.long_step())
         ticket = await queue.follow(ticket.ticket_id, min(PROGRESS_S, left), remember)
         if ticket.state != "waiting" or left <= PROGRESS_S:
             return ticket
@@ -191,9 +192,12 @@ def describe_place(farm: NodeReservations, ticket: Ticket) -> PlaceInLine:
     )
 
 
-def queued(farm: NodeReservations, ticket: Ticket) -> Reservations:
+async def queued(call: Call, farm: NodeReservations, ticket: Ticket) -> Reservations:
     """The answer while a ticket waits."""
-    return Reservations(reservations=[], queued=ticket.ticket_id, line=describe_place(farm, ticket), next=_AGAIN)
+    note = await say_standstill(require_queue(call, farm).engine)
+    return Reservations(
+        reservations=[], queued=ticket.ticket_id, line=describe_place(farm, ticket), note=note, next=_AGAIN
+    )
 
 
 async def leave_line(call: Call, ticket_id: str) -> Ended:

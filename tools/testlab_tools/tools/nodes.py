@@ -150,6 +150,7 @@ _ENDS = (
     "Also ends when this server's process does, and `testlab-mcp call` is a process of its own: "
     "[server] release_on_exit = false keeps it."
 )
+_OUR_LINE = "wait_minutes waits in a line of this server, where [durable] is on; list_nodes shows who has which."
 _STAYS = "Holds until its end or end_reservation, also when this server's process ends."
 _SAME = "This is the order given before, whose answer was not heard: nothing was reserved twice."
 
@@ -189,9 +190,9 @@ async def reserve_nodes(
             call.lab.reservations.add(farm, *ids, call.caller, until)
 
     if wait_minutes:
-        made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes)
+        made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes, wait_seconds)
         if not made:
-            return queued(farm, ticket)
+            return await queued(call, farm, ticket)
         remember(made)
         return _made(call, made)
     what = (device_type, count) if device_type else tuple(sorted(wanted.nodes))
@@ -233,7 +234,7 @@ async def _reserve_in_turn(
 ) -> list[Reservation]:
     """Reserve them, or stand in line for the one that is taken."""
     if wait_seconds and not isinstance(farm, NodeQueue):
-        raise Unsupported(f"{farm.name} keeps no line of those who wait", "", "list_nodes shows who has which.")
+        raise Unsupported(f"{farm.name} keeps no line of those who wait", "", _OUR_LINE)
     if wait_seconds and len(nodes) > 1:
         raise BadInput("One can stand in line for one node only", "Two who hold one each wait forever", "Name one.")
     try:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from testlab_tools.campaigns.answer import describe_brief
 from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, Service
+from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
 from testlab_tools.models.watches import Watched, WatchFacts
 from testlab_tools.registry import LOOK, Call, tool
@@ -83,7 +84,8 @@ async def watch(
 
     told = 0
     found = await watches.follow(found, max(0.0, wait_seconds - call.deadline.spent_s), tell)
-    return describe_watch(found, await watches.list_notices(found))
+    standstill = await say_standstill(watches.engine) if found.state == "watching" else ""
+    return describe_watch(found, await watches.list_notices(found), standstill)
 
 
 def _watches(call: Call) -> Watches:

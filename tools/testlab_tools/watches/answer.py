@@ -11,10 +11,11 @@ from testlab_tools.watches.subjects import Watch
 UNKNOWN_YIELD = "What is not known never ends the watch."
 
 
-def describe_watch(watch: Watch, notices: Sequence[SentNotice] = ()) -> Watched:
-    """The watch as tools return it, with the tool that comes next."""
+def describe_watch(watch: Watch, notices: Sequence[SentNotice] = (), standstill: str = "") -> Watched:
+    """The watch as tools return it, with the tool that comes next; `standstill` is why nobody may look."""
     ends = watch.state == "watching"
     figures = watch.facts.figures
+    unknown = UNKNOWN_YIELD if ends and figures is not None and figures.unknown else ""
     return Watched(
         watch_id=watch.watch_id,
         state=watch.state,
@@ -25,7 +26,7 @@ def describe_watch(watch: Watch, notices: Sequence[SentNotice] = ()) -> Watched:
         seen_at=_moment(watch.seen_at) if ends or watch.state == "not in time" else None,
         trouble=watch.trouble,
         notices=list(notices),
-        note=UNKNOWN_YIELD if ends and figures is not None and figures.unknown else "",
+        note=" ".join(filter(None, (standstill, unknown))),
         next=suggest_next(watch),
         seen=watch.facts if watch.facts.model_dump(exclude_defaults=True) else None,
     )
