@@ -95,7 +95,10 @@ from testlab_mcp.startup.sdk import import_sdk
 import_sdk({over_http})
 import mcp.server.mcpserver, mcp_types
 assert "mcp.client" not in sys.modules and ("uvicorn" in sys.modules) == {over_http}
-assert not mcp_types.CallToolRequest.__pydantic_complete__
+from mcp.server.mcpserver.resources import TextResource
+late = (mcp_types.CallToolRequest, mcp_types.CallToolRequestParams, mcp_types.Request, TextResource)
+assert not any(model.__pydantic_complete__ for model in late)
+assert TextResource(uri="a://b", text="c").text == "c"
 assert [mcp_types.CallToolRequest.model_validate(m).params.name for m in [dict(params=dict(name="x"))]] == ["x"]
 assert mcp_types.client_request_adapter.validate_python(dict(method="ping")).method == "ping"
 assert mcp_types.jsonrpc_message_adapter.validate_json('{{"jsonrpc":"2.0","id":1,"method":"ping"}}').method == "ping"

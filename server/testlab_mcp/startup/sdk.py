@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec, module_from_spec
 from typing import Any
@@ -20,19 +20,12 @@ def import_sdk(over_http: bool) -> None:
     """Import it, unless it has been imported already; uvicorn only to serve `over_http`."""
     if "mcp" in sys.modules or "mcp_types" in sys.modules:
         return
-    with _models_built_late():
-        __import__("mcp_types.methods")
+    _postpone_package()
+    with _models_built_late(), nullcontext() if over_http else _without("uvicorn"):
+        __import__("mcp.server.mcpserver")
     from mcp_types import jsonrpc_message_adapter
-    from mcp_types._types import MCPModel  # pyright: ignore[reportPrivateUsage]
-    from mcp_types._wire_base import WireModel  # pyright: ignore[reportPrivateUsage]
 
     jsonrpc_message_adapter.rebuild(_parent_namespace_depth=0)
-    for base in (MCPModel, WireModel):
-        base.model_rebuild = classmethod(_rebuild)  # pyright: ignore[reportAttributeAccessIssue]
-    _postpone_package()
-    if not over_http:
-        with _without("uvicorn"):
-            __import__("mcp.server.mcpserver")
 
 
 @contextmanager
@@ -50,19 +43,31 @@ def _without(package: str) -> Generator[None]:
 @contextmanager
 def _models_built_late() -> Generator[None]:
     """Models and adapters that are defined meanwhile are built at their first use, as pydantic's `defer_build` has it:
-    a class takes the config of its base, and an adapter has none to take."""
+    a class takes the config of its base, and an adapter has none to take. Not even where the SDK asks for a rebuild, or
+    makes a model of a generic one."""
     adapter: Any = TypeAdapter
-    config, init = BaseModel.model_config, adapter.__init__
+    model: Any = BaseModel
+    config, init, rebuild = BaseModel.model_config, adapter.__init__, model.__dict__["model_rebuild"]
+
+    def rebuild_late(cls: type[BaseModel], raise_errors: bool = True, **options: Any) -> bool | None:
+        at_its_use = not raise_errors  # as pydantic asks for it then
+        if not at_its_use:
+            return None
+        return rebuild.__func__(cls, raise_errors=False, **options | {"_parent_namespace_depth": 0})
+
+    before = set(model.__subclasses__())
 
     def init_late(self: Any, type: Any, *, _parent_depth: int = 2, **options: Any) -> None:
         init(self, type, **{"config": {"defer_build": True}} | options, _parent_depth=_parent_depth + 1)
 
     BaseModel.model_config = {**config, "defer_build": True}
-    adapter.__init__ = init_late
+    adapter.__init__, model.model_rebuild = init_late, classmethod(rebuild_late)
     try:
         yield
     finally:
-        BaseModel.model_config, adapter.__init__ = config, init
+        BaseModel.model_config, adapter.__init__, model.model_rebuild = config, init, rebuild
+    for base in set(model.__subclasses__()) - before:
+        base.model_rebuild = classmethod(_rebuild)
 
 
 def _rebuild(cls: type[BaseModel], **options: Any) -> bool | None:
