@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 from testlab_tools.capabilities import Failure
@@ -38,7 +38,6 @@ _PARTS = {
     + r"(?![\w]))?(?!\w)"
     r"|(?<=[A-Za-z_])\d{5,}(?!\w)",
 }
-_PATTERN = re.compile("|".join(f"(?P<{name}>{part})" for name, part in _PARTS.items()))
 _STAND_INS = re.compile(r"<(?:id|time|…|place)>")
 _STANDS_FOR = {"id": "<id>", "time": "<time>", "quoted": "<…>", "place": "<place>", "number": "#"}
 
@@ -127,12 +126,18 @@ def _has_words(message: str) -> bool:
     return any(sign.isalnum() for sign in _STAND_INS.sub("", message))
 
 
+@cache
+def _read_parts() -> re.Pattern[str]:
+    """Compiled at its first use, as what follows is: a start would have both for nothing."""
+    return re.compile("|".join(f"(?P<{name}>{part})" for name, part in _PARTS.items()))
+
+
 def _replace(message: str, kept: Sequence[str]) -> str:
     def stand_in(match: re.Match[str]) -> str:
         kind = next(name for name in _PARTS if match[name] is not None)
         return match[0] if kind in kept else _STANDS_FOR[kind]
 
-    return _PATTERN.sub(stand_in, " ".join(sanitize(message)[:MAX_CHARS].split())).casefold()
+    return _read_parts().sub(stand_in, " ".join(sanitize(message)[:MAX_CHARS].split())).casefold()
 
 
 _SILENT = (
@@ -152,12 +157,15 @@ _TABLE = (
     ("an instrument that does not answer", rf"(?:gpib|tcpip|usb|asrl)\d*::\S*[^.]{{0,40}}\b{_SILENT}"),
     ("an instrument that does not answer", rf"\b{_SILENT}\b[^.]{{0,30}}\b(?:on|from|by) (?:the )?{_INSTRUMENT}\b"),
 )
-_CONNECTION = re.compile(
+_CONNECTION = (
     r"connection (?:refused|reset|aborted|closed|lost|timed out)|connection ?(?:refused|reset|aborted)error|broken pipe"
-    r"|\betimedout\b|\beconn\w+|no route to host|(?:host|network) (?:is )?unreachable|name or service not known",
-    re.IGNORECASE,
+    r"|\betimedout\b|\beconn\w+|no route to host|(?:host|network) (?:is )?unreachable|name or service not known"
 )
-_FAULTS = [(words, re.compile(pattern, re.IGNORECASE)) for words, pattern in _TABLE]
+
+
+@cache
+def _ignore_case(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def find_fault(failure: Failure) -> str:
@@ -171,7 +179,7 @@ def read_fault(message: str, errored: bool) -> str:
     A broken connection counts only where the run `errored`: a test that asserts on one judges the product.
     """
     message = message[:MAX_CHARS]
-    found = next((words for words, pattern in _FAULTS if pattern.search(message)), "")
-    if not found and errored and _CONNECTION.search(message):
+    found = next((words for words, pattern in _TABLE if _ignore_case(pattern).search(message)), "")
+    if not found and errored and _ignore_case(_CONNECTION).search(message):
         return "a broken connection"
     return found
