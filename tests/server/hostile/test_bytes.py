@@ -84,6 +84,7 @@ def origin() -> Iterator[Any]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one piece: between two, the kernel waits for 40 ms
         body = b""
 
         def do_GET(self) -> None:
