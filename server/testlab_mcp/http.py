@@ -12,25 +12,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import uvicorn
-from mcp.server import streamable_http
+from mcp.server import streamable_http_manager
 from mcp.server.auth.middleware.bearer_auth import AuthorizationContext
 from mcp.server.auth.routes import create_protected_resource_routes
 from mcp.server.mcpserver import MCPServer
-from mcp.server.streamable_http import REQUEST_CANCELLED, StreamableHTTPServerTransport
+from mcp.server.streamable_http import StreamableHTTPServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types import JSONRPCError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from testlab_mcp import metrics_page
 from testlab_mcp.access.authentication import SCOPES
 from testlab_mcp.access.callers import ANONYMOUS, LOCAL, caller_of
 from testlab_mcp.access.http_security import HttpSecurity
 from testlab_mcp.config.settings import LOOPBACK, HttpSettings
-from testlab_mcp.event_stream import EventStream
+from testlab_mcp.http_session import HttpSession
 from testlab_mcp.metrics_page import MetricsPage
 from testlab_mcp.protocol.server import LabServer
 from testlab_tools.capabilities import Service
@@ -173,40 +171,7 @@ def _end_idlest(sessions: Sequence[StreamableHTTPServerTransport]) -> bool:
     return True
 
 
-_CANCELLED = f'"code":{REQUEST_CANCELLED}'.encode()
-
-
-class SilentWhenCancelled:
-    """An ASGI application, less the events that answer a cancelled request of the older era.
-
-    "Receivers of a cancellation notification SHOULD … not send a response for the cancelled request" (MCP 2025-11-25,
-    Cancellation). The SDK ends such a request's stream with an error of its own, and clients that have dropped the
-    request report an answer to an id they do not know.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def pass_on(message: Message) -> None:
-            if message["type"] == "http.response.body" and _answers_cancelled_request(message.get("body", b"")):
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app(scope, receive, pass_on if scope["type"] == "http" else send)
-
-
-def _answers_cancelled_request(event: bytes) -> bool:
-    if _CANCELLED not in event:
-        return False
-    data = b"".join(line[5:] for line in event.splitlines() if line.startswith(b"data:"))
-    try:
-        return JSONRPCError.model_validate_json(data).error.code == REQUEST_CANCELLED
-    except ValueError:
-        return False
-
-
-streamable_http.EventSourceResponse = EventStream  # pyright: ignore[reportPrivateImportUsage]
+streamable_http_manager.StreamableHTTPServerTransport = HttpSession  # pyright: ignore[reportPrivateImportUsage]
 
 PATH = "/mcp"
 STOP_SECONDS = 3
@@ -251,7 +216,6 @@ def http_app(
         app.router.routes[:0] = create_protected_resource_routes(
             auth.resource_server_url, [auth.issuer_url], list(SCOPES)
         )
-    app.add_middleware(SilentWhenCancelled)
     return app
 
 

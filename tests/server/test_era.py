@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from mcp.server import runner, streamable_http
+from mcp.server import runner, streamable_http_manager
 
 from testlab_mcp import http
 from testlab_mcp.era import LEGACY, MODERN
-from testlab_mcp.event_stream import EventStream
+from testlab_mcp.http_session import HttpSession
 
 
 @pytest.mark.parametrize("name", [MODERN, LEGACY])
@@ -15,6 +15,6 @@ def test_the_sdk_has_the_loop_of_each_era(name: str) -> None:
     assert callable(getattr(runner, name))
 
 
-def test_the_sdk_answers_posts_by_an_event_stream_that_can_be_replaced() -> None:
+def test_the_sdk_makes_sessions_over_http_of_a_class_that_can_be_replaced() -> None:
     assert http.PATH
-    assert streamable_http.EventSourceResponse is EventStream  # pyright: ignore[reportPrivateImportUsage]
+    assert streamable_http_manager.StreamableHTTPServerTransport is HttpSession  # pyright: ignore[reportPrivateImportUsage]

@@ -18,8 +18,11 @@ import pytest
 from mcp import Client
 
 from testlab_mcp.commands.simlab import SimLab
+from testlab_mcp.http_session import AT_ONCE_S
 from tests.fixture_types import RefusedCaller, ToolCaller
 from tests.server_processes import server_command
+
+JSON = {"Content-Type": "application/json"}
 
 
 class Post:
@@ -75,12 +78,11 @@ async def test_a_refused_call_leaves_the_session_alive(url: str, ask: ToolCaller
         assert (await ask(client, "list_nodes"))["nodes"]
 
 
-async def test_a_cancelled_request_of_the_older_era_is_not_answered(url: str) -> None:
+@pytest.mark.parametrize("seconds", [0.0, AT_ONCE_S + 0.2])
+async def test_a_cancelled_request_of_the_older_era_is_not_answered(seconds: float, url: str) -> None:
     """Clients call an answer to a request that they have dropped an error: its id is unknown to them."""
     async with old_session(url) as post:
-        nodes = answer(await post(2, "tools/call", {"name": "list_nodes", "arguments": {"text": "Node 3"}}))
-        busy = next(node["node_id"] for node in nodes["structuredContent"]["nodes"] if node["state"] == "busy")
-        job = {"name": "get_job", "arguments": {"node_id": busy, "wait_seconds": 45}}
+        job = await _running_job(post)
         started = anyio.Event()
         said: list[dict[str, Any]] = []
 
@@ -92,9 +94,71 @@ async def test_a_cancelled_request_of_the_older_era_is_not_answered(url: str) ->
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
             await started.wait()
+            await anyio.sleep(seconds)  # until its answer is the SDK's
             assert (await post(None, "notifications/cancelled", {"requestId": 3})).status_code == 202
         assert {message["method"] for message in said} == {"notifications/progress"}
         assert answer(await post(4, "tools/call", {"name": "list_nodes"}))["structuredContent"]["nodes"]
+
+
+async def test_an_answer_that_comes_soon_is_one_event_whose_length_is_said_before(url: str) -> None:
+    async with old_session(url) as post:
+        said = await post(2, "tools/call", {"name": "list_nodes"})
+        assert said.headers["content-type"] == "text/event-stream"
+        assert int(said.headers["content-length"]) == len(said.content)
+        assert said.headers["mcp-session-id"] == post.headers["Mcp-Session-Id"]
+        assert answer(said)["structuredContent"]["nodes"]
+
+
+async def test_the_head_and_the_progress_of_a_long_call_come_while_it_runs(url: str) -> None:
+    async with old_session(url) as post:
+        job = await _running_job(post)
+        numbers: list[Any] = []
+        async for message in post.stream(
+            3,
+            "tools/call",
+            job | {"arguments": job["arguments"] | {"wait_seconds": 1}, "_meta": {"progressToken": "p"}},
+        ):
+            numbers.append(message.get("id"))
+        assert numbers[-1] == 3
+        assert set(numbers[:-1]) == {None}
+
+
+@pytest.mark.parametrize("seconds", [0.0, AT_ONCE_S + 0.2])
+async def test_ending_a_session_ends_the_answers_that_it_has_begun(seconds: float, url: str) -> None:
+    async with old_session(url) as post, httpx2.AsyncClient(trust_env=False) as http:
+        job = await _running_job(post)
+        started = anyio.Event()
+        said: list[dict[str, Any]] = []
+
+        async def wait() -> None:
+            async for message in post.stream(3, "tools/call", job | {"_meta": {"progressToken": "p"}}):
+                said.append(message)
+                started.set()
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                group.start_soon(wait)
+                await started.wait()
+                await anyio.sleep(seconds)  # until its answer is the SDK's
+                assert (await http.delete(url, headers=post.headers)).status_code == 200
+        assert all("result" not in message for message in said)
+        assert (await post(4, "tools/list", {})).status_code == 404
+
+
+async def test_what_is_no_call_in_good_order_is_refused_as_the_sdk_does(url: str) -> None:
+    async with old_session(url) as post, httpx2.AsyncClient(trust_env=False) as http:
+        call = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+        unlisted = {name: value for name, value in post.headers.items() if name != "Mcp-Session-Id"}
+        assert (await http.post(url, json=call, headers=post.headers | {"Accept": "text/html"})).status_code == 406
+        assert (await http.post(url, content=b"{", headers=post.headers | JSON)).status_code == 400
+        assert (await http.post(url, json=call, headers=unlisted)).status_code == 400
+        assert (await http.post(url, json=call, headers=unlisted | {"Mcp-Session-Id": "other"})).status_code == 404
+
+
+async def _running_job(post: Post) -> dict[str, Any]:
+    nodes = answer(await post(2, "tools/call", {"name": "list_nodes", "arguments": {"text": "Node 3"}}))
+    busy = next(node["node_id"] for node in nodes["structuredContent"]["nodes"] if node["state"] == "busy")
+    return {"name": "get_job", "arguments": {"node_id": busy, "wait_seconds": 45}}
 
 
 @pytest.mark.parametrize("unknown", [99, "never", 1])
