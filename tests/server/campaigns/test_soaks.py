@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from testlab_tools.durable.calls import LATE_S
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.server.campaigns.conftest import QUICK, Farm
 from tests.server.campaigns.test_campaigns import with_campaigns
+from tests.server.watches.conftest import eventually
+from tests.server.watches.receiver import SECRET, ReceiverServer, Reply
 
 NODES = ["portal:stb-tester-00044b80f101", "portal:stb-tester-00044b80f102"]
 
@@ -27,6 +30,12 @@ async def hurry(client: Client, ask: ToolCaller, farm: Farm, campaign_id: str) -
     raise AssertionError(now)
 
 
+async def write_page(client: Client, ask: ToolCaller, campaign_id: str) -> str:
+    """The report of a campaign as a page."""
+    saved = await ask(client, "get_campaign", campaign_id=campaign_id, report="html", save_to=f"{campaign_id}.html")
+    return Path(saved["saved_to"]).read_text(encoding="utf-8")
+
+
 async def test_a_soak_ends_when_its_test_is_shown_to_fail_less_often_than_the_bound(
     farm: Farm, connect: Connect, ask: ToolCaller
 ) -> None:
@@ -36,12 +45,16 @@ async def test_a_soak_ends_when_its_test_is_shown_to_fail_less_often_than_the_bo
         started = await ask(client, "start_campaign", **order)
         assert "runs" not in started or started["runs"] == 0
         ended = await hurry(client, ask, farm, started["campaign_id"])
+        (listed,) = (await ask(client, "list_campaigns"))["campaigns"]
+        page = await write_page(client, ask, started["campaign_id"])
     assert (ended["state"], ended["note"].partition(" Its jobs")[0]) == ("finished", "Enough has run."), ended
     (soak,) = ended["soak"]
     assert (soak["test"], soak["conclusion"], soak["failures"]) == (QUICK, "below", 0)
     assert 14 <= soak["n"] == ended["by_outcome"]["pass"] <= 40
     assert soak["low"] == 0 < soak["high"] < 0.4
     assert "runs_left" not in soak
+    assert listed["conclusion"].startswith(f"below 20 %: 0 of {soak['n']} runs failed, a rate of 0.00% to ")
+    assert listed["conclusion"] in page
     assert farm.held() == held
 
 
@@ -72,17 +85,38 @@ async def test_a_soak_by_time_ends_well_at_its_end_and_states_the_bounds(
         await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
 
 
-async def test_a_bisection_finds_the_revision_that_broke_the_test(
-    farm: Farm, connect: Connect, ask: ToolCaller
+async def test_a_bisection_finds_the_revision_that_broke_the_test_and_says_so_wherever_it_is_told(
+    farm: Farm, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    hook = ReceiverServer((Reply(),))
+    told = f'[notify.team]\nurl = "{hook.url}"\nsecret_env = "HOOK_SECRET"\nallow_private = true\n'
     revisions = [revision.sha for revision in sorted(REVISIONS, key=lambda revision: revision.age)]
     broken = next(revision.sha for revision in REVISIONS if revision.age == 1)
-    async with connect(with_campaigns(farm.config)) as client:
+    async with connect(with_campaigns(farm.config) + told) as client:
         started = await ask(client, "bisect", test_case=BROKEN, revisions=revisions, node_ids=NODES)
         ended = await hurry(client, ask, farm, started["campaign_id"])
+        (listed,) = (await ask(client, "list_campaigns"))["campaigns"]
+        page = await write_page(client, ask, started["campaign_id"])
+
+        async def messages() -> object:
+            return hook.messages
+
+        await eventually(messages)
+    hook.close()
     found = ended["bisection"]
     assert (found["conclusion"], found["first_bad"]) == ("found", broken), ended
     assert found["last_good"] == revisions[revisions.index(broken) - 1]
+    surely = f"found at 95 % after {sum(revision['n'] for revision in found['revisions'])} runs"
+    assert listed["conclusion"] == f"first bad revision {broken}, last good {found['last_good']}; {surely}"
+    assert surely in page
+    assert f"<td>First bad revision</td><td>{broken}</td>" in page
+    assert "<h2>Every revision</h2>" in page
+    assert {(failure["test"], failure["revision"] in revisions) for failure in ended["failures"]} == {(BROKEN, True)}
+    data = hook.messages[0].json["data"]
+    assert data["facts"]["conclusion"] == surely
+    assert (data["untrusted"]["bisected"], data["untrusted"]["first bad"]) == (BROKEN, broken)
+    assert any(text.startswith(f"{BROKEN} at ") for text in data["untrusted"].values())
     assert sum(revision["n"] for revision in found["revisions"]) <= 60
     ran = {row["test_pack_sha"] for row in farm.results(started["campaign_id"])}
     assert {broken, found["last_good"]} <= ran <= set(revisions)

@@ -172,6 +172,11 @@ async def test_a_yield_is_what_summarize_runs_says_of_the_last_units(
         assert figures["n"] == same["total"]["n"] >= 40
         assert figures["percent"] == pytest.approx(same["total"]["rate"] * 100)
         assert begun["state"] == ("happened" if below == 100 else "watching")
+        assert begun["waits_for"].endswith("over the last 40 units at factory")
+        if below == 100:
+            assert begun["what"].startswith("The first pass yield at factory, is ")
+        told = await refused(client, "watch", yield_below=95, service="portal")
+        assert "portal tells no units, and a first pass yield is of units" in told
         told = await refused(client, "watch", yield_below=95, part="no such part at all", service="factory")
         assert "no run with such a part" in told
         assert "Several services" in await refused(client, "watch", yield_below=95)
@@ -185,6 +190,7 @@ async def test_a_yield_is_what_summarize_runs_says_of_the_last_units(
             wait_seconds=3,
         )
         assert few["state"] == "watching"
+        assert few["waits_for"].endswith(f'at factory, part "{few["seen"]["figures"]["part"]}"')
         assert "units with a verdict, of 10000" in few["seen"]["figures"]["unknown"]
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.campaigns.conclusions import conclude_bisection, conclude_soak
+from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.records import Campaign
 from testlab_tools.models.campaigns import (
     CampaignBrief,
@@ -25,9 +26,9 @@ RERUN_WORDS = {"confirmed": "confirmed", "unconfirmed": "flaky", "unknown": "unk
 _STATE = {"held": "working", "dropped": "dropped", "released": "given back"}
 
 
-def describe_brief(campaign: Campaign, caller: str) -> CampaignBrief:
+def describe_brief(campaign: Campaign, caller: str, conclusion: str = "") -> CampaignBrief:
     """A campaign as a row of a list."""
-    return CampaignBrief.model_validate(_fields(campaign, caller))
+    return CampaignBrief.model_validate({**_fields(campaign, caller), "conclusion": conclusion})
 
 
 def describe_ordered(campaign: Campaign, standstill: str = "") -> CampaignOrdered:
@@ -57,21 +58,22 @@ def describe_status(
             "remaining_minutes": [] if low is None or high is None else [round(low / 60, 1), round(high / 60, 1)],
             "waits": _describe_wait(ticket, service) if ticket is not None else None,
             "nodes": [_describe_node(share, service) for share in details.nodes],
-            "failures": [describe_failure(told, service) for told in details.failures],
+            "failures": [describe_failure(told, order) for told in details.failures],
             "note": " ".join(filter(None, (standstill, _note(campaign), _note_nodes(campaign, details)))),
             "next": _next(campaign),
         }
     )
 
 
-def describe_failure(told: Told, service: str) -> CampaignFailure:
+def describe_failure(told: Told, order: CampaignOrder) -> CampaignFailure:
     """A failure, with what its rerun came to."""
     return CampaignFailure.model_validate(
         {
             "run_id": told.run_id,
-            "test": told.test,
+            "test": order.bisected or told.test,
+            "revision": told.test if order.bisected else "",
             "outcome": told.outcome,
-            "node_id": f"{service}:{told.node}",
+            "node_id": f"{order.service}:{told.node}",
             "reason": told.reason,
             "rerun": RERUN_WORDS.get(told.rerun, ""),
             "rerun_id": told.rerun_id,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from testlab_tools.campaigns.announcing import ANNOUNCED_FAILURES, describe_event
+from testlab_tools.campaigns.conclusions import summarize_conclusion
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.pace import Pace
 from testlab_tools.campaigns.records import Campaign, ticket_id
@@ -84,7 +85,7 @@ class Campaigns:
         campaign = await self.find(campaign_id)
         if campaign.ended:
             details = await self.details(campaign, ANNOUNCED_FAILURES)
-            await self._notifier.notify(describe_event(campaign, details.failures))
+            await self._notifier.notify(describe_event(campaign, details.failures, details.tallies))
 
     async def details(self, campaign: Campaign, failures: int) -> Details:
         """What is known of a campaign beside its counts, with up to so many failures."""
@@ -103,6 +104,15 @@ class Campaigns:
         who = None if all_callers else caller
         return await self._read(lambda reader: reader.list(who, services, limit, after))
 
+    async def conclusions(self, campaigns: Sequence[Campaign]) -> Mapping[str, str]:
+        """What soaks and bisections among them have come to, by their ids."""
+        asked = [campaign for campaign in campaigns if campaign.order.is_open]
+
+        def conclude(reader: CampaignReader) -> Mapping[str, str]:
+            return {one.campaign_id: summarize_conclusion(one.order, reader.tallies(one.campaign_id)) for one in asked}
+
+        return await self._read(conclude) if asked else {}
+
     async def failed_tests(self, campaign: Campaign) -> list[str]:
         """The test cases of a campaign that failed or ended in an error, each once."""
         return await self._read(lambda reader: reader.failed_tests(campaign.campaign_id))
@@ -114,8 +124,8 @@ class Campaigns:
         from testlab_tools.campaigns.report import CHUNK, write_junit, write_page
 
         results: list[Told] = await self._read(lambda reader: list(reader.results(campaign.campaign_id)))
-        nodes = await self._read(lambda reader: reader.shares(campaign.campaign_id))
-        parts = write_junit(campaign, results) if form == "junit" else write_page(campaign, nodes, results)
+        details = await self.details(campaign, 1)
+        parts = write_junit(campaign, results) if form == "junit" else write_page(campaign, details, results)
         while chunk := await asyncio.to_thread(lambda: "".join(islice(parts, CHUNK))):
             await write(chunk.encode())
         return len(results)

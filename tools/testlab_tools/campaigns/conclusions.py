@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +41,36 @@ def _describe_rate(rule: StopRule, tally: Tally) -> SoakResult:
         high=round(found.bounds.high, _DIGITS),
         runs_left=found.runs_left if conclusion == "open" else None,
     )
+
+
+def summarize_conclusion(order: CampaignOrder, tallies: Sequence[Tally]) -> str:
+    """What a soak or bisection has come to, in a line. With names of revisions, which people wrote."""
+    if order.bisected:
+        found = conclude_bisection(order, tallies)
+        named = f"first bad revision {found.first_bad}, last good {found.last_good}; " if found.first_bad else ""
+        return f"{named}{describe_bisection(found)}"
+    rates = conclude_soak(order, tallies)
+    if len(rates) == 1:
+        return describe_rate(order, rates[0])
+    counts = Counter(rate.conclusion for rate in rates)
+    told = ", ".join(f"{count} {conclusion}" for conclusion, count in counts.items())
+    return f"{len(rates)} tests: {told}; {sum(rate.n for rate in rates)} runs"
+
+
+def describe_rate(order: CampaignOrder, rate: SoakResult) -> str:
+    """A test's failure rate, without its name: `below 5 %: 0 of 63 runs failed, a rate of 0 to 4.9 % at 95 %`."""
+    bound = f" {order.until_below * 100:g} %" if order.until_below else ""
+    conclusion = f"{rate.conclusion}{bound}" if rate.conclusion in ("below", "above") else rate.conclusion
+    between = f"a rate of {rate.low:.2%} to {rate.high:.2%} at 95 %" if rate.n else "of the rate nothing is known"
+    return f"{conclusion}: {rate.failures} of {rate.n} runs failed, {between}"
+
+
+def describe_bisection(found: BisectionResult) -> str:
+    """How sure it is and how much was run, without names: `found at 95 % after 21 runs`."""
+    runs = f"{sum(revision.n for revision in found.revisions)} runs"
+    if found.conclusion == "open":
+        return f"open after {runs}: {len(found.candidates)} candidates left"
+    return f"{found.conclusion} at 95 % after {runs}"
 
 
 def conclude_bisection(order: CampaignOrder, tallies: Sequence[Tally]) -> BisectionResult:

@@ -10,14 +10,17 @@ from xml.sax.saxutils import escape as xml_escape
 from xml.sax.saxutils import quoteattr
 
 from testlab_tools.campaigns.answer import RERUN_WORDS
+from testlab_tools.campaigns.conclusions import conclude_bisection, conclude_soak, describe_bisection, describe_rate
+from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.records import Campaign
 from testlab_tools.times import iso
 from testlab_tools.triage.causes import normalise
 from testlab_tools.untrusted import sanitize
 
 if TYPE_CHECKING:
-    from testlab_tools.campaigns.reading import NodeShare, Told
+    from testlab_tools.campaigns.reading import Details, NodeShare, Tally, Told
 
+CANDIDATES = 20
 CHUNK = 500
 """Results that are written at a time."""
 _JUNIT = {"fail": "failure", "error": "error", "skip": "skipped"}
@@ -34,9 +37,9 @@ border-bottom:1px solid #d8dee4;vertical-align:top;overflow-wrap:anywhere}code{f
 def write_junit(campaign: Campaign, results: Iterable[Told]) -> Iterator[str]:
     """A case for each item that has a result, in the order of counting; what was not run is skipped in one more."""
     told = campaign.by_outcome
-    left = campaign.items - campaign.counted
+    left = 0 if campaign.order.is_open else campaign.items - campaign.counted
     counts = {
-        "tests": campaign.items if left == 0 else campaign.counted + 1,
+        "tests": campaign.counted + bool(left),
         "failures": told["fail"],
         "errors": told["error"],
         "skipped": told["skip"] + bool(left),
@@ -45,19 +48,20 @@ def write_junit(campaign: Campaign, results: Iterable[Told]) -> Iterator[str]:
     yield f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites {attributes}>\n'
     yield f"<testsuite name={quoteattr(f'campaign {campaign.campaign_id}')} {attributes}>\n"
     for result in results:
-        yield _junit_case(result)
+        yield _junit_case(result, campaign.order.bisected)
     if left:
         skipped = f'<skipped message="{left} runs were not made"/>'
         yield f'<testcase classname="campaign" name="not run">{skipped}</testcase>\n'
     yield "</testsuite>\n</testsuites>\n"
 
 
-def _junit_case(told: Told) -> str:
+def _junit_case(told: Told, bisected: str) -> str:
     properties = {"run_id": told.run_id, "node": told.node, "rerun": RERUN_WORDS.get(told.rerun, "")}
     listed = "".join(
         f"<property name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in properties.items() if value
     )
-    names = f"classname={_attribute(told.node)} name={_attribute(told.test)}"
+    name = f"{bisected} at {told.test}" if bisected else told.test
+    names = f"classname={_attribute(told.node)} name={_attribute(name)}"
     head = f'<testcase {names} time="{told.duration_s:g}">'
     end = f"<{_JUNIT[told.outcome]} message={_attribute(told.reason)}/>" if told.outcome in _JUNIT else ""
     return f"{head}<properties>{listed}</properties>{end}</testcase>\n"
@@ -67,9 +71,11 @@ def _attribute(text: str) -> str:
     return quoteattr(sanitize(text).replace("\n", " "))
 
 
-def write_page(campaign: Campaign, nodes: Sequence[NodeShare], results: Iterable[Told]) -> Iterator[str]:
-    """Counts, nodes, failures by cause with their reruns, and every test with its results."""
+def write_page(campaign: Campaign, details: Details, results: Iterable[Told]) -> Iterator[str]:
+    """Counts, what a soak or bisection has come to, nodes, failures by cause with their reruns, and every test, or
+    revision of a bisection, with its results."""
     order = campaign.order
+    kind = "Revision" if order.bisected else "Test"
     title = f"Campaign {campaign.campaign_id}: {campaign.state}"
     yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
     yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>\n'
@@ -78,12 +84,15 @@ def write_page(campaign: Campaign, nodes: Sequence[NodeShare], results: Iterable
     rows = [
         ("Test pack revision", _text(order.test_pack_revision)),
         ("From", f"{_when(campaign.started_at)} to {_when(campaign.ended_at)}"),
-        ("Runs", f"{campaign.counted} of {campaign.items}; {campaign.tests} tests"),
+        ("Runs", _count_runs(campaign)),
         *((name, f'<span class="{name}">{count}</span>') for name, count in campaign.by_outcome.items() if count),
         ("Run again after an infrastructure error", str(campaign.retried)),
     ]
     yield _table(("", ""), rows)
-    yield "<h2>Nodes</h2>\n" + _table(("Node", "Runs by outcome", "State"), [_node_row(share) for share in nodes])
+    if details.tallies:
+        yield from _write_conclusion(order, details.tallies)
+    shares = [_node_row(share) for share in details.nodes]
+    yield "<h2>Nodes</h2>\n" + _table(("Node", "Runs by outcome", "State"), shares)
     every: dict[str, list[Told]] = {}
     failures: dict[str, list[Told]] = {}
     for told in results:
@@ -93,13 +102,35 @@ def write_page(campaign: Campaign, nodes: Sequence[NodeShare], results: Iterable
     yield "<h2>What failed</h2>\n" if failures else "<h2>Nothing failed</h2>\n"
     for cause in sorted(failures.values(), key=len, reverse=True):
         yield f"<h3>{len(cause)} × {_text(_first_line(cause[0].reason) or cause[0].test)}</h3>\n"
-        yield _table(("Test", "Node", "Run", "Reason", "Rerun"), [_failure_row(told) for told in cause])
+        yield _table((kind, "Node", "Run", "Reason", "Rerun"), [_failure_row(told) for told in cause])
     yield "<p>explain_failure says why a run failed; get_artifact has its pictures and logs, by its run.</p>\n"
-    yield "<h2>Every test</h2>\n"
+    yield f"<h2>Every {kind.lower()}</h2>\n"
     yield _table(
-        ("Test", "Passed", "Did not", "Mean time"), [_test_row(name, told) for name, told in sorted(every.items())]
+        (kind, "Passed", "Did not", "Mean time"), [_test_row(name, told) for name, told in sorted(every.items())]
     )
     yield "</body></html>\n"
+
+
+def _count_runs(campaign: Campaign) -> str:
+    if campaign.order.bisected:
+        return f"{campaign.counted}; {campaign.tests} revisions"
+    of = "" if campaign.order.is_open else f" of {campaign.items}"
+    return f"{campaign.counted}{of}; {campaign.tests} tests"
+
+
+def _write_conclusion(order: CampaignOrder, tallies: Sequence[Tally]) -> Iterator[str]:
+    """What a soak or a bisection has come to."""
+    yield "<h2>Conclusion</h2>\n"
+    if not order.bisected:
+        rates = conclude_soak(order, tallies)
+        rows = [(_text(rate.test), escape(describe_rate(order, rate)), str(rate.errors)) for rate in rates]
+        yield _table(("Test", "Failure rate", "Infrastructure errors"), rows)
+        return
+    found = conclude_bisection(order, tallies)
+    named = {"Test": found.test, "First bad revision": found.first_bad, "Last good revision": found.last_good}
+    named |= {f"Candidate {number}": name for number, name in enumerate(found.candidates[:CANDIDATES], 1)}
+    told = [(name, _text(value)) for name, value in named.items() if value]
+    yield _table(("", ""), [("Conclusion", escape(describe_bisection(found))), *told])
 
 
 def _node_row(share: NodeShare) -> tuple[str, ...]:

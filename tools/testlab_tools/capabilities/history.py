@@ -63,11 +63,13 @@ class HistoryFeed(RunArchive):
 
     `cannot` says in our words what of it the service does not tell. `has_measurements`: `read_measurements` is
     there to be called. `failing` are the endings of runs that have failed steps. `left_out` says in our words which
-    runs could not be read when it was last asked, and are in no figure.
+    runs could not be read when it was last asked, and are in no figure. `has_units`: its runs are of units with
+    serial numbers, so that a yield can be known.
     """
 
     cannot: Sequence[str] = ()
     has_measurements: bool = False
+    has_units: bool = True
     left_out: str = ""
     failing: Sequence[str] = ("fail", "error", "timeout", "aborted")
 

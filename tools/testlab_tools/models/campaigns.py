@@ -13,7 +13,7 @@ CampaignState = Literal["queued", "running", "finished", "cancelled", "failed"]
 
 class CampaignBrief(ResultModel):
     """A campaign: `runs` to be made are `tests` repeated; `by_outcome` counts those that have a result, `not_run`
-    have none. `caller` is told of somebody else's."""
+    have none. `caller` is told of somebody else's. In a list, `conclusion` of a soak or bisection so far."""
 
     campaign_id: str
     state: CampaignState
@@ -27,14 +27,17 @@ class CampaignBrief(ResultModel):
     runs: int
     by_outcome: dict[Outcome, int] = {}
     not_run: int = 0
+    conclusion: Untrusted = ""
 
 
 class CampaignFailure(ResultModel):
-    """A counted result that is no pass. `rerun`: confirmed, the failure came again; flaky, it passed when run again;
-    unknown, the rerun ended in an error. `retries` attempts before it ended in errors."""
+    """A counted result that is no pass, of a bisection with its `revision`. `rerun`: confirmed, the failure came again;
+    flaky, it passed when run again; unknown, the rerun ended in an error. `retries` attempts before it ended in
+    errors."""
 
     run_id: str = ""
     test: Untrusted
+    revision: Untrusted = ""
     outcome: Outcome
     node_id: str
     reason: Untrusted = ""

@@ -117,8 +117,8 @@ async def bisect(
 
     get_campaign has it, right in 19 of 20 cases. Does not list revisions: git log does.
     """
-    runner = call.lab.one(JobFarm, service)
     _campaigns(call)
+    runner = call.lab.one(JobFarm, service)
     check_revisions(revisions)
     nodes = await _choose_nodes(call, runner, node_ids, device_type, node_count)
     if isinstance(runner, TestPack):
@@ -170,10 +170,11 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> Cam
     made_for = f"list_campaigns {call.caller}"
     after = _position(decode_cursor(cursor, made_for)) if cursor else None
     page = await _campaigns(call).list(call.caller, _sees_all(call), call.lab.services, limit, after)
+    concluded = await _campaigns(call).conclusions(page.campaigns)
     schedules = [] if cursor else await _schedules(call).list(call.caller, _sees_all(call), call.lab.services)
     return CampaignList(
         scheduled=[describe_schedule(schedule, call.caller) for schedule in schedules],
-        campaigns=[describe_brief(campaign, call.caller) for campaign in page.campaigns],
+        campaigns=[describe_brief(one, call.caller, concluded.get(one.campaign_id, "")) for one in page.campaigns],
         cursor=encode_cursor(made_for, list(page.after)) if page.after else "",
         note=await say_standstill(
             _campaigns(call).engine, bool(schedules) or any(not one.ended for one in page.campaigns)
@@ -269,8 +270,7 @@ def _sees_all(call: Call) -> bool:
 
 
 async def _start(call: Call, order: CampaignOrder, names: list[str]) -> CampaignOrdered:
-    campaigns = _campaigns(call)
-    campaign = await campaigns.start(order, names, call.digest, call.deadline.spent_s)
+    campaign = await (campaigns := _campaigns(call)).start(order, names, call.digest, call.deadline.spent_s)
     return describe_ordered(campaign, await say_standstill(campaigns.engine))
 
 

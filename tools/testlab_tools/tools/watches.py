@@ -145,6 +145,12 @@ async def _find_yield(call: Call, service: str, condition: Condition) -> tuple[S
     whole = feed.unscoped
     if whole is not feed and isinstance(whole, HistoryFeed) and await whole.identify() != await feed.identify():
         raise Unsupported("A yield is watched over all nodes", "You may use some only", "summarize_runs has yours.")
+    if not feed.has_units:
+        raise Unsupported(
+            f"{feed.name} tells no units, and a first pass yield is of units",
+            "",
+            "Name a service whose runs have serial numbers; summarize_runs(metric='runs') counts these.",
+        )
     from testlab_tools.watches.condition import read_yield
 
     figures = await read_yield(call, feed.name, condition)

@@ -36,7 +36,7 @@ def judge(subject: Subject, read: Reading) -> Verdict:
         case CampaignBrief():
             return _judge_campaign(subject, read)
         case YieldFigures():
-            return _judge_yield(read)
+            return _judge_yield(subject, read)
 
 
 def _judge_missing(subject: Subject) -> Verdict:
@@ -73,10 +73,11 @@ def _judge_campaign(subject: Subject, campaign: CampaignBrief) -> Verdict:
     return Verdict("happened", f"Campaign {subject.handle!r} is {campaign.state}: {counts}", facts)
 
 
-def _judge_yield(figures: YieldFigures) -> Verdict:
+def _judge_yield(subject: Subject, figures: YieldFigures) -> Verdict:
     """What is unknown never comes to pass."""
     facts = WatchFacts(figures=figures)
     if figures.unknown or figures.percent is None or figures.percent >= figures.below:
         return Verdict("watching", "", facts)
-    what = f"The first pass yield is {figures.percent:g} % over {figures.n} units, below {figures.below:g} %"
+    found = f"is {figures.percent:g} % over {figures.n} units, below {figures.below:g} %"
+    what = f"The first pass yield {subject.describe_runs()}, {found}"
     return Verdict("happened", what, facts)

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import Node
 from testlab_tools.models.watches import WatchFacts, WatchState
+from testlab_tools.untrusted import quote
 
 Kind = Literal["job", "node", "reservation", "campaign", "yield"]
 Becomes = Literal["free", "offline", "different"]
@@ -67,7 +68,15 @@ class Subject(LateModel):
             becomes = "changes its state" if self.becomes == "different" else f"is {self.becomes}"
             return f"that node {self.handle!r} {becomes}"
         assert self.condition is not None, "of this kind"
-        return f"a first pass yield below {self.condition.below:g} % over the last {self.condition.over_units} units"
+        units = f"{self.condition.over_units} units {self.describe_runs()}"
+        return f"a first pass yield below {self.condition.below:g} % over the last {units}"
+
+    def describe_runs(self) -> str:
+        """Of which runs a yield is: their service, part, test and station; names quoted, as callers gave them."""
+        assert self.condition is not None, "of this kind"
+        names = {"part": self.condition.part, "test": self.condition.test, "station": self.condition.station}
+        of = "".join(f", {kind} {quote(name, 60)}" for kind, name in names.items() if name)
+        return f"at {self.service or 'all services'}{of}"
 
 
 class Watch(LateModel):

@@ -36,6 +36,7 @@ class ResultHistory(Results, HistoryFeed):
         "Stb-tester tells no measurements, no units and no category of results",
         "results that were deleted, or came more than a day late, are noticed for a week",
     )
+    has_units = False
 
     async def identify(self) -> str:
         return await self.client.identify()
