@@ -56,6 +56,16 @@ def test_a_report_that_is_none_is_one_line_and_exit_code_2(content: str, told: s
     assert told in done.stderr
 
 
+@pytest.mark.parametrize("count", ["1", "2", "many"])
+def test_workers_on_one_socket_are_refused_for_replicas(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--demo", "--http", "127.0.0.1:0", "--workers", count]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "sessions, reservations and rates are a process's own" in said.err
+    assert "replicas" in said.err
+    assert "docs/deployment.md" in said.err
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from testlab_mcp import __version__
 from testlab_mcp.startup.early import Early
-from testlab_tools.errors import LabError
+from testlab_tools.errors import ConfigError, LabError
 
 CLIENTS = ("claude-code", "claude-desktop", "vscode", "cursor", "codex")
 SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -111,6 +111,11 @@ def _run(args: argparse.Namespace, words: Sequence[str], early: Early | None) ->
 
 
 def _run_serve(args: argparse.Namespace, early: Early | None) -> int:
+    if args.workers is not None:
+        raise ConfigError(
+            "--workers is not offered: sessions, reservations and rates are a process's own, which processes on one "
+            "socket would mix up; run replicas, as docs/deployment.md has them"
+        )
     gc.disable()  # looking for garbage among what is imported would be a sixth of the start; `serve` has it on again
     try:
         from testlab_mcp.startup.sdk import import_sdk
@@ -143,6 +148,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
     serve.add_argument("--folder", metavar="DIR", default="", help="serve a folder of reports; needs no config")
     serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
+    serve.add_argument("--workers", metavar="N", help=argparse.SUPPRESS)  # looked for, and refused with the reason
     serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
 
     worker = _add(commands, "worker", "run deliveries and long work, for servers that leave them to it")
