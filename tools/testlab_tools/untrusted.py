@@ -27,6 +27,8 @@ _ESCAPES = re.compile(
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI
     r"|\x1b[ -/]*[0-~]"
 )
+_OPENERS = re.compile("[\x1b\x90\x98\x9b\x9d-\x9f]")
+"""What each of _ESCAPES begins with: a text without them is searched several times as fast."""
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U00013430-\U0001345f"
@@ -39,7 +41,9 @@ def sanitize(text: str) -> str:
     """Remove what acts on a terminal or hides from a reader. Line breaks stay, as `\\n`, and tabs."""
     if text.isascii() and text.isprintable():
         return text
-    text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if _OPENERS.search(text):
+        text = _ESCAPES.sub("", text)
     return _HIDDEN.sub("", text)
 
 
