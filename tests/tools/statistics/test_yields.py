@@ -151,6 +151,42 @@ async def test_a_bad_station_is_the_only_one_that_differs(line: list[Run], view_
     assert "Groups that differ: 1;" in found.note
 
 
+@pytest.mark.parametrize(
+    ("metric", "worst"),
+    [("runs", "low"), ("first_pass_yield", "low"), ("rolled_yield", "low"), ("retest_rate", "high")],
+)
+async def test_groups_are_in_the_order_of_their_rates_the_worst_first_and_those_without_one_last(
+    metric: Any, worst: str, line: list[Run], view_of: MakeView
+) -> None:
+    never = [run._replace(batch="none", ended_as="error") for run in line if run.batch == line[0].batch][:4]
+    ids = {run.run_id for run in never}
+    held = [*never, *(run for run in line if run.run_id not in ids)]
+    found = await summarize(view_of(held), EVERYTHING, SummaryOrder(metric, "batch"))
+    rates = [row.rate for row in found.rows]
+    known = [rate for rate in rates if rate is not None]
+    assert rates == [*sorted(known, reverse=worst == "high"), *[None] * (len(rates) - len(known))]
+    assert len(set(known)) > 1
+
+
+async def test_a_small_group_with_a_worse_rate_hides_none_that_differs(line: list[Run], view_of: MakeView) -> None:
+    spoiled = [
+        run._replace(ended_as="fail") if run.station == "EOL-02" and int(run.run_id[8:]) % 6 == 0 else run
+        for run in line
+    ]
+    (first,) = [run for run in line if run.station == "EOL-01"][:1]
+    alone = first._replace(run_id=f"{first.run_id}9", unit="ONCE", station="EOL-99", ended_as="fail")
+    found, only = [
+        await summarize(
+            view_of([*spoiled, alone]), EVERYTHING, SummaryOrder("first_pass_yield", "station", limit=limit)
+        )
+        for limit in (20, 1)
+    ]
+    assert [row.group for row in found.rows[:2]] == ["EOL-99", "EOL-02"]
+    assert [row.group for row in only.rows] == ["EOL-02"]
+    assert "1 of " in only.note
+    assert "those that differ" in only.note
+
+
 async def test_a_station_that_ends_without_verdict_differs_in_that(line: list[Run], view_of: MakeView) -> None:
     spoiled = [
         run._replace(ended_as="error") if run.station == "FVT-03" and int(run.run_id[8:]) % 8 == 0 else run

@@ -81,7 +81,8 @@ class HistoryShare(ResultModel):
 
 
 class RunSummary(Drawn):
-    """A figure of all runs in `total`, and of `groups` groups, of which `rows` shows some."""
+    """A figure of all runs in `total`, and of `groups` groups, of which `rows` shows some: the worst figure first,
+    those without one last; times in their order."""
 
     metric: Metric
     since: Moment | None = None

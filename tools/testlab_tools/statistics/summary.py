@@ -59,7 +59,8 @@ async def summarize(view: HistoryView, runs: RunFilter, order: SummaryOrder) -> 
     found = await _find(view, runs, order, covered)
     rows = _arrange(found.rows, order)
     single = {row.test for row in rows} if covered.tests == 1 else set[str]()
-    shown = [row.model_copy(update={"test": ""}) if single else row for row in rows[: order.limit]]
+    chosen = _order_shown(rows[: order.limit], order)
+    shown = [row.model_copy(update={"test": ""}) if single else row for row in chosen]
     if order.group_by in TIMES:
         shown = (rows[-order.limit :] if order.limit else [])[:]
     return RunSummary(
@@ -166,9 +167,22 @@ def _comparable(by: GroupBy, covered: Coverage) -> bool:
     return by not in ("", "service") and (by not in TIMES or covered.tests == 1)
 
 
+def _order_shown(rows: list[Row], order: SummaryOrder) -> list[Row]:
+    """The rows by the figure asked for, the worst first and those without one last; at the same, that of more runs."""
+    if order.group_by in TIMES or order.metric in ("failures", "throughput"):
+        return rows
+
+    def rank(row: Row) -> tuple[bool, float, int]:
+        figure = row.mean_s if order.metric == "duration" else row.rate
+        value = figure or 0.0
+        return figure is None, -value if order.metric in ("duration", "retest_rate") else value, -(row.runs or row.n)
+
+    return sorted(rows, key=rank)
+
+
 def _arrange(rows: list[Row], order: SummaryOrder) -> list[Row]:
-    """Times, which come latest first, in their order; else those that differ first, then by the end of the interval
-    that is surely reached."""
+    """Times, which come latest first, in their order; else, for the choice of those that are shown, those that differ
+    first, then by the end of the interval that is surely reached."""
     if order.group_by in TIMES:
         return rows[::-1]
     if order.metric == "retest_rate":
@@ -226,8 +240,14 @@ def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: li
     if found.groups > MAX_GROUPS:
         said.append(f"Of {found.groups} groups, {MAX_GROUPS} were looked at: {_kept(order)}.")
     if len(shown) < min(found.groups, MAX_GROUPS):
-        said.append(f"{len(shown)} of {found.groups} groups are shown (limit).")
+        said.append(f"{len(shown)} of {found.groups} groups are shown (limit){_chosen(order)}.")
     return said
+
+
+def _chosen(order: SummaryOrder) -> str:
+    if order.group_by in TIMES or order.metric in ("failures", "throughput"):
+        return ""
+    return ": those that differ, then those that are the worst for sure" if order.metric != "duration" else ""
 
 
 def _kept(order: SummaryOrder) -> str:
