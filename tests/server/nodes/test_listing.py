@@ -48,6 +48,30 @@ async def test_a_running_jobs_starter_is_not_told_where_the_portals_words_do_not
     assert told["job"]["started_by"] == job["started_by"] == "not told"
 
 
+async def test_free_nodes_are_counted_among_those_that_match(farm: Farm, connect: Connect, ask: ToolCaller) -> None:
+    async with connect(farm.config) as client:
+        every = await ask(client, "list_nodes")
+        found = await ask(client, "list_nodes", text="roku")
+    assert found["free"] == sum(node["state"] == "free" for node in found["nodes"])
+    assert found["free"] < every["free"]
+    assert found["total"] == every["total"] == len(every["nodes"])
+
+
+@pytest.mark.parametrize("who", ["you", "colleague"])
+async def test_a_node_that_runs_a_job_says_whether_its_reservation_is_yours(
+    who: str, farm: Farm, connect: Connect, ask: ToolCaller
+) -> None:
+    holder = farm.you if who == "you" else farm.colleague
+    farm.reserve(holder)
+    farm.start(holder)
+    async with connect(farm.config) as client:
+        (told,) = (await ask(client, "list_nodes", node_ids=[farm.nodes[0]]))["nodes"]
+    assert told["state"] == "busy"
+    assert told["reservation"].get("yours", False) == (who == "you")
+    assert told["reservation"].get("holder", who) == who
+    assert told["job"]["started_by"] == "not told", "the portal's list names the holder only"
+
+
 async def test_a_reservation_without_end_says_so(farm: Farm, connect: Connect, ask: ToolCaller) -> None:
     body = {"node_ids": [farm.nodes[0]], "message": "soak"}
     farm.colleague.post("/reservations", json=body).raise_for_status()

@@ -273,10 +273,10 @@ class ConsoleLines(ResultModel):
 
 
 def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
-    """Inside a node, what the node and its state say already is left out."""
+    """Inside a node, what the node says already is left out. Its state says whose it is only while nothing runs."""
     if reservation is None:
         return None
-    said = {"node_id", "yours", "holder"} if reservation.yours else {"node_id", "yours"}
+    said = {"node_id", "holder"} if reservation.yours else {"node_id", "yours"}
     return reservation.model_dump(mode="json", exclude=said, exclude_defaults=True)
 
 
@@ -337,7 +337,7 @@ class Taken(ResultModel):
 
 
 class NodeList(ResultModel):
-    """The lab's nodes, or those asked for by id: `total` of them, `free` ones among them, `shown` that match. `note`
+    """The lab's nodes, or those asked for by id: `total` of them, `shown` that match, `free` ones among these. `note`
     says which ids are no node, and which nodes a text may have missed."""
 
     nodes: list[Node]

@@ -64,7 +64,7 @@ async def list_nodes(
         nodes=chosen,
         shown=len(chosen),
         total=len(every),
-        free=sum(node.state == "free" for node in every),
+        free=sum(node.state == "free" for node in chosen),
         services=shares,
         note=f"{wrong} {_note_untyped(untyped) if text else ''}".strip(),
     )
