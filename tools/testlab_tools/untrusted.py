@@ -49,6 +49,8 @@ def sanitize(text: str) -> str:
 
 def shorten(text: str, limit: int = MAX_CHARS) -> str:
     """Sanitized text of at most `limit` characters. When the text is longer, its end says how many are left out."""
+    if len(text) <= limit and text.isascii() and text.isprintable():  # as almost all are
+        return text
     text = sanitize(text)
     if len(text) <= limit:
         return text
