@@ -105,6 +105,7 @@ def freeze() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+    gc.enable()
 
 
 if __name__ == "__main__":
