@@ -42,6 +42,25 @@ async def test_a_campaign_is_its_starters_below_admin(url: str, ask: ToolCaller,
     assert (ended["state"], ended["not_run"]) == ("cancelled", 1)
 
 
+async def test_what_somebody_left_behind_is_ended_by_an_admin_alone_once_a_person_agrees(
+    url: str, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    async with signed_in(url, "alice") as alice, signed_in(url, "bob") as bob, signed_in(url, "root") as root:
+        schedule = (await ask(alice, "start_campaign", **ORDER, daily_at="02:00"))["campaign_id"]
+        watch = (await ask(alice, "watch", node_id=f"portal:{NODE}", node_becomes="offline"))["watch_id"]
+        for left in (schedule, watch):
+            assert "You have no such" in await refused(bob, "cancel_campaign", campaign_id=left, confirm=left)
+            told = await refused(root, "cancel_campaign", campaign_id=left)
+            assert "alice" in told
+            assert "confirm" in told
+            assert (await ask(root, "cancel_campaign", campaign_id=left, confirm=left))["state"] == "cancelled"
+        assert "scheduled" not in await ask(root, "list_campaigns")
+        ended = await ask(alice, "watch", watch_id=watch, wait_seconds=5)
+        assert (ended["state"], ended["what"]) == ("cancelled", "It was ended by hand")
+        own = (await ask(alice, "watch", node_id=f"portal:{NODE}", node_becomes="different"))["watch_id"]
+        assert (await ask(alice, "cancel_campaign", campaign_id=own))["state"] == "cancelled"
+
+
 async def test_a_node_of_ones_campaign_is_nobody_elses_to_use_or_to_give_back(
     farm: Farm, url: str, ask: ToolCaller, refused: RefusedCaller
 ) -> None:

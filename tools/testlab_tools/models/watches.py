@@ -10,7 +10,7 @@ from testlab_tools.models.lab import Node, Reservation, ResultModel
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted
 
-WatchState = Literal["watching", "happened", "not in time", "gone"]
+WatchState = Literal["watching", "happened", "not in time", "gone", "cancelled"]
 
 
 class YieldFigures(ResultModel):

@@ -65,11 +65,16 @@ class Schedules:
         whose = None if all_callers else caller
         return await self._database.ask(lambda store: store.list(whose, list(services)))
 
-    async def end(self, schedule_id: str, caller: str) -> Schedule:
-        """End a schedule; campaigns that it has started go on. Raises NotFound where it is not the caller's."""
+    async def find(self, schedule_id: str, caller: str, all_callers: bool) -> Schedule:
+        """A schedule of the caller's, or with `all_callers` anybody's. Raises NotFound."""
         found: Schedule | None = await self._database.ask(lambda store: store.read(schedule_id))
-        if found is None or caller not in (found.caller, "local"):
+        if found is None or not (all_callers or caller == found.caller):
             raise NotFound("You have no such schedule", "", "list_campaigns shows yours.").naming(schedule_id)
+        return found
+
+    async def end(self, schedule_id: str, caller: str, all_callers: bool) -> Schedule:
+        """End a schedule; campaigns that it has started go on. Raises NotFound, as `find` does."""
+        found = await self.find(schedule_id, caller, all_callers)
         await self._database.ask(lambda store: store.note(schedule_id, ended=1))
         return found
 

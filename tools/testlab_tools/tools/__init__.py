@@ -6,6 +6,7 @@ from testlab_tools.registry import ToolSpec
 from testlab_tools.tools import (
     analysis,
     campaigns,
+    cancelling,
     deliveries,
     dialogs,
     files,
@@ -53,7 +54,7 @@ def all_tools() -> tuple[ToolSpec, ...]:
         campaigns.bisect,
         campaigns.get_campaign,
         campaigns.list_campaigns,
-        campaigns.cancel_campaign,
+        cancelling.cancel_campaign,
         watches.watch,
         dialogs.answer_dialog,
         production.list_catalog,

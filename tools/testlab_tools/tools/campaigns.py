@@ -21,17 +21,16 @@ from testlab_tools.campaigns.records import Campaign
 from testlab_tools.capabilities import JobFarm, RunArchive, TestPack
 from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
 from testlab_tools.durable.standstill import say_standstill
-from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
+from testlab_tools.errors import BadInput, NotFound, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.io import Writer
 from testlab_tools.models.campaigns import CampaignList, CampaignOrdered, CampaignStatus
 from testlab_tools.models.lab import Node
-from testlab_tools.registry import ADD, DESTROY, LOOK, Call, Question, tool
-from testlab_tools.schedules.answer import describe_ended_schedule, describe_new_schedule, describe_schedule
-from testlab_tools.schedules.schedules import PREFIX, Schedules
+from testlab_tools.registry import ADD, LOOK, Call, tool
+from testlab_tools.schedules.answer import describe_new_schedule, describe_schedule
+from testlab_tools.schedules.schedules import Schedules
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
-from testlab_tools.untrusted import quote
 
 CampaignId = Annotated[str, Field(min_length=1, max_length=40, description="From start_campaign")]
 
@@ -64,7 +63,7 @@ async def start_campaign(
     Waits in line for the nodes, moves tests when one fails, gives all back. get_campaign follows it; for one node and
     some minutes, run_tests.
     """
-    campaigns = _campaigns(call)
+    campaigns = campaigns_of(call)
     runner, failed, revision = await _find_failed(call, failed_of, service, campaigns)
     if sum((bool(test_cases), all_tests, bool(failed_of))) != 1:
         raise BadInput("Give one of test_cases, all_tests and failed_of", "", "list_test_cases has names.")
@@ -95,7 +94,7 @@ async def start_campaign(
     )
     if daily_at:
         zone = call.lab.archive.timezone if call.lab.archive else "UTC"
-        schedule = await _schedules(call).begin(order, [] if all_tests else names, daily_at.strip(), zone)
+        schedule = await schedules_of(call).begin(order, [] if all_tests else names, daily_at.strip(), zone)
         return describe_new_schedule(schedule, len(names) * repeat)
     return await _start(call, order, names)
 
@@ -117,7 +116,7 @@ async def bisect(
 
     get_campaign has it, right in 19 of 20 cases. Does not list revisions: git log does.
     """
-    _campaigns(call)
+    campaigns_of(call)
     runner = call.lab.one(JobFarm, service)
     check_revisions(revisions)
     nodes = await _choose_nodes(call, runner, node_ids, device_type, node_count)
@@ -150,7 +149,7 @@ async def get_campaign(
 
     Has 20 failures; a report has all results.
     """
-    campaign = await _find(call, campaign_id)
+    campaign = await find_campaign(call, campaign_id)
     if bool(report) != bool(save_to):
         raise BadInput("report and save_to belong together", "", "As report='html', save_to='night.html'.")
     if wait_seconds:
@@ -159,7 +158,7 @@ async def get_campaign(
             await call.progress(now.counted, now.items, f"{now.counted} of {now.items} done, {now.failed} failed")
 
         seconds = max(0.0, wait_seconds - call.deadline.spent_s)
-        campaign = await _campaigns(call).follow(campaign, seconds, tell)
+        campaign = await campaigns_of(call).follow(campaign, seconds, tell)
     saved = await _save_report(call, campaign, report, save_to) if report else {}
     return (await _describe(call, campaign)).model_copy(update=saved)
 
@@ -169,57 +168,17 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> Cam
     """List campaigns, newest first, with their counts. get_campaign has the failures of one."""
     made_for = f"list_campaigns {call.caller}"
     after = _position(decode_cursor(cursor, made_for)) if cursor else None
-    page = await _campaigns(call).list(call.caller, _sees_all(call), call.lab.services, limit, after)
-    concluded = await _campaigns(call).conclusions(page.campaigns)
-    schedules = [] if cursor else await _schedules(call).list(call.caller, _sees_all(call), call.lab.services)
+    page = await campaigns_of(call).list(call.caller, sees_all(call), call.lab.services, limit, after)
+    concluded = await campaigns_of(call).conclusions(page.campaigns)
+    schedules = [] if cursor else await schedules_of(call).list(call.caller, sees_all(call), call.lab.services)
     return CampaignList(
         scheduled=[describe_schedule(schedule, call.caller) for schedule in schedules],
         campaigns=[describe_brief(one, call.caller, concluded.get(one.campaign_id, "")) for one in page.campaigns],
         cursor=encode_cursor(made_for, list(page.after)) if page.after else "",
         note=await say_standstill(
-            _campaigns(call).engine, bool(schedules) or any(not one.ended for one in page.campaigns)
+            campaigns_of(call).engine, bool(schedules) or any(not one.ended for one in page.campaigns)
         ),
     )
-
-
-async def _ask_before_cancelling(call: Call, campaign_id: str, confirm: str) -> Question | None:
-    """Whose it is; nothing is asked about one's own, nor where another's is refused anyway."""
-    if campaign_id.startswith(PREFIX):
-        return None
-    campaign = await _find(call, campaign_id)
-    if campaign.ended or campaign.order.caller == call.caller or call.access != "admin":
-        return None
-    return Question(
-        f"Cancel campaign {campaign_id!r} of caller {campaign.order.caller!r}, and stop its jobs?",
-        target=campaign_id,
-        quoted=f"\nIts message: {quote(campaign.order.message)}",
-    )
-
-
-@tool(toolset="campaigns", access="operate", needs=JobFarm, hints=DESTROY, asks=_ask_before_cancelling)
-async def cancel_campaign(
-    call: Call,
-    campaign_id: CampaignId,
-    confirm: Annotated[str, Field(description="If the client cannot ask: its campaign_id")] = "",
-) -> CampaignOrdered:
-    """Cancel a campaign of yours: stops its jobs, gives its nodes back, keeps its results.
-
-    With admin access anybody's, once a person agrees.
-    """
-    if campaign_id.startswith(PREFIX):
-        return describe_ended_schedule(await _schedules(call).end(campaign_id, call.caller))
-    campaign = await _find(call, campaign_id)
-    if campaign.order.caller != call.caller and call.access != "admin":
-        raise Refused(
-            "This campaign is another caller's",
-            "Below admin access only your own are cancelled",
-            f"With {call.admin_setting} anybody's are.",
-        )
-    campaigns = _campaigns(call)
-    if not campaign.ended:
-        campaign = await campaigns.cancel(campaign)
-        campaign = await campaigns.follow(campaign, call.deadline.share(0.5), _ignore)
-    return describe_ordered(campaign, await say_standstill(campaigns.engine, campaign.released_at is None))
 
 
 async def _save_report(
@@ -230,7 +189,7 @@ async def _save_report(
     assert target is not None, "save_to is not empty here"
 
     async def work(out: Writer) -> int:
-        return await _campaigns(call).write_report(campaign, report, out.write)
+        return await campaigns_of(call).write_report(campaign, report, out.write)
 
     async def watch(size: int) -> None:
         await call.progress(size, size, f"{size} bytes written")
@@ -242,18 +201,16 @@ async def _save_report(
     return {"saved_to": str(target)}
 
 
-async def _ignore(campaign: Campaign) -> None:
-    return
-
-
-def _campaigns(call: Call) -> Campaigns:
+def campaigns_of(call: Call) -> Campaigns:
+    """The campaigns of this server. Raises Unsupported where there are none."""
     if call.lab.work is None:
         raise Unsupported("There are no campaigns", "[durable] enabled is false in the config", "")
     return call.lab.work.campaigns
 
 
-def _schedules(call: Call) -> Schedules:
-    _campaigns(call)
+def schedules_of(call: Call) -> Schedules:
+    """The schedules of this server. Raises Unsupported where there are none."""
+    campaigns_of(call)
     assert call.lab.work is not None, "there are campaigns"
     return call.lab.work.schedules
 
@@ -265,21 +222,23 @@ def _check_durable(call: Call, service: str) -> None:
         )
 
 
-def _sees_all(call: Call) -> bool:
+def sees_all(call: Call) -> bool:
+    """Whether the caller sees the campaigns of others."""
     return call.caller == "local" or call.access == "admin"
 
 
 async def _start(call: Call, order: CampaignOrder, names: list[str]) -> CampaignOrdered:
-    campaign = await (campaigns := _campaigns(call)).start(order, names, call.digest, call.deadline.spent_s)
+    campaign = await (campaigns := campaigns_of(call)).start(order, names, call.digest, call.deadline.spent_s)
     return describe_ordered(campaign, await say_standstill(campaigns.engine))
 
 
-async def _find(call: Call, campaign_id: str) -> Campaign:
-    return await _campaigns(call).get(campaign_id, call.caller, _sees_all(call), call.lab.services)
+async def find_campaign(call: Call, campaign_id: str) -> Campaign:
+    """A campaign that the caller sees. Raises NotFound."""
+    return await campaigns_of(call).get(campaign_id, call.caller, sees_all(call), call.lab.services)
 
 
 async def _describe(call: Call, campaign: Campaign) -> CampaignStatus:
-    campaigns = _campaigns(call)
+    campaigns = campaigns_of(call)
     details, ticket = await campaigns.details(campaign, SHOWN_FAILURES), await campaigns.ticket(campaign)
     standstill = await say_standstill(campaigns.engine, campaign.released_at is None)
     return describe_status(campaign, details, ticket, call.caller, standstill)
@@ -292,7 +251,7 @@ async def _find_failed(
     if not failed_of:
         return call.lab.one(JobFarm, service), [], ""
     if ":" not in failed_of and "/" not in failed_of:
-        campaign = await _find(call, failed_of)
+        campaign = await find_campaign(call, failed_of)
         if campaign.order.bisected:
             raise BadInput("failed_of names a bisection", "It has revisions, not test cases, that failed", "").naming(
                 failed_of

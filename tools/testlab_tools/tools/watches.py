@@ -54,9 +54,9 @@ async def watch(
     given = [bool(text) for text in (job_uid, node_id, reservation_id, campaign_id, yield_below, watch_id)]
     if sum(given) != 1:
         raise BadInput("Nothing to watch is given" if not sum(given) else "Several things are given", "", _ONE)
-    watches = _watches(call)
+    watches = watches_of(call)
     if watch_id:
-        found = await _find(call, watches, watch_id)
+        found = await find_watch(call, watches, watch_id)
     else:
         if yield_below:
             subject, facts = await _find_yield(
@@ -88,7 +88,8 @@ async def watch(
     return describe_watch(found, await watches.list_notices(found), standstill)
 
 
-def _watches(call: Call) -> Watches:
+def watches_of(call: Call) -> Watches:
+    """The watches of this server. Raises Unsupported where there are none."""
     if call.lab.work is None:
         why, mend = (
             "Watches are kept in the database of [durable], which is off",
@@ -98,7 +99,8 @@ def _watches(call: Call) -> Watches:
     return call.lab.work.watches
 
 
-async def _find(call: Call, watches: Watches, watch_id: str) -> Watch:
+async def find_watch(call: Call, watches: Watches, watch_id: str) -> Watch:
+    """A watch that the caller may see. Raises NotFound."""
     found = await watches.read(watch_id)
     others = found is not None and found.caller != call.caller and call.caller != "local" and call.access != "admin"
     if found is None or others or found.subject.service not in call.lab.services:

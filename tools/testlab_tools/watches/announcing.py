@@ -33,7 +33,7 @@ def describe_event(watch: Watch) -> Event:
     return Event(
         event_id=watch.watch_id,
         type="watch.ended",
-        title=watch.what if watch.state != "not in time" else f"{watch.what}: {watch.subject.describe()}",
+        title=watch.what if watch.state in ("happened", "gone") else f"{watch.what}: {watch.subject.describe()}",
         state=watch.state,
         at=watch.ended_at or watch.begun_at,
         facts=facts,

@@ -49,7 +49,7 @@ def suggest_next(watch: Watch) -> str:
         return "reserve_nodes takes it, if nobody was quicker."
     if subject.kind == "yield" and watch.state == "happened":
         return "summarize_runs(metric='failures') shows what fails; list_runs the runs."
-    return "The same call watches on." if watch.state == "not in time" else "list_nodes shows who has which."
+    return "list_nodes shows who has which." if watch.state == "happened" else "The same call watches on."
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -16,6 +16,7 @@ from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.watches import SentNotice, WatchFacts
 from testlab_tools.notify.notifier import Notifier
 from testlab_tools.watches.announcing import describe_event
+from testlab_tools.watches.judging import Verdict
 from testlab_tools.watches.subjects import Subject, Watch
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from testlab_tools.watches.worker import WatchWorker
 
 WORKFLOW = "watch"
+WATCH_PREFIX = "watch-"
 LOOK_S = 0.25
 POLL_S = 3.0
 SAME_S = 60.0
@@ -56,7 +58,7 @@ class Watches:
     async def begin(self, subject: Subject, caller: str, max_hours: float, facts: WatchFacts) -> Watch:
         """Watch something, or return the caller's watch of the same. Raises Refused where it has too many, LabError
         where the watch cannot be written down."""
-        prefix = f"watch-{subject.digest(caller, max_hours)}."
+        prefix = f"{WATCH_PREFIX}{subject.digest(caller, max_hours)}."
         now = self.engine.clock.now().timestamp()
         before: list[Watch] = await self._database.ask(lambda store: store.list(prefix))
         if before and (before[-1].told_at is None or now - before[-1].told_at < SAME_S):
@@ -95,6 +97,13 @@ class Watches:
             told = self.engine.clock.now().timestamp()
             await self._database.ask(lambda store: store.note_told(watch.watch_id, told))
         return watch
+
+    async def end(self, watch: Watch) -> Watch:
+        """End a watch by hand, and return it as it stands."""
+        verdict, now = Verdict("cancelled", "It was ended by hand", WatchFacts()), self.engine.clock.now().timestamp()
+        await self._database.ask(lambda store: store.end(watch.watch_id, verdict, now))
+        self.engine.wake()
+        return await self.read(watch.watch_id) or watch
 
     async def list_notices(self, watch: Watch) -> list[SentNotice]:
         """The messages about a watch's end."""

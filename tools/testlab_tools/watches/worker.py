@@ -162,6 +162,9 @@ class Poll:
         watches = await asyncio.to_thread(self._store.read_all, ids)
         now = self._clock.now()
         for watch in watches:
+            if watch.state != "watching":  # it was ended by hand
+                self._release(watch.watch_id)
+                continue
             verdict = Verdict("watching", "", WatchFacts()) if error else self._judge(watch, found)
             if verdict.state == "watching" and self._is_over(watch):
                 verdict = Verdict("not in time", NOT_IN_TIME, verdict.facts)
