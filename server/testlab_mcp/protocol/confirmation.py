@@ -17,9 +17,10 @@ from mcp.server.elicitation import ElicitationResult
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.resolve import Elicit, Resolve, build_resolver_plans, resolve_arguments
 from mcp_types import InputRequiredResult
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from testlab_tools.errors import Conflict, Refused
+from testlab_tools.late_model import LateModel
 from testlab_tools.registry import Question
 
 REMEMBERED_S = 1200
@@ -28,7 +29,7 @@ _MARK = "mark"
 _NAME = re.compile(r"[\w.:+/@~%-]{1,200}", re.ASCII)
 
 
-class Agreement(BaseModel):
+class Agreement(LateModel):
     """What the person answers."""
 
     go_ahead: bool = Field(description="Go ahead?")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from testlab_tools.errors import BadInput, NotFound, nearest
+from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import UNKNOWN, Node
 from testlab_tools.stopping.rules import StopRule
 from testlab_tools.untrusted import quote
@@ -22,7 +23,7 @@ _PLAIN = re.compile(r"[\w.-]{1,40}", re.ASCII)
 """Other device types are not quoted in our text."""
 
 
-class CampaignOrder(BaseModel):
+class CampaignOrder(LateModel):
     """What a campaign runs, where, and how it goes on after an error. Ids are native.
 
     `node_count` nodes of `device_type`, 0 for all that are free, or else all of `node_ids`. `retries` is how often an

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import Outcome
 
 CampaignState = Literal["queued", "running", "finished", "cancelled", "failed"]
@@ -27,7 +28,7 @@ def ticket_id(campaign_id: str, number: int) -> str:
     return f"campaign-{campaign_id}" + (f"-{number}" if number > 1 else "")
 
 
-class Campaign(BaseModel):
+class Campaign(LateModel):
     """A row of `campaigns`. Times are UTC seconds. `trouble` is why it does not go on just now, `why` why it ended as
     it did; `released_at` is when its last node was given back. `pinned` is the commit that its first run was of, which
     all later jobs are given: a branch may move meanwhile."""
@@ -78,7 +79,7 @@ class Campaign(BaseModel):
         return self.state in ENDED
 
 
-class Attempt(BaseModel):
+class Attempt(LateModel):
     """A run that was made for an item. `kind` is "retried" for one that ended in an infrastructure error and was run
     again, "counted" for the item's result, "rerun" for one that was to confirm a failure. `run_id` is a handle; empty
     where the job counted the test and its run was not found."""
@@ -96,7 +97,7 @@ class Attempt(BaseModel):
     duration_s: float = 0.0
 
 
-class Batch(BaseModel):
+class Batch(LateModel):
     """A job, or one that is meant to be started: `works` are item, number of the test and kind of each, in order.
 
     `job_before` is the last job of the node before it, empty where there was none; `job_uid` is empty until it is known
@@ -115,7 +116,7 @@ class Batch(BaseModel):
     ended_at: float | None = None
 
 
-class CampaignNode(BaseModel):
+class CampaignNode(LateModel):
     """A node of a campaign: "held" while it works, "dropped" with the reason, "released" at the campaign's end."""
 
     model_config = ConfigDict(frozen=True)
@@ -129,7 +130,7 @@ class CampaignNode(BaseModel):
     given_back: bool = False
 
 
-class Share(BaseModel):
+class Share(LateModel):
     """What a node did: its attempts by outcome, and how long they took in all."""
 
     model_config = ConfigDict(frozen=True)

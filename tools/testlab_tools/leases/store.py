@@ -12,14 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from testlab_tools.capabilities import Service
 from testlab_tools.files.io import replace_file
 from testlab_tools.files.lock import FileLock
+from testlab_tools.late_model import LateModel
 
 
-class Lease(BaseModel):
+class Lease(LateModel):
     """A reservation by native ids, and its caller. Only the service knows whether it still exists.
 
     `process` is empty for one that stays when its process ends. `until` is the end it was made with, in seconds since

@@ -10,10 +10,11 @@ from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from testlab_tools import errors
 from testlab_tools.errors import BadInput, Conflict, LabError, ServiceError
+from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import NewRun
 from testlab_tools.times import Moment
@@ -24,14 +25,14 @@ MAX_BYTES = 64 * 2**20
 """Of all files kept with a run together."""
 
 
-class FileFacts(BaseModel):
+class FileFacts(LateModel):
     """A file kept with a run. Its name is untrusted text."""
 
     name: str
     size: int
 
 
-class RunPayload(BaseModel):
+class RunPayload(LateModel):
     """A run, and the files to keep with it; `unkept` counts files too many or too large to be written down.
 
     From an earlier generation: `earlier` is the run as it was recorded then, `sent` are the numbers of the files it
@@ -47,7 +48,7 @@ class RunPayload(BaseModel):
     doubtful: list[int] = []
 
 
-class ReportPayload(BaseModel):
+class ReportPayload(LateModel):
     """A report for one of the service's importers; its content is file 0.
 
     `serial_number` and `started_at` are empty where the report does not say them. `earlier` are the handles of the runs
@@ -102,7 +103,7 @@ REFUSALS = (BadInput, Conflict, errors.Refused, errors.Unsupported, errors.NotFo
 """Errors after which nothing was done at the service. After any other error, what was sent may have arrived."""
 
 
-class Failure(BaseModel):
+class Failure(LateModel):
     """A LabError as it is stored; no reply's text is in it but `service_says` and `nearest`, which are untrusted."""
 
     kind: str
@@ -139,7 +140,7 @@ class Failure(BaseModel):
         return error.saying(self.service_says).near(self.nearest)
 
 
-class Progress(BaseModel):
+class Progress(LateModel):
     """`attempts` counts sends; `unsure` says that one of them may have arrived without our knowing.
 
     A run is there as `created` before its files are; `sent` are the numbers of those it has got. A report has become
@@ -161,7 +162,7 @@ class Progress(BaseModel):
         return self.model_copy(update={"state": "sending", "next_try_at": None})
 
 
-class DeliveryRecord(BaseModel):
+class DeliveryRecord(LateModel):
     """A stored delivery; `generation` counts how often it was released or given again."""
 
     delivery_id: str
