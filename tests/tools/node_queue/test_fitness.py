@@ -49,3 +49,24 @@ def test_failures_of_the_product_say_nothing_of_the_node() -> None:
 
 def test_a_run_that_still_runs_does_not_count() -> None:
     assert list(find_faults(runs(("a", "running", ""), ("a", "error", LOST), ("a", "error", LOST)))) == ["a"]
+
+
+def test_a_node_that_passes_now_and_then_and_fails_mostly_at_the_equipment_is_not_fit() -> None:
+    bad: Told = ("a", "error", LOST)
+    mostly = runs(("a", "pass", ""), *[bad] * 5, ("a", "pass", ""), *[bad] * 3)
+    assert find_faults(mostly) == {
+        "a": "8 of its last 10 runs failed at the equipment: an instrument that does not answer"
+    }
+
+
+def test_few_runs_or_a_node_that_mostly_judges_the_product_are_no_evidence() -> None:
+    passed: Told = ("a", "pass", "")
+    assert find_faults(runs(passed, *[("a", "error", LOST)] * 6)) == {}
+    assert find_faults(runs(passed, *[("a", "error", LOST), passed, passed] * 5)) == {}
+    assert find_faults(runs(passed, *[("a", "fail", "Voltage 5.4 V is above its limit")] * 15)) == {}
+
+
+def test_a_node_that_was_mended_is_fit_again_before_its_failures_are_old() -> None:
+    passed: Told = ("a", "pass", "")
+    assert find_faults(runs(*[passed] * 10, *[("a", "error", LOST)] * 10)) != {}
+    assert find_faults(runs(*[passed] * 11, *[("a", "error", LOST)] * 50)) == {}

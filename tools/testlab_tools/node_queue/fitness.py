@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,14 @@ LATELY = timedelta(hours=6)
 """A node whose last runs are older is fit again: nobody would ever run on it otherwise."""
 LAST_RUNS = 2
 """All of a node's last runs, at least so many, failed at the equipment."""
+SHARE_RUNS = 20
+"""The newest runs of a node whose share of faults is looked at: a node that fails now and then passes in between."""
+FEWEST_RUNS = 8
+"""Fewer are no evidence of a share. Of a node that fails at the equipment in a tenth of its runs, 4 of 8 or more do so
+once in 200 times."""
+MAX_SHARE = 0.5
+"""A node that fails at the equipment more often than it judges the product costs more than it gives. Its share falls as
+it passes again, and its old runs leave LATELY."""
 MAX_RUNS = 200
 FRESH_S = 180.0
 
@@ -28,18 +37,34 @@ OUT_OF_SERVICE: Mapping[NodeState, str] = {
 
 
 def find_faults(runs: Sequence[Run]) -> dict[str, str]:
-    """What is wrong with the equipment of stations whose last runs all say so; `runs` are the newest first."""
+    """What is wrong with the equipment of stations whose last runs all say so, or most of their latest; `runs` are the
+    newest first."""
     by_station: dict[str, list[Run]] = {}
     for run in runs:
         if run.outcome != "running":
             by_station.setdefault(run.station, []).append(run)
-    found: dict[str, str] = {}
-    for station, (newest, *others) in by_station.items():
-        last = [newest, *others][:LAST_RUNS]
-        faults = [run.outcome in ("fail", "error") and read_fault(run.reason, run.outcome == "error") for run in last]
-        if len(last) == LAST_RUNS and all(faults):
-            found[station] = f"its last {LAST_RUNS} runs failed at the equipment: {faults[0]}, {iso(newest.started_at)}"
-    return found
+    told = {station: _find_last(latest) or _find_share(latest[:SHARE_RUNS]) for station, latest in by_station.items()}
+    return {station: why for station, why in told.items() if why}
+
+
+def _find_last(latest: Sequence[Run]) -> str:
+    faults = [_fault_of(run) for run in latest[:LAST_RUNS]]
+    if len(faults) < LAST_RUNS or not all(faults):
+        return ""
+    return f"its last {LAST_RUNS} runs failed at the equipment: {faults[0]}, {iso(latest[0].started_at)}"
+
+
+def _find_share(latest: Sequence[Run]) -> str:
+    """A station that passes now and then, and fails at the equipment in most of its runs."""
+    faults = [fault for run in latest if (fault := _fault_of(run))]
+    if len(latest) < FEWEST_RUNS or len(faults) < MAX_SHARE * len(latest):
+        return ""
+    (common, _), *_ = Counter(faults).most_common(1)
+    return f"{len(faults)} of its last {len(latest)} runs failed at the equipment: {common}"
+
+
+def _fault_of(run: Run) -> str:
+    return read_fault(run.reason, run.outcome == "error") if run.outcome in ("fail", "error") else ""
 
 
 def out_of_service(node: Node) -> str:
