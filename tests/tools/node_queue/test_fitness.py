@@ -61,12 +61,15 @@ def test_a_node_that_passes_now_and_then_and_fails_mostly_at_the_equipment_is_no
 
 def test_few_runs_or_a_node_that_mostly_judges_the_product_are_no_evidence() -> None:
     passed: Told = ("a", "pass", "")
-    assert find_faults(runs(passed, *[("a", "error", LOST)] * 6)) == {}
-    assert find_faults(runs(passed, *[("a", "error", LOST), passed, passed] * 5)) == {}
-    assert find_faults(runs(passed, *[("a", "fail", "Voltage 5.4 V is above its limit")] * 15)) == {}
+    lost: Told = ("a", "error", LOST)
+    product: Told = ("a", "fail", "Voltage 5.4 V is above its limit")
+    assert find_faults(runs(passed, *[lost] * 6)) == {}
+    assert find_faults(runs(passed, *[lost, passed, passed] * 5)) == {}
+    assert find_faults(runs(passed, *[product] * 15)) == {}
 
 
 def test_a_node_that_was_mended_is_fit_again_before_its_failures_are_old() -> None:
     passed: Told = ("a", "pass", "")
-    assert find_faults(runs(*[passed] * 10, *[("a", "error", LOST)] * 10)) != {}
-    assert find_faults(runs(*[passed] * 11, *[("a", "error", LOST)] * 50)) == {}
+    lost: Told = ("a", "error", LOST)
+    assert find_faults(runs(*[passed] * 10, *[lost] * 10)) != {}
+    assert find_faults(runs(*[passed] * 11, *[lost] * 50)) == {}
