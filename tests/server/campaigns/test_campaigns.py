@@ -111,12 +111,17 @@ async def test_a_cancelled_campaign_stops_its_jobs_and_keeps_what_has_finished(
             test_cases=[QUICK, SLOW],
             node_ids=[f"portal:{node}"],
         )
-        while not (now := await ask(client, "get_campaign", campaign_id=started["campaign_id"], wait_seconds=1)).get(
-            "by_outcome"
-        ):
+        job = ""
+        while not job:
+            now = await ask(client, "get_campaign", campaign_id=started["campaign_id"], wait_seconds=1)
             assert now["state"] in ("queued", "running")
+            job = now["nodes"][0].get("job_uid", "") if now.get("by_outcome") else ""
+        slow = await ask(client, "get_job", job_uid=job)
         await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
         ended = await finish(client, ask, started["campaign_id"])
+    assert slow["node_id"] == f"portal:{node}"
+    assert job.removeprefix("portal:") in farm.jobs_of(started["campaign_id"])
+    assert "job_uid" not in ended["nodes"][0]
     assert (ended["state"], ended["by_outcome"], ended["not_run"]) == ("cancelled", {"pass": 1}, 1)
     assert farm.held() == held
     assert node in farm.free(), "its job was stopped"

@@ -9,7 +9,7 @@ import pytest
 from testlab_tools.campaigns.collecting import match_runs, split_open
 from testlab_tools.campaigns.counting import NO_RUN, judge
 from testlab_tools.campaigns.orders import CampaignOrder
-from testlab_tools.campaigns.reading import estimate
+from testlab_tools.campaigns.reading import estimate, time_in_jobs
 from testlab_tools.campaigns.sharing import Work
 from testlab_tools.models.lab import Outcome, Run
 
@@ -77,3 +77,12 @@ def test_the_remaining_time_has_a_spread_that_shrinks_with_what_is_known() -> No
     few = estimate(left=100, nodes=4, results=5, seconds=50, squares=600, spent=50)
     many = estimate(left=100, nodes=4, results=500, seconds=5000, squares=60_000, spent=5000)
     assert few[0] < many[0] < 250 < many[1] < few[1]
+
+
+def test_the_remaining_time_counts_a_long_test_before_it_has_ended() -> None:
+    done, long = (
+        estimate(left=4, nodes=2, results=4, seconds=40, squares=400, spent=time_in_jobs(40.0, begun, 1000.0))
+        for begun in ([], [400.0, 1200.0])
+    )
+    assert done == (20.0, 20.0)
+    assert long == (320.0, 320.0), "600 s more in jobs, 160 s a run; a job that begins later by another clock adds none"

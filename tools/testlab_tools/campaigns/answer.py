@@ -121,6 +121,7 @@ def _describe_node(share: NodeShare, service: str) -> CampaignNode:
             "node_id": f"{service}:{share.node.node}",
             "state": _STATE[share.node.state],
             "by_outcome": share.outcomes,
+            "job_uid": f"{service}:{share.job_uid}" if share.job_uid else "",
             "why": share.node.why if share.node.state == "dropped" else "",
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -37,10 +38,11 @@ class Told(NamedTuple):
 
 
 class NodeShare(NamedTuple):
-    """A node's attempts by outcome, and how long they took in all."""
+    """A node's attempts by outcome, and the native id of the job that it runs now, if it is known."""
 
     node: CampaignNode
     outcomes: dict[Outcome, int]
+    job_uid: str = ""
 
 
 class Tally(NamedTuple):
@@ -161,11 +163,18 @@ class CampaignReader:
             .group_by(attempts.c.node, attempts.c.outcome)
         )
         by_node: dict[str, dict[Outcome, int]] = {}
+        batches = self._tables.batches.c
+        runs = sa.and_(batches.campaign_id == campaign_id, batches.state == "running")
         with self._workflows.transaction() as connection:
+            found = connection.execute(sa.select(batches.node, batches.job_uid).where(runs))
+            jobs: dict[str, str] = {row.node: row.job_uid for row in found}
             for node, outcome, number in connection.execute(asked):
                 by_node.setdefault(node, {})[outcome] = number
         latest = {node.node: node for node in sorted(self._store.nodes(campaign_id), key=lambda node: node.ticket)}
-        return [NodeShare(node, by_node.get(name, {})) for name, node in sorted(latest.items())]
+        return [
+            NodeShare(node, by_node.get(name, {}), jobs.get(name, "") if node.state == "held" else "")
+            for name, node in sorted(latest.items())
+        ]
 
     def tallies(self, campaign_id: str) -> Sequence[Tally]:
         """What every test came to, in the order of the tests."""
@@ -204,7 +213,7 @@ class CampaignReader:
 
     def _speed(self, campaign_id: str) -> tuple[int, int, float, float, float]:
         """Works in jobs that run, attempts so far, the sums of their durations and of the squares of these, and the
-        seconds that nodes spent in jobs that have ended."""
+        seconds that nodes have spent in jobs, those that run included: a long test counts before it has ended."""
         attempts, batches = self._tables.attempts.c, self._tables.batches
         length = attempts.duration_s
         asked = sa.select(sa.func.count(), sa.func.sum(length), sa.func.sum(length * length)).where(
@@ -213,12 +222,16 @@ class CampaignReader:
         spent = sa.select(sa.func.sum(batches.c.ended_at - batches.c.intended_at)).where(
             batches.c.campaign_id == campaign_id, batches.c.state == "ended"
         )
-        opened = sa.select(batches.c.works).where(batches.c.campaign_id == campaign_id, batches.c.state == "running")
+        opened = sa.select(batches.c.works, batches.c.intended_at).where(
+            batches.c.campaign_id == campaign_id, batches.c.state == "running"
+        )
         with self._workflows.transaction() as connection:
             results, seconds, squares = connection.execute(asked).one()
             lost: Any = connection.execute(spent).scalar_one()
-            running = sum(str(works).count("[") - 1 for works in connection.execute(opened).scalars())
-        return running, results, seconds or 0.0, squares or 0.0, lost or 0.0
+            works = [(str(works).count("[") - 1, intended_at) for works, intended_at in connection.execute(opened)]
+        running = sum(count for count, _ in works)
+        in_jobs = time_in_jobs(lost or 0.0, [intended_at for _, intended_at in works], time.time())
+        return running, results, seconds or 0.0, squares or 0.0, in_jobs
 
 
 def count_runs_left(order: CampaignOrder, tallies: Sequence[Tally]) -> int | None:
@@ -230,6 +243,12 @@ def count_runs_left(order: CampaignOrder, tallies: Sequence[Tally]) -> int | Non
     hopeful = [tally for tally in tallies if not ends_in_errors(tally.errored, tally.failed + tally.passed)]
     left = [judge(rule, tally.failed + tally.passed, tally.failed).runs_left for tally in hopeful]
     return None if None in left else sum(filter(None, left))
+
+
+def time_in_jobs(ended_s: float, begun: Sequence[float], now: float) -> float:
+    """Seconds that nodes have spent in jobs that have ended, and until `now` in those that `begun` says the begin of:
+    without these, tests that take long would count only once they have ended."""
+    return ended_s + sum(max(0.0, now - begin) for begin in begun)
 
 
 def estimate(left: int, nodes: int, results: int, seconds: float, squares: float, spent: float) -> tuple[float, float]:

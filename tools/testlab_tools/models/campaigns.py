@@ -47,11 +47,13 @@ class CampaignFailure(ResultModel):
 
 
 class CampaignNode(ResultModel):
-    """What a node has run, by outcome, all attempts counted; `why` it was dropped."""
+    """What a node has run, by outcome, all attempts counted, those of reruns and retries too; the job that it runs
+    now, `why` it was dropped."""
 
     node_id: str
     state: Literal["working", "dropped", "given back"]
     by_outcome: dict[Outcome, int] = {}
+    job_uid: str = ""
     why: str = ""
 
 
@@ -110,7 +112,7 @@ class BisectionResult(ResultModel):
 
 class CampaignStatus(CampaignBrief):
     """A campaign as it stands; `failures` are the first that were counted. `remaining_minutes` are bounds of the time
-    that is left, from the durations so far; left out where too little has run to say."""
+    that is left, from the durations so far and what runs now; left out where too little has run to say."""
 
     reruns: Reruns | None = None
     soak: list[SoakResult] = []
