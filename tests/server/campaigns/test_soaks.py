@@ -151,6 +151,7 @@ async def test_the_same_bisection_again_after_an_answer_that_came_late_is_the_sa
     [
         ("start_campaign", {"until_below": 0.00001}, "can never end the soak"),
         ("start_campaign", {"until_within": 0.6}, "no rate that runs can reach"),
+        ("start_campaign", {"until_below": 5}, "5 % is 0.05"),
         ("start_campaign", {"until_within": 0.1, "until_below": 0.1}, "one rule to stop by"),
         ("bisect", {"revisions": ["main"]}, "2 to 256 revisions"),
         ("bisect", {"revisions": ["main", "main"]}, "1 different"),

@@ -30,7 +30,9 @@ class StopRule:
             raise BadInput("A soak has one rule to stop by", "Both a width and a bound are given", "Give one of them.")
         for name, rate, most in (("width", self.within, 0.5), ("bound", self.below, 1.0)):
             if rate and not 0 < rate < most:
-                raise BadInput(f"The {name} is no rate that runs can reach", f"It must be above 0 and below {most:g}")
+                bounds = f"It must be above 0 and below {most:g}"
+                meant = f"It is a fraction: {rate:g} % is {rate / 100:g}." if 1 <= rate < 100 * most else ""
+                raise BadInput(f"The {name} is no rate that runs can reach", bounds, meant)
         if (self.within or self.below) and judge(self, MAX_RUNS, 0).conclusion == "open":
             raise BadInput(
                 "The rule can never end the soak",
