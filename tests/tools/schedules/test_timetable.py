@@ -1,4 +1,4 @@
-"""When a schedule starts: weekdays, the clocks' changes, a clock that jumps, a time when all was down."""
+"""When a schedule starts: weekdays, the clocks' changes, a time when all was down."""
 
 from __future__ import annotations
 
@@ -70,11 +70,3 @@ def test_a_start_that_is_missed_is_made_within_an_hour_and_skipped_after() -> No
     assert find_due(table, last, at("2026-11-21T02:59")) == Due(at("2026-11-21T02:00"), False)
     assert find_due(table, last, at("2026-11-21T03:00")) == Due(at("2026-11-21T02:00"), True)
     assert find_due(table, last, at("2026-11-29T02:30")) == Due(at("2026-11-29T02:00"), False), "the newest of many"
-
-
-def test_a_clock_that_jumps_starts_nothing_twice_and_is_not_believed_for_ever() -> None:
-    table, last = parse_timetable("02:00", "UTC"), at("2026-11-21T02:00")
-    assert find_due(table, last, at("2026-11-20T23:00")) is None
-    assert find_due(table, last, at("2026-11-21T02:00")) is None, "the same start again"
-    ahead = at("2031-01-01T02:00")
-    assert find_due(table, ahead, at("2026-11-21T23:00")) is None

@@ -13,8 +13,6 @@ from testlab_tools.errors import BadInput
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LATE = timedelta(hours=1)
 """A start that is later than this is skipped."""
-AHEAD = timedelta(days=2)
-"""A last start that is further in the future was noted by a clock that was wrong."""
 _FORM = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?:\s+([a-z,\s-]+))?", re.IGNORECASE)
 EXAMPLE = "Give a time as 02:00, with weekdays as 02:00 mon-fri or 02:00 sat,sun."
 
@@ -55,12 +53,8 @@ class Due:
     too_late: bool
 
 
-def find_due(table: Timetable, last: datetime, now: datetime) -> Due | None:
-    """What has come since the `last` start. Of several that were missed, the newest counts.
-
-    A clock that is set back starts nothing twice; one that was far ahead and is set right holds nothing up.
-    """
-    since = min(last, now) if last > now + AHEAD else last
+def find_due(table: Timetable, since: datetime, now: datetime) -> Due | None:
+    """What has come after `since`. Of several that were missed, the newest counts."""
     slot = table.last_until(now)
     return Due(slot, now - slot >= LATE) if slot > since else None
 

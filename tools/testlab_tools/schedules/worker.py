@@ -13,7 +13,7 @@ from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.campaigns.orders import check_size
 from testlab_tools.capabilities import Service, TestPack
 from testlab_tools.durable.engine import Clock
-from testlab_tools.errors import LabError, Unsupported
+from testlab_tools.errors import LabError, NotFound, Unsupported
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.schedules.store import Schedule, ScheduleStore
 from testlab_tools.schedules.timetable import find_due, parse_timetable
@@ -41,6 +41,7 @@ class ScheduleWorker:
         self._services: Mapping[str, Service] = services.open()
         self._campaigns = campaigns
         self._clock = clock
+        self._behind: dict[str, datetime] = {}
 
     async def run(self, workflow: WorkflowRun, *inputs: Any) -> None:
         """Serve a schedule until it is ended."""
@@ -67,28 +68,57 @@ class ScheduleWorker:
     async def _step(self, schedule: Schedule) -> float:
         """Start what is due; the pause until the next look, in seconds."""
         table, now = parse_timetable(schedule.timetable, schedule.zone), self._clock.now()
-        due = find_due(table, datetime.fromtimestamp(schedule.last_at, UTC), now)
+        due = find_due(table, self._since(schedule, now), now)
         if due is not None:
-            note = f"The start of {iso(due.slot)} was skipped: it was more than an hour late. {schedule.note}"[:500]
-            if not due.too_late:
-                campaign_id = campaign_of(schedule.schedule_id, due.slot)
-                try:
-                    await self._start(schedule, campaign_id)
-                except LabError as error:
-                    trouble = f"The start of {iso(due.slot)} waits: {error.what}."
-                    await asyncio.to_thread(lambda: self._store.note(schedule.schedule_id, note=trouble))
-                    return LONGEST_S
+            campaign_id = campaign_of(schedule.schedule_id, due.slot)
+            is_started = due.too_late and await self._is_started(campaign_id)
+            if due.too_late and not is_started:
+                await self._note_skipped(schedule, due.slot)
+            elif not is_started and (trouble := await self._start(schedule, campaign_id)):
+                await self._note(schedule, note=f"The start of {iso(due.slot)} waits: {trouble}.")
+                return LONGEST_S
+            else:
                 note = f"Campaign {campaign_id} of {iso(due.slot)} was started."
-            moment = due.slot.timestamp()
-            await asyncio.to_thread(lambda: self._store.note(schedule.schedule_id, note=note, last_at=moment))
+                await self._note(schedule, note=note, last_at=due.slot.timestamp())
         return min(LONGEST_S, max(0.1, (table.next_after(now) - now).total_seconds()))
 
-    async def _start(self, schedule: Schedule, campaign_id: str) -> None:
-        names = schedule.names
-        if not names:
-            pack = self._services.get(schedule.service)
-            if not isinstance(pack, TestPack):
-                raise Unsupported(f"No service {schedule.service} that lists test cases is configured any more", "", "")
-            names = await pack.list_test_cases(schedule.order.test_pack_revision)
-            check_size(len(names), schedule.order.repeat)
-        await self._campaigns.start_as(campaign_id, schedule.order, names)
+    def _since(self, schedule: Schedule, now: datetime) -> datetime:
+        """After which moment a start counts as come: the last start, or where a clock that is set back is before that,
+        when this was first seen. What then comes again is not made again, by its id."""
+        last = datetime.fromtimestamp(schedule.last_at, UTC)
+        if now >= last:
+            self._behind.pop(schedule.schedule_id, None)
+            return last
+        return self._behind.setdefault(schedule.schedule_id, now)
+
+    async def _is_started(self, campaign_id: str) -> bool:
+        try:
+            await self._campaigns.find(campaign_id)
+        except NotFound:
+            return False
+        return True
+
+    async def _note_skipped(self, schedule: Schedule, slot: datetime) -> None:
+        """Say it once. The start stays open: it is made where a clock that was ahead is set right."""
+        skipped = f"The start of {iso(slot)} was skipped: it was more than an hour late."
+        if not schedule.note.startswith(skipped):
+            await self._note(schedule, note=f"{skipped} {schedule.note}"[:500])
+
+    async def _note(self, schedule: Schedule, **changes: Any) -> None:
+        await asyncio.to_thread(lambda: self._store.note(schedule.schedule_id, **changes))
+
+    async def _start(self, schedule: Schedule, campaign_id: str) -> str:
+        """What is in the way, if anything."""
+        try:
+            names = schedule.names
+            if not names:
+                pack = self._services.get(schedule.service)
+                if not isinstance(pack, TestPack):
+                    missing = f"No service {schedule.service} that lists test cases is configured any more"
+                    raise Unsupported(missing, "", "")
+                names = await pack.list_test_cases(schedule.order.test_pack_revision)
+                check_size(len(names), schedule.order.repeat)
+            await self._campaigns.start_as(campaign_id, schedule.order, names)
+        except LabError as error:
+            return error.what
+        return ""
