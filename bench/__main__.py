@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.growth import measure_growth, render_growth
 from bench.measures import Figures, Peer, Size, make_plain, make_product, measure_peer, measure_raw
 from bench.processes import ROOT, run_upstream, write_config
 from bench.report import Round, fill, read_busy, render
@@ -41,8 +42,9 @@ def measure(peer_python: Path, count: int) -> str:
         peers = {"product": make_product(Path(sys.executable), config), "plain": make_plain(peer_python, url)}
         rounds = [_measure_round(peers, peer_python, url, number) for number in range(count)]
     (busy_after, total_after), own_after = read_busy(), _own_ticks()
+    growth = render_growth(measure_growth(Path(sys.executable)))
     others = (busy_after - busy - (own_after - own)) / (total_after - total)
-    return render(rounds, max(0.0, others))
+    return f"{render(rounds, max(0.0, others))}\n\n{growth}"
 
 
 def _measure_round(peers: dict[str, Peer], peer_python: Path, url: str, number: int) -> Round:

@@ -28,9 +28,9 @@ token = "any"
 
 
 @contextmanager
-def run_upstream() -> Generator[str]:
-    """A running upstream's URL."""
-    command = [sys.executable, "-m", "bench.upstream"]
+def run_upstream(*sizes: int) -> Generator[str]:
+    """A running upstream's URL. The sizes, where they are not its own: nodes and results in its lists."""
+    command = [sys.executable, "-m", "bench.upstream", *map(str, sizes)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout

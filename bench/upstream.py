@@ -1,7 +1,7 @@
-"""A Stb-tester portal that is never what limits a measurement: replies are rendered at the start, requests are counted.
+"""A Stb-tester portal that never limits a measurement: replies are rendered at the start, requests are counted.
 
-`python -m bench.upstream` prints its URL and serves until its standard input ends. `GET /count` says how many requests
-came. Filters, tokens and changes are not looked at.
+`python -m bench.upstream [NODES RESULTS]` prints its URL and serves until its standard input ends. `GET /count` says
+how many requests came. Filters, tokens and changes are not looked at.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ def make_result(number: int) -> dict[str, Any]:
     }
 
 
-def render_replies() -> dict[str, bytes]:
-    """Path to whole HTTP reply."""
-    nodes = [make_node(number) for number in range(NODES)]
+def render_replies(listed: int, results: int) -> dict[str, bytes]:
+    """Path to whole HTTP reply; so many nodes and results are in the lists."""
+    nodes = [make_node(number) for number in range(max(listed, NODES))]
     bodies: dict[str, Any] = {f"/api/v2/nodes/{node['node_id']}": node for node in nodes}
-    bodies["/api/v2/nodes"] = nodes[:LISTED_NODES]
-    bodies["/api/v2/results"] = [make_result(number) for number in range(RESULTS)]
+    bodies["/api/v2/nodes"] = nodes[:listed]
+    bodies["/api/v2/results"] = [make_result(number) for number in range(results)]
     replies = {path: _render(json.dumps(body).encode(), "application/json") for path, body in bodies.items()}
     picture = _render(png(Screen("home", "20:15", "Friday 20 November")), "image/png")
     return replies | {f"/api/v2/nodes/{node['node_id']}/screenshot.png": picture for node in nodes}
@@ -136,9 +136,9 @@ class Upstream(asyncio.Protocol):
         return self._replies.get(path) or _render(b"{}", "application/json", "404 Not Found")
 
 
-async def serve() -> None:
+async def serve(listed: int = LISTED_NODES, results: int = RESULTS) -> None:
     loop = asyncio.get_running_loop()
-    replies = render_replies()
+    replies = render_replies(listed, results)
     server = await loop.create_server(lambda: Upstream(replies), "127.0.0.1", 0)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
@@ -146,4 +146,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(*map(int, sys.argv[1:])))

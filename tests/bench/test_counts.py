@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.growth import NODES, RUNS, Growth, render_growth
 from bench.measures import AT_ONCE, Peer, call_at_once, count_text, make_product
 from bench.processes import ROOT, count_requests, run_stdio, run_upstream, write_config
 from bench.profiling import describe, profiled, profiled_command, read_imports
@@ -55,6 +56,27 @@ async def test_a_call_makes_one_request_to_the_portal_and_a_profile_of_sixteen_s
     assert text.startswith("sixteen calls: ")
     packages = {line[:32].strip() for line in text.partition("cumulative:")[0].splitlines()}
     assert {"anyio, asyncio", "mcp SDK", "testlab"} <= packages
+
+
+async def test_ten_times_the_nodes_and_runs_are_one_request_each_and_ten_times_the_runs_no_longer_answer(
+    tmp_path: Path,
+) -> None:
+    sizes: list[int] = []
+    for nodes, runs in ((NODES[1], RUNS[1]), (NODES[2], RUNS[2])):
+        with run_upstream(nodes, runs) as url:
+            product = make_product(Path(sys.executable), write_config(tmp_path, url))
+            async with asyncio.timeout(30), run_stdio(product.stdio) as session:
+                await session.call(*product.bulk["nodes"])
+                sizes.append(count_text(await session.call(*product.bulk["runs"])))
+            assert count_requests(url) == 2
+    few, many = sizes
+    assert many <= 1.2 * few  # numbers of more digits
+
+
+def test_what_ten_and_a_hundred_times_cost_is_told_by_call_and_row() -> None:
+    told = render_growth(Growth((1.0, 5.0, 50.0), (1.0, 10.0, 100.0), (1.25, 1.25, 1.25), (70, 80, 120)))
+    assert "| a list of 5, 50, 500 nodes | 1.0 ms (200 µs) | 5.0 ms (100 µs) | 50.0 ms (100 µs) |" in told
+    assert "| one node, 6, 60, 600 sessions over HTTP | 1.25 ms | 1.25 ms | 1.25 ms |" in told
 
 
 async def test_the_start_imports_no_more_modules_than_it_did(product: Peer, tmp_path: Path) -> None:
