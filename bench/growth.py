@@ -1,4 +1,4 @@
-"""What ten and a hundred times the nodes, runs and sessions cost, in processor time: other programs hardly change it."""
+"""What ten and a hundred times the nodes, runs and sessions cost, in processor time."""
 
 from __future__ import annotations
 
