@@ -1,24 +1,31 @@
-"""Tickets where two processes take themselves for the one that serves the line."""
+"""Tickets where two processes write at once, or take themselves for the one that serves the line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier, Literal
 
-from testlab_tools.durable.database import SqliteDatabase
+from testlab_tools.durable.database import SqliteDatabase, open_database
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.node_queue.store import WORKFLOW, Intent, TicketStore
 from testlab_tools.node_queue.tickets import HeldNode, NodeRequest, Ticket
+from tests.postgresql import fresh_database
+
+REQUEST = NodeRequest(service="portal", node_ids=("a", "b"), count=1, message="m", duration_s=60, caller="local")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[TicketStore]:
     workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"), [WORKFLOW])
     made = TicketStore(workflows)
-    request = NodeRequest(service="portal", node_ids=("a", "b"), count=1, message="m", duration_s=60, caller="local")
-    made.submit(request, "ticket-1", 0.0, 1800)
+    made.submit(REQUEST, "ticket-1", 0.0, 1800)
     yield made
     workflows.close()
 
@@ -48,3 +55,34 @@ def test_what_was_reserved_for_a_ticket_that_has_ended_is_given_back(store: Tick
     held = HeldNode("1", "a", None)
     assert not store.grant("ticket-1", [held], 3.0)
     assert (read(store).reservations, store.is_due("ticket-1")) == ([held], True)
+
+
+@pytest.mark.parametrize("isolation", [None, "READ COMMITTED", "REPEATABLE READ"])
+def test_two_replicas_that_submit_at_once_stand_in_the_order_of_their_writing_not_of_their_clocks(
+    isolation: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        place = tmp_path / "d.sqlite" if isolation is None else stack.enter_context(fresh_database())
+        if isolation:
+            isolate(str(place), isolation)
+        one, other = (stack.enter_context(closing(Workflows(open_database(place), [WORKFLOW]))) for _ in range(2))
+        first, second = TicketStore(one), TicketStore(other)
+        late = Thread(target=second.submit, args=(REQUEST, "ticket-b", 100.0, 60))
+        enqueue = one.enqueue
+
+        def while_another_submits(*arguments: Any) -> None:
+            late.start()
+            late.join(1)  # it waits for this transaction to end
+            enqueue(*arguments)
+
+        monkeypatch.setattr(one, "enqueue", while_another_submits)
+        first.submit(REQUEST, "ticket-a", 200.0, 60)
+        late.join(30)
+        assert [ticket.ticket_id for ticket in second.list()] == ["ticket-a", "ticket-b"]
+
+
+def isolate(url: str, level: str) -> None:
+    """Have transactions see what there was at their first query, as a database may be set to."""
+    with psycopg.connect(url, autocommit=True) as session:
+        name = Identifier(session.info.dbname)
+        session.execute(SQL("ALTER DATABASE {} SET default_transaction_isolation = {}").format(name, Literal(level)))

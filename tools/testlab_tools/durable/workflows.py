@@ -163,6 +163,12 @@ class Workflows:
         """A connection whose changes are committed together at the end."""
         return self._connections.begin()
 
+    def lock(self, connection: sa.Connection, table: sa.Table) -> None:
+        """Let nobody else write to a table until the transaction ends, whose first statement this is; who reads it then
+        reads what all others have written. In SQLite whoever writes is alone anyway."""
+        if not self._local:
+            connection.execute(sa.text(f"LOCK TABLE {table.fullname} IN SHARE ROW EXCLUSIVE MODE"))
+
     def close(self) -> None:
         """Close the connections."""
         self._client.destroy()

@@ -69,7 +69,8 @@ class TicketStore:
         )
 
     def submit(self, request: NodeRequest, ticket_id: str, now: float, wait_s: float) -> Ticket:
-        """Write a ticket at the end of the line, unless it is written already. Returns it as it stands."""
+        """Write a ticket at the end of the line, unless it is written already; of several at once each has a number of
+        its own. Returns it as it stands."""
         c = self._table.c
         last = sa.select(sa.func.coalesce(sa.func.max(c.number), 0) + 1).scalar_subquery()
         row = {
@@ -89,6 +90,7 @@ class TicketStore:
         if self.read(ticket_id) is None:
             try:
                 with self._workflows.transaction() as connection:
+                    self._workflows.lock(connection, self._table)
                     connection.execute(self._table.insert().values(row))
                     inputs = [ticket_id, request.service]
                     self._workflows.enqueue(WORKFLOW, f"nodes.{ticket_id}", inputs, connection)
