@@ -15,7 +15,9 @@ from testlab_tools.node_queue.queue import ReservationQueue
 
 def main(config: Path, database: str) -> None:
     granter.SETTLE_S = 1.0
-    engine = Engine(open_database(database if "://" in database else Path(database)))
+    place = open_database(database if "://" in database else Path(database))
+    place.poll_interval_s = min(place.poll_interval_s, 1.0)
+    engine = Engine(place)
     ReservationQueue(engine, LaunchServices(engine, load_config(config).connect_services), poll_s=0.05)
     engine.start()
     sys.stdin.read()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from testlab_tools.durable.database import open_database
@@ -20,6 +21,7 @@ from testlab_tools.durable.workflows import Workflows
 from testlab_tools.node_queue.store import WORKFLOW, TicketStore
 from testlab_tools.node_queue.tickets import NodeRequest, Ticket
 from tests.lab_processes import LabProcess
+from tests.postgresql import fresh_database
 
 if TYPE_CHECKING:
     from tests.server.nodes.conftest import Farm
@@ -28,33 +30,54 @@ PROGRAM = Path(__file__).with_name("line_process.py")
 KILLS = 20 if os.environ.get("TESTLAB_CRASH") == "whole" else 3
 CONTENDERS = 50
 LONGEST_S = 120.0
+HOLDS_LOCK = """SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND granted
+AND datname = current_database() AND application_name = %s"""
 
 
 class Line:
     """The tickets as others see them, and the processes that serve them."""
 
-    def __init__(self, farm: Farm, folder: Path) -> None:
+    def __init__(self, farm: Farm, folder: Path, place: Path | str) -> None:
         (folder / "config.toml").write_text(farm.table)
         self._folder = folder
-        self._database = folder / "d.sqlite"
-        self.workflows = Workflows(open_database(self._database), [WORKFLOW])
+        self._place = place
+        self.workflows = Workflows(open_database(place), [WORKFLOW])
         self.store = TicketStore(self.workflows)
         self.processes: list[subprocess.Popen[str]] = []
         self.unsure: set[str] = set()
 
     def start(self) -> None:
         """One more process, which serves the line once those before it are dead."""
-        command = [sys.executable, str(PROGRAM), str(self._folder / "config.toml"), str(self._database)]
+        place = (
+            self._place if isinstance(self._place, Path) else f"{self._place}?application_name={len(self.processes)}"
+        )
+        command = [sys.executable, str(PROGRAM), str(self._folder / "config.toml"), str(place)]
         pipe = subprocess.PIPE
         self.processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
 
     def kill(self) -> None:
         """Kill the process that serves the line; what it was just about to reserve is `unsure`."""
-        leader = int(self._database.with_name("d.sqlite.lock").read_text())
-        (process,) = [process for process in self.processes if process.pid == leader]
+        process = self._leader()
         process.kill()
         process.communicate()
         self.unsure |= {entry.ticket.ticket_id for entry in self.store.active("portal") if entry.intent}
+
+    def _leader(self) -> subprocess.Popen[str]:
+        """The process that holds the leader's lock, once one does."""
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            for process in self.processes:
+                if process.poll() is None and self._leads(process):
+                    return process
+            assert time.monotonic() < deadline, "nobody leads"
+            time.sleep(0.02)
+
+    def _leads(self, process: subprocess.Popen[str]) -> bool:
+        if isinstance(self._place, Path):
+            return self._place.with_name("d.sqlite.lock").read_text() == str(process.pid)
+        with psycopg.connect(self._place) as session:
+            name = str(self.processes.index(process))
+            return session.execute(HOLDS_LOCK, (name,)).fetchone() is not None
 
 
 @pytest.fixture
@@ -73,9 +96,19 @@ def farm() -> Iterator[Farm]:
         five.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
+    """Where the tickets are: windows of one machine share a file, replicas a PostgreSQL server."""
+    if request.param == "sqlite":
+        yield tmp_path / "d.sqlite"
+    else:
+        with fresh_database() as url:
+            yield url
+
+
 @pytest.fixture
-def line(farm: Farm, tmp_path: Path) -> Iterator[Line]:
-    made = Line(farm, tmp_path)
+def line(farm: Farm, tmp_path: Path, place: Path | str) -> Iterator[Line]:
+    made = Line(farm, tmp_path, place)
     yield made
     for process in made.processes:
         process.kill()
