@@ -3,6 +3,7 @@ has one counted result, what waits goes on by itself, and calls meanwhile say wh
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from tests.server.watches.receiver import SECRET, ReceiverServer
 from tests.unsteady_network import UnsteadyNetwork
 
 __all__ = ["open_window", "until"]
-ANSWER_S = 15.0
+ANSWER_S, END_S = 15.0, 8.0
 Until = Callable[..., Any]
 
 
@@ -58,7 +59,7 @@ def busy(farm: Farm, *nodes: str) -> list[str]:
     return [n["node_id"] for n in farm.nodes() if n["node_id"] in nodes and (n["job"] or {}).get("status") == "running"]
 
 
-@pytest.mark.parametrize("mode", ["refuse"])
+@pytest.mark.parametrize("mode", ["refuse", "swallow"])
 def test_work_goes_on_by_itself_after_the_database_was_away(
     mode: str,
     farm: Farm,
@@ -112,3 +113,29 @@ def test_work_goes_on_by_itself_after_the_database_was_away(
     until(lambda: len(hook.count()) == 2)
     server.call("end_reservation", reservation_id=granted[0]["reservation_id"])
     assert {first, second, waited, queued} <= set(farm.free())
+
+
+@pytest.mark.parametrize("way", ["a signal", "the end of its input"])
+def test_a_server_ends_within_seconds_while_its_database_answers_nothing(
+    way: str, farm: Farm, network: UnsteadyNetwork, config: str, open_window: Callable[[str], Window], until: Until
+) -> None:
+    farm.free_more()
+    until(lambda: len(farm.free()) >= 2)
+    first, held = sorted(farm.free())[:2]
+    server = open_window(config)
+    order = {"test_pack_revision": "main", "test_cases": [QUICK], "node_ids": [first], "repeat": 30}
+    campaign_id = server.call("start_campaign", **order)["campaign_id"]
+    server.call("reserve_nodes", node_ids=[held], message="m", duration_minutes=5)
+    until(lambda: farm.results(campaign_id))
+    network.swallow()
+    server.ask("get_campaign", campaign_id=campaign_id)
+    server.ask("list_campaigns")
+    began = time.monotonic()
+    if way == "a signal":
+        server.process.send_signal(signal.SIGTERM)
+    else:
+        assert server.process.stdin
+        server.process.stdin.close()
+    assert server.process.wait(timeout=20) == 0
+    assert time.monotonic() - began < END_S
+    assert held in farm.free(), "a reservation of the server's own is given back"

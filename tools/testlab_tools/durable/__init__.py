@@ -3,6 +3,8 @@
 database    where workflows are stored, in SQLite or PostgreSQL; and the lock of the process that runs them
 engine      takes the lock when a workflow waits, launches DBOS, and notices when DBOS has lost a workflow
 workflows   DBOS: enqueue, list, read events, run
+sessions    sessions with PostgreSQL that notice when the server has gone
+threads     asking a database from calls, without keeping the process from ending
 calls       what earlier calls began, so that a call repeated after a lost answer begins nothing twice
 
 A kind of work registers a worker under a name, before the engine starts: `engine.register("count", open_worker)`. Then

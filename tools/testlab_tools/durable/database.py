@@ -48,15 +48,6 @@ class FileLeaderLock(FileLock):
         return True
 
 
-SESSION: dict[str, Any] = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 10_000,
-    "keepalives": 1,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-}
-"""How soon the system ends the connection of a leader whose server has gone without a word."""
 ANSWER_S = 10.0
 
 
@@ -72,11 +63,13 @@ class AdvisoryLock:
     def acquire(self) -> bool:
         import psycopg
 
+        from testlab_tools.durable.sessions import connect
+
         try:
-            session = psycopg.connect(self._url, autocommit=True, **SESSION)
+            session = connect(self._url, autocommit=True)
+            row = session.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
         except psycopg.OperationalError:
             return False
-        row = session.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK_KEY,)).fetchone()
         if row is None or not row[0]:
             session.close()
             return False
@@ -112,8 +105,8 @@ class AdvisoryLock:
 
 
 SCHEMA = "testlab_deliveries"
-SQLITE_PLUGIN = "testlab_deliveries"
-"""Named in the URL of a SQLite database: see `dbos_patches`."""
+PLUGIN = "testlab_deliveries"
+"""Named in the URLs for SQLAlchemy: see `workflows`."""
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING, which DBOS uses."""
 Status = Literal["waiting", "failed", "succeeded"]
@@ -174,7 +167,7 @@ class SqliteDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.url = f"sqlite:///{path}?plugin={SQLITE_PLUGIN}"
+        self.url = f"sqlite:///{path}?plugin={PLUGIN}"
 
     def check(self) -> None:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
@@ -236,13 +229,16 @@ class PostgresDatabase(Database):
     poll_interval_s = 5.0
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self._dsn = url
+        self.url = f"{url}{'&' if '?' in url else '?'}plugin={PLUGIN}"
 
     def prepare(self) -> None:
         """DBOS creates the database, if it may and has to. One without an encoding gives it bytes for text."""
         import psycopg
 
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url, connect_timeout=5) as connection:
+        from testlab_tools.durable.sessions import connect
+
+        with contextlib.suppress(psycopg.OperationalError), connect(self._dsn) as connection:
             if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
                 raise ConfigError(
                     "Long work cannot be written down: the PostgreSQL database has the encoding SQL_ASCII",
@@ -254,8 +250,10 @@ class PostgresDatabase(Database):
         import psycopg
         from psycopg.sql import SQL, Identifier
 
+        from testlab_tools.durable.sessions import connect
+
         try:
-            with psycopg.connect(self.url, connect_timeout=5) as connection:
+            with connect(self._dsn) as connection:
                 query = SQL(_LIST_WAITING).format(table=Identifier(SCHEMA, "workflow_status"))
                 return [row[0] for row in connection.execute(query)]
         except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
@@ -265,8 +263,10 @@ class PostgresDatabase(Database):
         import psycopg
         from psycopg.sql import SQL, Identifier
 
+        from testlab_tools.durable.sessions import connect
+
         try:
-            with psycopg.connect(self.url, connect_timeout=5) as connection:
+            with connect(self._dsn) as connection:
                 query = SQL(_COUNT).format(table=Identifier(SCHEMA, "workflow_status"), mark=SQL("%s"))
                 return _sum_up(connection.execute(query, (name,)))
         except psycopg.errors.UndefinedTable:
@@ -275,13 +275,15 @@ class PostgresDatabase(Database):
             return None
 
     def leader_lock(self) -> LeaderLock:
-        return AdvisoryLock(self.url)
+        return AdvisoryLock(self._dsn)
 
     def has_leader(self) -> bool | None:
         import psycopg
 
+        from testlab_tools.durable.sessions import connect
+
         try:
-            with psycopg.connect(self.url, connect_timeout=5) as connection:
+            with connect(self._dsn) as connection:
                 row = connection.execute(_HAS_LOCK, (_LOCK_KEY,)).fetchone()
         except psycopg.Error:
             return None

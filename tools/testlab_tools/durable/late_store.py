@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from testlab_tools.durable.engine import Engine
+from testlab_tools.durable.threads import run_in_thread
 from testlab_tools.errors import LabError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LateStore(Generic[S]):
     async def ask(self, question: Callable[[S], Any]) -> Any:
         """Ask the store, in a thread. Raises LabError when the database does not answer."""
         try:
-            return await asyncio.to_thread(lambda: question(self.open()))
+            return await run_in_thread(lambda: question(self.open()))
         except LabError:
             raise
         except Exception as error:  # noqa: BLE001 - SQLAlchemy's, whose classes cannot be named without importing it

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import plugins
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from testlab_tools.durable.database import SCHEMA, SQLITE_PLUGIN, STATUSES, Database, Status
+from testlab_tools.durable.database import PLUGIN, SCHEMA, STATUSES, Database, Status
 from testlab_tools.durable.engine import Liveness, Worker, WorkflowFailed
 
 _HAS_SUBSEC = (3, 42)
@@ -44,21 +44,31 @@ def apply_patches() -> None:
     "Date And Time Functions"); Debian 12 brings 3.40, Ubuntu 22.04 3.37.
     """
     _serialization.DefaultSerializer.deserialize = _refuse
-    plugins.register(SQLITE_PLUGIN, __name__, SqlitePlugin.__name__)
+    plugins.register(PLUGIN, __name__, SessionPlugin.__name__)
 
 
-class SqlitePlugin(CreateEnginePlugin):
-    """Gives `unixepoch` to each connection of an engine whose URL names the plugin, whoever makes the engine."""
+class SessionPlugin(CreateEnginePlugin):
+    """For each connection of an engine whose URL names the plugin, whoever makes the engine: SQLite is given
+    `unixepoch`, and PostgreSQL is not waited for once it has gone."""
 
     def update_url(self, url: URL) -> URL:
         return url
 
     def engine_created(self, engine: Engine) -> None:
-        event.listen(engine, "connect", _add_unixepoch)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _add_unixepoch)
+        else:
+            event.listen(engine, "do_connect", _connect)
 
 
 def _refuse(cls: object, serialized_data: str) -> NoReturn:
     raise PickleRefused("a row of the deliveries' database is pickled, and was not read")
+
+
+def _connect(_dialect: object, _record: object, arguments: Sequence[Any], options: Mapping[str, Any]) -> object:
+    from testlab_tools.durable.sessions import connect
+
+    return connect(*arguments, **options)
 
 
 def _add_unixepoch(connection: Any, _record: object) -> None:
@@ -74,6 +84,8 @@ def _unixepoch(*words: object) -> float | None:
 APPLICATION = "testlab-deliveries"
 POLL_INTERVAL_S = 0.2
 DISCONNECT_S = 0.5
+POOL_S = 10.0
+"""How long one waits for a connection that others use."""
 AT_ONCE = 1000
 """Named by one statement."""
 
@@ -92,7 +104,7 @@ class Workflows:
         self._connections = (
             sa.create_engine(url, connect_args={"timeout": 30})
             if self._local
-            else sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            else sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_timeout=POOL_S)
         )
         self._client = DBOSClient(
             system_database_url=database.url,

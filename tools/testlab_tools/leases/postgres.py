@@ -113,9 +113,9 @@ class PostgresLeases(LeaseStore):
 
     @contextlib.contextmanager
     def _session(self) -> Generator[psycopg.Connection[Any]]:
-        import psycopg
+        from testlab_tools.durable.sessions import connect
 
-        with psycopg.connect(self._url, connect_timeout=5) as session:
+        with connect(self._url) as session:
             if not self._made:
                 session.execute("SELECT pg_advisory_xact_lock(%s)", (0x7E57_1EA5,))
                 session.execute(_TABLES)
