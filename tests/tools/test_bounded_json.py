@@ -83,8 +83,14 @@ def test_the_first_wrong_element_ends_the_reading(body: bytes, monkeypatch: pyte
             self.adapter = plainly(shape)
 
         def validate_python(self, value: object) -> object:
+            return self.count(self.adapter.validate_python, value)
+
+        def validate_json(self, text: bytes) -> object:
+            return self.count(self.adapter.validate_json, text)
+
+        def count(self, validate: Callable[[Any], object], value: object) -> object:
             try:
-                return self.adapter.validate_python(value)
+                return validate(value)
             except ValidationError as error:
                 counts.append(error.error_count())
                 raise
@@ -93,7 +99,7 @@ def test_the_first_wrong_element_ends_the_reading(body: bytes, monkeypatch: pyte
     monkeypatch.setattr(response, "_adapter", Counted)
     with pytest.raises(BadReply, match=r"Field (0|items\.0\.name) "):
         decode(reply(body), list[_Item] if body.startswith(b"[") else _Page)
-    assert counts == [1]
+    assert counts == [1, 1]
 
 
 BODIES: dict[str, Callable[[], bytes]] = {

@@ -83,7 +83,7 @@ def check_zone(name: str, argument: str) -> str:
 
 def iso(moment: datetime) -> str:
     """`2026-11-20T08:00:00Z`: to the second, as an agent needs it."""
-    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()[:19] + "Z"
 
 
 def seconds(duration: str) -> float:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeGuard, cast
 
 _ABSENT: Final = object()
@@ -28,7 +29,11 @@ _LEAST = 3
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LITERAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|NaN|-?Infinity")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z")
+_ONE_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z"
+_TIMES = re.compile(rf"{_ONE_TIME}(?:\n{_ONE_TIME})*")
+"""Lines that are times."""
+_PLAIN = re.compile(r"(?:(?!(?:true|false|null|NaN|Infinity)\n)[A-Za-z](?:[ -~]*[!-~])?\n)*")
+"""Lines that are cells as they stand: as almost all are, and told at once for all of a column."""
 _TIME_PARTS = (11, 8, 5)
 """Where a time can be cut: after its day, its month or its year."""
 
@@ -66,11 +71,20 @@ def _is_table(value: object) -> TypeGuard[list[dict[str, Any]]]:
     return isinstance(value, list) and len(cast(list[Any], value)) > 1 and _have_own_names(cast(list[Any], value))
 
 
+@lru_cache(maxsize=512)
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
 def _have_own_names(values: list[Any]) -> TypeGuard[list[dict[str, Any]]]:
     """Whether all are objects, and with names as fields have them: those of stations or configurations may be any."""
-    if not all(map(_is_object, values)) or not all(values):
+    if not _are_all(dict, values) or not all(values):
         return False
-    return all(map(_NAME.fullmatch, set[str]().union(*values)))
+    return all(map(_is_name, set[str]().union(*values)))
+
+
+def _are_all(kind: type, values: list[Any]) -> bool:
+    return set(map(type, values)) <= {kind}
 
 
 def _write_facts(data: Mapping[str, Any], free: frozenset[str], before: str) -> Iterator[str]:
@@ -102,8 +116,10 @@ def _write_table(name: str, rows: list[dict[str, Any]], free: frozenset[str]) ->
     named = _write_named(few, columns, len(rows))
     for at, cells in enumerate(zip(*(cells for _, cells in written), strict=True) if written else [()] * len(rows)):
         line = "\t".join((*cells, *named[at])) if named[at] else "\t".join(cells).rstrip("\t")
-        first, tab, others = line.partition("\t")
-        yield f"{to_json(first)}{tab}{others}" if _HEADING.match(line) else line
+        if _HEADING.match(line):
+            first, tab, others = line.partition("\t")
+            line = f"{to_json(first)}{tab}{others}"
+        yield line
 
 
 def _read_columns(rows: list[dict[str, Any]], free: frozenset[str]) -> _Columns:
@@ -122,9 +138,10 @@ def _read_columns(rows: list[dict[str, Any]], free: frozenset[str]) -> _Columns:
 
 def _merge_names(rows: list[dict[str, Any]]) -> list[str]:
     """The names in the order that all rows have them in."""
-    names: list[str] = []
+    names, known = list[str](), set[str]()
     for row in rows:
-        if not all(map(names.__contains__, row)):
+        if not known.issuperset(row):
+            known.update(row)
             at = 0
             for name in row:
                 at = names.index(name) + 1 if name in names else at
@@ -158,9 +175,10 @@ def _find_rules(columns: _Columns) -> dict[str, str]:
     found: dict[str, str] = {}
     if handles and all(isinstance(handle, str) for handle in columns[handles]):
         for rule, read in _RULES.items():
-            expected = [read(handle) for handle in columns[handles]]
-            same = [name for name, values in columns.items() if values == expected and name != handles]
-            found |= dict.fromkeys(same, f"{handles} {rule}")
+            first = read(columns[handles][0])
+            likely = [name for name, values in columns.items() if values[0] == first and name != handles]
+            expected = [read(handle) for handle in columns[handles]] if likely else []
+            found |= dict.fromkeys((name for name in likely if columns[name] == expected), f"{handles} {rule}")
     before: list[str] = []
     for name, values in columns.items():
         if same := next((other for other in before if _are_same(columns[other], values)), ""):
@@ -177,10 +195,13 @@ def _are_same(one: list[Any], other: list[Any]) -> bool:
 def _write_column(name: str, values: list[Any]) -> tuple[str, list[str]]:
     """Its title and its cells: times without the part that all of them have, objects of counts without the quotes."""
     given = [value for value in values if value is not _ABSENT]
-    if all(isinstance(value, str) for value in given):
+    if _are_all(str, given):
         cut = _find_shared_time(given)
         if cut:
             return f"{name} ({given[0][:cut]}…Z)", ["" if value is _ABSENT else value[cut:-1] for value in values]
+        lines = "\n".join((*given, ""))
+        if lines.count("\n") == len(given) and _PLAIN.fullmatch(lines):
+            return name, values if len(given) == len(values) else ["" if v is _ABSENT else v for v in values]
     elif all(map(_has_counts, given)):
         return f"{name} {_COUNTS}", ["" if value is _ABSENT else _write_counts(value) for value in values]
     return name, [_encode(value) for value in values]
@@ -188,7 +209,10 @@ def _write_column(name: str, values: list[Any]) -> tuple[str, list[str]]:
 
 def _find_shared_time(texts: list[str]) -> int:
     """How many characters all texts begin with, if they are times: up to their day, month or year; else 0."""
-    if len(texts) < _LEAST or not all(map(_TIME.fullmatch, texts)):
+    if len(texts) < _LEAST or texts[0][-1:] != "Z":
+        return 0
+    lines = "\n".join(texts)
+    if lines.count("\n") != len(texts) - 1 or not _TIMES.fullmatch(lines):
         return 0
     first, last = min(texts), max(texts)
     return next((end for end in _TIME_PARTS if first[:end] == last[:end]), 0)

@@ -46,6 +46,12 @@ def test_whatever_an_answer_says_its_text_says_too(answer: dict[str, Any], untru
     assert text == "" or read_answer(text) == whole
 
 
+@pytest.mark.parametrize("odd", ["two\nlines", "true", "Infinity", "ends in a space ", "a\ttab", "", "é", "12", "[x"])
+def test_one_text_that_is_no_plain_cell_is_told_from_the_plain_ones_of_its_column(odd: str) -> None:
+    answer = {"runs": [{"run_id": f"a:{at}", "test": test} for at, test in enumerate(["One", "Two", odd, "Three"])]}
+    assert read_answer(to_tables(answer)) == answer
+
+
 def test_an_answer_without_a_list_of_objects_has_no_tables() -> None:
     assert to_tables({"run": {"run_id": "a:1"}, "cases": ["x", "y"], "runs": [{"run_id": "a:1"}]}) == ""
 

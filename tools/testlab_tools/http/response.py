@@ -11,7 +11,7 @@ import json
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -74,7 +74,7 @@ class Reply:
                 if len(self.body) > MAX_JSON_BYTES:
                     raise TooManyElements(f"more than {MAX_JSON_BYTES} bytes")
                 value = load_json(self.body)
-                if any(half in self.body for half in _HALVES):
+                if self.has_halves:
                     value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
                 return value
             except TooManyElements:
@@ -91,6 +91,11 @@ class Reply:
                 )
             self.drop()
         raise BadReply(self.service, *self._unreadable)
+
+    @property
+    def has_halves(self) -> bool:
+        """Whether half a surrogate pair may be in it."""
+        return any(half in self.body for half in _HALVES)
 
     def drop(self) -> None:
         """Forget a large body that cannot be read: the traceback of the error about it would keep it in memory."""
@@ -315,6 +320,9 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 def decode(reply: Reply, shape: type[T]) -> T:
     """The reply's body as `shape`. Raises BadReply naming the first field that is missing or of another type."""
+    if len(reply.body) <= MAX_ELEMENTS and not reply.has_halves:  # nothing of it needs to be counted or mended
+        with suppress(ValidationError):  # the other way says what is wrong
+            return _adapter(shape).validate_json(reply.body)
     return decode_value(reply, reply.json(), shape)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, PlainSerializer
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, WrapSerializer
 
 from testlab_tools.late_model import LateModel
 from testlab_tools.times import Minute, Moment, iso
@@ -272,12 +272,12 @@ class ConsoleLines(ResultModel):
     next: str = ""
 
 
-def _within_node(reservation: Reservation | None) -> dict[str, Any] | None:
+def _within_node(reservation: Reservation | None, write: SerializerFunctionWrapHandler) -> dict[str, Any] | None:
     """Inside a node, what the node says already is left out. Its state says whose it is only while nothing runs."""
     if reservation is None:
         return None
-    said = {"node_id", "holder"} if reservation.yours else {"node_id", "yours"}
-    return reservation.model_dump(mode="json", exclude=said, exclude_defaults=True)
+    said = ("node_id", "holder") if reservation.yours else ("node_id", "yours")
+    return {name: value for name, value in write(reservation).items() if name not in said}
 
 
 class Dialog(ResultModel):
@@ -320,12 +320,12 @@ class Node(ResultModel):
     state: NodeState
     name: Untrusted = ""
     device_type: Untrusted = ""
-    reservation: Annotated[Reservation | None, PlainSerializer(_within_node)] = None
+    reservation: Annotated[Reservation | None, WrapSerializer(_within_node)] = None
     job: JobBrief | None = None
     last_used_by: Untrusted = ""
     last_used_at: Minute | None = None
     why: Untrusted = ""
-    waiting_for: list[Dialog] = []
+    waiting_for: list[Dialog] = Field(default_factory=list[Dialog])
     licence_expiry: Untrusted = ""
     detail: dict[str, UntrustedData] = {}
 
