@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from testlab_tools.campaigns.pace import Pace
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.server.campaigns.conftest import QUICK, Farm, finish
 
@@ -54,6 +55,24 @@ async def test_a_node_without_a_picture_is_dropped_and_its_tests_run_elsewhere(
     assert "ended in errors" in dropped[0]["why"]
     assert ended["reruns"]["retried"] >= dropped[0]["by_outcome"]["error"] > 0
     assert "error" not in ended["by_outcome"]
+
+
+@pytest.mark.parametrize("others", [["stb-tester-00044b80f101", "stb-tester-00044b80f102"], []])
+async def test_a_node_that_fails_at_the_equipment_in_most_runs_is_dropped_but_for_the_only_one(
+    others: list[str], farm: Farm, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.campaigns.campaigns.Pace", lambda: Pace(max_bad=1000))
+    bad = "stb-tester-00044b80f104"
+    async with connect(with_campaigns(farm.config)) as client:
+        names = (await ask(client, "list_test_cases", revision="main", limit=12))["test_cases"]
+        order = {"test_pack_revision": "main", "test_cases": names[2:8], "repeat": 4 if others else 2, "retries": 3}
+        started = await ask(client, "start_campaign", **order, node_ids=[*others, bad])
+        ended = await finish(client, ask, started["campaign_id"])
+    (node,) = [node for node in ended["nodes"] if node["node_id"] == f"portal:{bad}"]
+    assert node["state"] == ("dropped" if others else "given back")
+    assert node["why"].startswith("Kept, as it is the only one: ") != bool(others)
+    assert "of its last" in node["why"]
+    assert "runs failed at the equipment: no picture from the device" in node["why"]
 
 
 async def test_a_failure_is_confirmed_by_a_rerun_that_does_not_count(

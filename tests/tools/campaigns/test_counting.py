@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,21 @@ def test_a_failure_counts_at_once_and_is_run_once_more_to_confirm_it() -> None:
     first = judge(Work(7, 3), run("a", outcome="fail"), "n1", 1, ORDER)
     assert (first.outcome, first.counter, first.rerun) == ("fail", "failed", "waiting")
     assert first.follows == Work(7, 3, "confirm", avoid=frozenset({"n1"}))
+
+
+@pytest.mark.parametrize("changes", [{"repeat": 0}, {"repeat": 0, "bisected": "a"}])
+def test_a_failure_for_want_of_a_picture_is_none_of_the_product_in_a_soak_or_a_bisection(
+    changes: dict[str, Any],
+) -> None:
+    order = ORDER.model_copy(update={**changes, "confirm_failures": False})
+    failed = run("a", outcome="fail").model_copy(update={"reason": "No video from the device"})
+    first = judge(Work(7, 3), failed, "n1", 1, order)
+    assert (first.outcome, first.counter, first.attempt.reason) == (None, "retried", "No video from the device")
+    assert first.follows is not None
+    second = judge(first.follows, failed, "n2", 2, order)
+    assert (second.outcome, second.counter) == ("error", "errored")
+    assert judge(Work(7, 3), run("a", outcome="fail"), "n1", 1, order).outcome == "fail"
+    assert judge(Work(7, 3), failed, "n1", 1, ORDER).outcome == "fail", "an ordinary campaign counts what ran"
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def _describe_node(share: NodeShare, service: str) -> CampaignNode:
             "state": _STATE[share.node.state],
             "by_outcome": share.outcomes,
             "job_uid": f"{service}:{share.job_uid}" if share.job_uid else "",
-            "why": share.node.why if share.node.state == "dropped" else "",
+            "why": share.node.why,
         }
     )
 

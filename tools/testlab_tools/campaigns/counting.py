@@ -9,6 +9,7 @@ from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.records import COUNTER_OF, Attempt, Rerun
 from testlab_tools.campaigns.sharing import Work
 from testlab_tools.models.lab import Outcome, Run
+from testlab_tools.triage.causes import read_fault
 from testlab_tools.untrusted import shorten
 
 NO_RUN = "Its job counted this test as finished, and its run was not found."
@@ -32,6 +33,9 @@ class Verdict(NamedTuple):
 def judge(work: Work, run: Run | None, node: str, batch: int, order: CampaignOrder) -> Verdict:
     """Judge a run; None is one that the job counted and that was not found. Only an infrastructure error, outcome
     "error", is run again: a failure of the product counts at once."""
+    if run is not None and order.is_open and run.outcome == "fail" and read_fault(run.reason, errored=False):
+        # A rate and a first bad revision are of the product, and a failure for want of a picture is not known to be.
+        run = run.model_copy(update={"outcome": "error"})
     outcome: Outcome = run.outcome if run is not None else "error"
     if outcome == "error" and work.tries < order.retries:
         follows = replace(work, tries=work.tries + 1, avoid=work.avoid | {node})

@@ -86,6 +86,11 @@ class Holding:
             await self._change(held, state="dropped", why=why)
         await self.give_back()
 
+    async def doubt(self, node: str, why: str) -> None:
+        """Say what is wrong with a node that works; empty for nothing."""
+        for held in [one for one in self._nodes if one.node == node and one.state == "held" and one.why != why]:
+            await self._change(held, why=why)
+
     async def release(self) -> None:
         """Give work to none any more."""
         for held in [one for one in self._nodes if one.state == "held"]:

@@ -117,7 +117,8 @@ class Batch(LateModel):
 
 
 class CampaignNode(LateModel):
-    """A node of a campaign: "held" while it works, "dropped" with the reason, "released" at the campaign's end."""
+    """A node of a campaign: "held" while it works, "dropped" with the reason, "released" at the campaign's end.
+    `why` of one that was kept is what is wrong with it."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -14,6 +14,7 @@ from testlab_tools.campaigns.batch_job import BatchJobs
 from testlab_tools.campaigns.batch_run import BatchEnd, BatchRuns
 from testlab_tools.campaigns.counting import judge
 from testlab_tools.campaigns.holding import LOST, Holding
+from testlab_tools.campaigns.node_record import NodeRecords
 from testlab_tools.campaigns.pace import Pace, Patience, in_database
 from testlab_tools.campaigns.records import Batch, Campaign, CampaignState
 from testlab_tools.campaigns.requests import Tickets
@@ -59,6 +60,7 @@ class CampaignRunner:
         self._changed = asyncio.Event()
         self._tasks: dict[asyncio.Task[BatchEnd], str] = {}
         self._bad: dict[str, int] = {}
+        self._records = NodeRecords()
         self._ending: Ending | None = None
         self._epoch = self._next_batch = self._next_sequence = self._next_item = 0
 
@@ -181,6 +183,7 @@ class CampaignRunner:
             self._limit = self._time_left()
         for held in ticket.reservations:
             self._bad[held.node_id] = 0
+            self._records.begin(held.node_id)
 
     def _give_work(self) -> None:
         working = self._holding.working
@@ -227,6 +230,16 @@ class CampaignRunner:
         if self._bad.get(node, 0) >= self._pace.max_bad:
             why = end.why or "all its tests ended in errors, and those of other nodes did not"
             await self._drop(node, f"{self._bad[node]} batches running came to nothing: {why}")
+        else:
+            await self._judge_share(node)
+
+    async def _judge_share(self, node: str) -> None:
+        """Drop a node that fails at the equipment in most of its runs. The only one is kept, and that is said."""
+        why = self._records.find_share(node)
+        if why and len(self._holding.working) > 1:
+            await self._drop(node, why)
+        else:
+            await self._holding.doubt(node, f"Kept, as it is the only one: {why}." if why else "")
 
     def _others_fare_better(self, node: str) -> bool:
         """Whether another node that works had results of its last batch: where none has, the tests are to blame."""
@@ -250,6 +263,7 @@ class CampaignRunner:
         pin = {"pinned": commit} if commit and not self._campaign.pinned and not self._order.bisected else {}
         self._campaign = self._campaign.model_copy(update=pin)
         await in_database(lambda: self._store.record(self._id, self._epoch, first, verdicts, **pin))
+        self._records.note(verdicts)
         self._pool.add(verdict.follows for verdict in verdicts if verdict.follows is not None)
         if self._rule is not None:
             for verdict in verdicts:

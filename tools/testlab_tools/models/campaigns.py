@@ -48,7 +48,7 @@ class CampaignFailure(ResultModel):
 
 class CampaignNode(ResultModel):
     """What a node has run, by outcome, all attempts counted, those of reruns and retries too; the job that it runs
-    now, `why` it was dropped."""
+    now, `why` it was dropped or is doubted."""
 
     node_id: str
     state: Literal["working", "dropped", "given back"]

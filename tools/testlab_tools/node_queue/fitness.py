@@ -43,7 +43,10 @@ def find_faults(runs: Sequence[Run]) -> dict[str, str]:
     for run in runs:
         if run.outcome != "running":
             by_station.setdefault(run.station, []).append(run)
-    told = {station: _find_last(latest) or _find_share(latest[:SHARE_RUNS]) for station, latest in by_station.items()}
+    told = {
+        station: _find_last(latest) or find_share([_fault_of(run) for run in latest[:SHARE_RUNS]])
+        for station, latest in by_station.items()
+    }
     return {station: why for station, why in told.items() if why}
 
 
@@ -54,9 +57,10 @@ def _find_last(latest: Sequence[Run]) -> str:
     return f"its last {LAST_RUNS} runs failed at the equipment: {faults[0]}, {iso(latest[0].started_at)}"
 
 
-def _find_share(latest: Sequence[Run]) -> str:
-    """A station that passes now and then, and fails at the equipment in most of its runs."""
-    faults = [fault for run in latest if (fault := _fault_of(run))]
+def find_share(latest: Sequence[str]) -> str:
+    """What is wrong with a station that passes now and then, and fails at the equipment in most of its latest runs, of
+    which there are up to SHARE_RUNS: what each says of the equipment, empty for nothing."""
+    faults = [fault for fault in latest if fault]
     if len(latest) < FEWEST_RUNS or len(faults) < MAX_SHARE * len(latest):
         return ""
     (common, _), *_ = Counter(faults).most_common(1)

@@ -1,0 +1,52 @@
+"""A campaign gives up a node that fails mostly at the equipment, and none for what the tests themselves come to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from testlab_tools.campaigns.counting import judge
+from testlab_tools.campaigns.node_record import NodeRecords
+from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.campaigns.sharing import Work
+from testlab_tools.models.lab import Outcome, Run
+
+ORDER = CampaignOrder(service="portal", test_pack_revision="main", retries=1)
+LOST = "The instrument did not respond"
+ITS_OWN = "KeyError: 'channel'"
+
+
+def note(records: NodeRecords, node: str, item: int, outcome: Outcome, reason: str = "", avoid: str = "") -> None:
+    run = Run(run_id=f"portal:{item}", outcome=outcome, test="t", started_at=datetime.now(UTC), reason=reason)
+    work = Work(item, 0, tries=bool(avoid), avoid=frozenset(avoid.split()))
+    records.note([judge(work, run, node, 1, ORDER)])
+
+
+def test_a_node_that_passes_now_and_then_and_fails_mostly_at_the_equipment_is_named_with_the_reason() -> None:
+    records = NodeRecords()
+    for item in range(7):
+        note(records, "n1", item, "pass" if item in (0, 4) else "error", LOST)
+    assert records.find_share("n1") == "", "fewer than eight are no evidence"
+    note(records, "n1", 7, "pass")
+    assert (
+        records.find_share("n1") == "5 of its last 8 runs failed at the equipment: an instrument that does not answer"
+    )
+    records.begin("n1")
+    assert records.find_share("n1") == "", "it was granted anew"
+
+
+def test_errors_of_a_test_are_a_nodes_own_once_another_node_ran_it_without() -> None:
+    records = NodeRecords()
+    for item in range(8):
+        note(records, "n1", item, "error", ITS_OWN)
+    note(records, "n2", 0, "error", ITS_OWN, avoid="n1")
+    assert records.find_share("n1") == records.find_share("n2") == ""
+    for item in range(1, 5):
+        note(records, "n2", item, "fail", "Voltage 5.4 V is above its limit", avoid="n1")
+    assert records.find_share("n1").startswith("4 of its last 8 runs failed at the equipment: errors that other nodes")
+
+
+def test_failures_of_the_product_say_nothing_of_the_node() -> None:
+    records = NodeRecords()
+    for item in range(20):
+        note(records, "n1", item, "fail", "Voltage 5.4 V is above its limit")
+    assert records.find_share("n1") == ""

@@ -1,0 +1,56 @@
+"""What a campaign's own runs say of its nodes: one that fails at the equipment in most of them costs more than it
+gives, also where it passes now and then."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testlab_tools.campaigns.counting import Verdict
+from testlab_tools.models.lab import Outcome
+from testlab_tools.node_queue.fitness import SHARE_RUNS, find_share
+from testlab_tools.triage.causes import read_fault
+
+ELSEWHERE = "errors that other nodes did not have"
+"""An error that says nothing of the equipment may be the test's own: it is the node's once another node ran the same
+without."""
+
+
+@dataclass
+class _Told:
+    item: int
+    outcome: Outcome
+    fault: str
+
+
+class NodeRecords:
+    """The latest runs of each node since it was granted, as this process saw them."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, deque[_Told]] = {}
+
+    def begin(self, node: str) -> None:
+        """A node that was granted, and is as good as any."""
+        self._runs[node] = deque(maxlen=SHARE_RUNS)
+
+    def note(self, verdicts: Sequence[Verdict]) -> None:
+        """Runs that were made."""
+        for verdict in verdicts:
+            attempt = verdict.attempt
+            errored = attempt.outcome == "error"
+            fault = read_fault(attempt.reason, errored) if errored or attempt.outcome == "fail" else ""
+            runs = self._runs.setdefault(attempt.node, deque(maxlen=SHARE_RUNS))
+            runs.append(_Told(attempt.item, attempt.outcome, fault))
+            if not errored:
+                self._blame(verdict)
+
+    def find_share(self, node: str) -> str:
+        """Why a node is not fit, by the rule of the line for nodes; empty where it is, or where nothing is known."""
+        return find_share([told.fault for told in self._runs.get(node, ())])
+
+    def _blame(self, verdict: Verdict) -> None:
+        for node in verdict.work.avoid - {verdict.attempt.node}:
+            for told in self._runs.get(node, ()):
+                if told.item == verdict.attempt.item and told.outcome == "error":
+                    told.fault = told.fault or ELSEWHERE
