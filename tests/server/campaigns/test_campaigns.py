@@ -169,6 +169,23 @@ async def test_a_node_that_goes_offline_leaves_its_tests_to_another(
     assert (dropped["node_id"], dropped["why"]) == (f"portal:{gone}", "It is offline.")
 
 
+async def test_the_same_call_while_its_campaign_goes_on_starts_no_second_and_says_how_to(
+    farm: Farm, connect: Connect, ask: ToolCaller
+) -> None:
+    order = {"test_pack_revision": "main", "test_cases": [QUICK], "device_type": "roku", "repeat": 0}
+    async with connect(with_campaigns(farm.config)) as client:
+        first, again = [await ask(client, "start_campaign", **order) for _ in range(2)]
+        other = await ask(client, "start_campaign", **order, message="A second one")
+        for campaign_id in (first["campaign_id"], other["campaign_id"]):
+            await ask(client, "cancel_campaign", campaign_id=campaign_id)
+        after = await ask(client, "start_campaign", **order)
+        await ask(client, "cancel_campaign", campaign_id=after["campaign_id"])
+    assert first["campaign_id"] == again["campaign_id"]
+    assert "note" not in first
+    assert again["note"].startswith("The same call before started it, and nothing was started now. For another,")
+    assert len({first["campaign_id"], other["campaign_id"], after["campaign_id"]}) == 3
+
+
 async def test_the_same_call_again_after_a_lost_answer_starts_no_second_campaign(
     farm: Farm, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN_FAILURES = 20
 RERUN_WORDS = {"confirmed": "confirmed", "unconfirmed": "flaky", "unknown": "unknown"}
+REPEATED = "The same call before started it, and nothing was started now. For another, give another message."
 _STATE = {"held": "working", "dropped": "dropped", "released": "given back"}
 
 
@@ -31,13 +32,14 @@ def describe_brief(campaign: Campaign, caller: str, conclusion: str = "") -> Cam
     return CampaignBrief.model_validate({**_fields(campaign, caller), "conclusion": conclusion})
 
 
-def describe_ordered(campaign: Campaign, standstill: str = "") -> CampaignOrdered:
-    """A campaign that was just started or cancelled; `standstill` is why nobody may run it."""
+def describe_ordered(campaign: Campaign, standstill: str = "", again: bool = False) -> CampaignOrdered:
+    """A campaign that was just started or cancelled; `standstill` is why nobody may run it, `again` that an earlier
+    call like this one started it."""
     return CampaignOrdered(
         campaign_id=campaign.campaign_id,
         state=campaign.state,
         runs=campaign.items,
-        note=" ".join(filter(None, (standstill, _note(campaign)))),
+        note=" ".join(filter(None, (REPEATED if again else "", standstill, _note(campaign)))),
         next=_next(campaign),
     )
 

@@ -19,6 +19,7 @@ from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.queue import ReservationQueue, Ticket
 from testlab_tools.notify.notifier import Notifier
+from testlab_tools.repeated_calls import OrderResult
 
 if TYPE_CHECKING:
     from testlab_tools.campaigns.reading import CampaignPage, CampaignReader, Details, Told
@@ -39,22 +40,29 @@ class Campaigns:
         self._database = LateStore(engine, _open_store, _failure)
         engine.register(WORKFLOW, self._open_worker)
 
-    async def start(self, order: CampaignOrder, names: Sequence[str], digest: str, spent_s: float = 0.0) -> Campaign:
-        """Write a campaign down and have it run. The same call, shortly after one whose answer may have been lost, gets
-        the campaign of that call. `spent_s` is what the call has taken already."""
+    async def start(
+        self, order: CampaignOrder, names: Sequence[str], digest: str, spent_s: float = 0.0
+    ) -> OrderResult[Campaign]:
+        """Write a campaign down and have it run. The same call while that has not ended, or shortly after one whose
+        answer may have been lost, gets the campaign of that call. `spent_s` is what the call has taken already."""
         now, seconds = self.engine.clock.now(), self.engine.clock.seconds()
 
-        def write(store: CampaignStore) -> Campaign:
-            campaign_id = store.calls.id_for(digest, f"c{secrets.token_hex(5)}", lambda _: False, now)
+        def write(store: CampaignStore) -> OrderResult[Campaign]:
+            def goes_on(campaign_id: str) -> bool:
+                known = store.read(campaign_id)
+                return known is not None and not known.ended and known.cancel_at is None
+
+            fresh = f"c{secrets.token_hex(5)}"
+            campaign_id = store.calls.id_for(digest, fresh, goes_on, now)
             store.create(campaign_id, order, names, now.timestamp())
             store.calls.note_answer(digest, campaign_id, now, spent_s + self.engine.clock.seconds() - seconds)
             campaign = store.read(campaign_id)
             assert campaign is not None, "it was written just now"
-            return campaign
+            return OrderResult(campaign, campaign_id != fresh)
 
-        campaign = await self._database.ask(write)
+        started = await self._database.ask(write)
         self.engine.wake()
-        return campaign
+        return started
 
     async def start_as(self, campaign_id: str, order: CampaignOrder, names: Sequence[str]) -> None:
         """Write a campaign down under an id, unless there is one of that id, and have it run."""

@@ -228,8 +228,9 @@ def sees_all(call: Call) -> bool:
 
 
 async def _start(call: Call, order: CampaignOrder, names: list[str]) -> CampaignOrdered:
-    campaign = await (campaigns := campaigns_of(call)).start(order, names, call.digest, call.deadline.spent_s)
-    return describe_ordered(campaign, await say_standstill(campaigns.engine))
+    campaigns = campaigns_of(call)
+    started = await campaigns.start(order, names, call.digest, call.deadline.spent_s)
+    return describe_ordered(started.value, await say_standstill(campaigns.engine), started.again)
 
 
 async def find_campaign(call: Call, campaign_id: str) -> Campaign:
