@@ -15,12 +15,14 @@ from testlab_tools.durable.late_store import next_number
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.node_queue.store import TicketStore
 from testlab_tools.notify.store import NoticeStore
+from testlab_tools.schedules.store import ScheduleStore
 from testlab_tools.watches.store import WatchStore
 
 NOW = datetime(2030, 6, 1, tzinfo=UTC)
 Tidy = Callable[[Workflows], None]
 KINDS: dict[str, Tidy] = {
     "node_queue": lambda workflows: TicketStore(workflows).tidy(NOW.timestamp()),
+    "schedule": lambda workflows: ScheduleStore(workflows).tidy(NOW.timestamp()),
     "watch": lambda workflows: WatchStore(workflows, lambda connection, watch: None).tidy(NOW.timestamp()),
     "notify": lambda workflows: NoticeStore(workflows).tidy(NOW.timestamp()),
     "campaign": lambda workflows: CampaignStore(workflows).tidy(NOW),

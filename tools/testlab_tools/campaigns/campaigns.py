@@ -38,7 +38,7 @@ class Campaigns:
         self.pace = Pace()
         self._services, self._queue, self._notifier = services, queue, notifier
         self._database = LateStore(engine, _open_store, _failure)
-        engine.register(WORKFLOW, self._open_worker)
+        engine.register(WORKFLOW, self._open_worker, self._tidy)
 
     async def start(
         self, order: CampaignOrder, names: Sequence[str], digest: str, spent_s: float = 0.0
@@ -163,11 +163,13 @@ class Campaigns:
 
         return await self._database.ask(ask)
 
+    def _tidy(self) -> None:
+        self._database.open().tidy(self.engine.clock.now())
+
     def _open_worker(self) -> CampaignWorker:
         from testlab_tools.campaigns.worker import CampaignWorker
 
         store = self._database.open()
-        store.tidy(self.engine.clock.now())
         return CampaignWorker(store, self._services, self._queue, self.engine.clock, self.pace, self.announce)
 
 

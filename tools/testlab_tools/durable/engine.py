@@ -78,6 +78,8 @@ logger = logging.getLogger("testlab_tools")
 REST_S = 60.0
 """A leader without work for so long gives its lock back."""
 STOP_S = 2.0
+TIDY_S = 86_400.0
+"""A leader deletes what ended long ago when it begins, and then each day."""
 _dbos = threading.Lock()
 """DBOS has one instance per process."""
 
@@ -107,6 +109,9 @@ class Engine:
         self.database = database
         self.clock = clock or Clock()
         self._open_workers: dict[str, Callable[[], Worker]] = {}
+        self._tidying: list[Callable[[], None]] = []
+        self._tidied_at = 0.0
+        self._is_untidy = False
         self._before_launch: list[Callable[[], None]] = []
         self._opening = threading.Lock()
         self._workflows: Workflows | None = None
@@ -120,9 +125,12 @@ class Engine:
         self.runs_here = True
         self.rests = True
 
-    def register(self, name: str, open_worker: Callable[[], Worker]) -> None:
-        """Have workflows of a name run, each launch by a new worker. Must come before `workflows` and `start`."""
+    def register(self, name: str, open_worker: Callable[[], Worker], tidy: Callable[[], None] | None = None) -> None:
+        """Have workflows of a name run, each launch by a new worker, and what ended long ago deleted by `tidy`. Must
+        come before `workflows` and `start`."""
         self._open_workers[name] = open_worker
+        if tidy is not None:
+            self._tidying.append(tidy)
 
     def before_launch(self, prepare: Callable[[], None]) -> None:
         """Have something called before the workers of each launch are opened, however the launch before has ended."""
@@ -182,6 +190,8 @@ class Engine:
         if self._launched is not None and (is_resting or not self._lock.held()):
             self._halt()
         if self._launched is not None:
+            if self.clock.seconds() - self._tidied_at >= TIDY_S:
+                self._tidy()
             self._check_liveness(self._launched.liveness, waiting)
         if self._launched is None and (waiting or not self.rests) and _dbos.acquire(blocking=False):
             try:
@@ -208,9 +218,22 @@ class Engine:
 
             for prepare in self._before_launch:
                 prepare()
+            self._tidy()
             liveness = Liveness(self.clock, self._relaunches)
             workers = {name: open_worker() for name, open_worker in self._open_workers.items()}
             self._launched = Launch(self.database, workers, liveness)
+
+    def _tidy(self) -> None:
+        """What cannot be deleted now is so at the next launch, or a day later."""
+        self._tidied_at = self.clock.seconds()
+        was_untidy, self._is_untidy = self._is_untidy, False
+        for tidy in self._tidying:
+            try:
+                tidy()
+            except Exception:
+                if not was_untidy:
+                    logger.exception("what ended long ago cannot be deleted now; it is tried again")
+                self._is_untidy = True
 
     def _halt(self) -> None:
         if self._launched is not None:

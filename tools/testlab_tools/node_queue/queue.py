@@ -46,7 +46,7 @@ class ReservationQueue:
         self._pace = (POLL_S if poll_s is None else poll_s, COLLECT_S if collect_s is None else collect_s)
         self._database = LateStore(engine, _open_store, _failure)
         self._worker: TicketWorker | None = None
-        engine.register(WORKFLOW, self._open_worker)
+        engine.register(WORKFLOW, self._open_worker, self._tidy)
 
     @property
     def in_use(self) -> bool:
@@ -134,11 +134,13 @@ class ReservationQueue:
         if self._worker is not None:
             self._worker.wake(service)
 
+    def _tidy(self) -> None:
+        self._database.open().tidy(self.engine.clock.now().timestamp())
+
     def _open_worker(self) -> TicketWorker:
         from testlab_tools.node_queue.worker import TicketWorker
 
         store = self._database.open()
-        store.tidy(self.engine.clock.now().timestamp())
         self._worker = TicketWorker(store, self._services, self.engine.clock, *self._pace)
         return self._worker
 

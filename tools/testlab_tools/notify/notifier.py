@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore
-from testlab_tools.errors import LabError
+from testlab_tools.durable.late_store import LateStore, database_error
 from testlab_tools.models.watches import SentNotice
 from testlab_tools.notify.event import Event
 from testlab_tools.notify.receivers import Receiver
@@ -29,7 +28,7 @@ class Notifier:
         self.engine = engine
         self.receivers = receivers
         self._database = LateStore(engine, _open_store, _failure)
-        engine.register(WORKFLOW, self._open_worker)
+        engine.register(WORKFLOW, self._open_worker, self._tidy)
 
     async def notify(self, event: Event) -> None:
         """Have an event sent to every receiver; the same event again is not sent again. Raises LabError where it cannot
@@ -54,11 +53,13 @@ class Notifier:
         notices: list[Notice] = await self._database.ask(lambda store: store.list(event_id))
         return [SentNotice(receiver=n.receiver, state=n.state, tries=n.tries, why=n.why) for n in notices]
 
+    def _tidy(self) -> None:
+        self._database.open().tidy(self.engine.clock.now().timestamp())
+
     def _open_worker(self) -> NoticeWorker:
         from testlab_tools.notify.worker import NoticeWorker
 
         store = self._database.open()
-        store.tidy(self.engine.clock.now().timestamp())
         return NoticeWorker(store, self.receivers, self.engine.clock)
 
 
@@ -68,5 +69,4 @@ def _open_store(workflows: Workflows) -> NoticeStore:
     return NoticeStore(workflows)
 
 
-def _failure(error: Exception) -> LabError:
-    return LabError("The database of messages does not answer", type(error).__name__, "Call again later.")
+_failure = database_error("messages", "Call again later.")

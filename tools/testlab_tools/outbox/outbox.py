@@ -53,7 +53,7 @@ class Outbox:
         self._schedule = schedule or RetrySchedule()
         self._hold_s = hold_s
         self._database = LateStore(engine, _open_store, _failure)
-        engine.register(WORKFLOW, self._open_worker)
+        engine.register(WORKFLOW, self._open_worker, self._tidy)
 
     def restrict(self, services: Collection[str] | None, direct: Collection[str]) -> Outbox:
         """The same outbox for somebody who has these services only."""
@@ -185,9 +185,11 @@ class Outbox:
                 return record
             await asyncio.sleep(POLL_INTERVAL_S)
 
+    def _tidy(self) -> None:
+        self._database.open().tidy(self.engine.clock.now())
+
     def _open_worker(self) -> DeliveryWorker:
         store = self._database.open()
-        store.tidy(self.engine.clock.now())
         return DeliveryWorker(store, self._connect(), self._schedule)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore
-from testlab_tools.errors import LabError, NotFound
+from testlab_tools.durable.late_store import LateStore, database_error
+from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.schedules.timetable import parse_timetable
 
@@ -30,7 +30,7 @@ class Schedules:
         self.engine = engine
         self._services, self._campaigns = services, campaigns
         self._database = LateStore(engine, _open_store, _failure)
-        engine.register(WORKFLOW, self._open_worker)
+        engine.register(WORKFLOW, self._open_worker, self._tidy)
 
     async def begin(self, order: CampaignOrder, names: Sequence[str], timetable: str, zone: str) -> Schedule:
         """Have a campaign started again and again; of all test cases, without `names`. The same again is the same
@@ -78,6 +78,9 @@ class Schedules:
         await self._database.ask(lambda store: store.note(schedule_id, ended=1))
         return found
 
+    def _tidy(self) -> None:
+        self._database.open().tidy(self.engine.clock.now().timestamp())
+
     def _open_worker(self) -> ScheduleWorker:
         from testlab_tools.schedules.worker import ScheduleWorker
 
@@ -90,5 +93,4 @@ def _open_store(workflows: Workflows) -> ScheduleStore:
     return ScheduleStore(workflows)
 
 
-def _failure(error: Exception) -> LabError:
-    return LabError("The database of schedules does not answer", type(error).__name__, "Call again later.")
+_failure = database_error("schedules", "Call again later.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,8 @@ from testlab_tools.late_model import LateModel
 WORKFLOW = "schedule"
 MAX_SCHEDULES = 50
 """Of each caller."""
+KEPT_S = 7 * 86_400.0
+"""How long the workflow of a schedule stays after its end. The row stays: its generation is counted on."""
 
 
 class Schedule(LateModel):
@@ -92,6 +95,10 @@ class ScheduleStore:
         with self._workflows.transaction() as connection:
             at = self._table.c.schedule_id == schedule_id
             connection.execute(self._table.update().where(at).values(changes))
+
+    def tidy(self, now: float) -> None:
+        """Delete the workflows of schedules that were ended long ago."""
+        self._workflows.delete_ended(WORKFLOW, before=datetime.fromtimestamp(now - KEPT_S, UTC))
 
     def _read(self, connection: sa.Connection, schedule_id: str) -> Schedule:
         query = sa.select(self._table).where(self._table.c.schedule_id == schedule_id)

@@ -53,7 +53,7 @@ class Watches:
         self._campaigns = campaigns
         self._poll_s = poll_s
         self._database = LateStore(engine, self._open_store, _failure)
-        engine.register(WORKFLOW, self._open_worker)
+        engine.register(WORKFLOW, self._open_worker, self._tidy)
 
     async def begin(self, subject: Subject, caller: str, max_hours: float, facts: WatchFacts) -> Watch:
         """Watch something, or return the caller's watch of the same. Raises Refused where it has too many, LabError
@@ -123,12 +123,14 @@ class Watches:
         found = await self._campaigns.find(campaign_id)
         return describe_brief(found, found.order.caller)
 
+    def _tidy(self) -> None:
+        self._database.open().tidy(self.engine.clock.now().timestamp())
+
     def _open_worker(self) -> WatchWorker:
         from testlab_tools.watches.condition import YieldReader
         from testlab_tools.watches.worker import WatchWorker
 
         store = self._database.open()
-        store.tidy(self.engine.clock.now().timestamp())
         reader = YieldReader(self._services, self._open_archive)
         return WatchWorker(store, self._services, self.engine.clock, self._poll_s, reader.read, self._read_campaign)
 

@@ -19,7 +19,7 @@ from testlab_mcp.protocol.tasks.record import DEAD_S, OPEN, Questions, TaskRecor
 from testlab_mcp.protocol.tasks.running import Running
 from testlab_mcp.protocol.tasks.wire import describe_created, describe_task, read_answers, to_plain
 from testlab_tools.durable.engine import Engine
-from testlab_tools.durable.late_store import LateStore
+from testlab_tools.durable.late_store import LateStore, database_error
 from testlab_tools.errors import LabError
 from testlab_tools.telemetry import note_outcome
 
@@ -196,9 +196,9 @@ class TaskExecution:
         return self._guard.refusal(caller_of(ctx.request), tool)
 
 
-def _failure(error: Exception) -> LabError:
-    again = "Try again in a minute. If it stays away, the operator mends [durable] in the config."
-    return LabError("The database of tasks does not answer", type(error).__name__, again)
+_failure = database_error(
+    "tasks", "Try again in a minute. If it stays away, the operator mends [durable] in the config."
+)
 
 
 def _open_store(workflows: Workflows) -> TaskStore:
