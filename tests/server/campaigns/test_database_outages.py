@@ -139,3 +139,18 @@ def test_a_server_ends_within_seconds_while_its_database_answers_nothing(
     assert server.process.wait(timeout=20) == 0
     assert time.monotonic() - began < END_S
     assert held in farm.free(), "a reservation of the server's own is given back"
+
+
+def test_a_server_that_starts_while_its_database_answers_nothing_says_so_and_serves_it_later(
+    network: UnsteadyNetwork, config: str, open_window: Callable[[str], Window], until: Until
+) -> None:
+    network.swallow()
+    server = open_window(config)
+    asked = [server.ask("list_campaigns") for _ in range(4)]
+    began = time.monotonic()
+    for number in asked:
+        answer = server.answer(number, ANSWER_S + began - time.monotonic())
+        assert answer is not None
+        assert "does not answer" in answer["result"]["content"][0]["text"], answer
+    network.mend()
+    assert server.call("list_campaigns")["campaigns"] == []

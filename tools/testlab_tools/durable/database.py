@@ -233,18 +233,25 @@ class PostgresDatabase(Database):
         self.url = f"{url}{'&' if '?' in url else '?'}plugin={PLUGIN}"
 
     def prepare(self) -> None:
-        """DBOS creates the database, if it may and has to. One without an encoding gives it bytes for text."""
+        """DBOS creates the database, if it may and has to, and waits long for one that does not answer: that is an
+        error here. One without an encoding gives it bytes for text."""
         import psycopg
 
         from testlab_tools.durable.sessions import connect
 
-        with contextlib.suppress(psycopg.OperationalError), connect(self._dsn) as connection:
-            if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
-                raise ConfigError(
-                    "Long work cannot be written down: the PostgreSQL database has the encoding SQL_ASCII",
-                    "Its text has no encoding, and cannot be read",
-                    "Name a database in [durable] database_url that was made with ENCODING 'UTF8' TEMPLATE template0.",
-                )
+        try:
+            with connect(self._dsn) as connection:
+                encoding = connection.info.parameter_status("server_encoding")
+        except psycopg.errors.ConnectionTimeout:
+            raise
+        except psycopg.OperationalError:
+            return
+        if encoding == "SQL_ASCII":
+            raise ConfigError(
+                "Long work cannot be written down: the PostgreSQL database has the encoding SQL_ASCII",
+                "Its text has no encoding, and cannot be read",
+                "Name a database in [durable] database_url that was made with ENCODING 'UTF8' TEMPLATE template0.",
+            )
 
     def list_waiting(self) -> list[str]:
         import psycopg

@@ -115,6 +115,7 @@ class Engine:
         self._before_launch: list[Callable[[], None]] = []
         self._opening = threading.Lock()
         self._workflows: Workflows | None = None
+        self._failure: tuple[float, Exception] | None = None
         self._lock = database.leader_lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -137,13 +138,24 @@ class Engine:
         self._before_launch.append(prepare)
 
     def workflows(self) -> Workflows:
-        """The stored workflows. Imports DBOS and creates tables at the first call, and blocks meanwhile."""
+        """The stored workflows. Imports DBOS and creates tables at the first call, and blocks meanwhile. Those who wait
+        while that fails fail with it."""
+        asked_at = time.monotonic()
         with self._opening:
             if self._workflows is None:
-                from testlab_tools.durable.workflows import Workflows
-
-                self._workflows = Workflows(self.database, self._open_workers)
+                if self._failure is not None and asked_at < self._failure[0]:
+                    raise self._failure[1]
+                self._workflows = self._open_workflows()
             return self._workflows
+
+    def _open_workflows(self) -> Workflows:
+        from testlab_tools.durable.workflows import Workflows
+
+        try:
+            return Workflows(self.database, self._open_workers)
+        except Exception as error:
+            self._failure = time.monotonic(), error
+            raise
 
     def start(self, after_s: float = 0) -> None:
         """Begin to look for work, first after so many seconds. Does nothing when it has begun, or not `runs_here`."""

@@ -36,9 +36,12 @@ class LateStore(Generic[S]):
 
     def open(self) -> S:
         """The store. Blocks; raises what SQLAlchemy raises."""
+        if (store := self._store) is not None:
+            return store
+        workflows = self._engine.workflows()
         with self._opening:
             if self._store is None:
-                self._store = self._open_store(self._engine.workflows())
+                self._store = self._open_store(workflows)
             return self._store
 
     def forget(self) -> None:
