@@ -211,6 +211,11 @@ async def test_the_same_call_again_after_a_lost_answer_starts_no_second_campaign
         ({"all_tests": True}, "Give one of test_cases, all_tests and failed_of"),
         ({"test_cases": [], "all_tests": True, "repeat": 5000}, "at most 100,000"),
         ({"device_type": "stb4l"}, "Did you mean 'stb4k'?"),
+        ({"device_type": "zx81"}, "Types there are: appletv, firetv, roku, stb4k."),
+        (
+            {"device_type": "AppleTV"},
+            'has expired: device_type "AppleTV". One would wait for ever. Types with a licence',
+        ),
         ({"device_type": "", "node_ids": ["stb-tester-00044b80f999"]}, "no node"),
         ({"device_type": ""}, "Give either node_ids or device_type"),
         ({"node_count": 40}, "has 5 nodes of that device type"),

@@ -142,6 +142,9 @@ async def test_what_can_never_be_had_is_refused_with_what_there_is(
         told = await refused(client, "reserve_nodes", **order, device_type=f"{kind}x")
         assert "There is no node of that device type" in told
         assert kind in told
+        told = await refused(client, "reserve_nodes", **order, device_type="appletv")
+        assert "The licence of every node of that device type has expired" in told
+        assert f'"{kind}"' in told.partition("Types with a licence: ")[2]
         assert "There are not 99 nodes of that type" in await refused(
             client, "reserve_nodes", **order, device_type=kind, count=99
         )

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from testlab_tools.errors import BadInput, NotFound, nearest
 from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import UNKNOWN, Node
+from testlab_tools.node_queue.matching import is_licensed, no_licence
 from testlab_tools.stopping.rules import StopRule
 from testlab_tools.untrusted import quote
 
@@ -110,7 +111,8 @@ def check_nodes(listed: Sequence[Node], service: str, node_ids: Sequence[str], d
     """Raise an error where such nodes can never be had, of those that the caller may see. `node_ids` are native.
 
     Raises:
-        BadInput: neither nodes nor a device type are given, or both; or too many nodes of it are wanted.
+        BadInput: neither nodes nor a device type are given, or both; too many nodes of it are wanted, or none has a
+            licence.
         NotFound: no such node, or no node of such a type.
     """
     if bool(node_ids) == bool(device_type):
@@ -128,8 +130,12 @@ def check_nodes(listed: Sequence[Node], service: str, node_ids: Sequence[str], d
     if not of_type:
         types = sorted({node.device_type for node in listed if _PLAIN.fullmatch(node.device_type)} - {UNKNOWN})
         near = nearest(device_type, types)
-        hint = f"Did you mean {near[0]!r}?" if near else "list_nodes shows device types."
+        known_types = f"Types there are: {', '.join(types[:5])}." if types else "list_nodes shows device types."
+        hint = f"Did you mean {near[0]!r}?" if near else known_types
         raise NotFound(f"{service} has no node of that device type", "Nothing was started", hint).naming(device_type)
-    if count > len(of_type):
-        what = f"{service} has {len(of_type)} nodes of that device type that you may use, not {count}"
+    licensed = sum(is_licensed(node) for node in of_type)
+    if not licensed:
+        raise no_licence(device_type, listed)
+    if count > licensed:
+        what = f"{service} has {licensed} nodes of that device type that you may use, not {count}"
         raise BadInput(what, "The campaign would wait for ever", "Give a smaller node_count, or 0 for all free ones.")

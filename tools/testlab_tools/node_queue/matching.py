@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from testlab_tools.errors import BadInput
 from testlab_tools.models.lab import UNKNOWN, Node
 from testlab_tools.node_queue.fitness import out_of_service
 from testlab_tools.node_queue.granting import Claim
 from testlab_tools.node_queue.tickets import NodeRequest, Ticket
+from testlab_tools.untrusted import quote
 
 
 def make_claim(ticket: Ticket, nodes: Mapping[str, Node], faults: Mapping[str, str]) -> Claim:
@@ -30,6 +32,20 @@ def fitting(request: NodeRequest, nodes: Mapping[str, Node]) -> list[str]:
         if (not wanted or (node.device_type != UNKNOWN and node.device_type.casefold() == wanted))
         and (request.allowed is None or name in request.allowed)
     ]
+
+
+def is_licensed(node: Node) -> bool:
+    """Whether a node can be had some time: without a licence none is, however long one waits."""
+    return node.state != "licence expired"
+
+
+def no_licence(device_type: str, nodes: Iterable[Node]) -> BadInput:
+    """The refusal of a type that only nodes with an expired licence are of; `nodes` are all there are."""
+    others = sorted({node.device_type for node in nodes if is_licensed(node)} - {UNKNOWN})
+    named = ", ".join(quote(name, 60) for name in others[:5])
+    step = f"Types with a licence: {named}." if named else "No other type has one."
+    what = "The licence of every node of that device type has expired"
+    return BadInput(what, "One would wait for ever", step).naming(device_type)
 
 
 def passed_over(

@@ -13,6 +13,7 @@ from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
+from testlab_tools.node_queue.matching import is_licensed, no_licence
 from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket, ticket_prefix
 from testlab_tools.registry import Call
 from testlab_tools.untrusted import quote
@@ -44,7 +45,7 @@ async def find_of_type(call: Call, device_type: str, count: int) -> tuple[Wanted
 
     Raises:
         NotFound: there is no node of that type.
-        BadInput: there are fewer than `count`.
+        BadInput: there are fewer than `count` with a licence.
     """
     farms = call.lab.offering(NodeReservations)
     answers = await ask_all(farms, list_farm)
@@ -55,11 +56,15 @@ async def find_of_type(call: Call, device_type: str, count: int) -> tuple[Wanted
         for farm in farms
         if (nodes := answers.given.get(farm.name)) is not None
     }
-    most = max((len(names) for names in of_type.values()), default=0)
+    every = [node for nodes in answers.given.values() for node in nodes.values()]
+    if not any(of_type.values()):
+        raise _no_such_type(device_type, every, answers.failed)
+    licensed = {
+        farm: sum(is_licensed(answers.given[farm.name][name]) for name in names) for farm, names in of_type.items()
+    }
+    most = max(licensed.values())
     if not most:
-        raise _no_such_type(
-            device_type, [n for nodes in answers.given.values() for n in nodes.values()], answers.failed
-        )
+        raise no_licence(device_type, every)
     if count > most:
         there = (
             f"there {'is' if most == 1 else 'are'} {most}" if len(farms) == 1 else f"no service has more than {most}"
@@ -68,7 +73,7 @@ async def find_of_type(call: Call, device_type: str, count: int) -> tuple[Wanted
 
     def rate(farm: NodeReservations) -> tuple[bool, int]:
         free = sum(answers.given[farm.name][name].state == "free" for name in of_type[farm])
-        return len(of_type[farm]) >= count, free
+        return licensed[farm] >= count, free
 
     best = max(of_type, key=rate)
     return Wanted(best, of_type[best], device_type.strip(), count), answers.given[best.name]
