@@ -31,10 +31,15 @@ def load_json(
     """
     # Every comma and bracket is a byte of its own in UTF-8, and beside a zero byte in UTF-16 and UTF-32.
     octets = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    many = len(octets) > max_elements and _separators(octets) > max_elements
-    if many and _separators(_without_strings(octets, max_elements)) > max_elements:
+    few = has_few_elements(octets, max_elements)
+    if not few and _separators(_without_strings(octets, max_elements)) > max_elements:
         raise TooManyElements(f"more than {max_elements} elements")
     return json.loads(data, parse_constant=parse_constant, parse_float=parse_float, object_pairs_hook=object_pairs_hook)
+
+
+def has_few_elements(octets: bytes, max_elements: int = MAX_ELEMENTS) -> bool:
+    """Whether it holds at most so many, with all commas and brackets in its texts counted as well."""
+    return len(octets) <= max_elements or _separators(octets) <= max_elements
 
 
 def _separators(octets: bytes) -> int:

@@ -31,7 +31,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from testlab_tools.bounded_json import MAX_ELEMENTS, TooManyElements, load_json
+from testlab_tools.bounded_json import MAX_ELEMENTS, TooManyElements, has_few_elements, load_json
 from testlab_tools.errors import BadReply
 from testlab_tools.http.errors import broken_off, failure_of, too_large
 from testlab_tools.late_model import LateModel
@@ -320,7 +320,7 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 def decode(reply: Reply, shape: type[T]) -> T:
     """The reply's body as `shape`. Raises BadReply naming the first field that is missing or of another type."""
-    if len(reply.body) <= MAX_ELEMENTS and not reply.has_halves:  # nothing of it needs to be counted or mended
+    if len(reply.body) <= MAX_JSON_BYTES and has_few_elements(reply.body) and not reply.has_halves:
         with suppress(ValidationError):  # the other way says what is wrong
             return _adapter(shape).validate_json(reply.body)
     return decode_value(reply, reply.json(), shape)
