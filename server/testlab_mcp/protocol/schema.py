@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, cached_property
@@ -18,6 +19,7 @@ from testlab_tools.registry import ToolSpec
 
 NOISE = ("title", "minLength", "maxLength", "minimum", "additionalProperties")
 _ABSENT = object()
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 class Arguments:
@@ -57,6 +59,8 @@ class Arguments:
         for name in given:
             if name not in self.model.model_fields:
                 raise BadInput(f"{self._tool.name} has no argument {_show_name(name)}", "", self._hint_at(name))
+            if not _is_text(given[name]):
+                raise BadInput(f"{self._tool.name}: {name} has half a surrogate pair in it, which is no text", "", "")
         try:
             valid = self.model.model_validate(given)
         except ValidationError as error:
@@ -67,6 +71,15 @@ class Arguments:
         known = list(self.model.model_fields)
         near = nearest(name, known, cutoff=0.75)
         return f"Did you mean {near[0]}?" if near else f"It takes: {', '.join(known)}."
+
+
+def _is_text(value: Any) -> bool:
+    """Whether all texts in a JSON value can be written as UTF-8: no database and no service takes others."""
+    if isinstance(value, str):
+        return value.isascii() or not _HALF_PAIR.search(value)
+    if isinstance(value, dict):
+        return all(_is_text(part) for pair in cast(dict[str, Any], value).items() for part in pair)
+    return not isinstance(value, list) or all(map(_is_text, cast(list[Any], value)))
 
 
 @cache
