@@ -38,7 +38,7 @@ MAX_TOKENS = 3_900
 class CauseGroup(ResultModel):
     """Failures of one cause: one message but for its numbers and names, at whatever tests and stations.
 
-    `test`, and `case` where it is another, are where it failed most; of several `tests`, `test` ends in "(+4 more)".
+    `test`, and `case` where it is another, are where it failed most; `tests`, if given, counts all it failed at.
     `failures` are of `runs` runs; `unit_names` are given where they are few, `by_station` counts the runs of the
     stations that have most, and `more_stations` those it leaves out. `new`: not seen in what was read from before the
     window, which `first_seen` reaches into. `broke` is given where its test has failed each time since. `run_id` is the
@@ -167,7 +167,7 @@ def _group(cause: Cause, verdict: Verdict, broke: Break | None, data: TriageData
     tests = len({f.run.test for f in failures})
     return CauseGroup(
         service=cause.service,
-        test=shorten(test, TEST_CHARS) + (f" (+{tests - 1} more)" if tests > 1 else ""),
+        test=shorten(test, TEST_CHARS),
         tests=tests if tests > 1 else 0,
         case="" if case == test else shorten(case, TEST_CHARS),
         reason=shorten(" ".join(failures[0].reason.split()), REASON_CHARS),
