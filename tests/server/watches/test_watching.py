@@ -117,6 +117,18 @@ async def test_what_does_not_come_to_pass_is_said_so(farm: Farm, connect: Connec
     assert now["what"] == f"Node '{off}' is offline"
 
 
+async def test_the_same_call_after_a_cancelled_watch_watches_on(farm: Farm, connect: Connect, ask: ToolCaller) -> None:
+    wanted = {"node_id": f"portal:{farm.free()[0]}", "node_becomes": "offline"}
+    async with connect(farm.config()) as client:
+        first = (await ask(client, "watch", **wanted))["watch_id"]
+        assert (await ask(client, "cancel_campaign", campaign_id=first))["state"] == "cancelled"
+        second = await ask(client, "watch", **wanted)
+        assert second["state"] == "watching"
+        assert (await ask(client, "watch", **wanted))["watch_id"] == second["watch_id"] != first
+        ended = await ask(client, "watch", watch_id=first)
+    assert (ended["state"], ended["next"]) == ("cancelled", "The same call watches on.")
+
+
 async def test_what_cannot_be_watched_is_refused(farm: Farm, connect: Connect, refused: RefusedCaller) -> None:
     async with connect(farm.config()) as client:
         assert "Nothing to watch is given" in await refused(client, "watch")

@@ -29,7 +29,7 @@ WATCH_PREFIX = "watch-"
 LOOK_S = 0.25
 POLL_S = 3.0
 SAME_S = 60.0
-"""The same call is the same watch until so long after its end was told."""
+"""The same call is the same watch until so long after its end was told; never one that was cancelled."""
 OpenArchive = Callable[[], HistoryArchive | None]
 
 
@@ -61,9 +61,10 @@ class Watches:
         prefix = f"{WATCH_PREFIX}{subject.digest(caller, max_hours)}."
         now = self.engine.clock.now().timestamp()
         before: list[Watch] = await self._database.ask(lambda store: store.list(prefix))
-        if before and (before[-1].told_at is None or now - before[-1].told_at < SAME_S):
+        last = before[-1] if before else None
+        if last and last.state != "cancelled" and (last.told_at is None or now - last.told_at < SAME_S):
             self.engine.wake()
-            return before[-1]
+            return last
         number = next_number((watch.watch_id for watch in before), now)
         watch = Watch(
             watch_id=f"{prefix}{number}",
