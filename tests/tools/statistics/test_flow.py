@@ -135,6 +135,27 @@ async def test_a_slow_station_is_told(line: list[Run], view_of: MakeView) -> Non
     assert found.rows[0].differs.startswith("longer on average than the rest")
 
 
+async def test_a_limit_leaves_the_longest_means_and_none_that_is_shorter_than_the_rest(view_of: MakeView) -> None:
+    took = {"A": [10.0, 11.0], "B": [10.0, 11.0], "fast": [2.0, 2.1], "slow": [90.0, 100.0], "once": [95.0]}
+    seconds = [(station, each) for station, spent in took.items() for each in spent]
+    runs = [
+        Run("factory", f"factory:{n}", "EOL", "pass", START + timedelta(hours=n), duration_s=each, station=station)
+        for n, (station, each) in enumerate(seconds)
+    ]
+    found = await summarize(view_of(runs), EVERYTHING, SummaryOrder("duration", "station", limit=2))
+    assert [row.group for row in found.rows][:1] == ["slow"]
+    assert "fast" not in [row.group for row in found.rows]
+    many = [
+        run._replace(run_id=f"{run.run_id}{n}", started_at=run.started_at + timedelta(minutes=n))
+        for run in runs
+        for n in range(20)
+        if run.station in ("A", "B", "fast")
+    ]
+    rest = await summarize(view_of([*many, *runs[-3:]]), EVERYTHING, SummaryOrder("duration", "station", limit=4))
+    assert "fast" not in [row.group for row in rest.rows]
+    assert "those that differ for the better last" in rest.note
+
+
 async def test_names_are_found_whole_in_another_case_or_in_part(line: list[Run], view_of: MakeView) -> None:
     view = view_of(line)
     found = await resolve_names(view, EVERYTHING, {"test": "fvt", "station": "-02", "batch": "LOT-1"})

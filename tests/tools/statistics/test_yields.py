@@ -187,6 +187,20 @@ async def test_a_small_group_with_a_worse_rate_hides_none_that_differs(line: lis
     assert "those that differ" in only.note
 
 
+async def test_a_group_that_differs_for_the_better_is_shown_after_all_that_do_not(view_of: MakeView) -> None:
+    passes = {"best": 100, "good": 85, "fair": 84, "poor": 80}
+    runs = [
+        Run("factory", f"factory:{station}{n}", "EOL", "pass" if n < passed else "fail", START, station=station)
+        for station, passed in passes.items()
+        for n in range(100)
+    ]
+    whole, cut = [
+        await summarize(view_of(runs), EVERYTHING, SummaryOrder("runs", "station", limit=limit)) for limit in (20, 3)
+    ]
+    assert [row.group for row in whole.rows if row.differs.startswith("better")] == ["best"]
+    assert [row.group for row in cut.rows] == ["poor", "fair", "good"]
+
+
 async def test_a_station_that_ends_without_verdict_differs_in_that(line: list[Run], view_of: MakeView) -> None:
     spoiled = [
         run._replace(ended_as="error") if run.station == "FVT-03" and int(run.run_id[8:]) % 8 == 0 else run

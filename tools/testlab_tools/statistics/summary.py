@@ -20,6 +20,8 @@ from testlab_tools.times import iso, utc
 
 WHOLE = ("", "service", "test")
 """Groups that are not within a test."""
+FOR_THE_WORSE = ("worse", "more error", "retested more often", "longer")
+"""How `differs` begins, or goes on, of what is worse than the rest."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +184,26 @@ def _order_shown(rows: list[Row], order: SummaryOrder) -> list[Row]:
 
 def _arrange(rows: list[Row], order: SummaryOrder) -> list[Row]:
     """Times, which come latest first, in their order; else, for the choice of those that are shown, those that differ
-    first, then by the end of the interval that is surely reached."""
+    for the worse first and for the better last, each by the end of the interval that is surely reached."""
     if order.group_by in TIMES:
         return rows[::-1]
-    if order.metric == "retest_rate":
-        return sorted(rows, key=lambda row: (not row.differs, -row.interval[0] if row.interval else 1.0))
-    if order.metric in ("runs", "first_pass_yield", "final_yield", "rolled_yield"):
-        return sorted(rows, key=lambda row: (not row.differs, row.interval[1] if row.interval else 2.0))
-    return sorted(rows, key=lambda row: not row.differs)
+    if order.metric in ("failures", "throughput"):
+        return rows
+
+    def rank(row: Row) -> tuple[int, float, float]:
+        low, high = row.interval or (0.0, 2.0)
+        if order.metric == "duration":
+            return _side(row), -max(0.0, low), -(row.mean_s or 0.0)
+        return _side(row), -low if order.metric == "retest_rate" else high, 0.0
+
+    return sorted(rows, key=rank)
+
+
+def _side(row: Row) -> int:
+    """Lower for a group that differs for the worse in anything, higher for one that only does for the better."""
+    if any(clause.startswith(FOR_THE_WORSE) for clause in row.differs.split("; ")):
+        return -1
+    return 1 if row.differs else 0
 
 
 async def _say_coverage(view: HistoryView, runs: RunFilter, order: SummaryOrder, covered: Coverage) -> list[str]:
@@ -247,7 +261,7 @@ def _say_groups(found: _Found, order: SummaryOrder, covered: Coverage, shown: li
 def _chosen(order: SummaryOrder) -> str:
     if order.group_by in TIMES or order.metric in ("failures", "throughput"):
         return ""
-    return ": those that differ, then those that are the worst for sure" if order.metric != "duration" else ""
+    return ": those that differ for the worse, then the worst for sure, those that differ for the better last"
 
 
 def _kept(order: SummaryOrder) -> str:
