@@ -111,6 +111,8 @@ async def test_what_does_not_come_to_pass_is_said_so(farm: Farm, connect: Connec
         )
         assert (ended["state"], ended["what"]) == ("not in time", "It did not come to pass")
         assert ended["seen"]["node"]["state"] == "free", "as it was last seen"
+        late = await ask(client, "cancel_campaign", campaign_id=ended["watch_id"])
+        assert (late["state"], late["note"]) == ("not in time", "It had ended. It did not come to pass.")
         nodes = (await ask(client, "list_nodes"))["nodes"]
         off = next(one["node_id"] for one in nodes if one["state"] == "offline")
         now = await ask(client, "watch", node_id=off, node_becomes="offline", wait_seconds=30)

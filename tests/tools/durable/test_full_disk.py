@@ -40,7 +40,7 @@ class FullDisk(Engine):
 
 def schedules(engine: Engine) -> Awaitable[Any]:
     services = LaunchServices(engine, dict)
-    return Schedules(engine, services, cast(Campaigns, None)).find("s0000000000", "local", True)
+    return Schedules(engine, services, cast(Campaigns, None)).find("s0000000000", "local", True, ())
 
 
 def messages(engine: Engine) -> Awaitable[Any]:

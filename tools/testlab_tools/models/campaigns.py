@@ -127,10 +127,11 @@ class CampaignStatus(CampaignBrief):
 
 
 class CampaignOrdered(ResultModel):
-    """A campaign as it was just started or cancelled, of so many `runs` to be made; or a schedule of campaigns."""
+    """A campaign as it was just started or cancelled, of so many `runs` to be made; or a schedule of campaigns, or a
+    watch that has ended."""
 
     campaign_id: str
-    state: CampaignState | Literal["scheduled"]
+    state: CampaignState | Literal["scheduled", "watching", "happened", "not in time", "gone"]
     runs: int
     note: str = ""
     next: str = ""

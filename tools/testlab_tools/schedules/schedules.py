@@ -65,18 +65,17 @@ class Schedules:
         whose = None if all_callers else caller
         return await self._database.ask(lambda store: store.list(whose, list(services)))
 
-    async def find(self, schedule_id: str, caller: str, all_callers: bool) -> Schedule:
-        """A schedule of the caller's, or with `all_callers` anybody's. Raises NotFound."""
+    async def find(self, schedule_id: str, caller: str, all_callers: bool, services: Collection[str]) -> Schedule:
+        """A schedule of the caller's, with `all_callers` anybody's, on a service of the caller's. Raises NotFound."""
         found: Schedule | None = await self._database.ask(lambda store: store.read(schedule_id))
-        if found is None or not (all_callers or caller == found.caller):
+        theirs = found is not None and (all_callers or found.caller == caller)
+        if found is None or not theirs or found.service not in services:
             raise NotFound("You have no such schedule", "", "list_campaigns shows yours.").naming(schedule_id)
         return found
 
-    async def end(self, schedule_id: str, caller: str, all_callers: bool) -> Schedule:
-        """End a schedule; campaigns that it has started go on. Raises NotFound, as `find` does."""
-        found = await self.find(schedule_id, caller, all_callers)
-        await self._database.ask(lambda store: store.note(schedule_id, ended=1))
-        return found
+    async def end(self, schedule: Schedule) -> None:
+        """End a schedule; campaigns that it has started go on."""
+        await self._database.ask(lambda store: store.note(schedule.schedule_id, ended=1))
 
     def _tidy(self) -> None:
         self._database.open().tidy(self.engine.clock.now().timestamp())

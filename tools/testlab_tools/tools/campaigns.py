@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,9 @@ from testlab_tools.schedules.answer import describe_new_schedule, describe_sched
 from testlab_tools.schedules.schedules import Schedules
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
+
+if TYPE_CHECKING:
+    from testlab_tools.schedules.store import Schedule
 
 CampaignId = Annotated[str, Field(min_length=1, max_length=40, description="From start_campaign")]
 
@@ -236,6 +239,11 @@ async def _start(call: Call, order: CampaignOrder, names: list[str]) -> Campaign
 async def find_campaign(call: Call, campaign_id: str) -> Campaign:
     """A campaign that the caller sees. Raises NotFound."""
     return await campaigns_of(call).get(campaign_id, call.caller, sees_all(call), call.lab.services)
+
+
+async def find_schedule(call: Call, schedule_id: str) -> Schedule:
+    """A schedule that the caller sees. Raises NotFound."""
+    return await schedules_of(call).find(schedule_id, call.caller, sees_all(call), call.lab.services)
 
 
 async def _describe(call: Call, campaign: Campaign) -> CampaignStatus:

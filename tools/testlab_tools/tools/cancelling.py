@@ -8,16 +8,17 @@ from pydantic import Field
 
 from testlab_tools.campaigns.answer import describe_ordered
 from testlab_tools.campaigns.records import Campaign
-from testlab_tools.capabilities import JobFarm
+from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory
 from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import Refused
 from testlab_tools.models.campaigns import CampaignOrdered
 from testlab_tools.registry import DESTROY, Call, Question, tool
 from testlab_tools.schedules.answer import describe_ended_schedule
 from testlab_tools.schedules.schedules import PREFIX
-from testlab_tools.tools.campaigns import CampaignId, campaigns_of, find_campaign, schedules_of, sees_all
+from testlab_tools.tools.campaigns import CampaignId, campaigns_of, find_campaign, find_schedule, schedules_of
 from testlab_tools.tools.watches import find_watch, watches_of
 from testlab_tools.untrusted import quote
+from testlab_tools.watches.answer import describe_ended_watch
 from testlab_tools.watches.watches import WATCH_PREFIX
 
 
@@ -27,7 +28,7 @@ async def _ask_before_cancelling(call: Call, campaign_id: str, confirm: str) -> 
         watch = await find_watch(call, watches_of(call), campaign_id)
         kind, caller, ended, said = "watch", watch.caller, watch.state != "watching", ""
     elif campaign_id.startswith(PREFIX):
-        schedule = await schedules_of(call).find(campaign_id, call.caller, sees_all(call))
+        schedule = await find_schedule(call, campaign_id)
         kind, caller, ended, said = "schedule", schedule.caller, schedule.ended, schedule.order.message
     else:
         campaign = await find_campaign(call, campaign_id)
@@ -42,7 +43,13 @@ async def _ask_before_cancelling(call: Call, campaign_id: str, confirm: str) -> 
     )
 
 
-@tool(toolset="campaigns", access="operate", needs=JobFarm, hints=DESTROY, asks=_ask_before_cancelling)
+@tool(
+    toolset="campaigns",
+    access="operate",
+    needs=(JobRunner, NodeInventory, HistoryFeed),
+    hints=DESTROY,
+    asks=_ask_before_cancelling,
+)
 async def cancel_campaign(
     call: Call,
     campaign_id: CampaignId,
@@ -53,16 +60,16 @@ async def cancel_campaign(
     With admin access anybody's, once a person agrees.
     """
     if campaign_id.startswith(WATCH_PREFIX):
-        return await _end_watch(call, campaign_id)
+        watch = await find_watch(call, watches_of(call), campaign_id)
+        _check_owner(call, "watch", watch.caller)
+        return describe_ended_watch(await watches_of(call).end(watch))
     if campaign_id.startswith(PREFIX):
-        return describe_ended_schedule(await schedules_of(call).end(campaign_id, call.caller, sees_all(call)))
+        schedule = await find_schedule(call, campaign_id)
+        _check_owner(call, "schedule", schedule.caller)
+        await schedules_of(call).end(schedule)
+        return describe_ended_schedule(schedule)
     campaign = await find_campaign(call, campaign_id)
-    if campaign.order.caller != call.caller and call.access != "admin":
-        raise Refused(
-            "This campaign is another caller's",
-            "Below admin access only your own are cancelled",
-            f"With {call.admin_setting} anybody's are.",
-        )
+    _check_owner(call, "campaign", campaign.order.caller)
     campaigns = campaigns_of(call)
     if not campaign.ended:
         campaign = await campaigns.cancel(campaign)
@@ -70,11 +77,14 @@ async def cancel_campaign(
     return describe_ordered(campaign, await say_standstill(campaigns.engine, campaign.released_at is None))
 
 
-async def _end_watch(call: Call, watch_id: str) -> CampaignOrdered:
-    watches = watches_of(call)
-    watch = await watches.end(await find_watch(call, watches, watch_id))
-    note = f"It watches no longer. {watch.what}." if watch.state == "cancelled" else f"It had ended: {watch.state}."
-    return CampaignOrdered(campaign_id=watch_id, state="cancelled", runs=0, note=note)
+def _check_owner(call: Call, kind: str, owner: str) -> None:
+    """Raises Refused for another caller's, below admin access."""
+    if owner != call.caller and call.access != "admin":
+        raise Refused(
+            f"This {kind} is another caller's",
+            "Below admin access only your own are cancelled",
+            f"With {call.admin_setting} anybody's are.",
+        )
 
 
 async def _ignore(campaign: Campaign) -> None:

@@ -13,6 +13,7 @@ from testlab_tools.errors import BadInput, NotFound, Refused, Unsupported
 from testlab_tools.models.watches import Watched, WatchFacts
 from testlab_tools.registry import LOOK, Call, tool
 from testlab_tools.tools.arguments import Wait
+from testlab_tools.tools.campaigns import find_campaign, sees_all
 from testlab_tools.watches.answer import describe_watch
 from testlab_tools.watches.judging import judge
 from testlab_tools.watches.subjects import Becomes, Condition, Subject, Watch, state_of
@@ -102,7 +103,7 @@ def watches_of(call: Call) -> Watches:
 async def find_watch(call: Call, watches: Watches, watch_id: str) -> Watch:
     """A watch that the caller may see. Raises NotFound."""
     found = await watches.read(watch_id)
-    others = found is not None and found.caller != call.caller and call.caller != "local" and call.access != "admin"
+    others = found is not None and found.caller != call.caller and not sees_all(call)
     if found is None or others or found.subject.service not in call.lab.services:
         raise NotFound("You have no such watch", "It ended weeks ago, or never was", _ONE).naming(watch_id)
     return found
@@ -132,8 +133,7 @@ async def _find_subject(
 
 async def _find_campaign(call: Call, campaign_id: str) -> tuple[Subject, WatchFacts]:
     assert call.lab.work is not None, "watches are part of it"
-    sees_all = call.caller == "local" or call.access == "admin"
-    found = await call.lab.work.campaigns.get(campaign_id, call.caller, sees_all, call.lab.services)
+    found = await find_campaign(call, campaign_id)
     subject = Subject(kind="campaign", service=found.order.service, native=campaign_id)
     return subject, WatchFacts(campaign=describe_brief(found, found.order.caller))
 

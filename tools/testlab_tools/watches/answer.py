@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from testlab_tools.models.campaigns import CampaignOrdered
 from testlab_tools.models.watches import SentNotice, Watched
 from testlab_tools.watches.subjects import Watch
 
@@ -30,6 +31,12 @@ def describe_watch(watch: Watch, notices: Sequence[SentNotice] = (), standstill:
         next=suggest_next(watch),
         seen=watch.facts if watch.facts.model_dump(exclude_defaults=True) else None,
     )
+
+
+def describe_ended_watch(watch: Watch) -> CampaignOrdered:
+    """A watch that was ended by hand, or had ended before."""
+    note = f"It watches no longer. {watch.what}." if watch.state == "cancelled" else f"It had ended. {watch.what}."
+    return CampaignOrdered(campaign_id=watch.watch_id, state=watch.state, runs=0, note=note)
 
 
 def suggest_next(watch: Watch) -> str:
