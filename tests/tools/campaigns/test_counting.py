@@ -10,7 +10,7 @@ import pytest
 from testlab_tools.campaigns.collecting import match_runs, split_open
 from testlab_tools.campaigns.counting import NO_RUN, judge
 from testlab_tools.campaigns.orders import CampaignOrder
-from testlab_tools.campaigns.reading import estimate, time_in_jobs
+from testlab_tools.campaigns.reading import estimate
 from testlab_tools.campaigns.sharing import Work
 from testlab_tools.models.lab import Outcome, Run
 
@@ -97,8 +97,22 @@ def test_the_remaining_time_has_a_spread_that_shrinks_with_what_is_known() -> No
 
 def test_the_remaining_time_counts_a_long_test_before_it_has_ended() -> None:
     done, long = (
-        estimate(left=4, nodes=2, results=4, seconds=40, squares=400, spent=time_in_jobs(40.0, begun, 1000.0))
-        for begun in ([], [400.0, 1200.0])
+        estimate(left=4, nodes=2, results=4, seconds=40, squares=400, spent=40.0, going=going)
+        for going in ([], [0.0, 600.0])
     )
     assert done == (20.0, 20.0)
-    assert long == (320.0, 320.0), "600 s more in jobs, 160 s a run; a job that begins later by another clock adds none"
+    assert long == (192.0, 672.0), "three at 128 s if it ends now; at 248 s, and 600 s more, if it takes as long again"
+
+
+HOUR = 3600.0
+
+
+def test_the_time_of_runs_that_are_going_is_off_what_is_left() -> None:
+    half_done = estimate(90, 10, 10, 10 * HOUR, 10 * HOUR**2, 10 * HOUR, [HOUR / 2] * 10)
+    assert half_done == (8.5 * HOUR, 8.5 * HOUR), "nine rounds of an hour, and half an hour of the first has passed"
+
+
+def test_the_first_runs_to_end_are_not_taken_for_the_mean_of_those_that_are_going() -> None:
+    first = [51 * 60.0, 52 * 60.0, 53 * 60.0]
+    low, high = estimate(97, 10, 3, sum(first), sum(each * each for each in first), sum(first), [53 * 60.0] * 7)
+    assert 440 < low / 60 < 580 < high / 60 < 900

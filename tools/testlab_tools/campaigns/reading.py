@@ -66,6 +66,18 @@ class Details(NamedTuple):
     tallies: Sequence[Tally]
 
 
+class _Speed(NamedTuple):
+    """Works in jobs that run, attempts so far, the sums of their durations and of the squares of these, the seconds in
+    jobs that these took, and for how long each run is going that has not ended: a long test counts before it has."""
+
+    running: int
+    results: int
+    seconds: float
+    squares: float
+    spent: float
+    going: list[float]
+
+
 class CampaignPage(NamedTuple):
     """Campaigns, newest first; `after` is where the list goes on, None at its end."""
 
@@ -104,14 +116,14 @@ class CampaignReader:
         """What is known of a campaign beside its counts."""
         told = list(self.results(campaign.campaign_id, ("fail", "error"), failures))
         shares = self.shares(campaign.campaign_id)
-        running, results, seconds, squares, spent = self._speed(campaign.campaign_id)
+        speed = self._speed(campaign.campaign_id)
         tallies = self.tallies(campaign.campaign_id) if campaign.order.is_open else ()
         left = count_runs_left(campaign.order, tallies) if tallies else campaign.items - campaign.counted
         working = sum(share.node.state == "held" for share in shares)
         remaining = None
-        if not campaign.ended and working and results >= FEWEST and left is not None:
-            remaining = estimate(left, working, results, seconds, squares, spent)
-        return Details(told, shares, running, remaining, tallies)
+        if not campaign.ended and working and speed.results >= FEWEST and left is not None:
+            remaining = estimate(left, working, *speed[1:])
+        return Details(told, shares, speed.running, remaining, tallies)
 
     def results(self, campaign_id: str, outcomes: Collection[str] = (), limit: int = 0) -> Iterator[Told]:
         """Counted results in the order in which they were counted, of some outcomes or all, up to `limit` or all."""
@@ -211,9 +223,7 @@ class CampaignReader:
             found.setdefault(item, []).append(run_id)
         return found
 
-    def _speed(self, campaign_id: str) -> tuple[int, int, float, float, float]:
-        """Works in jobs that run, attempts so far, the sums of their durations and of the squares of these, and the
-        seconds that nodes have spent in jobs, those that run included: a long test counts before it has ended."""
+    def _speed(self, campaign_id: str) -> _Speed:
         attempts, batches = self._tables.attempts.c, self._tables.batches
         length = attempts.duration_s
         asked = sa.select(sa.func.count(), sa.func.sum(length), sa.func.sum(length * length)).where(
@@ -222,16 +232,20 @@ class CampaignReader:
         spent = sa.select(sa.func.sum(batches.c.ended_at - batches.c.intended_at)).where(
             batches.c.campaign_id == campaign_id, batches.c.state == "ended"
         )
-        opened = sa.select(batches.c.works, batches.c.intended_at).where(
+        mine = sa.and_(attempts.campaign_id == batches.c.campaign_id, attempts.batch == batches.c.batch)
+        told = sa.select(sa.func.count()).where(mine).correlate(batches).scalar_subquery()
+        took = sa.select(sa.func.sum(length)).where(mine).correlate(batches).scalar_subquery()
+        opened = sa.select(batches.c.works, batches.c.intended_at, told, took).where(
             batches.c.campaign_id == campaign_id, batches.c.state == "running"
         )
         with self._workflows.transaction() as connection:
             results, seconds, squares = connection.execute(asked).one()
-            lost: Any = connection.execute(spent).scalar_one()
-            works = [(str(works).count("[") - 1, intended_at) for works, intended_at in connection.execute(opened)]
-        running = sum(count for count, _ in works)
-        in_jobs = time_in_jobs(lost or 0.0, [intended_at for _, intended_at in works], time.time())
-        return running, results, seconds or 0.0, squares or 0.0, in_jobs
+            ended: Any = connection.execute(spent).scalar_one()
+            jobs = [(str(works).count("[") - 1, *more) for works, *more in connection.execute(opened)]
+        now = time.time()
+        going = [max(0.0, now - begin - (done_s or 0.0)) for works, begin, done, done_s in jobs if done < works]
+        in_jobs = (ended or 0.0) + sum(done_s or 0.0 for *_, done_s in jobs)
+        return _Speed(sum(works for works, *_ in jobs), results, seconds or 0.0, squares or 0.0, in_jobs, going)
 
 
 def count_runs_left(order: CampaignOrder, tallies: Sequence[Tally]) -> int | None:
@@ -245,23 +259,33 @@ def count_runs_left(order: CampaignOrder, tallies: Sequence[Tally]) -> int | Non
     return None if None in left else sum(filter(None, left))
 
 
-def time_in_jobs(ended_s: float, begun: Sequence[float], now: float) -> float:
-    """Seconds that nodes have spent in jobs that have ended, and until `now` in those that `begun` says the begin of:
-    without these, tests that take long would count only once they have ended."""
-    return ended_s + sum(max(0.0, now - begin) for begin in begun)
-
-
-def estimate(left: int, nodes: int, results: int, seconds: float, squares: float, spent: float) -> tuple[float, float]:
+def estimate(
+    left: int,
+    nodes: int,
+    results: int,
+    seconds: float,
+    squares: float,
+    spent: float,
+    going: Sequence[float] = (),
+) -> tuple[float, float]:
     """Bounds of the time that `left` runs take on so many nodes, from the mean and the spread of `results` runs that
-    took `seconds` in all, and from the time that jobs took around them.
+    took `seconds` in all, and from the time that jobs took around them. The runs that are `going`, for so many seconds,
+    are some of those left: their time is off what is left, and one that takes longer than the mean raises it.
 
     >>> estimate(left=100, nodes=5, results=50, seconds=500.0, squares=5000.0, spent=600.0)
     (240.0, 240.0)
     """
     mean = seconds / results
     deviation = math.sqrt(max(0.0, squares / results - mean * mean))
-    overhead = max(0.0, spent / results - mean)
-    total = left * (mean + overhead)
+    cost = max(mean, spent / results)
+    long = [each for each in going if each >= cost]
+    others = max(0, left - len(long))
+    done = sum(each for each in going if each < cost)
+    # The first runs to end are the shortest: one that is going has its end now at best, and may take as long again.
+    least, most = (
+        others * (results * cost + times * sum(long)) / (results + len(long)) - done + (times - 1) * sum(long)
+        for times in (1, 2)
+    )
     # Both the mean of what has run and the sum of what is left vary.
-    spread = 2 * deviation * math.sqrt(left + left * left / results)
-    return max(0.0, total - spread) / nodes, (total + spread) / nodes
+    spread = 2 * deviation * math.sqrt(others + others * others / results)
+    return max(0.0, least - spread) / nodes, max(0.0, most + spread) / nodes
