@@ -13,6 +13,7 @@ from testlab_mcp.commands.serve import policy_of
 from testlab_mcp.config.loading import find_config, load_config
 from testlab_mcp.logs import set_up_logging
 from testlab_tools.capabilities import Health, NodeInventory, Service
+from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.standstill import find_standstill
 from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
 from testlab_tools.fanout import ask_all
@@ -54,7 +55,7 @@ def doctor(config_file: str, as_json: bool = False) -> int:
         findings.append(Finding(name, lab.services[name].kind, "not asked", "each caller's own", "-", "-"))
     held = asyncio.run(lab.archive.summarize()) if lab.archive is not None else ""
     wrong = [problem for receiver in config.receivers().values() if (problem := receiver.find_problem())]
-    standstill = find_standstill(lab.work.engine) if lab.work is not None else ""
+    standstill, stands_still = examine_work(lab.work.engine) if lab.work is not None else ("", False)
     if as_json:
         facts: dict[str, Any] = {
             "config": str(path),
@@ -66,7 +67,7 @@ def doctor(config_file: str, as_json: bool = False) -> int:
         facts |= {"durable": standstill} if standstill else {}
         facts |= {"services": [to_json(finding) for finding in findings]}
         print(json.dumps(facts, ensure_ascii=False, indent=2))
-        return 0 if services and not (wrong or standstill or any(finding.remedy for finding in findings)) else 1
+        return 0 if services and not (wrong or stands_still or any(finding.remedy for finding in findings)) else 1
     well = show_findings(findings)
     if held:
         print(f"\n{paint('archive', 'bold')}  {held}")
@@ -76,7 +77,16 @@ def doctor(config_file: str, as_json: bool = False) -> int:
         print(f"\n{paint('durable', 'bold')}  {standstill}")
     if not services:
         print("\nNo [services.…] table: nothing is configured. config.example.toml shows them all.")
-    return 0 if well and services and not wrong and not standstill else 1
+    return 0 if well and services and not wrong and not stands_still else 1
+
+
+def examine_work(engine: Engine) -> tuple[str, bool]:
+    """Why stored work may not be run, and whether that is a fault: not where none waits. A server that may run it gives
+    the lock back when it has none."""
+    standstill = find_standstill(engine)
+    if standstill and engine.has_waiting() is False:
+        return f"{standstill} Nothing stored waits, so this is no fault.", False
+    return standstill, bool(standstill)
 
 
 def to_json(finding: Finding) -> dict[str, Any]:

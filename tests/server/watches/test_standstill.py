@@ -37,6 +37,11 @@ async def test_who_waits_for_what_nobody_runs_is_told_until_a_worker_runs(
     path.write_text(config, encoding="utf-8")
     node = f"portal:{farm.free()[0]}"
     order = {"node_ids": [node], "test_pack_revision": "main", "test_cases": [QUICK]}
+    examined = ["doctor", "--json", "--config", str(path)]
+    assert await asyncio.to_thread(main, examined) == 0, "nothing waits yet"
+    told = json.loads(capsys.readouterr().out)["durable"]
+    assert NOBODY in told
+    assert "no fault" in told
     async with connect(config) as client:
         begun = await ask(client, "start_campaign", **order)
         campaign = begun["campaign_id"]
@@ -48,8 +53,10 @@ async def test_who_waits_for_what_nobody_runs_is_told_until_a_worker_runs(
         for told in (begun, watched, waiting, now, await ask(client, "list_campaigns")):
             assert NOBODY in told["note"], told
             assert "testlab-mcp worker" in told["note"]
-        await asyncio.to_thread(main, ["doctor", "--json", "--config", str(path)])
-        assert NOBODY in json.loads(capsys.readouterr().out)["durable"]
+        assert await asyncio.to_thread(main, examined) == 1
+        told = json.loads(capsys.readouterr().out)["durable"]
+        assert NOBODY in told
+        assert "no fault" not in told
 
         with start_server("worker", "--config", str(path), stderr=subprocess.PIPE) as worker:
 
@@ -60,7 +67,7 @@ async def test_who_waits_for_what_nobody_runs_is_told_until_a_worker_runs(
             await ask(client, "end_reservation", reservation_id=waiting["queued"])
             ended = await ask(client, "watch", watch_id=watched["watch_id"], wait_seconds=40)
             assert ended["state"] == "happened"
-            await asyncio.to_thread(main, ["doctor", "--json", "--config", str(path)])
+            assert await asyncio.to_thread(main, examined) == 0
             assert "durable" not in json.loads(capsys.readouterr().out)
             worker.send_signal(signal.SIGTERM)
             worker.wait()

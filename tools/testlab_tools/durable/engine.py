@@ -157,6 +157,13 @@ class Engine:
             self._failure = time.monotonic(), error
             raise
 
+    def has_waiting(self) -> bool | None:
+        """Whether any work waits or goes on; None where the database does not say. Blocks."""
+        if self.database.list_waiting():
+            return True
+        counts = [self.database.count(name) for name in self._open_workers]
+        return None if None in counts else any(count and count["waiting"] for count in counts)
+
     def start(self, after_s: float = 0) -> None:
         """Begin to look for work, first after so many seconds. Does nothing when it has begun, or not `runs_here`."""
         if self.runs_here and self._thread is None:
