@@ -17,7 +17,7 @@ ITS_OWN = "KeyError: 'channel'"
 
 def note(records: NodeRecords, node: str, item: int, outcome: Outcome, reason: str = "", avoid: str = "") -> None:
     run = Run(run_id=f"portal:{item}", outcome=outcome, test="t", started_at=datetime.now(UTC), reason=reason)
-    work = Work(item, 0, tries=bool(avoid), avoid=frozenset(avoid.split()))
+    work = Work(item, item % 2, tries=bool(avoid), avoid=frozenset(avoid.split()))
     records.note([judge(work, run, node, 1, ORDER)])
 
 
@@ -50,3 +50,11 @@ def test_failures_of_the_product_say_nothing_of_the_node() -> None:
     for item in range(20):
         note(records, "n1", item, "fail", "Voltage 5.4 V is above its limit")
     assert records.find_share("n1") == ""
+
+
+def test_tests_that_fail_at_the_equipment_alike_on_every_node_give_up_none() -> None:
+    records = NodeRecords()
+    for item in range(8):
+        note(records, "n1", item, "error", LOST)
+        note(records, "n2", item, "error", LOST)
+    assert records.find_share("n1") == records.find_share("n2") == ""

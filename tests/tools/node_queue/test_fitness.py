@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from testlab_tools.models.lab import Outcome, Run
-from testlab_tools.node_queue.fitness import find_faults
+from testlab_tools.models.lab import Node, Outcome, Run
+from testlab_tools.node_queue.fitness import Faults, find_faults
+from testlab_tools.node_queue.matching import passed_over
+from testlab_tools.node_queue.tickets import NodeRequest
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LOST = "The instrument did not respond"
@@ -15,12 +17,12 @@ Told = tuple[str, Outcome, str]
 
 
 def runs(*told: Told) -> list[Run]:
-    """Runs by station, outcome and reason, the newest first."""
+    """Runs by station, outcome and reason, the newest first, of two tests in turn."""
     return [
         Run(
             run_id=f"portal:{number}",
             outcome=outcome,
-            test="t",
+            test=f"t{number % 2}",
             started_at=NOON - timedelta(minutes=number),
             station=station,
             reason=reason,
@@ -31,30 +33,30 @@ def runs(*told: Told) -> list[Run]:
 
 def test_a_node_with_two_failures_at_the_equipment_in_a_row_is_not_fit() -> None:
     found = find_faults(runs(("a", "error", LOST), ("b", "pass", ""), ("a", "fail", LOST)))
-    assert found == {
+    assert found.last == {
         "a": "its last 2 runs failed at the equipment: an instrument that does not answer, 2026-11-20T12:00:00Z"
     }
 
 
 def test_one_such_failure_or_a_pass_in_between_says_nothing_of_the_node() -> None:
-    assert find_faults(runs(("a", "error", LOST))) == {}
-    assert find_faults(runs(("a", "error", LOST), ("a", "pass", ""), ("a", "error", LOST))) == {}
-    assert find_faults(runs(("a", "pass", ""), ("a", "error", LOST), ("a", "error", LOST))) == {}
+    assert find_faults(runs(("a", "error", LOST))) == ({}, {})
+    assert find_faults(runs(("a", "error", LOST), ("a", "pass", ""), ("a", "error", LOST))) == ({}, {})
+    assert find_faults(runs(("a", "pass", ""), ("a", "error", LOST), ("a", "error", LOST))) == ({}, {})
 
 
 def test_failures_of_the_product_say_nothing_of_the_node() -> None:
     product: Told = ("a", "fail", "Voltage 5.4 V is above its limit")
-    assert find_faults(runs(*[product] * 5)) == {}
+    assert find_faults(runs(*[product] * 5)) == ({}, {})
 
 
 def test_a_run_that_still_runs_does_not_count() -> None:
-    assert list(find_faults(runs(("a", "running", ""), ("a", "error", LOST), ("a", "error", LOST)))) == ["a"]
+    assert list(find_faults(runs(("a", "running", ""), ("a", "error", LOST), ("a", "error", LOST))).last) == ["a"]
 
 
 def test_a_node_that_passes_now_and_then_and_fails_mostly_at_the_equipment_is_not_fit() -> None:
     bad: Told = ("a", "error", LOST)
     mostly = runs(("a", "pass", ""), *[bad] * 5, ("a", "pass", ""), *[bad] * 3)
-    assert find_faults(mostly) == {
+    assert find_faults(mostly).share == {
         "a": "8 of its last 10 runs failed at the equipment: an instrument that does not answer"
     }
 
@@ -63,13 +65,34 @@ def test_few_runs_or_a_node_that_mostly_judges_the_product_are_no_evidence() -> 
     passed: Told = ("a", "pass", "")
     lost: Told = ("a", "error", LOST)
     product: Told = ("a", "fail", "Voltage 5.4 V is above its limit")
-    assert find_faults(runs(passed, *[lost] * 6)) == {}
-    assert find_faults(runs(passed, *[lost, passed, passed] * 5)) == {}
-    assert find_faults(runs(passed, *[product] * 15)) == {}
+    assert find_faults(runs(passed, *[lost] * 6)) == ({}, {})
+    assert find_faults(runs(passed, *[lost, passed, passed] * 5)) == ({}, {})
+    assert find_faults(runs(passed, *[product] * 15)) == ({}, {})
 
 
 def test_a_node_that_was_mended_is_fit_again_before_its_failures_are_old() -> None:
     passed: Told = ("a", "pass", "")
     lost: Told = ("a", "error", LOST)
-    assert find_faults(runs(*[passed] * 10, *[lost] * 10)) != {}
-    assert find_faults(runs(*[passed] * 11, *[lost] * 50)) == {}
+    assert find_faults(runs(*[passed] * 2, *[lost] * 10)).share != {}
+    assert find_faults(runs(*[passed] * 3, *[lost] * 10)) == ({}, {})
+
+
+def test_a_test_that_fails_alike_on_every_node_says_nothing_of_them() -> None:
+    each: list[Told] = []
+    for name in "abc":
+        told: list[Told] = [(name, "error", LOST), (name, "pass", "")]
+        each += told * 5
+    one_test = [run.model_copy(update={"test": "backend"}) for run in runs(*each)]
+    assert find_faults(one_test) == ({}, {})
+    assert find_faults(one_test[:10]) == ({}, {}), "where no other ran it, one test is no evidence"
+    passes: list[Told] = [("d", "pass", ""), ("e", "pass", "")]
+    sound = [run.model_copy(update={"test": "backend"}) for run in runs(*passes * 5)]
+    assert list(find_faults([*one_test[:10], *sound]).share) == ["a"]
+
+
+def test_a_share_of_faults_alone_passes_over_no_node_where_the_others_are_too_few() -> None:
+    nodes = {name: Node(node_id=f"portal:{name}", state="free") for name in "ab"}
+    request = NodeRequest(service="portal", count=1, message="", duration_s=60, caller="")
+    assert passed_over(request, nodes, Faults(share={"a": "x"})) == ({"a": "x"}, {})
+    assert passed_over(request, nodes, Faults(share={"a": "x", "b": "y"})) == ({}, {"a": "x", "b": "y"})
+    assert passed_over(request, nodes, Faults(last={"a": "x"}, share={"b": "y"})) == ({"a": "x"}, {"b": "y"})

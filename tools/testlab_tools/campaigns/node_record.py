@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from testlab_tools.campaigns.counting import Verdict
 from testlab_tools.models.lab import Outcome
-from testlab_tools.node_queue.fitness import SHARE_RUNS, find_share
+from testlab_tools.node_queue.fitness import SHARE_RUNS, Said, find_share
 from testlab_tools.triage.causes import read_fault
 
 ELSEWHERE = "errors that other nodes did not have"
@@ -20,6 +20,7 @@ without."""
 @dataclass
 class _Told:
     item: int
+    test: int
     outcome: Outcome
     fault: str
 
@@ -41,16 +42,20 @@ class NodeRecords:
             errored = attempt.outcome == "error"
             fault = read_fault(attempt.reason, errored) if errored or attempt.outcome == "fail" else ""
             runs = self._runs.setdefault(attempt.node, deque(maxlen=SHARE_RUNS))
-            runs.append(_Told(attempt.item, attempt.outcome, fault))
+            runs.append(_Told(attempt.item, verdict.work.test, attempt.outcome, fault))
             if not errored:
                 self._blame(verdict)
 
     def find_share(self, node: str) -> str:
         """Why a node is not fit, by the rule of the line for nodes; empty where it is, or where nothing is known."""
-        return find_share([told.fault for told in self._runs.get(node, ())])
+        return find_share(node, {name: [_say(told) for told in reversed(runs)] for name, runs in self._runs.items()})
 
     def _blame(self, verdict: Verdict) -> None:
         for node in verdict.work.avoid - {verdict.attempt.node}:
             for told in self._runs.get(node, ()):
                 if told.item == verdict.attempt.item and told.outcome == "error":
                     told.fault = told.fault or ELSEWHERE
+
+
+def _say(told: _Told) -> Said:
+    return Said(str(told.test), told.fault, told.outcome in ("pass", "fail") and not told.fault)

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from statistics import median_low
+from typing import NamedTuple
 
 from testlab_tools.capabilities import RunArchive, Service
 from testlab_tools.errors import LabError
@@ -26,6 +28,12 @@ once in 200 times."""
 MAX_SHARE = 0.5
 """A node that fails at the equipment more often than it judges the product costs more than it gives. Its share falls as
 it passes again, and its old runs leave LATELY."""
+SOUND_RUNS = 3
+"""A node that judged the product in so many newest runs is mended: one that fails in 84 % does so once in 240 times."""
+FEWEST_OTHER_RUNS = 3
+"""Of another node at the same tests, to compare with."""
+CLEARLY = 2
+"""Times the share of the others: where all fail alike, it is the test, or what all of them need."""
 MAX_RUNS = 200
 FRESH_S = 180.0
 
@@ -36,18 +44,32 @@ OUT_OF_SERVICE: Mapping[NodeState, str] = {
 }
 
 
-def find_faults(runs: Sequence[Run]) -> dict[str, str]:
+class Said(NamedTuple):
+    """What a run says of the equipment, empty for nothing; `judged` is one that judged the product."""
+
+    test: str
+    fault: str
+    judged: bool
+
+
+class Faults(NamedTuple):
+    """By native id of the node, what is wrong with its equipment: by its last runs in a row, or by a share of them."""
+
+    last: Mapping[str, str] = {}
+    share: Mapping[str, str] = {}
+
+
+def find_faults(runs: Sequence[Run]) -> Faults:
     """What is wrong with the equipment of stations whose last runs all say so, or most of their latest; `runs` are the
     newest first."""
     by_station: dict[str, list[Run]] = {}
     for run in runs:
         if run.outcome != "running":
             by_station.setdefault(run.station, []).append(run)
-    told = {
-        station: _find_last(latest) or find_share([_fault_of(run) for run in latest[:SHARE_RUNS]])
-        for station, latest in by_station.items()
-    }
-    return {station: why for station, why in told.items() if why}
+    last = {station: why for station, latest in by_station.items() if (why := _find_last(latest))}
+    said = {station: [_say(run) for run in latest[:SHARE_RUNS]] for station, latest in by_station.items()}
+    share = {station: why for station in said if station not in last and (why := find_share(station, said))}
+    return Faults(last, share)
 
 
 def _find_last(latest: Sequence[Run]) -> str:
@@ -57,14 +79,32 @@ def _find_last(latest: Sequence[Run]) -> str:
     return f"its last {LAST_RUNS} runs failed at the equipment: {faults[0]}, {iso(latest[0].started_at)}"
 
 
-def find_share(latest: Sequence[str]) -> str:
-    """What is wrong with a station that passes now and then, and fails at the equipment in most of its latest runs, of
-    which there are up to SHARE_RUNS: what each says of the equipment, empty for nothing."""
-    faults = [fault for fault in latest if fault]
+def find_share(station: str, said: Mapping[str, Sequence[Said]]) -> str:
+    """What is wrong with a station that passes now and then, and fails at the equipment in most of its latest runs; of
+    each station, what up to SHARE_RUNS runs say, the newest first."""
+    latest = said.get(station, ())
+    faults = [one.fault for one in latest if one.fault]
     if len(latest) < FEWEST_RUNS or len(faults) < MAX_SHARE * len(latest):
+        return ""
+    if all(one.judged for one in latest[:SOUND_RUNS]) or not _stands_out(station, said):
         return ""
     (common, _), *_ = Counter(faults).most_common(1)
     return f"{len(faults)} of its last {len(latest)} runs failed at the equipment: {common}"
+
+
+def _stands_out(station: str, said: Mapping[str, Sequence[Said]]) -> bool:
+    """Whether a station fares clearly worse than the others at the tests that fail on it; where no other ran these,
+    whether they are several."""
+    tests = {one.test for one in said[station] if one.fault}
+    faults = {name: [bool(one.fault) for one in latest if one.test in tests] for name, latest in said.items()}
+    mine = faults.pop(station)
+    others = [sum(told) / len(told) for told in faults.values() if len(told) >= FEWEST_OTHER_RUNS]
+    return sum(mine) / len(mine) >= CLEARLY * median_low(others) if others else len(tests) > 1
+
+
+def _say(run: Run) -> Said:
+    fault = _fault_of(run)
+    return Said(run.test, fault, run.outcome in ("pass", "fail") and not fault)
 
 
 def _fault_of(run: Run) -> str:
@@ -81,11 +121,11 @@ class FaultCollector:
 
     def __init__(self, service: Service) -> None:
         self._archive = service if isinstance(service, RunArchive) else None
-        self._faults: dict[str, str] = {}
+        self._faults = Faults()
         self._read_at = -FRESH_S
 
-    async def read(self) -> Mapping[str, str]:
-        """By native id of the node, what is wrong with its equipment."""
+    async def read(self) -> Faults:
+        """What is wrong with the equipment of the service's nodes."""
         if self._archive is None or time.monotonic() - self._read_at < FRESH_S:
             return self._faults
         self._read_at = time.monotonic()
@@ -93,5 +133,5 @@ class FaultCollector:
             runs = await self._archive.list_runs(RunQuery(since=datetime.now(UTC) - LATELY), MAX_RUNS)
             self._faults = find_faults(runs.runs)
         except LabError:
-            self._faults = {}
+            self._faults = Faults()
         return self._faults

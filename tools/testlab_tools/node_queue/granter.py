@@ -19,7 +19,7 @@ from testlab_tools.capabilities import NodeInventory, NodeQueue, NodeReservation
 from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported
 from testlab_tools.models.lab import Node
-from testlab_tools.node_queue.fitness import FaultCollector, out_of_service
+from testlab_tools.node_queue.fitness import FaultCollector, Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim, Decision, decide, place_in_line
 from testlab_tools.node_queue.matching import make_claim, passed_over
 from testlab_tools.node_queue.outlook import Span, expected_wait, remaining, typical_hold
@@ -306,7 +306,7 @@ class Granter:
         left: Sequence[Claim],
         tickets: Mapping[str, Ticket],
         nodes: Mapping[str, Node],
-        faults: Mapping[str, str],
+        faults: Faults,
         ahead: Mapping[str, int],
     ) -> None:
         """Store for each ticket that waits its place, how long it will wait, and which nodes it passes over."""
@@ -318,7 +318,7 @@ class Granter:
             wait = None if before_us else expected_wait(left, number, free_in, hold)
             passed, doubts = passed_over(ticket.request, nodes, faults)
             in_service = sum(name in free_in for name in claim.candidates)
-            few = f"{in_service} of the nodes it could take are in service, and it needs {claim.least}"
+            few = f"{in_service} of the nodes it could take are in service and fit, and it needs {claim.least}"
             outlook: dict[str, Any] = {
                 "place": place_in_line(left, number) + before_us,
                 "expected_wait": wait,

@@ -6,19 +6,26 @@ from collections.abc import Iterable, Mapping
 
 from testlab_tools.errors import BadInput
 from testlab_tools.models.lab import UNKNOWN, Node
-from testlab_tools.node_queue.fitness import out_of_service
+from testlab_tools.node_queue.fitness import Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim
 from testlab_tools.node_queue.tickets import NodeRequest, Ticket
 from testlab_tools.untrusted import quote
 
 
-def make_claim(ticket: Ticket, nodes: Mapping[str, Node], faults: Mapping[str, str]) -> Claim:
+def make_claim(ticket: Ticket, nodes: Mapping[str, Node], faults: Faults) -> Claim:
     """What a ticket could take of these nodes: named ones whatever failed on them, others only where they are fit."""
     request = ticket.request
     if request.node_ids:
         return Claim(ticket.ticket_id, tuple(dict.fromkeys(request.node_ids)), request.count)
-    fit = [name for name in fitting(request, nodes) if name not in faults]
-    return Claim(ticket.ticket_id, tuple(fit), request.count)
+    return Claim(ticket.ticket_id, tuple(_fit(request, nodes, faults)), request.count)
+
+
+def _fit(request: NodeRequest, nodes: Mapping[str, Node], faults: Faults) -> list[str]:
+    """Those that work; with those that fail in a share of their runs where the others are too few: a share alone never
+    empties a line."""
+    sound = [name for name in fitting(request, nodes) if name not in faults.last]
+    fit = [name for name in sound if name not in faults.share]
+    return fit if sum(not out_of_service(nodes[name]) for name in fit) >= max(1, request.count) else sound
 
 
 def fitting(request: NodeRequest, nodes: Mapping[str, Node]) -> list[str]:
@@ -49,11 +56,14 @@ def no_licence(device_type: str, nodes: Iterable[Node]) -> BadInput:
 
 
 def passed_over(
-    request: NodeRequest, nodes: Mapping[str, Node], faults: Mapping[str, str]
+    request: NodeRequest, nodes: Mapping[str, Node], faults: Faults
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Nodes that a request is for and that are not taken now, and nodes that it names in spite of what failed there."""
+    """Nodes that a request is for and that are not taken now, and nodes that it takes in spite of what failed there."""
     ours = fitting(request, nodes)
     passed = {name: why for name in ours if (why := out_of_service(nodes[name]))}
-    faulty = {name: faults[name] for name in ours if name in faults and name not in passed}
+    told = {**faults.share, **faults.last}
+    faulty = {name: told[name] for name in ours if name in told and name not in passed}
     passed |= {name: "there is no such node now" for name in request.node_ids if name not in nodes}
-    return (passed, faulty) if request.node_ids else (passed | faulty, {})
+    taken = ours if request.node_ids else _fit(request, nodes, faults)
+    doubts = {name: why for name, why in faulty.items() if name in taken}
+    return passed | {name: why for name, why in faulty.items() if name not in taken}, doubts
