@@ -41,6 +41,8 @@ LARGE_BYTES = 2**20
 """Bodies larger than this are read one at a time in the whole process, so that many at once do not fill the memory."""
 MAX_JSON_BYTES = 8 * 2**20
 """Of an answer that is parsed: its texts are copied some times on their way. Pictures may be larger."""
+MAX_DIRECT_BYTES = 2 * 2**20
+"""Of an answer that pydantic parses itself: what it refuses is in memory several times until the error is gone."""
 
 
 @dataclass
@@ -320,7 +322,7 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 
 def decode(reply: Reply, shape: type[T]) -> T:
     """The reply's body as `shape`. Raises BadReply naming the first field that is missing or of another type."""
-    if len(reply.body) <= MAX_JSON_BYTES and has_few_elements(reply.body) and not reply.has_halves:
+    if len(reply.body) <= MAX_DIRECT_BYTES and has_few_elements(reply.body) and not reply.has_halves:
         with suppress(ValidationError):  # the other way says what is wrong
             return _adapter(shape).validate_json(reply.body)
     return decode_value(reply, reply.json(), shape)
