@@ -61,8 +61,8 @@ class ToolSample:
     other_node: Sequence[Arguments] | None = None
     """`call`, unless given."""
     queued: bool = False
-    beside: str = FACTORY
-    """Of a tool that asks only this server's database: the service with which it comes."""
+    beside: tuple[str, ...] = (FACTORY,)
+    """Of a tool that asks only this server's database: the services with each of which it comes."""
 
     @property
     def changes(self) -> bool:

@@ -32,7 +32,7 @@ def offered(*services: str, access: Access = "operate", toolsets: Iterable[Tools
         sample.tool
         for sample in SAMPLES.values()
         if levels.index(sample.access) <= levels.index(access) and sample.toolset in named
-        if set(services) & set(sample.services) or (sample.beside in services and not sample.services)
+        if set(services) & set(sample.services or sample.beside)
     }
 
 
@@ -40,10 +40,11 @@ _RUN = {"run_id": "{run}"}
 _NEW = {"serial_number": "{new_unit}", "procedure_id": "{procedure}"}
 _ORDER = {"test_pack_revision": "{revision}", "test_cases": ["{case}"]}
 _RECORD = {**_NEW, "part_number": "UT", "service": "{service}"}
-_CAMPAIGN_CALLS: list[tuple[str, Access, Arguments]] = [
-    ("get_campaign", "observe", {"campaign_id": "x"}),
-    ("list_campaigns", "observe", {}),
-    ("cancel_campaign", "operate", {"campaign_id": "x"}),
+WATCHED = (PORTAL, FACTORY, CLOUD, BENCH)
+_CAMPAIGN_CALLS: list[tuple[str, Access, Arguments, tuple[str, ...]]] = [
+    ("get_campaign", "observe", {"campaign_id": "x"}, (PORTAL,)),
+    ("list_campaigns", "observe", {}, (PORTAL,)),
+    ("cancel_campaign", "operate", {"campaign_id": "x"}, WATCHED),
 ]
 
 SAMPLES: Mapping[str, ToolSample] = {
@@ -331,15 +332,15 @@ SAMPLES: Mapping[str, ToolSample] = {
                 arguments,
                 hostile=[Call(arguments, ("",))],
                 other_node=NO_NODE,
-                beside=PORTAL,
+                beside=beside,
             )
-            for name, access, arguments in _CAMPAIGN_CALLS
+            for name, access, arguments, beside in _CAMPAIGN_CALLS
         ),
         ToolSample(
             "watch",
             "campaigns",
             "observe",
-            (PORTAL, FACTORY, CLOUD, BENCH),
+            WATCHED,
             {"node_id": "{node}"},
             besides={name: {"node_id": "", "yield_below": 95, "service": name} for name in (FACTORY, CLOUD)},
             faults=[
