@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +29,7 @@ class FullDisk(Engine):
 
         from sqlalchemy.exc import OperationalError
 
-        with sqlite3.connect(":memory:") as database:
+        with closing(sqlite3.connect(":memory:")) as database:
             database.execute("CREATE TABLE t (a)")
             database.execute("PRAGMA max_page_count = 2")
             try:
