@@ -78,25 +78,35 @@ async def test_a_refused_call_leaves_the_session_alive(url: str, ask: ToolCaller
         assert (await ask(client, "list_nodes"))["nodes"]
 
 
+class WaitingCall:
+    """The call with id 3, which waits for a job and tells its progress."""
+
+    def __init__(self, post: Post, params: dict[str, Any]) -> None:
+        self._post, self._params = post, params
+        self.started = anyio.Event()
+        self.said: list[dict[str, Any]] = []
+
+    @classmethod
+    async def of(cls, post: Post) -> WaitingCall:
+        return cls(post, await _running_job(post) | {"_meta": {"progressToken": "p"}})
+
+    async def read(self) -> None:
+        async for message in self._post.stream(3, "tools/call", self._params):
+            self.said.append(message)
+            self.started.set()
+
+
 @pytest.mark.parametrize("seconds", [0.0, AT_ONCE_S + 0.2])
 async def test_a_cancelled_request_of_the_older_era_is_not_answered(seconds: float, url: str) -> None:
     """Clients call an answer to a request that they have dropped an error: its id is unknown to them."""
     async with old_session(url) as post:
-        job = await _running_job(post)
-        started = anyio.Event()
-        said: list[dict[str, Any]] = []
-
-        async def wait() -> None:
-            async for message in post.stream(3, "tools/call", job | {"_meta": {"progressToken": "p"}}):
-                said.append(message)
-                started.set()
-
+        waiting = await WaitingCall.of(post)
         async with anyio.create_task_group() as group:
-            group.start_soon(wait)
-            await started.wait()
+            group.start_soon(waiting.read)
+            await waiting.started.wait()
             await anyio.sleep(seconds)  # until its answer is the SDK's
             assert (await post(None, "notifications/cancelled", {"requestId": 3})).status_code == 202
-        assert {message["method"] for message in said} == {"notifications/progress"}
+        assert {message["method"] for message in waiting.said} == {"notifications/progress"}
         assert answer(await post(4, "tools/call", {"name": "list_nodes"}))["structuredContent"]["nodes"]
 
 
@@ -109,14 +119,15 @@ async def test_an_answer_that_comes_soon_is_one_event_whose_length_is_said_befor
         assert answer(said)["structuredContent"]["nodes"]
 
 
-async def test_the_head_and_the_progress_of_a_long_call_come_while_it_runs(url: str) -> None:
+@pytest.mark.parametrize("seconds", [1, int(AT_ONCE_S) + 1])
+async def test_the_head_and_the_progress_of_a_long_call_come_while_it_runs(seconds: int, url: str) -> None:
     async with old_session(url) as post:
         job = await _running_job(post)
         numbers: list[Any] = []
         async for message in post.stream(
             3,
             "tools/call",
-            job | {"arguments": job["arguments"] | {"wait_seconds": 1}, "_meta": {"progressToken": "p"}},
+            job | {"arguments": job["arguments"] | {"wait_seconds": seconds}, "_meta": {"progressToken": "p"}},
         ):
             numbers.append(message.get("id"))
         assert numbers[-1] == 3
@@ -126,22 +137,14 @@ async def test_the_head_and_the_progress_of_a_long_call_come_while_it_runs(url: 
 @pytest.mark.parametrize("seconds", [0.0, AT_ONCE_S + 0.2])
 async def test_ending_a_session_ends_the_answers_that_it_has_begun(seconds: float, url: str) -> None:
     async with old_session(url) as post, httpx2.AsyncClient(trust_env=False) as http:
-        job = await _running_job(post)
-        started = anyio.Event()
-        said: list[dict[str, Any]] = []
-
-        async def wait() -> None:
-            async for message in post.stream(3, "tools/call", job | {"_meta": {"progressToken": "p"}}):
-                said.append(message)
-                started.set()
-
+        waiting = await WaitingCall.of(post)
         with anyio.fail_after(10):
             async with anyio.create_task_group() as group:
-                group.start_soon(wait)
-                await started.wait()
+                group.start_soon(waiting.read)
+                await waiting.started.wait()
                 await anyio.sleep(seconds)  # until its answer is the SDK's
                 assert (await http.delete(url, headers=post.headers)).status_code == 200
-        assert all("result" not in message for message in said)
+        assert all("result" not in message for message in waiting.said)
         assert (await post(4, "tools/list", {})).status_code == 404
 
 
