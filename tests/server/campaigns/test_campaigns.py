@@ -75,6 +75,25 @@ async def test_a_node_that_fails_at_the_equipment_in_most_runs_is_dropped_but_fo
     assert "runs failed at the equipment: no picture from the device" in node["why"]
 
 
+async def test_a_test_that_ends_every_job_gives_up_no_node_and_counts_as_an_error(
+    farm: Farm, connect: Connect, ask: ToolCaller
+) -> None:
+    nodes = ["stb-tester-00044b80f101", "stb-tester-00044b80f102"]
+    stopped = set[str]()
+    async with connect(with_campaigns(farm.config)) as client:
+        order = {"test_pack_revision": "main", "test_cases": [SLOW], "node_ids": nodes, "repeat": 4, "retries": 0}
+        started = await ask(client, "start_campaign", **order)
+        now = started
+        while now["state"] in ("queued", "running"):
+            for job in set(farm.jobs_of(started["campaign_id"])) - stopped:
+                farm.you.put(f"/jobs{job}/stop").raise_for_status()
+                stopped.add(job)
+            now = await ask(client, "get_campaign", campaign_id=started["campaign_id"], wait_seconds=1)
+        ended = await finish(client, ask, started["campaign_id"])
+    assert (ended["state"], ended["by_outcome"]) == ("finished", {"error": 4})
+    assert {node["state"] for node in ended["nodes"]} == {"given back"}
+
+
 async def test_a_failure_is_confirmed_by_a_rerun_that_does_not_count(
     farm: Farm, connect: Connect, ask: ToolCaller
 ) -> None:

@@ -27,8 +27,8 @@ def test_a_node_that_passes_now_and_then_and_fails_mostly_at_the_equipment_is_na
         note(records, "n1", item, "pass" if item in (0, 4) else "error", LOST)
     assert records.find_share("n1") == "", "fewer than eight are no evidence"
     note(records, "n1", 7, "pass")
-    assert (
-        records.find_share("n1") == "5 of its last 8 runs failed at the equipment: an instrument that does not answer"
+    assert records.find_share("n1") == (
+        "5 of its last 8 runs failed at the equipment: an instrument that does not answer; at several tests"
     )
     records.begin("n1")
     assert records.find_share("n1") == "", "it was granted anew"
@@ -58,3 +58,26 @@ def test_tests_that_fail_at_the_equipment_alike_on_every_node_give_up_none() -> 
         note(records, "n1", item, "error", LOST)
         note(records, "n2", item, "error", LOST)
     assert records.find_share("n1") == records.find_share("n2") == ""
+
+
+def test_a_batch_of_errors_is_a_nodes_own_only_where_others_judge_what_it_does_not() -> None:
+    records = NodeRecords()
+    for item in (0, 2):
+        note(records, "n1", item, "error", ITS_OWN)
+    note(records, "n2", 1, "pass")
+    assert records.compare_errors("n1", 2) == "", "one test that no other node ran"
+    note(records, "n2", 4, "error", ITS_OWN)
+    assert records.compare_errors("n1", 2) == records.compare_errors("n2", 1) == "", "it is broken everywhere"
+    note(records, "n2", 6, "pass")
+    note(records, "n2", 8, "pass")
+    assert records.compare_errors("n1", 2) == "other nodes did better at the same tests"
+
+
+def test_several_tests_in_error_are_a_nodes_own_only_while_others_judge_something() -> None:
+    records = NodeRecords()
+    for item in (0, 1):
+        note(records, "n1", item, "error", ITS_OWN)
+    assert records.compare_errors("n1", 2) == ""
+    run = Run(run_id="portal:9", outcome="pass", test="other", started_at=datetime.now(UTC))
+    records.note([judge(Work(9, 9), run, "n2", 1, ORDER)])
+    assert records.compare_errors("n1", 2) == "at several tests"

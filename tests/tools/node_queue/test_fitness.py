@@ -32,9 +32,10 @@ def runs(*told: Told) -> list[Run]:
 
 
 def test_a_node_with_two_failures_at_the_equipment_in_a_row_is_not_fit() -> None:
-    found = find_faults(runs(("a", "error", LOST), ("b", "pass", ""), ("a", "fail", LOST)))
+    found = find_faults(runs(("a", "error", LOST), ("a", "fail", LOST), ("b", "pass", "")))
     assert found.last == {
-        "a": "its last 2 runs failed at the equipment: an instrument that does not answer, 2026-11-20T12:00:00Z"
+        "a": "its last 2 runs failed at the equipment: an instrument that does not answer, 2026-11-20T12:00:00Z; "
+        "other nodes did better at the same tests"
     }
 
 
@@ -49,6 +50,18 @@ def test_failures_of_the_product_say_nothing_of_the_node() -> None:
     assert find_faults(runs(*[product] * 5)) == ({}, {})
 
 
+def test_a_test_that_is_broken_everywhere_passes_over_no_node() -> None:
+    lost: list[Told] = [("a", "error", LOST), ("b", "error", LOST)]
+    alike = [run.model_copy(update={"test": "backend"}) for run in runs(*lost * 2)]
+    assert find_faults(alike) == ({}, {})
+    alone = find_faults(alike[::2])
+    assert alone.last == {}
+    assert alone.share["a"].endswith("; at one test, which no other node ran")
+    sound: Told = ("c", "pass", "")
+    passed = [run.model_copy(update={"test": "backend"}) for run in runs(sound, sound)]
+    assert find_faults([*alike[::2], *passed]).last["a"].endswith("; other nodes did better at the same tests")
+
+
 def test_a_run_that_still_runs_does_not_count() -> None:
     assert list(find_faults(runs(("a", "running", ""), ("a", "error", LOST), ("a", "error", LOST))).last) == ["a"]
 
@@ -57,7 +70,7 @@ def test_a_node_that_passes_now_and_then_and_fails_mostly_at_the_equipment_is_no
     bad: Told = ("a", "error", LOST)
     mostly = runs(("a", "pass", ""), *[bad] * 5, ("a", "pass", ""), *[bad] * 3)
     assert find_faults(mostly).share == {
-        "a": "8 of its last 10 runs failed at the equipment: an instrument that does not answer"
+        "a": "8 of its last 10 runs failed at the equipment: an instrument that does not answer; at several tests"
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from testlab_tools.campaigns.batch_job import BatchJobs, NodeVanished, NotStarted
@@ -40,6 +41,8 @@ class BatchRuns:
     ) -> None:
         self._store, self._jobs, self._id = store, jobs, campaign_id
         self._count, self._clock, self._pace = count, clock, pace
+        self._cut: dict[int, set[str]] = {}
+        """By test, the nodes whose jobs ended at it."""
 
     async def start(
         self, epoch: int, number: int, node: str, works: Sequence[Work], names: Sequence[str], revision: str
@@ -100,7 +103,7 @@ class BatchRuns:
             job = await self._jobs.follow(uid, batch.node, look)
             await self._settle(batch, uid, progress, job)
             if progress.open:
-                why = "its job ended before all its tests had run"
+                why = await self._explain_early_end(batch, progress)
         except NodeVanished:
             unusable = "it went offline during a job"
             await self._jobs.stop(uid)
@@ -110,6 +113,18 @@ class BatchRuns:
             await self._collect(batch, uid, progress)
         await self._note_end(batch)
         return BatchEnd(list(progress.open.values()), progress.results, progress.errors, why, unusable=unusable)
+
+    async def _explain_early_end(self, batch: Batch, progress: _Progress) -> str:
+        """Why the first test without a result has none: of the node, or of the test once it ended jobs on two nodes,
+        where it counts as an error and nothing is said of the node."""
+        place, work = min(progress.open.items())
+        nodes = self._cut.setdefault(work.test, set())
+        nodes.add(batch.node)
+        if len(nodes) > 1:
+            await self._tell(batch, progress, [(place, None)])
+            return ""
+        progress.open[place] = replace(work, avoid=work.avoid | {batch.node})
+        return "its job ended before all its tests had run"
 
     async def _settle(self, batch: Batch, uid: str, progress: _Progress, job: Job) -> None:
         """Wait for the last results of a job that has ended; those that never come are counted as errors."""

@@ -12,7 +12,7 @@ from testlab_tools.models.lab import Outcome, Run
 from testlab_tools.triage.causes import read_fault
 from testlab_tools.untrusted import shorten
 
-NO_RUN = "Its job counted this test as finished, and its run was not found."
+NO_RUN = "Its job ended, and no run of this test was found."
 REASON_CHARS = 400
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from testlab_tools.campaigns.counting import Verdict
 from testlab_tools.models.lab import Outcome
-from testlab_tools.node_queue.fitness import SHARE_RUNS, Said, find_share
+from testlab_tools.node_queue.fitness import SEVERAL_TESTS, SHARE_RUNS, Said, compare, find_share
 from testlab_tools.triage.causes import read_fault
 
 ELSEWHERE = "errors that other nodes did not have"
@@ -49,6 +49,16 @@ class NodeRecords:
     def find_share(self, node: str) -> str:
         """Why a node is not fit, by the rule of the line for nodes; empty where it is, or where nothing is known."""
         return find_share(node, {name: [_say(told) for told in reversed(runs)] for name, runs in self._runs.items()})
+
+    def compare_errors(self, node: str, newest: int) -> str:
+        """By what the errors of a `newest` runs are its own; empty where the tests may be to blame."""
+        errors = {
+            name: [Said(str(told.test), "error" if told.outcome == "error" else "", False) for told in reversed(runs)]
+            for name, runs in self._runs.items()
+        }
+        basis = compare(errors.get(node, ())[:newest], node, errors, 1)
+        judged = any(not one.fault for name, told in errors.items() if name != node for one in told)
+        return basis if basis != SEVERAL_TESTS or judged else ""
 
     def _blame(self, verdict: Verdict) -> None:
         for node in verdict.work.avoid - {verdict.attempt.node}:

@@ -220,15 +220,16 @@ class CampaignRunner:
         if end.unusable:
             await self._drop(node, end.unusable)
             return
-        useless = bool(end.why) or (end.results > 0 and end.results == end.errors and self._others_fare_better(node))
+        errored = end.results > 0 and end.results == end.errors
+        basis = self._records.compare_errors(node, end.results) if errored and not end.why else ""
         if end.results > end.errors and not end.why:
             self._bad[node] = 0
-        elif useless:
+        elif end.why or basis:
             self._bad[node] = self._bad.get(node, 0) + 1
         if end.why:
             await self._look_after_nodes()
         if self._bad.get(node, 0) >= self._pace.max_bad:
-            why = end.why or "all its tests ended in errors, and those of other nodes did not"
+            why = end.why or f"all its tests ended in errors; {basis}"
             await self._drop(node, f"{self._bad[node]} batches running came to nothing: {why}")
         else:
             await self._judge_share(node)
@@ -240,10 +241,6 @@ class CampaignRunner:
             await self._drop(node, why)
         else:
             await self._holding.doubt(node, f"Kept, as it is the only one: {why}." if why else "")
-
-    def _others_fare_better(self, node: str) -> bool:
-        """Whether another node that works had results of its last batch: where none has, the tests are to blame."""
-        return any(other != node and not self._bad.get(other, 0) for other in self._holding.working)
 
     async def _drop(self, node: str, why: str) -> None:
         logger.warning("campaign %s gives node %s up: %s", self._id, node, why)

@@ -31,9 +31,11 @@ it passes again, and its old runs leave LATELY."""
 SOUND_RUNS = 3
 """A node that judged the product in so many newest runs is mended: one that fails in 84 % does so once in 240 times."""
 FEWEST_OTHER_RUNS = 3
-"""Of another node at the same tests, to compare with."""
+"""Of another node at the same tests, to compare a share with."""
 CLEARLY = 2
 """Times the share of the others: where all fail alike, it is the test, or what all of them need."""
+SAME_TESTS = "other nodes did better at the same tests"
+SEVERAL_TESTS = "at several tests"
 MAX_RUNS = 200
 FRESH_S = 180.0
 
@@ -66,17 +68,39 @@ def find_faults(runs: Sequence[Run]) -> Faults:
     for run in runs:
         if run.outcome != "running":
             by_station.setdefault(run.station, []).append(run)
-    last = {station: why for station, latest in by_station.items() if (why := _find_last(latest))}
     said = {station: [_say(run) for run in latest[:SHARE_RUNS]] for station, latest in by_station.items()}
-    share = {station: why for station in said if station not in last and (why := find_share(station, said))}
+    last: dict[str, str] = {}
+    share: dict[str, str] = {}
+    for station, latest in by_station.items():
+        when = iso(latest[0].started_at)
+        if why := _find_last(station, said, when):
+            last[station] = why
+        elif why := find_share(station, said) or _find_single(station, said, when):
+            share[station] = why
     return Faults(last, share)
 
 
-def _find_last(latest: Sequence[Run]) -> str:
-    faults = [_fault_of(run) for run in latest[:LAST_RUNS]]
-    if len(faults) < LAST_RUNS or not all(faults):
+def _find_last(station: str, said: Mapping[str, Sequence[Said]], when: str) -> str:
+    basis = compare(said[station][:LAST_RUNS], station, said, 1) if _all_failed(said[station]) else ""
+    return f"{_describe_last(said[station], when)}; {basis}" if basis else ""
+
+
+def _find_single(station: str, said: Mapping[str, Sequence[Said]], when: str) -> str:
+    """What one test alone says of a station where no other ran it: the test may be to blame."""
+    if not _all_failed(said[station]):
         return ""
-    return f"its last {LAST_RUNS} runs failed at the equipment: {faults[0]}, {iso(latest[0].started_at)}"
+    test = said[station][0].test
+    if any(one.test == test for name, latest in said.items() if name != station for one in latest):
+        return ""
+    return f"{_describe_last(said[station], when)}; at one test, which no other node ran"
+
+
+def _all_failed(latest: Sequence[Said]) -> bool:
+    return len(latest) >= LAST_RUNS and all(one.fault for one in latest[:LAST_RUNS])
+
+
+def _describe_last(latest: Sequence[Said], when: str) -> str:
+    return f"its last {LAST_RUNS} runs failed at the equipment: {latest[0].fault}, {when}"
 
 
 def find_share(station: str, said: Mapping[str, Sequence[Said]]) -> str:
@@ -86,20 +110,28 @@ def find_share(station: str, said: Mapping[str, Sequence[Said]]) -> str:
     faults = [one.fault for one in latest if one.fault]
     if len(latest) < FEWEST_RUNS or len(faults) < MAX_SHARE * len(latest):
         return ""
-    if all(one.judged for one in latest[:SOUND_RUNS]) or not _stands_out(station, said):
+    if all(one.judged for one in latest[:SOUND_RUNS]):
         return ""
+    basis = compare(latest, station, said, FEWEST_OTHER_RUNS)
     (common, _), *_ = Counter(faults).most_common(1)
-    return f"{len(faults)} of its last {len(latest)} runs failed at the equipment: {common}"
+    return f"{len(faults)} of its last {len(latest)} runs failed at the equipment: {common}; {basis}" if basis else ""
 
 
-def _stands_out(station: str, said: Mapping[str, Sequence[Said]]) -> bool:
-    """Whether a station fares clearly worse than the others at the tests that fail on it; where no other ran these,
-    whether they are several."""
-    tests = {one.test for one in said[station] if one.fault}
-    faults = {name: [bool(one.fault) for one in latest if one.test in tests] for name, latest in said.items()}
-    mine = faults.pop(station)
-    others = [sum(told) / len(told) for told in faults.values() if len(told) >= FEWEST_OTHER_RUNS]
-    return sum(mine) / len(mine) >= CLEARLY * median_low(others) if others else len(tests) > 1
+def compare(latest: Sequence[Said], station: str, said: Mapping[str, Sequence[Said]], fewest: int) -> str:
+    """By what a station is at fault, not its tests: it fares clearly worse than the others at the tests that fail on it
+    or, where no other ran these, they are several. Empty where the tests may be to blame. Of each other station as many
+    newest runs count as `latest` has, and at least `fewest`."""
+    tests = {one.test for one in latest if one.fault}
+    mine = [bool(one.fault) for one in latest if one.test in tests]
+    others = [
+        sum(told) / len(told)
+        for name, every in said.items()
+        if name != station
+        and len(told := [bool(one.fault) for one in every if one.test in tests][: len(latest)]) >= fewest
+    ]
+    if others:
+        return SAME_TESTS if sum(mine) / len(mine) >= CLEARLY * median_low(others) else ""
+    return SEVERAL_TESTS if len(tests) > 1 else ""
 
 
 def _say(run: Run) -> Said:
