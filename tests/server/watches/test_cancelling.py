@@ -38,6 +38,19 @@ async def test_below_admin_access_a_local_caller_ends_nothing_of_others_and_all_
                 assert (await ask(local, "cancel_campaign", campaign_id=own))["state"] == "cancelled"
 
 
+async def test_who_only_looks_ends_the_watches_of_its_own(farm: Farm, ask: ToolCaller, refused: RefusedCaller) -> None:
+    callers = table_of("ada", access="observe") + table_of("bob", access="observe")
+    with served(farm.config() + callers) as url:
+        async with signed_in(url, "ada") as ada, signed_in(url, "bob") as bob:
+            node = farm.nodes()[0]["node_id"]
+            begun = await ask(ada, "watch", node_id=node, node_becomes="offline")
+            assert "no such watch" in await refused(bob, "watch", watch_id=begun["watch_id"], end=True)
+            assert "which watch" in await refused(ada, "watch", node_id=node, node_becomes="offline", end=True)
+            assert (await ask(ada, "watch", watch_id=begun["watch_id"]))["state"] == "watching"
+            ended = await ask(ada, "watch", watch_id=begun["watch_id"], end=True)
+            assert (ended["state"], ended["what"]) == ("cancelled", "It was ended by hand")
+
+
 async def test_who_may_not_use_a_service_neither_ends_what_goes_on_there_nor_learns_whose_it_is(
     farm: Farm, ask: ToolCaller, refused: RefusedCaller
 ) -> None:

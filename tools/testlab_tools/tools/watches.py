@@ -45,6 +45,7 @@ async def watch(
     service: str = "",
     max_hours: Annotated[float, Field(ge=0.001, le=MAX_HOURS)] = 24,
     watch_id: Annotated[str, Field(description="Reads it")] = "",
+    end: Annotated[bool, Field(description="Ends watch_id, if yours")] = False,
     wait_seconds: Wait = 0,
 ) -> Watched:
     """Watch one thing until it happens, also after this call: a node, a yield, a job's, reservation's or campaign's
@@ -55,9 +56,13 @@ async def watch(
     given = [bool(text) for text in (job_uid, node_id, reservation_id, campaign_id, yield_below, watch_id)]
     if sum(given) != 1:
         raise BadInput("Nothing to watch is given" if not sum(given) else "Several things are given", "", _ONE)
+    if end and not watch_id:
+        raise BadInput("It is not said which watch is to end", "", "Give watch_id with end.")
     watches = watches_of(call)
     if watch_id:
         found = await find_watch(call, watches, watch_id)
+        if end:
+            found = await _end(call, watches, found)
     else:
         if yield_below:
             subject, facts = await _find_yield(
@@ -107,6 +112,13 @@ async def find_watch(call: Call, watches: Watches, watch_id: str) -> Watch:
     if found is None or others or found.subject.service not in call.lab.services:
         raise NotFound("You have no such watch", "It ended weeks ago, or never was", _ONE).naming(watch_id)
     return found
+
+
+async def _end(call: Call, watches: Watches, found: Watch) -> Watch:
+    """End a watch of the caller's own, which takes no more access than to begin it. Raises Refused."""
+    if found.caller != call.caller:
+        raise Refused("This watch is another caller's", "end ends your own only", "cancel_campaign ends others.")
+    return await watches.end(found)
 
 
 async def _find_subject(
