@@ -76,6 +76,10 @@ class Night(Clock):
                 self._looked.clear()
                 await asyncio.wait_for(self._looked.wait(), 20)
 
+    def set(self, moment: str) -> None:
+        """The clock shows another moment, and nobody looks."""
+        self._now = at(moment)
+
     async def restart(self) -> None:
         """A worker takes over from the one before."""
         await self.end()
@@ -144,6 +148,18 @@ async def test_a_clock_that_is_days_ahead_just_when_it_starts_something_holds_no
     assert night.started == [ahead]
     await night.come("2026-11-21T00:00", "2026-11-21T02:00")
     assert night.started == [ahead, "21"], "a night that the right clock comes to, whatever was started for another"
+
+
+@pytest.mark.parametrize("down_at", ["2026-11-21T01:30", None])
+async def test_a_start_that_came_while_no_process_ran_is_made_late_though_one_ahead_of_it_was_made(
+    night: Night, down_at: str | None
+) -> None:
+    await night.come("2026-11-22T02:00", *filter(None, [down_at]))
+    await night.end()
+    night.set("2026-11-21T02:10")
+    await night.restart()
+    await night.come("2026-11-21T02:11")
+    assert night.started == ["22", "21"]
 
 
 async def test_a_clock_that_is_set_back_starts_nothing_twice_and_nothing_of_before(night: Night) -> None:

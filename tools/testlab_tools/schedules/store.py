@@ -26,7 +26,8 @@ class Schedule(LateModel):
     """A campaign and when it is started. Times are seconds since 1970, UTC.
 
     Without `names`, all test cases of the revision are run, as they are at each start. `last_at` is the last start that
-    was made, or when the schedule was given; `note` says what became of the last that came.
+    was made, when the schedule was given, or when a clock before that was first seen; `note` says what became of
+    the last that came.
     """
 
     model_config = ConfigDict(frozen=True)

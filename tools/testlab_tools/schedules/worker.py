@@ -16,7 +16,7 @@ from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import LabError, NotFound, Unsupported
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.schedules.store import Schedule, ScheduleStore
-from testlab_tools.schedules.timetable import find_due, parse_timetable
+from testlab_tools.schedules.timetable import LATE, Timetable, find_due, parse_timetable
 from testlab_tools.times import iso
 
 if TYPE_CHECKING:
@@ -41,20 +41,19 @@ class ScheduleWorker:
         self._services: Mapping[str, Service] = services.open()
         self._campaigns = campaigns
         self._clock = clock
-        self._behind: dict[str, datetime] = {}
 
     async def run(self, workflow: WorkflowRun, *inputs: Any) -> None:
         """Serve a schedule until it is ended."""
         schedule_id, generation = inputs
-        complained = False
+        complained, is_first = False, True
         while True:
             pause = LONGEST_S
             try:
                 schedule = await asyncio.to_thread(self._store.read, schedule_id)
                 if schedule is None or schedule.ended or schedule.generation != generation:
                     return
-                pause = await self._step(schedule)
-                complained = False
+                pause = await self._step(schedule, is_first)
+                complained = is_first = False
             except Exception:
                 if not complained:
                     logger.exception("schedule %s stands still; this goes on trying", schedule_id)
@@ -65,10 +64,10 @@ class ScheduleWorker:
         """Close the services, unless other work of this launch uses them."""
         await self._launch_services.aclose()
 
-    async def _step(self, schedule: Schedule) -> float:
-        """Start what is due; the pause until the next look, in seconds."""
+    async def _step(self, schedule: Schedule, is_first: bool) -> float:
+        """Start what is due; the pause until the next look, in seconds; `is_first` for a process's first."""
         table, now = parse_timetable(schedule.timetable, schedule.zone), self._clock.now()
-        due = find_due(table, self._since(schedule, now), now)
+        due = find_due(table, await self._since(schedule, table, now, is_first), now)
         if due is not None:
             campaign_id = campaign_of(schedule.schedule_id, due.slot)
             is_started = due.too_late and await self._is_started(campaign_id)
@@ -82,14 +81,17 @@ class ScheduleWorker:
                 await self._note(schedule, note=note, last_at=due.slot.timestamp())
         return min(LONGEST_S, max(0.1, (table.next_after(now) - now).total_seconds()))
 
-    def _since(self, schedule: Schedule, now: datetime) -> datetime:
+    async def _since(self, schedule: Schedule, table: Timetable, now: datetime, is_first: bool) -> datetime:
         """After which moment a start counts as come: the last start, or where a clock that is set back is before that,
-        when this was first seen. What then comes again is not made again, by its id."""
+        when this was first seen; what came just before a process began that a clock had run ahead of is made late.
+        What comes again is not made again, by its id."""
         last = datetime.fromtimestamp(schedule.last_at, UTC)
         if now >= last:
-            self._behind.pop(schedule.schedule_id, None)
             return last
-        return self._behind.setdefault(schedule.schedule_id, now)
+        is_start = table.last_until(last) == last
+        since = now - LATE if is_first and is_start else now
+        await self._note(schedule, last_at=since.timestamp())
+        return since
 
     async def _is_started(self, campaign_id: str) -> bool:
         try:
