@@ -144,8 +144,9 @@ class Database(ABC):
         """Make ready for DBOS to create its tables. Raises ConfigError as `check` does."""
 
     @abstractmethod
-    def list_waiting(self) -> list[str]:
-        """The ids of the workflows that have not ended, the oldest first; none where there is no database yet."""
+    def list_waiting(self) -> list[str] | None:
+        """The ids of the workflows that have not ended, the oldest first; none where there is no database yet, and None
+        where the database does not say."""
 
     @abstractmethod
     def count(self, name: str) -> dict[Status, int] | None:
@@ -185,14 +186,14 @@ class SqliteDatabase(Database):
         with contextlib.closing(sqlite3.connect(self.path, timeout=30)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
 
-    def list_waiting(self) -> list[str]:
+    def list_waiting(self) -> list[str] | None:
         if not self.path.exists():
             return []
-        with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as connection:
-            try:
+        try:
+            with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as connection:
                 return [row[0] for row in connection.execute(_LIST_WAITING.format(table="workflow_status"))]
-            except sqlite3.OperationalError:  # no such table: another server is just creating it
-                return []
+        except sqlite3.OperationalError as error:
+            return [] if _has_no_table(error) else None
 
     def count(self, name: str) -> dict[Status, int] | None:
         if not self.path.exists():
@@ -201,22 +202,17 @@ class SqliteDatabase(Database):
             with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as connection:
                 return _sum_up(connection.execute(_COUNT.format(table="workflow_status", mark="?"), (name,)))
         except sqlite3.OperationalError as error:
-            return {} if "no such table" in str(error) else None
+            return {} if _has_no_table(error) else None
 
     def leader_lock(self) -> LeaderLock:
         return FileLeaderLock(self._lock_file)
 
     def has_leader(self) -> bool | None:
         """The lock is held for a moment: who tries it then tries again after `poll_interval_s`."""
-        lock = FileLock(self._lock_file)
         try:
-            if not self._lock_file.exists():
-                return False
-            free = lock.acquire()
+            return self._lock_file.exists() and FileLock(self._lock_file).is_taken()
         except OSError:
             return None
-        lock.release()
-        return not free
 
     @property
     def _lock_file(self) -> Path:
@@ -253,7 +249,7 @@ class PostgresDatabase(Database):
                 "Name a database in [durable] database_url that was made with ENCODING 'UTF8' TEMPLATE template0.",
             )
 
-    def list_waiting(self) -> list[str]:
+    def list_waiting(self) -> list[str] | None:
         import psycopg
         from psycopg.sql import SQL, Identifier
 
@@ -263,8 +259,10 @@ class PostgresDatabase(Database):
             with connect(self._dsn) as connection:
                 query = SQL(_LIST_WAITING).format(table=Identifier(SCHEMA, "workflow_status"))
                 return [row[0] for row in connection.execute(query)]
-        except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        except psycopg.errors.UndefinedTable:
             return []
+        except psycopg.OperationalError:
+            return None
 
     def count(self, name: str) -> dict[Status, int] | None:
         import psycopg
@@ -295,6 +293,11 @@ class PostgresDatabase(Database):
         except psycopg.Error:
             return None
         return bool(row and row[0])
+
+
+def _has_no_table(error: sqlite3.OperationalError) -> bool:
+    """Whether nothing was stored yet: another server may just be creating it."""
+    return "no such table" in str(error)
 
 
 def _sum_up(rows: Iterable[Any]) -> dict[Status, int]:

@@ -111,7 +111,7 @@ class Engine:
         self._open_workers: dict[str, Callable[[], Worker]] = {}
         self._tidying: list[Callable[[], None]] = []
         self._tidied_at = 0.0
-        self._is_untidy = False
+        self._is_untidy = self._is_unknown = False
         self._before_launch: list[Callable[[], None]] = []
         self._opening = threading.Lock()
         self._workflows: Workflows | None = None
@@ -159,10 +159,11 @@ class Engine:
 
     def has_waiting(self) -> bool | None:
         """Whether any work waits or goes on; None where the database does not say. Blocks."""
-        if self.database.list_waiting():
+        waiting = self.database.list_waiting()
+        if waiting:
             return True
         counts = [self.database.count(name) for name in self._open_workers]
-        return None if None in counts else any(count and count["waiting"] for count in counts)
+        return None if waiting is None or None in counts else any(count and count["waiting"] for count in counts)
 
     def start(self, after_s: float = 0) -> None:
         """Begin to look for work, first after so many seconds. Does nothing when it has begun, or not `runs_here`."""
@@ -203,7 +204,10 @@ class Engine:
 
     def _look(self) -> None:
         waiting = self.database.list_waiting()
-        if waiting:
+        if waiting is None and not self._is_unknown:
+            logger.warning("whether stored work waits is not known: the database does not say; it is asked on")
+        self._is_unknown = waiting is None
+        if waiting is None or waiting:
             self._last_work = self.clock.seconds()
         is_resting = self.rests and self.clock.seconds() - self._last_work > REST_S
         if self._launched is not None and (is_resting or not self._lock.held()):
@@ -211,7 +215,8 @@ class Engine:
         if self._launched is not None:
             if self.clock.seconds() - self._tidied_at >= TIDY_S:
                 self._tidy()
-            self._check_liveness(self._launched.liveness, waiting)
+            if waiting is not None:
+                self._check_liveness(self._launched.liveness, waiting)
         if self._launched is None and (waiting or not self.rests) and _dbos.acquire(blocking=False):
             try:
                 self._launch()

@@ -46,6 +46,15 @@ class FileLock:
         self._descriptor = descriptor
         return True
 
+    def is_taken(self) -> bool:
+        """Whether anybody has the lock; on POSIX, others who ask at the same moment do not count. Raises OSError as
+        `acquire` does."""
+        descriptor = os.open(self._path, self._flags, 0o600)
+        try:
+            return not _try_lock(descriptor, shared=True)
+        finally:
+            os.close(descriptor)
+
     def held(self) -> bool:
         """Whether this process has it."""
         return self._descriptor is not None
@@ -65,7 +74,7 @@ class FileLock:
 
 if sys.platform == "win32":
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, shared: bool = False) -> bool:
         import msvcrt
 
         os.lseek(descriptor, _LOCK_BYTE, os.SEEK_SET)
@@ -77,11 +86,11 @@ if sys.platform == "win32":
 
 else:
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, shared: bool = False) -> bool:
         import fcntl
 
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             return False
         return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore, database_error
+from testlab_tools.durable.threads import run_in_thread
 from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.node_queue.tickets import HeldNode, NodeRequest, Ticket, TicketState
@@ -118,7 +119,7 @@ class ReservationQueue:
     async def list_granted(self) -> list[Ticket]:
         """Tickets whose nodes are reserved. A process that has not used the queue, and where nothing stored waits, does
         not import DBOS for it."""
-        if not self.in_use and not await asyncio.to_thread(self.engine.database.list_waiting):
+        if not self.in_use and await run_in_thread(self.engine.database.list_waiting) == []:
             return []
         return [ticket for ticket in await self.list() if ticket.state == "granted"]
 
