@@ -92,6 +92,18 @@ async def test_a_test_that_no_report_is_of_is_said_not_to_be_there(
     assert "none that matches the rest" in other["services"][0]["note"]
 
 
+async def test_a_station_that_no_report_is_of_is_refused_with_the_nearest(
+    reports: Path, table: Table, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    async with connect(table(reports)) as client:
+        station = next(run["station"] for run in (await ask(client, "list_runs"))["runs"] if run.get("station"))
+        told = await refused(client, "list_runs", station=f"{station}x")
+        assert "no run of that station" in told
+        assert station in told.replace(f"{station}x", "")
+        none = await ask(client, "list_runs", station=station, unit="SN-none")
+    assert none["services"][0]["shown"] == 0
+
+
 async def test_a_run_is_told_with_its_measurements_limits_and_what_lies_beside_it(
     reports: Path, table: Table, connect: Connect, ask: ToolCaller
 ) -> None:

@@ -13,10 +13,11 @@ from testlab_tools.adapters.folder.archive import FolderService, Freshness
 from testlab_tools.adapters.folder.index import RUN_COLUMNS
 from testlab_tools.adapters.folder.reading import Record, to_micros
 from testlab_tools.capabilities import Failure, FailureArchive, Failures, Runs, UnitArchive
-from testlab_tools.errors import ServiceDown
+from testlab_tools.errors import NotFound, ServiceDown, nearest
 from testlab_tools.models.lab import Case, FailedRun, Outcome, Run
 from testlab_tools.models.requests import FARM_FILTERS, FILTERS, RunOutcome, RunQuery, refuse_filters, refuse_outcome
 from testlab_tools.models.results import Artifact, KnownRun, RunDetail
+from testlab_tools.untrusted import shorten
 
 OUTCOMES: tuple[RunOutcome, ...] = ("pass", "fail", "error", "stopped")
 _NOT_PASSED = ("fail", "error", "stopped")
@@ -97,13 +98,25 @@ class FolderRuns(FolderService, UnitArchive, FailureArchive):
         return Runs(runs, more, sum(counts.values()), part, by_outcome=by_outcome, note=note, cut=part)
 
     async def _explain_empty(self, query: RunQuery) -> str:
-        """Of an empty list: whether there is such a test at all."""
+        """Of an empty list: whether there is such a test at all. Raises NotFound where there is no such station."""
+        if query.explain_empty and query.station:
+            await self._require_station(query.station)
         if not query.test:
             return ""
         where, params = self._condition(RunQuery(test=query.test))
         if await self.query(self.index.rows, f"SELECT 1 FROM runs AS r WHERE {where} LIMIT 1", params):
             return "It has runs of such a test, but none that matches the rest."
         return "No report in it is of such a test: names must match whole, in any case."
+
+    async def _require_station(self, station: str) -> None:
+        every = "SELECT DISTINCT station_folded, station FROM runs WHERE station <> ''"
+        known = dict(await self.query(self.index.rows, every))
+        if station.casefold() in known:
+            return
+        near = [shorten(known[name], 120) for name in nearest(station.casefold(), known, 3, 0.4)]
+        why = "Stations written alike are beside this" if near else f"Of its {len(known)} stations none is like it"
+        error = NotFound(f"{self.name} has no run of that station", why, "Names must match whole, in any case.")
+        raise error.naming(station).near({str(number): name for number, name in enumerate(near, 1)})
 
     def _condition(self, query: RunQuery) -> tuple[str, list[object]]:
         """The condition on `runs AS r`."""
