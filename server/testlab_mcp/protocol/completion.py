@@ -90,7 +90,7 @@ class Completer:
         """Nodes, the free ones first."""
 
         async def ask() -> list[str]:
-            listed: NodeList = await available.call("list_nodes")
+            listed: NodeList = await available.call("list_nodes", limit=1000)
             return [node.node_id for node in sorted(listed.nodes, key=lambda node: node.state != "free")]
 
         return await self._ask_briefly(available.lab, "list_nodes", ask)

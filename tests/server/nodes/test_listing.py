@@ -57,6 +57,32 @@ async def test_free_nodes_are_counted_among_those_that_match(farm: Farm, connect
     assert found["total"] == every["total"] == len(every["nodes"])
 
 
+async def test_a_large_fleet_is_listed_by_pages_that_count_all_that_match(
+    farm: Farm, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
+    node = next(node for node in farm.you.get("/nodes").json() if node["available"])
+    ids = [f"stb-tester-{number:012x}" for number in range(250)]
+    taken = {"available": False, "not_available_reason": "Offline", "online": False}
+    fleet = [node | {"node_id": name} | (taken if number % 2 else {}) for number, name in enumerate(ids)]
+    farm.fault("/nodes", "GET", status=200, body=fleet, times=0)
+    async with connect(farm.config) as client:
+        page = await ask(client, "list_nodes")
+        assert [page[count] for count in ("shown", "matching", "total", "free")] == [100, 250, 250, 125]
+        found = page["nodes"]
+        while page.get("cursor"):
+            page = await ask(client, "list_nodes", cursor=page["cursor"])
+            assert [page[count] for count in ("matching", "total", "free")] == [250, 250, 125]
+            found += page["nodes"]
+        free = await ask(client, "list_nodes", available=True, limit=124)
+        assert [free[count] for count in ("shown", "matching", "total", "free")] == [124, 125, 250, 125]
+        assert "other arguments" in await refused(client, "list_nodes", cursor=free["cursor"])
+        farm.calm()
+        farm.fault("/nodes", "GET", status=200, body=fleet[:200], times=0)
+    async with connect(farm.config) as client:
+        assert "is gone" in await refused(client, "list_nodes", available=True, limit=124, cursor=free["cursor"])
+    assert [one["node_id"] for one in found] == [f"portal:{name}" for name in ids]
+
+
 @pytest.mark.parametrize("who", ["you", "colleague"])
 async def test_a_node_that_runs_a_job_says_whether_its_reservation_is_yours(
     who: str, farm: Farm, connect: Connect, ask: ToolCaller

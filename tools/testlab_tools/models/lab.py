@@ -337,12 +337,14 @@ class Taken(ResultModel):
 
 
 class NodeList(ResultModel):
-    """The lab's nodes, or those asked for by id: `total` of them, `shown` that match, `free` ones among these. `note`
-    says which ids are no node, and which nodes a text may have missed."""
+    """The lab's nodes, or those asked for by id: `total` of them, `matching` where not all that match are `shown`, and
+    `free` ones among all that match. `note` says which ids are no node, and which nodes a text may have missed."""
 
     nodes: list[Node]
     shown: int
+    matching: int = 0
     total: int
     free: int
     services: list[ServiceShare] = []
     note: str = ""
+    cursor: str = ""

@@ -17,6 +17,7 @@ from testlab_tools.capabilities import (
     RunScreenshots,
     Screenshots,
 )
+from testlab_tools.cursors import decode_cursor, encode_cursor
 from testlab_tools.errors import BadInput, Conflict, NotFound, Refused, Unsupported
 from testlab_tools.fanout import ask_all, ask_each, gather_all
 from testlab_tools.files.pictures import prepare_picture
@@ -44,6 +45,8 @@ async def list_nodes(
     node_ids: list[str] = [],
     detail: Annotated[bool, Field(description="Add configuration, licence, last job")] = False,
     addresses: Annotated[bool, Field(description="Also IP addresses and city")] = False,
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100,
+    cursor: str = "",
 ) -> NodeList:
     """List the lab's nodes: state, who holds each until when and why, what runs, who started it, since when idle.
 
@@ -54,19 +57,22 @@ async def list_nodes(
         every, wrong = await _get_nodes(call, node_ids, detail, addresses)
     else:
         every, shares = await _list_every_node(call)
-    chosen = [node for node in every if _matches(node, available, text)]
+    matching = [node for node in every if _matches(node, available, text)]
     untyped = [
         n for n in every if n.device_type == UNKNOWN and _matches(n, available) and not _matches(n, available, text)
     ]
+    page, more = _take_page(every, matching, limit, cursor, "\n".join((str(available), text, *node_ids)))
     if (detail or addresses) and not node_ids:
-        chosen, wrong = await _get_nodes(call, [node.node_id for node in chosen], detail, addresses)
+        page, wrong = await _get_nodes(call, [node.node_id for node in page], detail, addresses)
     return NodeList(
-        nodes=chosen,
-        shown=len(chosen),
+        nodes=page,
+        shown=len(page),
+        matching=len(matching) if more or cursor else 0,
         total=len(every),
-        free=sum(node.state == "free" for node in chosen),
+        free=sum(node.state == "free" for node in matching),
         services=shares,
-        note=f"{wrong} {_note_untyped(untyped) if text else ''}".strip(),
+        note=" ".join(filter(None, (wrong, _note_untyped(untyped) if text else "", MORE if more else ""))),
+        cursor=more,
     )
 
 
@@ -94,6 +100,21 @@ async def grab_screenshot(
         what = f"Screen at the end of {keeper.handle(native)!r}"
     await call.files.make_room(target, len(image.data))
     return await asyncio.to_thread(prepare_picture, image, what, size, target)
+
+
+def _take_page(
+    every: list[Node], matching: list[Node], limit: int, cursor: str, made_for: str
+) -> tuple[list[Node], str]:
+    """The nodes from where `cursor` says, and the next cursor: it goes on behind a node, whether that still matches or
+    not. Raises BadInput where that node is gone."""
+    if cursor:
+        last = decode_cursor(cursor, made_for)
+        places = {node.node_id: place for place, node in enumerate(every)}
+        if last not in places:
+            raise BadInput("The node that the page before ended with is gone", "", "Ask again without cursor.")
+        matching = [node for node in matching if places[node.node_id] > places[last]]
+    page = matching[:limit]
+    return page, encode_cursor(made_for, page[-1].node_id) if len(matching) > limit else ""
 
 
 async def _get_nodes(call: Call, node_ids: list[str], detail: bool, addresses: bool) -> tuple[list[Node], str]:
@@ -143,6 +164,7 @@ def _matches(node: Node, available: bool, text: str = "") -> bool:
 
 
 NAMED = 5
+MORE = "More follow: pass cursor, with the same arguments; or narrow by text or available."
 ReservationId = Annotated[str, Field(min_length=1)]
 LONGEST_MINUTES = 1440
 FOREVER = 0
