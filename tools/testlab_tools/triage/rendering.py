@@ -69,11 +69,12 @@ class CauseGroup(ResultModel):
 
 class TriageShare(ResultModel):
     """What one service gave: failures of `runs` runs that did not pass, `unread` of them without their cases;
-    `at_least` where there are more than were read. `error` says why it gave nothing, `cannot` that it never does."""
+    `at_least` where there are more than were read. `error` says why it gave nothing, `cannot` that it never does: then
+    there are no counts."""
 
     service: str
-    failures: int = 0
-    runs: int = 0
+    failures: int | None = None
+    runs: int | None = None
     at_least: bool = False
     unread: int = 0
     cannot: str = ""
@@ -211,7 +212,7 @@ def _note(data: TriageData, mute: Sequence[RunArchive]) -> str:
         parts.append(f"Not counted: {samples} failures of golden, failing and ignored samples.")
     looked_back = data.window.compared_since
     if data.causes:
-        parts.append(f"Looked back to {iso(looked_back)[:10]} for first_seen, new and evidence.")
+        parts.append(f"Looked back to {iso(looked_back)[:10]}, before since, for first_seen, new and evidence.")
     if unsure := [c.service for c, _ in answered if not c.is_complete(looked_back)]:
         parts.append(f"Of {', '.join(unsure)} that time was not read whole: what is `new` may be older.")
     if partial := [c.service for c, now in answered if now.more or now.unread]:

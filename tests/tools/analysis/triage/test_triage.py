@@ -106,7 +106,7 @@ async def test_new_is_what_was_never_seen_before_the_window_and_first_seen_reach
     first = [f.run.started_at.strftime("%Y-%m-%dT%H:%MZ") for f in (seen[1], long_ago[1], never[0])]
     assert told == [("seen", False, first[0]), ("long ago", False, first[1]), ("never", True, first[2])]
     since = (lately.now - timedelta(days=8)).date().isoformat()
-    assert f"Looked back to {since} for first_seen, new and evidence." in answer["note"]
+    assert f"Looked back to {since}, before since, for first_seen, new and evidence." in answer["note"]
 
 
 async def test_when_a_test_broke_is_looked_for_before_the_window(
@@ -284,6 +284,15 @@ async def test_a_service_that_fails_is_reported_and_hides_no_other(
     assert shares(answer)["cloud"]["error"] == "Service cloud cannot be reached. refused. Check its url."
     assert shares(answer)["portal"]["error"] == "portal has no node of that name"
     assert "Nothing of cloud, portal is in this" in answer["note"]
+
+
+async def test_a_service_without_failures_says_none_and_one_that_failed_says_no_number(
+    ledger: Callable[..., Ledger], ask: Callable[..., Awaitable[dict[str, Any]]]
+) -> None:
+    answer = await ask(ledger("quiet"), ledger("down", error=ServiceDown("down", "Service down cannot be reached")))
+    quiet, down = shares(answer)["quiet"], shares(answer)["down"]
+    assert (quiet["failures"], quiet["runs"]) == (0, 0)
+    assert "failures" not in down
 
 
 async def test_if_all_services_fail_the_one_in_trouble_is_the_error(
