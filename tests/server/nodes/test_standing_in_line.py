@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 if TYPE_CHECKING:
@@ -88,6 +91,54 @@ async def test_who_waits_in_line_may_say_for_how_many_seconds_the_call_is_held(
     async with connect(config) as client:
         async with asyncio.timeout(10):
             assert (await waits(client, ask, farm, wait_seconds=1))["queued"]
+
+
+async def test_the_same_request_is_the_same_ticket_however_long_its_call_is_held(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        first = await waits(client, ask, farm, wait_seconds=1)
+        assert (await waits(client, ask, farm))["queued"] == first["queued"]
+        assert (await waits(client, ask, farm, wait_seconds=2))["queued"] == first["queued"]
+
+
+async def test_of_several_farms_the_same_request_stays_in_the_line_where_it_stands(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    spare = farm.table.replace("services.portal", "services.spare")
+    every = sum(node["device_type"] == device_type(farm) for node in farm.you.get("/nodes").json())
+    farm.reserve(farm.colleague)
+    wanted = {"device_type": device_type(farm), "count": every, "message": "m", "duration_minutes": 5}
+    async with connect(config.replace(farm.table, spare)) as client:
+        first = await ask(client, "reserve_nodes", **wanted, wait_minutes=30)
+    async with connect(config.replace(farm.table, farm.table + spare)) as client:
+        second = await ask(client, "reserve_nodes", **wanted, wait_minutes=30)
+    assert second["queued"] == first["queued"]
+
+
+async def test_whose_ticket_has_expired_unseen_is_told_so_with_the_new_one(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, waits_s = ReservationQueue.submit, [2.0, 600.0]
+
+    async def submit_shortly(self: ReservationQueue, request: NodeRequest, ticket_id: str, _: float) -> Ticket:
+        return await submit(self, request, ticket_id, waits_s.pop(0))
+
+    monkeypatch.setattr(ReservationQueue, "submit", submit_shortly)
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        first = await waits(client, ask, farm)
+        assert "note" not in first
+
+        def has_expired() -> bool:
+            with closing(sqlite3.connect(tmp_path / "d.sqlite")) as database:
+                return database.execute("SELECT state FROM node_tickets").fetchall() == [("expired",)]
+
+        await farm.until(has_expired)
+        second = await waits(client, ask, farm)
+    assert second["queued"] != first["queued"]
+    assert "has ended: Its time to wait was over" in second["note"]
 
 
 async def test_a_service_without_a_line_of_its_own_has_the_one_of_this_server_named(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from testlab_tools.node_queue.store import TicketStore
     from testlab_tools.node_queue.worker import TicketWorker
 
-__all__ = ["HeldNode", "NodeRequest", "ReservationQueue", "Ticket", "TicketState", "ticket_prefix"]
+__all__ = ["GIVEN_BACK", "HeldNode", "NodeRequest", "ReservationQueue", "Ticket", "TicketState", "ticket_prefix"]
 
 WORKFLOW = "node_queue"
 LOOK_S = 0.25
@@ -27,11 +27,13 @@ CANCEL_S = 5.0
 POLL_S = 3.0
 COLLECT_S = 600.0
 """Nodes that were granted while nobody asked are given back after this."""
+GIVEN_BACK = "Its nodes were given back"
+"""Why a ticket has ended whose nodes somebody had."""
 
 
-def ticket_prefix(digest: str) -> str:
-    """How the ids of the tickets of one call begin: the same caller with the same arguments."""
-    return f"ticket-{hashlib.sha256(digest.encode()).hexdigest()[:12]}."
+def ticket_prefix(*request: object) -> str:
+    """How the ids of the tickets of one request begin: the same caller who asks for the same."""
+    return f"ticket-{hashlib.sha256(repr(request).encode()).hexdigest()[:12]}."
 
 
 class ReservationQueue:
@@ -126,9 +128,7 @@ class ReservationQueue:
     async def note_ended(self, ticket_id: str) -> None:
         """Note that a granted ticket's nodes were given back by those who had them."""
         now = self.engine.clock.now().timestamp()
-        await self._database.ask(
-            lambda store: store.end(ticket_id, "ended", "Its nodes were given back", now, give_back=False)
-        )
+        await self._database.ask(lambda store: store.end(ticket_id, "ended", GIVEN_BACK, now, give_back=False))
 
     def wake(self, service: str) -> None:
         """Have the line looked at now, as after a reservation has ended here."""

@@ -14,7 +14,7 @@ from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
 from testlab_tools.node_queue.matching import is_licensed, no_licence
-from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket, ticket_prefix
+from testlab_tools.node_queue.queue import GIVEN_BACK, NodeRequest, ReservationQueue, Ticket
 from testlab_tools.registry import Call
 from testlab_tools.untrusted import quote
 
@@ -40,8 +40,9 @@ async def list_farm(farm: NodeReservations) -> dict[str, Node]:
     return {farm.native(node.node_id): node for node in await farm.list_nodes()}
 
 
-async def find_of_type(call: Call, device_type: str, count: int) -> tuple[Wanted, Mapping[str, Node]]:
-    """The nodes of a type at the service that has most of them free, and all its nodes.
+async def find_of_type(call: Call, device_type: str, count: int, prefix: str = "") -> tuple[Wanted, Mapping[str, Node]]:
+    """The nodes of a type at the service in whose line the call stands already, by the `prefix` of its tickets, else at
+    the one that has most of them free; and all its nodes.
 
     Raises:
         NotFound: there is no node of that type.
@@ -71,9 +72,11 @@ async def find_of_type(call: Call, device_type: str, count: int) -> tuple[Wanted
         )
         raise BadInput(f"There are not {count} nodes of that type", f"Of this type {there}", f"Give count={most}.")
 
-    def rate(farm: NodeReservations) -> tuple[bool, int]:
+    stands_at = await _find_line(call, prefix)
+
+    def rate(farm: NodeReservations) -> tuple[bool, bool, int]:
         free = sum(answers.given[farm.name][name].state == "free" for name in of_type[farm])
-        return licensed[farm] >= count, free
+        return farm.name == stands_at, licensed[farm] >= count, free
 
     best = max(of_type, key=rate)
     return Wanted(best, of_type[best], device_type.strip(), count), answers.given[best.name]
@@ -100,10 +103,19 @@ def require_queue(call: Call, farm: NodeReservations) -> ReservationQueue:
     return call.lab.work.queue
 
 
+async def _find_line(call: Call, prefix: str) -> str:
+    """The service in whose line a call stands; empty for none."""
+    if not prefix or call.lab.work is None:
+        return ""
+    tickets = await call.lab.work.queue.list("", prefix)
+    return tickets[-1].request.service if tickets and tickets[-1].state in ("waiting", "granted") else ""
+
+
 async def stand_in_line(
-    call: Call, wanted: Wanted, message: str, duration_minutes: int, wait_minutes: int, hold_s: float
+    call: Call, wanted: Wanted, message: str, duration_minutes: int, wait_minutes: int, hold_s: float, prefix: str
 ) -> tuple[list[Reservation], Ticket]:
     """Wait in line, `hold_s` seconds or with 0 as long as a call may: the reservations, none while the ticket waits.
+    The ids of the call's tickets begin with `prefix`.
 
     Raises:
         Conflict: the time to wait was over, or somebody cancelled the ticket.
@@ -123,7 +135,7 @@ async def stand_in_line(
         allowed=tuple(wanted.nodes) if wanted.device_type and wanted.farm.unscoped is not wanted.farm else None,
     )
     while True:
-        ticket = await _find_ticket(call, queue, request, wanted)
+        ticket = await _find_ticket(queue, request, wanted, prefix)
         if ticket is None:
             return await wanted.farm.reserve(wanted.nodes, message, request.duration_s), _granted(request)
         ticket = await queue.submit(request, ticket.ticket_id, wait_minutes * 60.0)
@@ -140,10 +152,9 @@ async def stand_in_line(
             await queue.note_ended(ticket.ticket_id)
 
 
-async def _find_ticket(call: Call, queue: ReservationQueue, request: NodeRequest, wanted: Wanted) -> Ticket | None:
+async def _find_ticket(queue: ReservationQueue, request: NodeRequest, wanted: Wanted, prefix: str) -> Ticket | None:
     """The ticket of the same call before, or a new one's id; None where the caller holds one of the nodes already, as
     reserving them says."""
-    prefix = ticket_prefix(call.digest)
     tickets = await queue.list(request.service, prefix)
     if tickets and tickets[-1].state in ("waiting", "granted"):
         return tickets[-1]
@@ -199,7 +210,11 @@ def describe_place(farm: NodeReservations, ticket: Ticket) -> PlaceInLine:
 
 async def queued(call: Call, farm: NodeReservations, ticket: Ticket) -> Reservations:
     """The answer while a ticket waits."""
-    note = await say_standstill(require_queue(call, farm).engine)
+    queue = require_queue(call, farm)
+    earlier = await queue.list(farm.name, f"{ticket.ticket_id.rpartition('.')[0]}.")
+    lost = [one for one in earlier[-2:-1] if one.state in ("expired", "ended") and one.reason != GIVEN_BACK]
+    ended = f"The ticket of this call before has ended: {lost[0].reason}. This is a new one." if lost else ""
+    note = " ".join(filter(None, (ended, await say_standstill(queue.engine))))
     return Reservations(
         reservations=[], queued=ticket.ticket_id, line=describe_place(farm, ticket), note=note, next=_AGAIN
     )

@@ -22,6 +22,7 @@ from testlab_tools.errors import BadInput, Conflict, NotFound, Refused, Unsuppor
 from testlab_tools.fanout import ask_all, ask_each, gather_all
 from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
+from testlab_tools.node_queue.queue import ticket_prefix
 from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
 from testlab_tools.tools.arguments import NodeId
 from testlab_tools.tools.line import (
@@ -199,8 +200,10 @@ async def reserve_nodes(
     if bool(node_ids) == bool(device_type):
         raise BadInput("Give either node_ids or device_type", "", "device_type with count takes any that are free.")
     every: Mapping[str, Node] = {}
+    what = (device_type.strip().casefold(), count) if device_type else tuple(node_ids)
+    prefix = ticket_prefix(call.caller, what, message, duration_minutes, wait_minutes) if wait_minutes else ""
     if device_type:
-        wanted, every = await find_of_type(call, device_type, count)
+        wanted, every = await find_of_type(call, device_type, count, prefix)
     else:
         wanted = await _find_named(call, node_ids)
     farm = wanted.farm
@@ -212,7 +215,7 @@ async def reserve_nodes(
             call.lab.reservations.add(farm, *ids, call.caller, until)
 
     if wait_minutes:
-        made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes, wait_seconds)
+        made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes, wait_seconds, prefix)
         if not made:
             return await queued(call, farm, ticket)
         remember(made)
