@@ -1,4 +1,5 @@
-"""Watches nodes, runs and jobs for those who listen: one poll of each, however many listen, ended with the last.
+"""Watches nodes, runs, jobs and what the database keeps for those who listen: one poll of each, however many listen,
+ended with the last.
 
 What others read of a node or a job meanwhile is heard at once. A poll asks with no caller's place in the queue; whether
 somebody may listen is for who calls `listen`.
@@ -12,6 +13,8 @@ from contextvars import Context
 from functools import partial
 from typing import Literal, NamedTuple
 
+from testlab_tools.campaigns.campaigns import Campaigns
+from testlab_tools.campaigns.records import COUNTERS, Campaign
 from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive, Service
 from testlab_tools.errors import LabError, NotFound, Refused
 from testlab_tools.http.policy import Backoff, asked_by
@@ -20,23 +23,30 @@ from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node
 from testlab_tools.models.results import RunDetail
 from testlab_tools.telemetry import LISTENERS
+from testlab_tools.watches.subjects import Watch
+from testlab_tools.watches.watches import Watches
 
 POLL_S = 5.0
 """Between two reads of a service's nodes, or of a run that has not ended."""
 ENDED_S = 60.0
 """Between two reads of a run that has ended: it can still get files, or be deleted."""
+STORED_S = 2.0
+"""Between two reads of all campaigns, or of all watches, that are listened to."""
 AGAIN = Backoff(POLL_S, ENDED_S, jitter=lambda: 1.0)
 """Between two reads of what cannot be read."""
 JOB_WAIT_S = 3600.0
 MAX_WATCHED = 200
-"""Nodes, runs and jobs that are listened to, by all together."""
+"""Things that are listened to, by all together."""
+
+Stored = Campaigns | Watches
+Seen = Node | RunDetail | Job | Campaign | Watch
 
 
 class Subject(NamedTuple):
-    """What is listened to: a node, run or job by its native id."""
+    """What is listened to: a node, run or job of a service, or a campaign or watch of a database, by its native id."""
 
-    service: Service
-    kind: Literal["node", "run", "job"]
+    source: Service | Stored
+    kind: Literal["node", "run", "job", "campaign", "watch"]
     native: str
 
 
@@ -52,21 +62,21 @@ class Watcher:
     def __len__(self) -> int:
         return len(self._heard)
 
-    def listen(self, subject: Subject, read: Node | RunDetail | Job, heard: Callable[[], None]) -> Callable[[], None]:
+    def listen(self, subject: Subject, read: Seen, heard: Callable[[], None]) -> Callable[[], None]:
         """Call `heard` at each change from what was just `read`, until the returned function is called.
 
         Raises Refused where too much is listened to.
         """
         if subject not in self._heard:
             if len(self._heard) >= MAX_WATCHED:
-                most = f"{MAX_WATCHED} nodes, runs and jobs are the most"
+                most = f"{MAX_WATCHED} things are the most"
                 raise Refused("Too much is listened to", most, "Listen to less, or read it again from time to time.")
             self._heard[subject], self._states[subject] = {}, _state_of(read)
         listener = object()
         self._heard[subject][listener] = heard
         LISTENERS.add(1)
         poll = _poll_of(subject)
-        if (poll not in self._polls or self._polls[poll].done()) and not (isinstance(read, Job) and read.finished):
+        if (poll not in self._polls or self._polls[poll].done()) and not has_ended(read):
             # In a context of its own: it is neither asked for nor traced as the call of who listened first.
             self._polls[poll] = asyncio.get_running_loop().create_task(self._poll(subject), context=Context())
         return partial(self._stop, subject, listener)
@@ -100,7 +110,7 @@ class Watcher:
         if poll in self._polls and not any(_poll_of(other) == poll for other in self._heard):
             self._polls.pop(poll).cancel()
 
-    def _saw(self, subject: Subject, read: Node | RunDetail | Job | None) -> None:
+    def _saw(self, subject: Subject, read: Seen | None) -> None:
         """What was read of a subject; None where it is not there (any more)."""
         state = None if read is None else _state_of(read)
         if subject in self._heard and self._states[subject] != state:
@@ -117,8 +127,10 @@ class Watcher:
                 look, pause = partial(self._wait_for_job, runner, native), 0.0
             case Subject(RunArchive() as archive, "run", native):
                 look, pause = partial(self._look_at_run, archive, native), POLL_S
+            case Subject(Campaigns() | Watches() as stored):
+                look, pause = partial(self._look_at_stored, stored), STORED_S
             case _:
-                raise AssertionError(f"{subject.service.name} has no {subject.kind}")
+                raise AssertionError(f"there is no {subject.kind} at its source")
         troubles = 0
         while pause >= 0:
             await asyncio.sleep(pause)
@@ -134,7 +146,7 @@ class Watcher:
     async def _look_at_nodes(self, farm: NodeInventory) -> float:
         """Read all nodes of a farm at once; the pause before the next look."""
         found = {farm.native(node.node_id): node for node in await farm.list_nodes()}
-        for subject in [one for one in self._heard if (one.service, one.kind) == (farm, "node")]:
+        for subject in [one for one in self._heard if (one.source, one.kind) == (farm, "node")]:
             self._saw(subject, found.get(subject.native))
         return POLL_S
 
@@ -148,13 +160,35 @@ class Watcher:
         job = await self.job_poller.wait(runner, native, JOB_WAIT_S, _ignore_progress)
         return -1.0 if job.finished else POLL_S
 
+    async def _look_at_stored(self, stored: Stored) -> float:
+        """Read all that is listened to of a kind in one query. Negative once all of it has ended."""
+        mine = [subject for subject in self._heard if subject.source is stored]
+        found = await stored.read_all([subject.native for subject in mine])
+        for subject in mine:
+            self._saw(subject, found.get(subject.native))
+        now = [found.get(subject.native) for subject in self._heard if subject.source is stored]
+        return -1.0 if all(read is not None and has_ended(read) for read in now) else STORED_S
+
+
+def has_ended(read: Seen) -> bool:
+    """Whether what was read will not change again."""
+    match read:
+        case Job():
+            return read.finished
+        case Campaign():
+            return read.ended
+        case Watch():
+            return read.state != "watching"
+        case _:
+            return False
+
 
 def _poll_of(subject: Subject) -> Subject:
-    """What is polled for a subject: all nodes of a service in one request."""
-    return subject._replace(native="") if subject.kind == "node" else subject
+    """What is polled for a subject: all nodes of a service in one request, all of a kind in a database in one query."""
+    return subject._replace(native="") if subject.kind in ("node", "campaign", "watch") else subject
 
 
-def _state_of(read: Node | RunDetail | Job) -> object:
+def _state_of(read: Seen) -> object:
     """What makes a change, the same for every caller."""
     match read:
         case Node():
@@ -166,6 +200,10 @@ def _state_of(read: Node | RunDetail | Job) -> object:
             return (read.finished, read.passed, read.failed, read.errored, read.total)
         case RunDetail():
             return read.model_dump_json()
+        case Campaign():
+            return (read.state, *(getattr(read, counter) for counter in COUNTERS))
+        case Watch():
+            return read.state
 
 
 async def _ignore_progress(done: float, total: float, words: str) -> None:

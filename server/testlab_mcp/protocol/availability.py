@@ -106,7 +106,9 @@ async def as_mcp_errors(data: dict[str, str]) -> AsyncGenerator[None, None]:
     except MCPError:
         raise
     except LabError as error:
-        code = INTERNAL_ERROR if isinstance(error, ServiceError | ConfigError) else INVALID_PARAMS
+        # A bare LabError is of the database, or of this server.
+        ours = type(error) is LabError or isinstance(error, ServiceError | ConfigError)
+        code = INTERNAL_ERROR if ours else INVALID_PARAMS
         asked = f" Asked for: {quote(error.about, MAX_QUOTED)}." if error.about else ""
         raise MCPError(code, f"{error}{asked}", data) from None
     except TimeoutError:

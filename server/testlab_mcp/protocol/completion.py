@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from mcp.shared.exceptions import MCPError
@@ -30,9 +30,11 @@ from testlab_tools.capabilities import ArtifactKeeper, RunArchive, Service
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
 from testlab_tools.lab import Lab
+from testlab_tools.models.campaigns import CampaignList
 from testlab_tools.models.lab import NodeList, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.registry import Needs
+from testlab_tools.tools.watches import list_watches
 from testlab_tools.untrusted import sanitize
 
 ANSWER_SECONDS = 3.0
@@ -40,7 +42,10 @@ KEPT_SECONDS = 10.0
 MAX_VALUES = 100
 """As many as the protocol lets one answer have."""
 
-RECENT_RUNS = 50
+LISTED_BY = {"node_id": "list_nodes", "name": "get_artifact", "campaign_id": "list_campaigns", "watch_id": "watch"}
+"""The tool by whose right an argument's values are told; list_runs for all others."""
+NEWEST = 50
+"""Runs of a service, campaigns or watches."""
 RECENT = timedelta(days=7)
 SPANS = ("24h", "12h", "48h", "7d", "14d")
 T = TypeVar("T")
@@ -69,12 +74,12 @@ class Completer:
         available = current_availability()
         if argument == "since":
             return (span for span in SPANS if span.startswith(text))
-        if not available.has({"node_id": "list_nodes", "name": "get_artifact"}.get(argument, "list_runs")):
+        if not available.has(LISTED_BY.get(argument, "list_runs")):
             return ()
         match argument:
-            case "node_id":
-                ids = await self._find_nodes(available)
-                return (node_id for node_id in ids if node_id.startswith(text))
+            case "node_id" | "campaign_id" | "watch_id":
+                ids = await self._find_ids(available, argument)
+                return (one for one in ids if one.startswith(text))
             case "name":
                 return _filter_by_prefix(await self._find_artifacts(available, others.get("handle", "")), text)
             case _:
@@ -86,14 +91,23 @@ class Completer:
         failed = [run for run in runs if run.outcome in ("fail", "error")]
         return (run.run_id for run in (*failed, *runs) if run.run_id.startswith(text))
 
-    async def _find_nodes(self, available: Availability) -> list[str]:
-        """Nodes, the free ones first."""
+    async def _find_ids(
+        self, available: Availability, argument: Literal["node_id", "campaign_id", "watch_id"]
+    ) -> list[str]:
+        """Nodes, the free ones first; campaigns or watches, the newest first."""
 
         async def ask() -> list[str]:
-            listed: NodeList = await available.call("list_nodes", limit=1000)
-            return [node.node_id for node in sorted(listed.nodes, key=lambda node: node.state != "free")]
+            match argument:
+                case "node_id":
+                    nodes: NodeList = await available.call("list_nodes", limit=1000)
+                    return [node.node_id for node in sorted(nodes.nodes, key=lambda node: node.state != "free")]
+                case "campaign_id":
+                    listed: CampaignList = await available.call("list_campaigns", limit=NEWEST)
+                    return [campaign.campaign_id for campaign in listed.campaigns]
+                case "watch_id":
+                    return [watch.watch_id for watch in await list_watches(available.scope, NEWEST)]
 
-        return await self._ask_briefly(available.lab, "list_nodes", ask)
+        return await self._ask_briefly(available.lab, argument, ask)
 
     async def _find_artifacts(self, available: Availability, handle: str) -> list[str]:
         """The files of a run."""
@@ -116,7 +130,7 @@ class Completer:
     async def _list_runs(self, lab: Lab, archive: RunArchive, outcome: str) -> list[Run]:
         async def ask() -> list[Run]:
             query = RunQuery(outcome=outcome, since=datetime.now(UTC) - RECENT)
-            return (await archive.list_runs(query, RECENT_RUNS)).runs
+            return (await archive.list_runs(query, NEWEST)).runs
 
         return await self._ask_briefly(lab, (archive.name, outcome), ask)
 

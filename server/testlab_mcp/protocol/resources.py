@@ -60,6 +60,16 @@ async def read_job(available: Availability, given: Mapping[str, str]) -> Content
     return _to_json(await available.call("get_job", job_uid=given["job_uid"]))
 
 
+async def read_campaign(available: Availability, given: Mapping[str, str]) -> Contents:
+    """A campaign's state, counts and first failures."""
+    return _to_json(await available.call("get_campaign", campaign_id=given["campaign_id"]))
+
+
+async def read_watch(available: Availability, given: Mapping[str, str]) -> Contents:
+    """A watch, and what was last seen of its thing."""
+    return _to_json(await available.call("watch", watch_id=given["watch_id"]))
+
+
 def read_services(available: Availability) -> Contents:
     """The configured services, and which exposed tools each answers; no address and no secret."""
     tools = [tool for tool in all_tools() if available.has(tool.name)]
@@ -84,7 +94,8 @@ SERVICES = "testlab://services"
 
 @dataclass(frozen=True)
 class ResourceSpec:
-    """A resource template, the tool whose right it needs, and how it is read from the values in its URI."""
+    """A resource template, the tool whose right it needs, and how it is read from the values in its URI; `stored` where
+    it is kept in the database of `[durable]`."""
 
     uri: str
     name: str
@@ -93,6 +104,7 @@ class ResourceSpec:
     mime_type: str
     tool: str
     read: Callable[[Availability, Mapping[str, str]], Awaitable[Contents]]
+    stored: bool = False
 
     @cached_property
     def parsed(self) -> UriTemplate:
@@ -175,6 +187,26 @@ TEMPLATES = (
         "grab_screenshot",
         read_screen,
     ),
+    ResourceSpec(
+        "testlab://campaigns/{campaign_id}",
+        "campaign",
+        "Test campaign",
+        "A campaign, soak or bisection: state, counts, nodes, first failures.",
+        JSON,
+        "get_campaign",
+        read_campaign,
+        stored=True,
+    ),
+    ResourceSpec(
+        "testlab://watches/{watch_id}",
+        "watch",
+        "Watched thing",
+        "What is watched for, whether it has happened, what was last seen.",
+        JSON,
+        "watch",
+        read_watch,
+        stored=True,
+    ),
 )
 
 
@@ -195,7 +227,7 @@ def list_resources(available: Availability) -> list[Resource]:
 
 def list_templates(available: Availability) -> list[ResourceTemplate]:
     """The templates whose tool is exposed."""
-    return [template.to_mcp() for template in TEMPLATES if available.has(template.tool)]
+    return [template.to_mcp() for template in _find_offered(available)]
 
 
 def find_tool_behind(uri: str) -> str:
@@ -219,6 +251,11 @@ def find_template(available: Availability, uri: str) -> tuple[ResourceSpec, dict
     for template in TEMPLATES:
         if (given := template.parsed.match(uri)) is not None:
             return template, {name: str(value) for name, value in given.items()}
-    shapes = ", ".join([SERVICES, *(template.uri for template in TEMPLATES if available.has(template.tool))])
+    shapes = ", ".join([SERVICES, *(template.uri for template in _find_offered(available))])
     what = f"There is no such resource. There are: {shapes}; ids and names in them are percent-encoded, / as %2F."
     raise MCPError(INVALID_PARAMS, what, {"uri": uri})
+
+
+def _find_offered(available: Availability) -> list[ResourceSpec]:
+    stores = available.lab.work is not None
+    return [one for one in TEMPLATES if available.has(one.tool) and (stores or not one.stored)]

@@ -1,4 +1,4 @@
-"""Subscriptions to resources: a client that listens to a node, a run or a job hears of its changes.
+"""Subscriptions to resources: a client that listens to a node, run, job, campaign or watch hears of its changes.
 
 Until 2025-11-25 a client subscribes to one URI at a time, for as long as it is connected; from 2026-07-28 it listens to
 several for as long as the answer's stream is open. A caller listens only to what it may read; what it hears is the URI.
@@ -35,13 +35,12 @@ from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.protocol.availability import Availability, ToolUnavailable, as_mcp_errors, current_availability
 from testlab_mcp.protocol.resources import find_template
 from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive
-from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Node
-from testlab_tools.models.results import RunDetail
-from testlab_tools.watching import Subject, Watcher
+from testlab_tools.tools.campaigns import campaigns_of, find_campaign
+from testlab_tools.tools.watches import find_watch, watches_of
+from testlab_tools.watching import Seen, Subject, Watcher, has_ended
 
 MAX_PER_CALLER = 50
-Found = tuple[Subject, Node | RunDetail | Job]
+Found = tuple[Subject, Seen]
 _STATE = "testlab.subscriptions"
 
 
@@ -63,10 +62,24 @@ async def find_job(available: Availability, job_uid: str) -> Found:
     return Subject(runner.unscoped, "job", native), await runner.get_job(native)
 
 
+async def find_stored_campaign(available: Availability, campaign_id: str) -> Found:
+    """A campaign, as it stands."""
+    found = await find_campaign(available.scope, campaign_id)
+    return Subject(campaigns_of(available.scope), "campaign", campaign_id), found
+
+
+async def find_stored_watch(available: Availability, watch_id: str) -> Found:
+    """A watch, as it stands."""
+    watches = watches_of(available.scope)
+    return Subject(watches, "watch", watch_id), await find_watch(available.scope, watches, watch_id)
+
+
 FINDERS: Mapping[str, Callable[[Availability, str], Awaitable[Found]]] = {
     "node": find_node,
     "run": find_run,
     "job": find_job,
+    "campaign": find_stored_campaign,
+    "watch": find_stored_watch,
 }
 """By the name of a resource's template: what can be listened to, and reading it as the caller may."""
 
@@ -136,14 +149,18 @@ class Subscriptions:
         return EmptyResult()
 
     async def _listen(self, uri: str, heard: Callable[[], None]) -> Callable[[], None]:
-        """Listen to a resource that the caller may read. Raises MCPError."""
+        """Listen to a resource that the caller may read; of what has ended, that is heard at once. Raises MCPError."""
         available = current_availability()
         template, given = find_template(available, uri)
         if template.name not in FINDERS:
-            raise MCPError(INVALID_PARAMS, "Only nodes, runs and jobs can be listened to.", {"uri": uri})
+            what = "Only nodes, runs, jobs, campaigns and watches can be listened to."
+            raise MCPError(INVALID_PARAMS, what, {"uri": uri})
         async with as_mcp_errors({"uri": uri}), available.reading(template.tool, uri):
             subject, read = await FINDERS[template.name](available, next(iter(given.values())))
-            return self._watcher.listen(subject, read, heard)
+            stop = self._watcher.listen(subject, read, heard)
+        if has_ended(read):
+            heard()
+        return stop
 
     @contextmanager
     def _counting(self, caller: str, more: int) -> Generator[None]:

@@ -2,103 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.subscriptions import ResourceUpdated, ServerEvent
-from mcp_types import (
-    EmptyResult,
-    ResourceUpdatedNotification,
-    SubscribeRequest,
-    SubscribeRequestParams,
-    TextResourceContents,
-    UnsubscribeRequest,
-    UnsubscribeRequestParams,
-)
 
+from testlab_tools.http.policy import Backoff
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
+from tests.server.listening import ERAS, MODERN, listening, read, subscribe, unsubscribe, uri_of
 from tests.server_processes import serve_over_http, start_server
 
 if TYPE_CHECKING:
     from tests.server.jobs.conftest import Bench
-
-MODERN = "2026-07-28"
-ERAS = ["legacy", MODERN]
-
-
-class Listener:
-    """A client of either era that listens to one resource."""
-
-    def __init__(self, client: Client, uri: str) -> None:
-        self.client, self.uri = client, uri
-        self.heard: list[str] = []
-        self.news = anyio.Event()
-
-    def hear(self, uri: str) -> None:
-        self.heard.append(uri)
-        self.news.set()
-
-    async def change(self) -> dict[str, Any]:
-        """Wait for a change, and read what it is now."""
-        with anyio.fail_after(10):
-            await self.news.wait()
-        self.news = anyio.Event()
-        return await read(self.client, self.uri)
-
-
-async def read(client: Client, uri: str) -> dict[str, Any]:
-    (content,) = (await client.read_resource(uri)).contents
-    assert isinstance(content, TextResourceContents)
-    return json.loads(content.text)
-
-
-async def subscribe(client: Client, uri: str) -> None:
-    asked = SubscribeRequest(params=SubscribeRequestParams(uri=uri))
-    await client.session.send_request(asked, EmptyResult)
-
-
-async def unsubscribe(client: Client, uri: str) -> None:
-    asked = UnsubscribeRequest(params=UnsubscribeRequestParams(uri=uri))
-    await client.session.send_request(asked, EmptyResult)
-
-
-@asynccontextmanager
-async def listening(server: Any, mode: str, uri: str) -> AsyncIterator[Listener]:
-    """A client that listens; what it was asked to listen to was taken."""
-    listener: Listener
-
-    async def hear(message: object) -> None:
-        if isinstance(message, ResourceUpdatedNotification):
-            listener.hear(str(message.params.uri))
-
-    async def follow(subscription: Any) -> None:
-        async for event in subscription:
-            listener.hear(event.uri)
-
-    async with Client(server, mode=mode, message_handler=hear) as client, anyio.create_task_group() as group:
-        listener = Listener(client, uri)
-        if mode == "legacy":
-            assert client.server_capabilities.resources
-            assert client.server_capabilities.resources.subscribe
-            await subscribe(client, uri)
-            yield listener
-            await unsubscribe(client, uri)
-        else:
-            async with client.listen(resource_subscriptions=[uri]) as subscription:
-                assert subscription.honored.resource_subscriptions == [uri]
-                group.start_soon(follow, subscription)
-                yield listener
-                group.cancel_scope.cancel()
 
 
 @pytest.fixture
@@ -112,10 +33,6 @@ def config(bench: Bench, tmp_path: Path) -> Path:
 def url(config: Path) -> Iterator[str]:
     with serve_over_http(config) as at:
         yield at
-
-
-def uri_of(kind: str, handle: str) -> str:
-    return f"testlab://{kind}/{quote(handle, safe='')}"
 
 
 @pytest.mark.parametrize("mode", ERAS)
@@ -244,7 +161,7 @@ async def test_trouble_meanwhile_is_outlasted(
     bench: Bench, connect: Connect, no_backoff: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("testlab_tools.watching.POLL_S", 0.05)
-    monkeypatch.setattr("testlab_tools.watching.AGAIN.__class__.pause", lambda *_: 0.05)
+    monkeypatch.setattr("testlab_tools.watching.AGAIN", Backoff(0.05, 0.05))
     async with connect(bench.config, MODERN) as client:
         uri = uri_of("nodes", f"portal:{bench.node}")
         async with client.listen(resource_subscriptions=[uri]) as subscription:
@@ -254,6 +171,16 @@ async def test_trouble_meanwhile_is_outlasted(
             bench.calm()
             with bench.reserved(bench.colleague):
                 assert await anext(subscription) == ResourceUpdated(uri)
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_who_listens_to_a_job_that_has_ended_hears_so_at_once(mode: str, bench: Bench, url: str) -> None:
+    uid = bench.start(bench.you)
+    bench.finish()
+    await bench.until(lambda: bench.you.get(f"/jobs{bench.native(uid)}").json()["status"] != "running")
+    async with listening(url, mode, uri_of("jobs", uid)) as listener:
+        assert (await listener.change())["finished"]
+    assert bench.asked(f"/jobs{bench.native(uid)}/await_completion") == 0
 
 
 async def test_a_server_that_stops_ends_the_streams_of_those_who_listen(bench: Bench, config: Path) -> None:

@@ -45,6 +45,7 @@ def test_ids_and_names_of_any_shape_come_back_from_the_uri_as_they_were(
     handle: str, name: str, uri: Callable[..., str]
 ) -> None:
     values = {"handle": handle, "name": name, "node_id": name, "test": name, "job_uid": handle}
+    values |= {"campaign_id": name, "watch_id": handle}
     for template in TEMPLATES:
         wanted = {key: values[key] for key in template.parsed.variable_names}
         for made in (uri(template.uri, **wanted), template.parsed.expand(wanted)):

@@ -86,6 +86,10 @@ class Campaigns:
             raise NotFound("There is no such campaign", "", "").naming(campaign_id)
         return campaign
 
+    async def read_all(self, campaign_ids: Collection[str]) -> Mapping[str, Campaign]:
+        """Those of these campaigns that there are, by their ids."""
+        return await self._database.ask(lambda store: {one.campaign_id: one for one in store.read_all(campaign_ids)})
+
     async def announce(self, campaign_id: str) -> None:
         """Tell receivers of a campaign that has ended, once each however often this is called."""
         if not self._notifier.receivers:

@@ -121,6 +121,12 @@ async def _end(call: Call, watches: Watches, found: Watch) -> Watch:
     return await watches.end(found)
 
 
+async def list_watches(call: Call, limit: int) -> list[Watch]:
+    """The newest watches that the caller may see, newest first."""
+    newest = await watches_of(call).list_newest(None if sees_all(call) else call.caller, limit)
+    return [watch for watch in newest if watch.subject.service in call.lab.services]
+
+
 async def _find_subject(
     call: Call, job_uid: str, node_id: str, becomes: Becomes, reservation_id: str
 ) -> tuple[Subject, WatchFacts]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,16 +72,23 @@ class WatchStore:
 
     def read(self, watch_id: str) -> Watch | None:
         """A watch, if there is one of that id."""
-        found = self._select(self._table.c.watch_id == watch_id)
-        return found[0] if found else None
+        return next(iter(self.read_all([watch_id])), None)
 
-    def read_all(self, watch_ids: Sequence[str]) -> list[Watch]:
-        """The watches of these ids."""
-        return self._select(self._table.c.watch_id.in_(watch_ids))
+    def read_all(self, watch_ids: Collection[str]) -> list[Watch]:
+        """The watches of these ids. PostgreSQL takes no NUL, and no id has one."""
+        return self._select(self._table.c.watch_id.in_([one for one in watch_ids if "\0" not in one]))
 
     def list(self, prefix: str) -> list[Watch]:
         """Watches whose ids begin so, oldest first."""
         return self._select(self._table.c.watch_id.startswith(prefix, autoescape=True))
+
+    def list_newest(self, caller: str | None, limit: int) -> list[Watch]:
+        """Watches, newest first, of a caller or (None) of all."""
+        c = self._table.c
+        query = sa.select(self._table).where(sa.true() if caller is None else c.caller == caller)
+        with self._workflows.transaction() as connection:
+            newest = query.order_by(c.begun_at.desc(), c.watch_id).limit(limit)
+            return [_decode(row) for row in connection.execute(newest).mappings()]
 
     def note_seen(self, watch_id: str, facts: WatchFacts, now: float) -> None:
         """Note what was seen of a watch that goes on."""

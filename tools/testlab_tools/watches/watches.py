@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from testlab_tools.archive.archive import HistoryArchive
@@ -83,6 +83,14 @@ class Watches:
     async def read(self, watch_id: str) -> Watch | None:
         """A watch as it stands; None where there is none."""
         return await self._database.ask(lambda store: store.read(watch_id))
+
+    async def read_all(self, watch_ids: Collection[str]) -> Mapping[str, Watch]:
+        """Those of these watches that there are, by their ids."""
+        return await self._database.ask(lambda store: {one.watch_id: one for one in store.read_all(watch_ids)})
+
+    async def list_newest(self, caller: str | None, limit: int) -> list[Watch]:
+        """Watches, newest first, of a caller or (None) of all."""
+        return await self._database.ask(lambda store: store.list_newest(caller, limit))
 
     async def follow(self, watch: Watch, seconds: float, tell: Callable[[Watch], Awaitable[None]]) -> Watch:
         """Wait until a watch has ended, or so many seconds; `tell` is awaited when something new was seen."""
