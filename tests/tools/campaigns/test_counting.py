@@ -105,11 +105,23 @@ def test_the_remaining_time_counts_a_long_test_before_it_has_ended() -> None:
 
 
 HOUR = 3600.0
+A_MINUTE_EACH = (50, 3000.0, 180_000.0, 3000.0)
+"""Fifty runs, their seconds in all, the squares of these, and the seconds in jobs."""
 
 
 def test_the_time_of_runs_that_are_going_is_off_what_is_left() -> None:
     half_done = estimate(90, 10, 10, 10 * HOUR, 10 * HOUR**2, 10 * HOUR, [HOUR / 2] * 10)
     assert half_done == (8.5 * HOUR, 8.5 * HOUR), "nine rounds of an hour, and half an hour of the first has passed"
+
+
+def test_the_last_round_takes_as_long_as_a_run_however_many_nodes_there_are() -> None:
+    assert estimate(1, 6, *A_MINUTE_EACH) == (60.0, 60.0)
+    assert estimate(7, 6, *A_MINUTE_EACH) == (120.0, 120.0)
+
+
+def test_of_more_runs_that_are_going_than_a_soak_still_needs_the_foremost_are_waited_for() -> None:
+    assert estimate(2, 6, *A_MINUTE_EACH, going=[30.0] * 6) == (30.0, 30.0)
+    assert estimate(2, 6, *A_MINUTE_EACH, going=[50.0, 0.0, 0.0, 50.0]) == (10.0, 10.0)
 
 
 def test_the_first_runs_to_end_are_not_taken_for_the_mean_of_those_that_are_going() -> None:

@@ -270,11 +270,17 @@ def estimate(
 ) -> tuple[float, float]:
     """Bounds of the time that `left` runs take on so many nodes, from the mean and the spread of `results` runs that
     took `seconds` in all, and from the time that jobs took around them. The runs that are `going`, for so many seconds,
-    are some of those left: their time is off what is left, and one that takes longer than the mean raises it.
+    are some of those left, or where fewer are, those that have taken longest are these: their time is off what is left,
+    and one that takes longer than the mean raises it. The last round takes as long as a run, however many nodes rest.
 
     >>> estimate(left=100, nodes=5, results=50, seconds=500.0, squares=5000.0, spent=600.0)
     (240.0, 240.0)
     """
+    left = left or len(going)
+    if not left:
+        return 0.0, 0.0
+    going = sorted(going, reverse=True)[:left]
+    rounds = math.ceil(left / nodes)
     mean = seconds / results
     deviation = math.sqrt(max(0.0, squares / results - mean * mean))
     cost = max(mean, spent / results)
@@ -288,4 +294,4 @@ def estimate(
     )
     # Both the mean of what has run and the sum of what is left vary.
     spread = 2 * deviation * math.sqrt(others + others * others / results)
-    return max(0.0, least - spread) / nodes, max(0.0, most + spread) / nodes
+    return max(0.0, least - spread) * rounds / left, max(0.0, most + spread) * rounds / left
