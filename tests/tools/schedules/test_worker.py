@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from testlab_tools.campaigns.campaigns import Campaigns
-from testlab_tools.campaigns.orders import CampaignOrder
+from testlab_tools.campaigns.orders import MAX_SOAKED, CampaignOrder
+from testlab_tools.capabilities import Health, TestPack
 from testlab_tools.durable.database import SqliteDatabase
 from testlab_tools.durable.engine import Clock
 from testlab_tools.durable.workflows import Workflows
@@ -49,9 +50,22 @@ class Started:
         return campaign_id
 
 
-class NoServices:
+class Pack(TestPack):
+    """Lists more test cases than a soak takes."""
+
+    async def probe(self) -> Health:
+        return Health("")
+
+    async def list_test_cases(self, revision: str) -> list[str]:
+        return [f"t{number}" for number in range(MAX_SOAKED + 1)]
+
+
+class Services:
+    def __init__(self, **services: object) -> None:
+        self._services = services
+
     def open(self) -> dict[str, Any]:
-        return {}
+        return self._services
 
 
 class Night(Clock):
@@ -83,7 +97,7 @@ class Night(Clock):
     async def restart(self) -> None:
         """A worker takes over from the one before."""
         await self.end()
-        services, campaigns = cast(LaunchServices, NoServices()), cast(Campaigns, self._campaigns)
+        services, campaigns = cast(LaunchServices, Services(portal=Pack("portal"))), cast(Campaigns, self._campaigns)
         worker = ScheduleWorker(self._store, services, campaigns, self)
         self._task = asyncio.create_task(worker.run(cast("WorkflowRun", None), ID, 0))
 
@@ -107,19 +121,34 @@ class Night(Clock):
 
 
 @pytest.fixture
-async def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Night]:
+def given() -> dict[str, Any]:
+    """What the schedule starts."""
+    return {"names": ["t"], "order": CampaignOrder(service="portal", test_pack_revision="main", node_ids=("a",))}
+
+
+@pytest.fixture
+async def night(given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Night]:
     monkeypatch.setattr(worker_module, "LONGEST_S", 0.01)
     workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"), [WORKFLOW])
     store = ScheduleStore(workflows)
-    order = CampaignOrder(service="portal", test_pack_revision="main", node_ids=("a",))
-    given = {"caller": "local", "service": "portal", "timetable": "02:00", "zone": "UTC", "names": ["t"]}
+    whose = {"schedule_id": ID, "caller": "local", "service": "portal", "timetable": "02:00", "zone": "UTC"}
     times = {"generation": 0, "ended": False, "last_at": at(GIVEN).timestamp()}
-    store.begin(Schedule.model_validate({"schedule_id": ID, "order": order, **given, **times}))
+    store.begin(Schedule.model_validate({**whose, **given, **times}))
     made = Night(store)
     await made.restart()
     yield made
     await made.end()
     workflows.close()
+
+
+SOAK = CampaignOrder(service="portal", test_pack_revision="main", node_ids=("a",), repeat=0)
+
+
+@pytest.mark.parametrize("given", [{"names": [], "order": SOAK}])
+async def test_a_soak_of_all_tests_starts_nothing_where_there_are_more_than_a_soak_takes(night: Night) -> None:
+    await night.come("2026-11-21T02:00", "2026-11-21T02:01")
+    assert night.started == []
+    assert "waits: 101 tests are to be soaked" in night.told
 
 
 @pytest.mark.parametrize("ahead", ["2026-11-21T03:30", "2026-11-22T12:00", "2031-01-01T12:00"])

@@ -34,7 +34,8 @@ def describe_new_schedule(schedule: Schedule, runs: int) -> CampaignOrdered:
         campaign_id=schedule.schedule_id,
         state="scheduled",
         runs=runs,
-        note=f"The first start is at {iso(_next(schedule))}, by the clocks of {schedule.zone}.",
+        note=f"The first start is at {iso(_next(schedule))}, by the clocks of {schedule.zone}."
+        + ("" if runs else " How many runs a soak takes is not known beforehand."),
         next=f"list_campaigns shows what became of each start; cancel_campaign({own}) ends it.",
     )
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.campaigns.campaigns import Campaigns
-from testlab_tools.campaigns.orders import check_size
+from testlab_tools.campaigns.orders import check_size, check_soak
 from testlab_tools.capabilities import Service, TestPack
 from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import LabError, NotFound, Unsupported
@@ -119,7 +119,9 @@ class ScheduleWorker:
                     missing = f"No service {schedule.service} that lists test cases is configured any more"
                     raise Unsupported(missing, "", "")
                 names = await pack.list_test_cases(schedule.order.test_pack_revision)
-                check_size(len(names), schedule.order.repeat)
+                check_size(len(names), schedule.order.repeat or 1)
+                if not schedule.order.repeat:
+                    check_soak(len(names), schedule.order.until_below, schedule.order.until_within)
             await self._campaigns.start_as(campaign_id, schedule.order, names)
         except LabError as error:
             return error.what
