@@ -35,6 +35,8 @@ async def serve_stdio(server: Server[Any], early: Early | None = None) -> None:
     answered once more, and compared."""
     taken = early.take_over() if early is not None else Taken(*take_streams())
     recorder = Recorder(early, taken.answered) if early is not None else None
+    if recorder is not None:
+        server.middleware.insert(0, recorder.hold_lists)
     wire = Wire(taken)
     async with anyio.create_task_group() as group:
         group.start_soon(_end_on_signal, wire)

@@ -241,6 +241,20 @@ def test_an_answer_that_is_another_now_is_corrected_and_its_document_is_renewed(
     assert again.read() == first[0].read()
 
 
+def test_of_lists_that_are_made_once_more_only_the_one_that_is_another_is_renewed(
+    again: Starts, first: tuple[Starts, dict[object, bytes]]
+) -> None:
+    (path,) = again.documents()
+    before, name, after = path.read_bytes().rpartition(b'"name":"list_runs"')
+    assert name in before, "another answer has it as well"
+    body = (before + name.replace(b"runs", b"late") + after).partition(b"\n")[2]
+    path.write_bytes(FORMAT + sha256(body).hexdigest().encode() + b"\n" + body)
+    old, log = again.run(LEGACY, answers=len(first[1]) + 1)
+    assert [b'"list_late"' in old[asked] for asked in (2, "empty", "cursor")] == [False, False, True]
+    assert "notifications/tools/list_changed" in old
+    assert log.count("was answered as at the last start") == 1
+
+
 def spoil(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"list_runs", b"list_evil"))
 

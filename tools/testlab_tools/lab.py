@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from testlab_tools.archive.archive import HistoryArchive
 from testlab_tools.capabilities import Handle, NodeInventory, NodeReservations, RunArchive, Service
@@ -14,10 +14,12 @@ from testlab_tools.fanout import ask_all
 from testlab_tools.jobs import JobPoller
 from testlab_tools.leases.store import LeaseStore
 from testlab_tools.leases.tracker import ReservationTracker
-from testlab_tools.long_work import LongWork
 from testlab_tools.outbox.outbox import Outbox
 from testlab_tools.repeated_calls import Orders
 from testlab_tools.watching import Watcher
+
+if TYPE_CHECKING:
+    from testlab_tools.long_work import LongWork
 
 _SEVERAL = "The id could belong to several services"
 C = TypeVar("C", bound=Service)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from testlab_tools.capabilities import Image, Service
@@ -107,9 +108,14 @@ class ToolSpec:
     needs: Needs
     hints: Hints
     handler: Callable[..., Awaitable[Any]]
-    returns: type[ResultModel] | type[Picture]
     asks: Callable[..., Awaitable[Question | None]] | None = None
     title: str = ""
+
+    @cached_property
+    def returns(self) -> type[ResultModel] | type[Picture]:
+        """What the handler returns; read at its first use, as it may be in a module that is imported late."""
+        returns = get_type_hints(self.handler)["return"]
+        return get_args(returns)[0] if get_origin(returns) is Illustrated else returns
 
     @property
     def description(self) -> str:
@@ -135,11 +141,8 @@ def tool(
     """
 
     def make(handler: Callable[..., Awaitable[Any]]) -> ToolSpec:
-        returns = get_type_hints(handler)["return"]
-        if get_origin(returns) is Illustrated:
-            (returns,) = get_args(returns)
         named = title or handler.__name__.replace("_", " ").capitalize()
-        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, returns, asks, named)
+        return ToolSpec(handler.__name__, toolset, access, needs, hints, handler, asks, named)
 
     return make
 

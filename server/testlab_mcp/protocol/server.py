@@ -43,7 +43,7 @@ from testlab_mcp.protocol.service_names import INSTRUCTIONS
 from testlab_mcp.protocol.skills import FRESH_MS, Skills
 from testlab_mcp.protocol.subscriptions import Subscriptions
 from testlab_mcp.protocol.tasks.extension import Tasks
-from testlab_mcp.protocol.tool import LabTool
+from testlab_mcp.protocol.tool import LabTool, LabTools
 from testlab_mcp.startup.early import Early
 from testlab_mcp.stdio import serve_stdio
 from testlab_tools.files.folders import Folders
@@ -78,8 +78,9 @@ class LabServer(MCPServer[None]):
     methods are overridden instead, so nothing is built before somebody asks.
     """
 
-    def __init__(self, name: str, listeners: Subscriptions, **options: Any) -> None:
+    def __init__(self, name: str, listeners: Subscriptions, tools: LabTools, **options: Any) -> None:
         super().__init__(name, subscriptions=False, **options)
+        self._tool_manager = tools
         self.listeners = listeners
         self.completion()(Completer())
         handle = self._lowlevel_server.add_request_handler
@@ -177,10 +178,10 @@ def build_server(
     server = LabServer(
         "testlab",
         Subscriptions(lab.watcher, guard),
+        LabTools(exposed_tools(tools, scopes.services, policy), lambda tool: LabTool.of(tool, guard, audit)),
         title="Test lab",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=[LabTool.of(tool, guard, audit) for tool in exposed_tools(tools, scopes.services, policy)],
         lifespan=lifespan,
         middleware=[Admission(guard, audit, tools)],
         extensions=[Skills(), *([tasks] if tasks is not None else [])],

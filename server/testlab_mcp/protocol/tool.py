@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.tools import Tool, ToolManager
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, InputRequiredResult, ToolAnnotations
@@ -159,6 +160,24 @@ class LabTool(Tool):
             "Each time a person had agreed, it was another",
             "Look at it again, and call when it has come to rest.",
         )
+
+
+class LabTools(ToolManager):
+    """The exposed tools, each made at its first use: a call needs the schema of one, and of no other."""
+
+    def __init__(self, specs: Iterable[ToolSpec], make: Callable[[ToolSpec], LabTool]) -> None:
+        super().__init__()
+        self._specs, self._make = {spec.name: spec for spec in specs}, make
+
+    def get_tool(self, name: str) -> Tool | None:
+        """The tool of that name; None where none is exposed."""
+        if name not in self._tools and name in self._specs:
+            self._tools[name] = self._make(self._specs[name])
+        return self._tools.get(name)
+
+    def list_tools(self) -> list[Tool]:
+        """All of them, in the order of the catalog."""
+        return [tool for name in self._specs if (tool := self.get_tool(name)) is not None]
 
 
 def _limit_wait(call: Call, valid: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 from anyio.to_thread import run_sync
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 from pydantic_core import to_json
 
@@ -18,7 +19,10 @@ from testlab_mcp.startup.early import Early
 
 logger = logging.getLogger("testlab_mcp")
 PAUSE_S = 0.5
-"""From an answer that is not kept yet until the document is written: a client asks for several lists at once."""
+"""From an answer that is not kept yet until the document is written: a client asks for several lists at once. And from
+the first call's answer until lists are compared, which imports what that call did not need."""
+HOLD_S = 1.0
+"""How long they wait for that answer."""
 CHANGED = {
     "prompts/list": "notifications/prompts/list_changed",
     "resources/list": "notifications/resources/list_changed",
@@ -41,6 +45,7 @@ class Recorder:
         self._conversation = Conversation()
         self._renewed: set[str] = set()
         self._asked: dict[int | str, tuple[str, str, bytes]] = {}
+        self._has_answered = anyio.Event()
 
     def takes(self, message: Any) -> bool:
         """Take a client's message in. Returns whether the server is to have it: not the end of what was answered."""
@@ -60,12 +65,27 @@ class Recorder:
             return self._answered.popleft()[1]
         return b""
 
+    async def hold_lists(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """A middleware: a list that the client has got is made once more when the first call is answered."""
+        number = ctx.request_id or 0
+        if ctx.method.endswith("/list") and (early := self._asked.get(number, _NOTHING)[2]):
+            try:
+                with anyio.move_on_after(HOLD_S):
+                    await self._has_answered.wait()
+                await anyio.sleep(PAUSE_S)
+            except anyio.get_cancelled_exc_class():  # the connection ends: what is said of that is no list
+                self._asked[number] = ("", "", early)
+                raise
+        return await call_next(ctx)
+
     def check(self, message: Any) -> Any:
         """Take an answer of the server in. Returns what is to be sent: it, nothing if the client has it, or that a list
         is another than the one it was sent."""
         if not self._asked or not isinstance(message, JSONRPCResponse | JSONRPCError) or message.id is None:
             return message
         method, key, early = self._asked.pop(message.id, _NOTHING)
+        if not early:
+            self._has_answered.set()
         result = to_json(message.result) if isinstance(message, JSONRPCResponse) else b""
         if key and result:
             if self._said.get(key, self._early.answers.get(key)) != result:
@@ -73,7 +93,7 @@ class Recorder:
             self._said[key] = result
         if not early:
             return message
-        return None if result == early else self._renew(method)
+        return None if result == early or not method else self._renew(method)
 
     def _renew(self, method: str) -> Any:
         """What was answered is not so any more: nothing of its document is used again."""

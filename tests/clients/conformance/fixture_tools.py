@@ -138,7 +138,7 @@ async def test_multiple_content_types(context: Context) -> Answer:
 async def test_tool_with_logging(context: Context) -> Answer:
     """Log three lines to the client."""
     for line in ("Tool execution started", "Tool processing data", "Tool execution completed"):
-        await context.session.send_log_message("info", line, related_request_id=context.request_id)
+        await context.session.send_log_message("info", line, related_request_id=context.request_id)  # pyright: ignore[reportDeprecated]
     return _text("Logged.")
 
 
@@ -150,7 +150,7 @@ async def test_logging_tool(context: Context) -> Answer:
 async def test_sampling(context: Context, prompt: str) -> Answer:
     """Have the client's model answer."""
     message = SamplingMessage(role="user", content=TextContent(text=prompt))
-    said = await context.session.create_message([message], max_tokens=100, related_request_id=context.request_id)
+    said = await context.session.create_message([message], max_tokens=100, related_request_id=context.request_id)  # pyright: ignore[reportDeprecated]
     return _text(f"LLM response: {said.content}")
 
 
@@ -382,15 +382,24 @@ LONG = frozenset(
 """Calls that can become tasks."""
 ONLY_AS_TASKS = frozenset({failing_job.__name__})
 ASKING = (test_streaming_elicitation, test_input_required_result_tampered_state)
+
+
+class FixtureTool(ToolSpec):
+    """A tool whose answer is said to be an image where it is made of MCP's own types."""
+
+    @property
+    def returns(self) -> type[Said] | type[Picture]:  # type: ignore[override]
+        return Picture if self.handler is test_image_content or self.handler in RAW else Said
+
+
 SPECS = [
-    ToolSpec(
+    FixtureTool(
         name=handler.__name__,
         toolset="runs",
         access="observe",
         needs=Service,
         hints=LOOK,
         handler=handler,
-        returns=Picture if handler is test_image_content or handler in RAW else Said,
         asks=ask_to_go_on if handler in ASKING else None,
         title="Fixture",
     )

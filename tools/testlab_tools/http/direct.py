@@ -14,13 +14,18 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies
 
-import h11
 import httpx2
 
 from testlab_tools.http.connection import Connection
+from testlab_tools.late_module import LateModule
+
+if TYPE_CHECKING:
+    import h11
+else:
+    h11 = LateModule("h11")
 
 IDLE_S = 5.0
 """How long a connection is kept for the next request: as httpx2 has it."""

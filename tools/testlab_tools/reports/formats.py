@@ -68,6 +68,8 @@ def read_root(content: bytes) -> XmlRoot:
 Format = Literal[
     "testlab", "openhtf", "hardpy", "junit", "ctrf", "allure", "wats", "wsxf", "atml", "teststand", "stdf", "atdf"
 ]
+Given = Literal["auto", Format]
+"""As a caller names it."""
 IMPORTERS: dict[Format, str] = {
     "wats": "WATS",
     "wsxf": "WSXF",

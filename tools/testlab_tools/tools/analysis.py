@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from testlab_tools.archive.known_runs import use_history
 from testlab_tools.capabilities import FailureArchive, JobRunner, RunArchive, UnitArchive
 from testlab_tools.errors import BadInput, NotFound
-from testlab_tools.explain.explanation import ExplainedRun, Explanation, explain_run
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.lab import Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import RunId
-from testlab_tools.triage.breaks import LOOK_BACK
-from testlab_tools.triage.causes import GroupBy
-from testlab_tools.triage.collect import Window
-from testlab_tools.triage.compare import Sort
-from testlab_tools.triage.rendering import Triage
-from testlab_tools.triage.triage import TriageOrder, triage_failures
+
+if TYPE_CHECKING:
+    from testlab_tools.explain import explanation
+    from testlab_tools.triage import breaks, causes, collect, compare, rendering
+    from testlab_tools.triage import triage as triaging
+else:
+    explanation = LateModule("testlab_tools.explain.explanation")
+    breaks = LateModule("testlab_tools.triage.breaks")
+    causes = LateModule("testlab_tools.triage.causes")
+    collect = LateModule("testlab_tools.triage.collect")
+    compare = LateModule("testlab_tools.triage.compare")
+    rendering = LateModule("testlab_tools.triage.rendering")
+    triaging = LateModule("testlab_tools.triage.triage")
 
 HISTORY_SHARE = 0.2
 """Of a call's time, for bringing history up to date before it is asked."""
@@ -42,11 +49,11 @@ async def triage(
     reason: Annotated[str, Field(description="Words in the message")] = "",
     category: str = "",
     user: str = "",
-    group_by: GroupBy = "cause",
-    sort: Sort = "most",
+    group_by: causes.GroupBy = "cause",
+    sort: compare.Sort = "most",
     limit: Annotated[int, Field(ge=1, le=50)] = 15,
     cursor: str = "",
-) -> Triage:
+) -> rendering.Triage:
     """List failures of all services by cause, the most runs first: counts by station, units, when it broke, new or
     not; product, infrastructure, flaky or unclear, with evidence.
 
@@ -72,13 +79,15 @@ async def triage(
         until=end,
     )
     asked = [since, until, service, part, unit, test, station, reason, category, user, group_by, sort]
-    order = TriageOrder(reason, group_by, sort, limit, cursor, json.dumps(asked))
-    known = await use_history(call.lab, archives, Window.of(query).compared_since, call.deadline.share(HISTORY_SHARE))
-    return await triage_failures(known, [] if service else mute, query, order, call.deadline)
+    order = triaging.TriageOrder(reason, group_by, sort, limit, cursor, json.dumps(asked))
+    known = await use_history(
+        call.lab, archives, collect.Window.of(query).compared_since, call.deadline.share(HISTORY_SHARE)
+    )
+    return await triaging.triage_failures(known, [] if service else mute, query, order, call.deadline)
 
 
 @tool(toolset="insight", access="observe", needs=RunArchive, hints=LOOK)
-async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]:
+async def explain_failure(call: Call, run_id: RunId) -> Illustrated[explanation.Explanation]:
     """Explain a failed run by what is around it: log, when it broke, unit's history, same failure elsewhere, screen.
 
     For the failing steps alone, or a job: get_failed_cases.
@@ -88,10 +97,10 @@ async def explain_failure(call: Call, run_id: RunId) -> Illustrated[Explanation]
     if detail.run.outcome in ("pass", "running"):
         return Illustrated(_explain_nothing(detail.run))
     units = [service for service in call.lab.services.values() if isinstance(service, UnitArchive)]
-    since = detail.run.started_at - LOOK_BACK
+    since = detail.run.started_at - breaks.LOOK_BACK
     (known,) = await use_history(call.lab, [archive], since, call.deadline.share(HISTORY_SHARE))
-    explanation, image = await explain_run(archive, native, detail, units, known, call.deadline)
-    return Illustrated(explanation, image)
+    explained, image = await explanation.explain_run(archive, native, detail, units, known, call.deadline)
+    return Illustrated(explained, image)
 
 
 async def _get_detail(archive: RunArchive, native: str) -> RunDetail:
@@ -109,7 +118,7 @@ async def _get_detail(archive: RunArchive, native: str) -> RunDetail:
     raise BadInput("That is the id of a job, not of a run", "", next_step)
 
 
-def _explain_nothing(run: Run) -> Explanation:
+def _explain_nothing(run: Run) -> explanation.Explanation:
     note = "The run is not over yet." if run.outcome == "running" else "The run passed: there is nothing to explain."
-    known = ExplainedRun(**run.model_dump(include=set(Run.model_fields)))
-    return Explanation(run=known, note=note)
+    known = explanation.ExplainedRun(**run.model_dump(include=set(Run.model_fields)))
+    return explanation.Explanation(run=known, note=note)

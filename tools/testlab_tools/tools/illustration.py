@@ -12,13 +12,13 @@ from testlab_tools.capabilities import Image
 from testlab_tools.extra import require_statistics
 from testlab_tools.files.io import write_file
 from testlab_tools.registry import Call, Illustrated
-from testlab_tools.statistics.answer import Drawn
 
 if TYPE_CHECKING:
     from testlab_tools.charts.canvas import Chart
+    from testlab_tools.statistics.answer import Drawn
 
 SaveTo = Annotated[str, Field(description="Chart file, .svg or .png")]
-A = TypeVar("A", bound=Drawn)
+A = TypeVar("A", bound="Drawn")
 
 
 def find_target(call: Call, save_to: str) -> Path | None:

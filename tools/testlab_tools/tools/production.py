@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import ConfigDict, Field
@@ -13,24 +13,22 @@ from testlab_tools.capabilities import ProductionCatalog, ReportImporter, RunSin
 from testlab_tools.cursors import decode_cursor, encode_cursor
 from testlab_tools.errors import BadInput
 from testlab_tools.late_model import LateModel
+from testlab_tools.late_module import LateModule
 from testlab_tools.limits import Limits
 from testlab_tools.models.lab import CreatedRun
 from testlab_tools.models.requests import MeasurementOutcome, NewMeasurement, NewPhase, NewRun, PhaseOutcome, RunOutcome
 from testlab_tools.models.results import DefinitionKind, Definitions
-from testlab_tools.recording.import_report import (
-    ImportedReport,
-    ReportOverrides,
-    deliver_report,
-    open_report,
-    plan_import,
-    plan_report,
-    read_report,
-    record_report,
-)
-from testlab_tools.recording.record import read_attachments, record_run
 from testlab_tools.registry import ADD, LOOK, Call, tool
-from testlab_tools.reports.formats import IMPORTERS, Format
 from testlab_tools.times import parse_time
+
+if TYPE_CHECKING:
+    from testlab_tools.recording import import_report as importing
+    from testlab_tools.recording import record
+    from testlab_tools.reports import formats
+else:
+    importing = LateModule("testlab_tools.recording.import_report")
+    record = LateModule("testlab_tools.recording.record")
+    formats = LateModule("testlab_tools.reports.formats")
 
 MAX_DATA_ELEMENTS = 100_000
 """Of the JSON that a measurement is: points, say."""
@@ -102,7 +100,7 @@ async def create_run(
 ) -> CreatedRun:
     """Record a finished production run, of a new unit too; run_tests starts tests."""
     sink = call.lab.one(RunSink, service)
-    files = read_attachments(call.files, attachments, sink)
+    files = record.read_attachments(call.files, attachments, sink)
     start, end = _resolve_span(started_at, ended_at, phases)
     run = NewRun(
         procedure_id=call.lab.native(procedure_id),
@@ -122,7 +120,7 @@ async def create_run(
         sub_units=tuple(sub_units),
         variables=tuple(variables.items()),
     )
-    done = await record_run(call, sink, run, files, call.digest)
+    done = await record.record_run(call, sink, run, files, call.digest)
     left = f"Not attached: {', '.join(done.left)} ({done.why})." if done.left else ""
     note = " ".join(part for part in (done.created.note, _note_contradictions(run), left) if part)
     return done.created.model_copy(update={"note": note})
@@ -205,34 +203,34 @@ async def import_report(
     call: Call,
     path: Annotated[str, Field(description="Below [files] read_from")] = "",
     content: str = "",
-    format: Literal["auto", Format] = "auto",
+    format: formats.Given = "auto",
     dry_run: bool = False,
     serial_number: Annotated[str, Field(description="Fill or replace the report's")] = "",
     procedure_id: str = "",
     part_number: str = "",
     started_at: str = "",
     service: str = "",
-) -> ImportedReport:
+) -> importing.ImportedReport:
     """Record the run that a test report tells of; the same report twice is one run.
 
     dry_run shows what would be recorded, is missing, lost or refused.
     """
-    source = await open_report(call.files, path, content, format)
+    source = await importing.open_report(call.files, path, content, format)
     form = source.form
-    given = ReportOverrides(
+    given = importing.ReportOverrides(
         serial_number, call.lab.native(procedure_id), part_number, parse_time(started_at, "started_at")
     )
-    if form in IMPORTERS:
+    if form in formats.IMPORTERS:
         importer = call.lab.one(ReportImporter, service)
         if dry_run:
-            return plan_import(importer, form, source.data)
-        return await deliver_report(call, importer, form, source.name, source.data, given)
+            return importing.plan_import(importer, form, source.data)
+        return await importing.deliver_report(call, importer, form, source.name, source.data, given)
     sink = call.lab.one(RunSink, service)
-    report = await read_report(call.files, path, source, given)
+    report = await importing.read_report(call.files, path, source, given)
     return (
-        await plan_report(call.deadline, sink, form, report)
+        await importing.plan_report(call.deadline, sink, form, report)
         if dry_run
-        else await record_report(call, sink, form, report)
+        else await importing.record_report(call, sink, form, report)
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite, nan
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -14,28 +14,35 @@ from testlab_tools.archive.archive import History, ServiceHistory, open_history
 from testlab_tools.capabilities import HistoryFeed, JobRunner, NodeInventory, RunArchive
 from testlab_tools.errors import BadInput, Refused
 from testlab_tools.fanout import ask_all, gather_all
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import LOOK, Call, Illustrated, tool
-from testlab_tools.statistics.answer import OF_UNITS, HistoryShare, MeasurementChart, Metric, RunSummary
-from testlab_tools.statistics.flakiness import Flakiness, find_flaky
-from testlab_tools.statistics.grouping import By
-from testlab_tools.statistics.measurement_answer import MeasurementStats
-from testlab_tools.statistics.measurement_ranking import rank_measurements
-from testlab_tools.statistics.measurements import MeasuredBy, MeasurementOrder, describe_measurement
-from testlab_tools.statistics.run_comparison import RunComparison, compare_two_runs
-from testlab_tools.statistics.selection import (
-    Attempts,
-    RunFilter,
-    has_name,
-    match_name,
-    newest_runs,
-    resolve_names,
-    services_with,
-)
-from testlab_tools.statistics.summary import SummaryOrder, summarize
 from testlab_tools.times import parse_span
 from testlab_tools.tools.arguments import AnyOutcome, Since, Until
 from testlab_tools.tools.illustration import SaveTo, find_target, illustrate
+
+if TYPE_CHECKING:
+    from testlab_tools.statistics import (
+        answer,
+        grouping,
+        measurement_answer,
+        measurement_ranking,
+        measurements,
+        run_comparison,
+        selection,
+        summary,
+    )
+    from testlab_tools.statistics import flakiness as flaky
+else:
+    answer = LateModule("testlab_tools.statistics.answer")
+    flaky = LateModule("testlab_tools.statistics.flakiness")
+    grouping = LateModule("testlab_tools.statistics.grouping")
+    measurement_answer = LateModule("testlab_tools.statistics.measurement_answer")
+    measurement_ranking = LateModule("testlab_tools.statistics.measurement_ranking")
+    measurements = LateModule("testlab_tools.statistics.measurements")
+    run_comparison = LateModule("testlab_tools.statistics.run_comparison")
+    selection = LateModule("testlab_tools.statistics.selection")
+    summary = LateModule("testlab_tools.statistics.summary")
 
 Rows = Annotated[int, Field(ge=0, le=200)]
 Limit = Annotated[str, Field(coerce_numbers_to_str=True)]
@@ -49,9 +56,9 @@ MAX_READ = 3
 @tool(toolset="statistics", access="observe", needs=HistoryFeed, hints=LOOK)
 async def summarize_runs(
     call: Call,
-    metric: Annotated[Metric, Field(description="runs: counts, pass rate; failures: Pareto")],
-    group_by: Annotated[By, Field(description="case, measurement, reason: of failures")] = "",
-    attempts: Annotated[Attempts, Field(description="Of failures: a unit's runs")] = "every",
+    metric: Annotated[answer.Metric, Field(description="runs: counts, pass rate; failures: Pareto")],
+    group_by: Annotated[grouping.By, Field(description="case, measurement, reason: of failures")] = "",
+    attempts: Annotated[selection.Attempts, Field(description="Of failures: a unit's runs")] = "every",
     service: str = "",
     outcome: AnyOutcome = "",
     unit: str = "",
@@ -65,19 +72,19 @@ async def summarize_runs(
     limit: Rows = 20,
     chart: bool = False,
     save_to: SaveTo = "",
-) -> Illustrated[RunSummary]:
+) -> Illustrated[answer.RunSummary]:
     """Get figures of many runs: counts, yields, retests, failure Pareto, throughput, duration; in all and by group,
     with n, 95 % interval and the groups that are shown to differ (`differs`).
 
     No runs: list_runs.
     """
-    order, target = SummaryOrder(metric, group_by, attempts, limit), None
+    order, target = summary.SummaryOrder(metric, group_by, attempts, limit), None
     if chart or save_to:
         from testlab_tools.statistics.summary_chart import check_drawable
 
         check_drawable(order, outcome)
         target = find_target(call, save_to)
-    whole = metric in OF_UNITS or attempts != "every"
+    whole = metric in answer.OF_UNITS or attempts != "every"
     runs, history = await _open(call, service, since, until, whole)
     named = {"part": part, "test": test, "station": station, "batch": batch, "revision": revision}
     runs = await _resolve(call, history, replace(runs, unit=unit, outcome=outcome), named)
@@ -85,7 +92,7 @@ async def summarize_runs(
         if not test:
             raise BadInput("A Pareto by measurement needs test", "Measurements are read test by test", "Give test.")
         history = await _open_measured(call, history, runs, "")
-    found = await summarize(history.view, runs, order)
+    found = await summary.summarize(history.view, runs, order)
     found.services = await _shares(history, runs)
     found.note += _say_older(history, found.services) if whole else ""
     if not (chart or save_to):
@@ -94,7 +101,7 @@ async def summarize_runs(
 
     every = found
     if len(found.rows) < found.groups:
-        every = await summarize(history.view, runs, replace(order, limit=MAX_SHOWN))
+        every = await summary.summarize(history.view, runs, replace(order, limit=MAX_SHOWN))
     return await illustrate(call, found, await draw_summary(every, order, runs, runs.zone), target)
 
 
@@ -106,8 +113,8 @@ async def measurement_stats(
     case: str = "",
     lower: Limit = "",
     upper: Limit = "",
-    group_by: MeasuredBy = "station",
-    attempts: Attempts = "first",
+    group_by: measurements.MeasuredBy = "station",
+    attempts: selection.Attempts = "first",
     service: str = "",
     station: str = "",
     part: str = "",
@@ -116,9 +123,9 @@ async def measurement_stats(
     since: Since = "30d",
     until: Until = "",
     limit: Rows = 20,
-    chart: MeasurementChart = "",
+    chart: answer.MeasurementChart = "",
     save_to: str = "",
-) -> Illustrated[MeasurementStats]:
+) -> Illustrated[measurement_answer.MeasurementStats]:
     """Get one measurement over many runs, or all, ranked: spread, Cpk, drift, marginal passes, groups that differ,
     yield under other limits.
 
@@ -133,10 +140,10 @@ async def measurement_stats(
     runs, history = await _open(call, service, since, until, attempts != "every")
     named = {"part": part, "test": test, "station": station, "batch": batch, "revision": revision}
     runs = await _resolve(call, history, runs, named)
-    name = match_name(measurement, await _measurement_names(call, history, runs)) if measurement else ""
+    name = selection.match_name(measurement, await _measurement_names(call, history, runs)) if measurement else ""
     history = await _open_measured(call, history, runs, name)
-    order = MeasurementOrder(name, case, attempts, group_by, low, high, limit)
-    describe = describe_measurement if measurement else rank_measurements
+    order = measurements.MeasurementOrder(name, case, attempts, group_by, low, high, limit)
+    describe = measurements.describe_measurement if measurement else measurement_ranking.rank_measurements
     found = await describe(history.view, runs, order)
     found.services = await _shares(history, runs, measured=True)
     if not (chart or save_to):
@@ -159,7 +166,7 @@ async def flakiness(
     limit: Rows = 20,
     chart: bool = False,
     save_to: SaveTo = "",
-) -> Illustrated[Flakiness]:
+) -> Illustrated[flaky.Flakiness]:
     """Get which test cases are broken, bound to a node, or flaky: pass rate with 95 % interval, since which run and
     between which revisions it changed, how many more runs would tell.
 
@@ -170,7 +177,7 @@ async def flakiness(
     runs, history = await _open(call, farms[0] if len(farms) == 1 else service, since, until)
     named = {"test": test, "station": station, "revision": revision}
     runs = await _resolve(call, history, replace(runs, services=farms), named)
-    found = await find_flaky(history.view, runs, limit, detailed=len(runs.names.get("test", ())) == 1)
+    found = await flaky.find_flaky(history.view, runs, limit, detailed=len(runs.names.get("test", ())) == 1)
     found.services = await _shares(history, runs)
     if not (chart or save_to):
         return Illustrated(found)
@@ -191,7 +198,7 @@ async def compare_runs(
     limit: Rows = 20,
     chart: bool = False,
     save_to: SaveTo = "",
-) -> Illustrated[RunComparison]:
+) -> Illustrated[run_comparison.RunComparison]:
     """Get what differs between two runs (cases, measurements, durations), or before and after a revision of the test
     pack or procedure (pass rate and duration by test, with 95 % interval).
     """
@@ -200,7 +207,7 @@ async def compare_runs(
     target = find_target(call, save_to) if chart or save_to else None
     if not a.startswith(REVISION):
         before, after = await gather_all(_read_run(call, a), _read_run(call, b))
-        found = compare_two_runs(before, after)
+        found = run_comparison.compare_two_runs(before, after)
         if not (chart or save_to):
             return Illustrated(found)
         from testlab_tools.statistics.comparison_chart import draw_two_runs
@@ -210,7 +217,7 @@ async def compare_runs(
 
     runs, history = await _open(call, service, since, until, whole=True)
     runs = await _resolve(call, history, runs, {"test": test})
-    sides: list[RunFilter] = []
+    sides: list[selection.RunFilter] = []
     for name in (a, b):
         resolved = await _resolve(call, history, runs, {"revision": name.removeprefix(REVISION).strip()})
         sides.append(of_revision(runs, resolved.names["revision"]))
@@ -222,7 +229,9 @@ async def compare_runs(
         )
     compared = await compare_revisions(history.view, sides[0], sides[1])
     runs = of_revision(runs, [name for side in sides for name in side.names["revision"]])
-    found = RunComparison(a=a, b=b, sides=compared.sides, tests=compared.tests[:limit], note=compared.note)
+    found = run_comparison.RunComparison(
+        a=a, b=b, sides=compared.sides, tests=compared.tests[:limit], note=compared.note
+    )
     if len(compared.tests) > limit:
         found.note += f" {limit} of {len(compared.tests)} tests are shown (limit)."
     found.services = await _shares(history, runs)
@@ -233,7 +242,9 @@ async def compare_runs(
     return await illustrate(call, found, await draw_revisions(compared, runs), target)
 
 
-async def _open(call: Call, service: str, since: str, until: str, whole: bool = False) -> tuple[RunFilter, History]:
+async def _open(
+    call: Call, service: str, since: str, until: str, whole: bool = False
+) -> tuple[selection.RunFilter, History]:
     """The filter for a span, and the history as far as it needs: `whole` for what earlier runs decide."""
     zone = call.lab.archive.timezone if call.lab.archive else "UTC"
     begin, end = parse_span(since, until, zone)
@@ -243,13 +254,15 @@ async def _open(call: Call, service: str, since: str, until: str, whole: bool = 
             break
         history = await open_history(call, service, None if whole else begin)
     names = [share.service for share in history.freshness]
-    return RunFilter(names, since=begin, until=end, zone=zone), history
+    return selection.RunFilter(names, since=begin, until=end, zone=zone), history
 
 
-async def _resolve(call: Call, history: History, runs: RunFilter, asked: Mapping[str, str]) -> RunFilter:
+async def _resolve(
+    call: Call, history: History, runs: selection.RunFilter, asked: Mapping[str, str]
+) -> selection.RunFilter:
     """The filter for the names that are meant. A station that the caller has no part in is refused as one."""
     named = {**asked, "station": call.lab.native(asked.get("station", ""))}
-    if named["station"] and not await has_name(history.view, runs, "station", named["station"]):
+    if named["station"] and not await selection.has_name(history.view, runs, "station", named["station"]):
         farms = [
             one for one in call.lab.services.values() if isinstance(one, NodeInventory) and one.name in runs.services
         ]
@@ -257,25 +270,27 @@ async def _resolve(call: Call, history: History, runs: RunFilter, asked: Mapping
         if refused := next((error for error in answers.failed.values() if isinstance(error, Refused)), None):
             raise refused
     unread = ", ".join(share.service for share in history.freshness if not share.complete and not share.cannot)
-    return await resolve_names(history.view, runs, named, f"Not all of {unread} is read yet" if unread else "")
+    return await selection.resolve_names(
+        history.view, runs, named, f"Not all of {unread} is read yet" if unread else ""
+    )
 
 
-async def _open_measured(call: Call, history: History, runs: RunFilter, name: str) -> History:
+async def _open_measured(call: Call, history: History, runs: selection.RunFilter, name: str) -> History:
     """The history with the measurements of that name, or of any, of the tests that the filter names."""
     tests = runs.names["test"]
-    having = await services_with(history.view, runs)
+    having = await selection.services_with(history.view, runs)
     service = having[0] if len(having) == 1 else ""
     return await open_history(call, service, runs.since, [(test, name) for test in tests])
 
 
-async def _measurement_names(call: Call, history: History, runs: RunFilter) -> list[str]:
+async def _measurement_names(call: Call, history: History, runs: selection.RunFilter) -> list[str]:
     """Names of measurements of the tests, as the newest run of each has them."""
 
     async def read(handle: str) -> list[str]:
         detail = await _read_run(call, handle)
         return [measured.name for case in detail.cases for measured in case.measurements]
 
-    found = await gather_all(*map(read, await newest_runs(history.view, runs, MAX_READ)))
+    found = await gather_all(*map(read, await selection.newest_runs(history.view, runs, MAX_READ)))
     return list(dict.fromkeys(name for names in found for name in names))
 
 
@@ -284,11 +299,11 @@ async def _read_run(call: Call, handle: str) -> RunDetail:
     return await archive.get_run(native)
 
 
-async def _shares(history: History, runs: RunFilter, measured: bool = False) -> list[HistoryShare]:
+async def _shares(history: History, runs: selection.RunFilter, measured: bool = False) -> list[answer.HistoryShare]:
     """What is held of each service that has such runs, or could not be read; `measured`: whether measurements count."""
-    having = await services_with(history.view, runs)
+    having = await selection.services_with(history.view, runs)
     return [
-        HistoryShare(
+        answer.HistoryShare(
             service=share.service,
             runs=share.runs,
             held_since=share.held_since,
@@ -315,7 +330,7 @@ def _what_is_missing(share: ServiceHistory) -> str:
     return "More is read with each call; `testlab-mcp sync` reads all."
 
 
-def _say_older(history: History, shown: Sequence[HistoryShare]) -> str:
+def _say_older(history: History, shown: Sequence[answer.HistoryShare]) -> str:
     """What is to be said where a unit's first run may not be held."""
     names = {share.service for share in shown}
     cut = [one.service for one in history.freshness if one.runs and one.service in names and not one.covers(None)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -13,11 +13,16 @@ from testlab_tools.archive.archive import forget_runs
 from testlab_tools.archive.known_runs import use_history
 from testlab_tools.capabilities import RunArchive, UnitArchive, UnitRegistry
 from testlab_tools.errors import BadInput, Conflict
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.lab import Deleted, Unit
 from testlab_tools.models.requests import UnitChange
-from testlab_tools.passport.passport import Passport, make_passport
 from testlab_tools.registry import DESTROY, END, LOOK, Call, Question, tool
 from testlab_tools.untrusted import quote
+
+if TYPE_CHECKING:
+    from testlab_tools.passport import passport
+else:
+    passport = LateModule("testlab_tools.passport.passport")
 
 SerialNumber = Annotated[str, Field(min_length=1)]
 SHOWN = 20
@@ -27,7 +32,7 @@ SHOWN = 20
 @tool(toolset="units", access="observe", needs=UnitArchive, hints=LOOK, title="Get unit passport")
 async def get_unit(
     call: Call, serial_number: SerialNumber, service: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 20
-) -> Passport:
+) -> passport.Passport:
     """Get a unit's passport: ship or not and why, gaps, open failures, procedures, runs, sub-units, over all services.
 
     explain_failure tells why a run failed.
@@ -37,7 +42,7 @@ async def get_unit(
     others = [] if service else call.lab.offering(RunArchive)
     blind = [other.name for other in others if not isinstance(other, UnitArchive)]
     known = partial(use_history, call.lab)
-    return await make_passport(archives, serial_number, limit, call.deadline, unasked, blind, known)
+    return await passport.make_passport(archives, serial_number, limit, call.deadline, unasked, blind, known)
 
 
 @tool(toolset="production", access="operate", needs=UnitRegistry, hints=END)
