@@ -45,13 +45,15 @@ class Control:
         return JSONResponse(self._faults.json())
 
     async def add_fault(self, request: Request) -> Response:
-        """`{"service", "path_prefix", "method", "action", "status", "retry_after", "times", …}`; see `Fault`."""
+        """`{"service", "path_prefix", "method", "action", "status", "retry_after", "times", …}`; see `Fault`. Several
+        methods, with spaces between, get a fault each; the answer is the last."""
         given = await _object(request, asdict(Fault()))
         given["retry_after"] = str(given.get("retry_after", ""))
         fault = Fault(**given)
         if fault.action not in ACTION_NAMES:
             raise Refusal(400, f"Unknown action {fault.action!r}; known are {', '.join(ACTION_NAMES)}")
-        return JSONResponse(asdict(self._faults.add(fault)), 201)
+        added = [self._faults.add(replace(fault, method=method)) for method in fault.method.split() or [""]]
+        return JSONResponse(asdict(added[-1]), 201)
 
     async def clear_faults(self, request: Request) -> Response:
         """All, or those of `?lane=NAME`."""

@@ -100,7 +100,7 @@ def told(judge: Judge) -> Callable[[Any], Told]:
     def read(result: Any) -> Told:
         text, kind = judge.text_of(result), judge.class_of(result)
         if not result.is_error:
-            structured = result.structured_content or {}
+            structured: dict[str, Any] = result.structured_content or {}
             unsure = structured.get("queued") or structured.get("stopped") is False
             return Told("unsure" if unsure else "done", text)
         if kind in SERVICE_ERRORS and any(word in text for word in UNSURE):
@@ -140,8 +140,7 @@ def strike(plant: Plant, judge: Judge, word_for: RefusedCaller, told: Callable[[
         arguments = change.arguments
         if change.tool == "delete_unit":
             arguments = {**arguments, "confirm": await word_for(client, change.tool, **arguments)}
-        for method in ("POST", "PUT", "PATCH", "DELETE"):
-            plant.disturb(lane, method=method, **fault)
+        plant.disturb(lane, method="POST PUT PATCH DELETE", **fault)
         result = await judge.call(client, change.tool, arguments)
         plant.calm(lane)
         judge.cell()
@@ -296,7 +295,9 @@ def _add(plant: Plant, service: str, serial: str) -> Change:
     for each in (serial, f"{serial}-1"):
         plant.record(each)
     arguments = {"serial_number": serial, "service": service, "sub_units": [f"{serial}-1"]}
-    return Change("update_unit add", "update_unit", service, arguments, lambda: len(plant.unit(serial)["children"]))
+    return Change(
+        "update_unit add", "update_unit", service, arguments, lambda: len((plant.unit(serial) or {})["children"])
+    )
 
 
 def _remove(plant: Plant, serial: str) -> Change:
@@ -306,7 +307,7 @@ def _remove(plant: Plant, serial: str) -> Change:
     arguments = {"serial_number": serial, "service": "factory", "remove_sub_units": [f"{serial}-1"]}
 
     def done() -> int:
-        return 1 - len(plant.unit(serial)["children"])
+        return 1 - len((plant.unit(serial) or {})["children"])
 
     return Change("update_unit remove", "update_unit", "factory", arguments, done, away=True)
 
@@ -316,7 +317,7 @@ def _sample(plant: Plant, serial: str) -> Change:
     arguments = {"serial_number": serial, "service": "factory", "sample": "golden"}
 
     def done() -> int:
-        return int(plant.unit(serial)["sample"] == "golden")
+        return int((plant.unit(serial) or {})["sample"] == "golden")
 
     return Change("update_unit sample", "update_unit", "factory", arguments, done)
 
