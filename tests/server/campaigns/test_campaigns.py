@@ -236,6 +236,7 @@ async def test_the_same_call_again_after_a_lost_answer_starts_no_second_campaign
             'has expired: device_type "AppleTV". One would wait for ever. Types with a licence',
         ),
         ({"device_type": "", "node_ids": ["stb-tester-00044b80f999"]}, "no node"),
+        ({"device_type": "", "node_ids": ["stb-tester-00044b80f302"]}, "The licence of that node has expired"),
         ({"device_type": ""}, "Give either node_ids or device_type"),
         ({"node_count": 40}, "has 5 nodes of that device type"),
         ({"tags": {"testlab-campaign": "x"}}, "the campaign's own"),

@@ -185,7 +185,7 @@ async def test_nodes_are_had_by_their_type(farm: Farm, config: str, connect: Con
 
 
 async def test_what_can_never_be_had_is_refused_with_what_there_is(
-    farm: Farm, config: str, connect: Connect, refused: RefusedCaller
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller
 ) -> None:
     order: dict[str, Any] = {"message": "m", "duration_minutes": 5, "wait_minutes": 30}
     kind = device_type(farm)
@@ -204,6 +204,11 @@ async def test_what_can_never_be_had_is_refused_with_what_there_is(
         assert "either node_ids or device_type" in await refused(client, "reserve_nodes", **both)
         assert "1440" in await refused(client, "reserve_nodes", **farm.order(wait_minutes=1441))
         assert "no such node" in await refused(client, "reserve_nodes", **{**order, "node_ids": ["portal:nowhere"]})
+        nodes = (await ask(client, "list_nodes"))["nodes"]
+        expired = [node["node_id"] for node in nodes if node["state"] == "licence expired"]
+        told = await refused(client, "reserve_nodes", **{**order, "node_ids": expired})
+        assert "The licence of that node has expired" in told
+        assert expired[0] in told
 
 
 async def test_too_few_free_nodes_of_a_type_are_a_conflict_that_names_the_line(

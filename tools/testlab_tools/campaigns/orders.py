@@ -10,7 +10,7 @@ from pydantic import ConfigDict
 from testlab_tools.errors import BadInput, NotFound, nearest
 from testlab_tools.late_model import LateModel
 from testlab_tools.models.lab import UNKNOWN, Node
-from testlab_tools.node_queue.matching import is_licensed, no_licence
+from testlab_tools.node_queue.matching import check_licence, is_licensed, no_licence
 from testlab_tools.stopping.rules import StopRule
 from testlab_tools.untrusted import quote
 
@@ -114,16 +114,19 @@ def check_nodes(listed: Sequence[Node], service: str, node_ids: Sequence[str], d
         BadInput: neither nodes nor a device type are given, or both; too many nodes of it are wanted, or none has a
             licence.
         NotFound: no such node, or no node of such a type.
+        Refused: a node that is named has no licence.
     """
     if bool(node_ids) == bool(device_type):
         raise BadInput("Give either node_ids or device_type", "", "list_nodes shows both.")
-    known = {node.node_id.removeprefix(f"{service}:") for node in listed}
+    known = {node.node_id.removeprefix(f"{service}:"): node for node in listed}
     if wrong := [node_id for node_id in dict.fromkeys(node_ids) if node_id not in known]:
         near = nearest(wrong[0], known)
         hint = f"Did you mean {near[0]!r}?" if near else "list_nodes shows all nodes."
         more = f", nor {len(wrong) - 1} more" if len(wrong) > 1 else ""
         what = f"{service} has no node {quote(wrong[0], 80)} that you may use{more}"
         raise NotFound(what, "Nothing was started", hint)
+    for node_id in node_ids:
+        check_licence(known[node_id])
     if not device_type:
         return
     of_type = [node for node in listed if node.device_type.casefold() == device_type.casefold()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from testlab_tools.errors import BadInput
+from testlab_tools.errors import BadInput, Refused
 from testlab_tools.models.lab import UNKNOWN, Node
 from testlab_tools.node_queue.fitness import Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim
@@ -53,6 +53,13 @@ def no_licence(device_type: str, nodes: Iterable[Node]) -> BadInput:
     step = f"Types with a licence: {named}." if named else "No other type has one."
     what = "The licence of every node of that device type has expired"
     return BadInput(what, "One would wait for ever", step).naming(device_type)
+
+
+def check_licence(node: Node) -> None:
+    """Raises Refused for a node that is asked for by its id and has no licence."""
+    if not is_licensed(node):
+        step = "Take another: list_nodes(available=true)."
+        raise Refused("The licence of that node has expired", "One would wait for ever", step).naming(node.node_id)
 
 
 def passed_over(

@@ -13,7 +13,7 @@ from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
-from testlab_tools.node_queue.matching import is_licensed, no_licence
+from testlab_tools.node_queue.matching import check_licence, is_licensed, no_licence
 from testlab_tools.node_queue.queue import GIVEN_BACK, NodeRequest, ReservationQueue, Ticket
 from testlab_tools.registry import Call
 from testlab_tools.untrusted import quote
@@ -162,6 +162,7 @@ async def _find_ticket(queue: ReservationQueue, request: NodeRequest, wanted: Wa
         nodes = await list_farm(wanted.farm)
         for name in request.node_ids:
             node = nodes.get(name) or await _require_node(wanted.farm, name)
+            check_licence(node)
             if node.reservation and node.reservation.yours:
                 return None
     number = next_number((ticket.ticket_id for ticket in tickets), queue.engine.clock.now().timestamp())
