@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from html import escape
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape as xml_escape
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from testlab_tools.campaigns.answer import RERUN_WORDS
 from testlab_tools.campaigns.conclusions import conclude_bisection, conclude_soak, describe_bisection, describe_rate
@@ -58,7 +56,7 @@ def write_junit(campaign: Campaign, results: Iterable[Told]) -> Iterator[str]:
 def _junit_case(told: Told, bisected: str) -> str:
     properties = {"run_id": told.run_id, "node": told.node, "rerun": RERUN_WORDS.get(told.rerun, "")}
     listed = "".join(
-        f"<property name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in properties.items() if value
+        f"<property name={_attribute(name)} value={_attribute(value)}/>" for name, value in properties.items() if value
     )
     name = f"{bisected} at {told.test}" if bisected else told.test
     names = f"classname={_attribute(told.node)} name={_attribute(name)}"
@@ -77,10 +75,10 @@ def write_page(campaign: Campaign, details: Details, results: Iterable[Told]) ->
     order = campaign.order
     kind = "Revision" if order.bisected else "Test"
     title = f"Campaign {campaign.campaign_id}: {campaign.state}"
-    yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+    yield f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
     yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>\n'
-    yield f"<h1>{escape(title)}</h1>\n<p>{_text(order.message)}</p>\n"
-    yield f"<p>{escape(campaign.why)}</p>\n" if campaign.why else ""
+    yield f"<h1>{_text(title)}</h1>\n<p>{_text(order.message)}</p>\n"
+    yield f"<p>{_text(campaign.why)}</p>\n" if campaign.why else ""
     rows = [
         ("Test pack revision", _text(order.test_pack_revision)),
         ("From", f"{_when(campaign.started_at)} to {_when(campaign.ended_at)}"),
@@ -123,28 +121,28 @@ def _write_conclusion(order: CampaignOrder, tallies: Sequence[Tally]) -> Iterato
     yield "<h2>Conclusion</h2>\n"
     if not order.bisected:
         rates = conclude_soak(order, tallies)
-        rows = [(_text(rate.test), escape(describe_rate(order, rate)), str(rate.errors)) for rate in rates]
+        rows = [(_text(rate.test), _text(describe_rate(order, rate)), str(rate.errors)) for rate in rates]
         yield _table(("Test", "Failure rate", "Infrastructure errors"), rows)
         return
     found = conclude_bisection(order, tallies)
     named = {"Test": found.test, "First bad revision": found.first_bad, "Last good revision": found.last_good}
     named |= {f"Candidate {number}": name for number, name in enumerate(found.candidates[:CANDIDATES], 1)}
     told = [(name, _text(value)) for name, value in named.items() if value]
-    yield _table(("", ""), [("Conclusion", escape(describe_bisection(found))), *told])
+    yield _table(("", ""), [("Conclusion", _text(describe_bisection(found))), *told])
 
 
 def _node_row(share: NodeShare) -> tuple[str, ...]:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in share.outcomes.items())
     why = f": {share.node.why}" if share.node.state == "dropped" else ""
-    return escape(share.node.node), counts or "none", escape(f"{share.node.state}{why}")
+    return _text(share.node.node), counts or "none", _text(f"{share.node.state}{why}")
 
 
 def _failure_row(told: Told) -> tuple[str, ...]:
     rerun = RERUN_WORDS.get(told.rerun, "")
-    marked = f'<span class="{rerun}">{rerun}</span> <code>{escape(told.rerun_id)}</code>' if rerun else ""
+    marked = f'<span class="{rerun}">{rerun}</span> <code>{_text(told.rerun_id)}</code>' if rerun else ""
     kind = f'<span class="{told.outcome}">{told.outcome}</span> '
-    run = f"<code>{escape(told.run_id)}</code>"
-    return _text(told.test), escape(told.node), run, kind + _text(told.reason), marked
+    run = f"<code>{_text(told.run_id)}</code>"
+    return _text(told.test), _text(told.node), run, kind + _text(told.reason), marked
 
 
 def _test_row(name: str, results: Sequence[Told]) -> tuple[str, ...]:
@@ -160,8 +158,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _text(text: str) -> str:
-    """What devices and people wrote, as text."""
-    return xml_escape(sanitize(text))
+    """A text in the page, whoever wrote it."""
+    return escape(sanitize(text))
 
 
 def _first_line(reason: str) -> str:
