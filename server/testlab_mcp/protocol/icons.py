@@ -1,7 +1,8 @@
-"""Icons for people's menus, one a toolset: SVG in a `data:` URI, some 200 bytes each, nothing to fetch.
+"""Icons of resources and prompts for people's menus, one a toolset: SVG in a `data:` URI, some 200 bytes, nothing to
+fetch.
 
-MCP, Icon: "a `data:` URI with Base64-encoded image data". The server itself has none: the SDK would send it with every
-result of 2026-07-28, in `serverInfo`.
+MCP, Icon: "a `data:` URI with Base64-encoded image data". Tools have none: it would be 146 tokens of each definition
+where a program hands a model the whole. Nor has the server: the SDK would send it with every result of 2026-07-28.
 """
 
 from __future__ import annotations
