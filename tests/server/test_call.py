@@ -122,6 +122,13 @@ def test_a_pipe_that_closes_early_is_no_traceback(config: str) -> None:
     assert (process.returncode, err) == (2, "testlab-mcp call: what read its output has gone\n")
 
 
+def test_help_names_the_keys_of_what_is_given_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["call", "create_run", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "keys name, outcome pass|fail|error|skip, [started_at], [duration_s], [measurements (keys name," in told
+    assert "[limits]" in told
+
+
 def test_help_shows_the_tools_own_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["call", "reserve_nodes", "--help"]) == 0
     out = capsys.readouterr().out

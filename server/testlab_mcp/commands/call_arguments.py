@@ -63,10 +63,22 @@ def describe_arguments(tool: ToolSpec) -> list[tuple[str, str, str]]:
         said = [
             "required" if name in required else "",
             field.get("description", ""),
+            _describe_keys(field.get("items", field)),
             f"default {field['default']}" if "default" in field else "",
         ]
         rows.append((f"--{name.replace('_', '-')}", kind, "; ".join(part for part in said if part)))
     return rows
+
+
+def _describe_keys(field: Mapping[str, Any]) -> str:
+    """The keys of an object, those that may be left out in brackets: `keys name, outcome pass|fail, [units]`."""
+    required, keys = field.get("required", ()), list[str]()
+    for name, value in field.get("properties", {}).items():
+        inner = _describe_keys(value.get("items", value))
+        said = f"{name} {'|'.join(map(str, value['enum']))}" if "enum" in value else name
+        said += f" ({inner})" if inner else ""
+        keys.append(said if name in required else f"[{said}]")
+    return f"keys {', '.join(keys)}" if keys else ""
 
 
 def _take_value(word: str, rest: list[str]) -> str:
