@@ -83,6 +83,7 @@ def test_init_writes_a_config_that_works_and_doctor_names_what_is_left_out(
 ) -> None:
     (reports / "cut.json").write_text('{"dut_id": "x", "phases": [', encoding="utf-8")
     (reports / "package.json").write_text("{}", encoding="utf-8")
+    shutil.copy(reports / "nightly.xml", reports / "again.xml")
     path = tmp_path / "config.toml"
     assert main(["init", "--folder", str(reports), "--config", str(path)]) == 0
     assert "Statistics are off" not in capsys.readouterr().out
@@ -90,7 +91,7 @@ def test_init_writes_a_config_that_works_and_doctor_names_what_is_left_out(
     assert list(load_config(path).services) == ["reports"]
     assert main(["doctor", "--config", str(path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "17 runs: 2 hardpy, 1 junit, 14 openhtf; 1 left out" in out
+    assert "17 runs in 18 reports: 2 hardpy, 2 junit, 14 openhtf; 1 file left out" in out
     assert "cut.json" in out
     assert "damaged or break off" in out
     assert "1 other JSON and XML files are no reports." in out

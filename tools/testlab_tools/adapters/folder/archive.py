@@ -136,11 +136,13 @@ class FolderService(Service):
         """Look at the folders, and say what is in them."""
         fresh = await self.refresh()
         contents = await self.query(count_contents, self.index)
-        formats = ", ".join(f"{count:,} {form}" for form, count in sorted(contents.formats.items())) or "no reports"
+        formats = ", ".join(f"{count:,} {form}" for form, count in sorted(contents.formats.items()))
+        reports = sum(contents.formats.values())
+        held = f"{contents.runs:,} runs in {reports:,} reports: {formats}" if reports else "no reports"
         reading = "" if fresh.whole else f"; reading {fresh.scan.done:,} of {fresh.scan.total:,} new files"
         left_out = sum(contents.left_out.values())
-        unread = f"; {left_out:,} left out" if left_out else ""
-        return Health(f"{contents.runs:,} runs: {formats}{unread}{reading}", notes=await self._list_notes(contents))
+        unread = f"; {left_out:,} {'file' if left_out == 1 else 'files'} left out" if left_out else ""
+        return Health(f"{held}{unread}{reading}", notes=await self._list_notes(contents))
 
     async def _list_notes(self, contents: Contents) -> list[str]:
         notes = describe_disputed(contents)
