@@ -177,7 +177,7 @@ def build_server(
     set_up_logging()
     server = LabServer(
         "testlab",
-        Subscriptions(lab.watcher, guard),
+        Subscriptions(lab.watcher, guard, tasks),
         LabTools(exposed_tools(tools, scopes.services, policy), lambda tool: LabTool.of(tool, guard, audit)),
         title="Test lab",
         instructions=INSTRUCTIONS,

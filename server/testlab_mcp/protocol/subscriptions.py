@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
@@ -34,6 +34,7 @@ from testlab_mcp.access.callers import caller_of
 from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.protocol.availability import Availability, ToolUnavailable, as_mcp_errors, current_availability
 from testlab_mcp.protocol.resources import find_template
+from testlab_mcp.protocol.tasks.extension import Tasks
 from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive
 from testlab_tools.tools.campaigns import campaigns_of, find_campaign
 from testlab_tools.tools.watches import find_watch, watches_of
@@ -85,10 +86,11 @@ FINDERS: Mapping[str, Callable[[Availability, str], Awaitable[Found]]] = {
 
 
 class Subscriptions:
-    """Who listens to what. `guard` keeps a caller's scope open while it listens."""
+    """Who listens to what. `guard` keeps a caller's scope open while it listens, `tasks` notifies of tasks."""
 
-    def __init__(self, watcher: Watcher, guard: RequestGuard) -> None:
+    def __init__(self, watcher: Watcher, guard: RequestGuard, tasks: Tasks | None = None) -> None:
         self._watcher = watcher
+        self._tasks = tasks
         self._guard = guard
         self._count: Counter[str] = Counter()
         self._streams: set[ListenHandler] = set()
@@ -101,13 +103,16 @@ class Subscriptions:
     async def listen(
         self, ctx: ServerRequestContext[Any, Any], params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        """Serve one stream of `subscriptions/listen`. It is acknowledged without the URIs that there are not, or that
-        the caller may not read. Raises MCPError for a tool that the caller has not, and for a service that does not
-        answer."""
+        """Serve one stream of `subscriptions/listen`. It is acknowledged without the URIs and tasks that there are not,
+        or that the caller may not read. Raises MCPError for a tool that the caller has not, and for a service or
+        database that does not answer."""
         uris = list(dict.fromkeys(params.notifications.resource_subscriptions or ()))
+        task_ids = _read_task_ids(params.notifications) if self._tasks is not None else []
         mailbox = _Mailbox()
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._counting(caller_of(ctx.request).name, len(uris)))
+            stack.enter_context(self._counting(caller_of(ctx.request).name, len(uris) + len(task_ids)))
+            if self._tasks is not None:
+                ctx = await stack.enter_async_context(self._tasks.notify(ctx, task_ids))
             honored: list[str] = []
             for uri in uris:
                 try:
@@ -174,6 +179,14 @@ class Subscriptions:
             self._count[caller] -= more
             if not self._count[caller]:
                 del self._count[caller]
+
+
+def _read_task_ids(asked: SubscriptionFilter) -> list[str]:
+    """The tasks that a filter names, in the field of their extension. Raises MCPError."""
+    task_ids: Any = (asked.model_extra or {}).get("taskIds") or []
+    if not isinstance(task_ids, list) or not all(isinstance(one, str) for one in cast("list[Any]", task_ids)):
+        raise MCPError(INVALID_PARAMS, "taskIds is no list of texts.")
+    return list(dict.fromkeys(cast("list[str]", task_ids)))
 
 
 class _Mailbox(InMemorySubscriptionBus):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -65,6 +67,19 @@ class Tasks(Extension):
                 return await self._execution.follow(how, params, ctx, call_next)
             return await self._execution.run(params, ctx, call_next)
         return await call_next(ctx)
+
+    @asynccontextmanager
+    async def notify(self, ctx: Ctx, task_ids: Sequence[str]) -> AsyncGenerator[Ctx]:
+        """Send status notifications of these tasks on the stream that is the request's answer; gives the context to
+        answer it in. Raises MCPError."""
+        if not task_ids:
+            yield ctx
+            return
+        require_client_extension(ctx, EXTENSION)
+        from testlab_mcp.protocol.tasks.notifying import notify_of
+
+        async with notify_of(self._execution, ctx, task_ids) as answering:
+            yield answering
 
     async def aclose(self) -> None:
         """Leave what runs here to other processes."""
