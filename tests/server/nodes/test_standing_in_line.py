@@ -247,9 +247,16 @@ async def test_a_call_that_is_given_up_keeps_its_place(
     farm.reserve(farm.colleague)
     async with connect(config) as client:
         first = await waits(client, ask, farm)
-        monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 20)
-        waiting = asyncio.ensure_future(ask(client, "reserve_nodes", **farm.order(wait_minutes=30)))
-        await asyncio.sleep(0)
+        follow, is_held = ReservationQueue.follow, asyncio.Event()
+
+        async def follow_and_say(self: ReservationQueue, *given: Any) -> Ticket:
+            is_held.set()
+            return await follow(self, *given)
+
+        monkeypatch.setattr(ReservationQueue, "follow", follow_and_say)
+        waiting = asyncio.ensure_future(waits(client, ask, farm, wait_seconds=20))
+        await asyncio.wait_for(is_held.wait(), 20)
         waiting.cancel()
-        monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 0.2)
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
         assert (await waits(client, ask, farm))["queued"] == first["queued"]
