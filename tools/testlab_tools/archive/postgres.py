@@ -30,9 +30,9 @@ from testlab_tools.archive.store import (
     finish_in_thread,
     with_tables,
 )
+from testlab_tools.durable.sessions import connect
 from testlab_tools.errors import LabError
 
-CONNECT_TIMEOUT_S = 5
 _LOCK_POLL_S = 0.1
 _FOR_SUMMARIES = (
     SQL("SET enable_nestloop = off"),
@@ -84,7 +84,7 @@ class PostgresStore:
 
     def connect(self, *, autocommit: bool = False) -> Connection[tuple[Any, ...]]:
         """A session on a database that has the tables. Blocks. Raises psycopg.Error."""
-        session = psycopg.connect(self._url, autocommit=autocommit, connect_timeout=CONNECT_TIMEOUT_S)
+        session = connect(self._url, autocommit=autocommit)
         try:
             with self._preparing:
                 if not self._prepared:

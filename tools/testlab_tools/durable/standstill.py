@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from testlab_tools.durable.engine import Engine
+from testlab_tools.durable.threads import run_in_thread
 
 _REMEDY = "`testlab-mcp worker` on the same database runs it"
 
@@ -26,4 +25,4 @@ def find_standstill(engine: Engine) -> str:
 
 async def say_standstill(engine: Engine, waits: bool = True) -> str:
     """As `find_standstill`, in a thread; empty for what `waits` no longer."""
-    return "" if engine.runs_here or not waits else await asyncio.to_thread(find_standstill, engine)
+    return "" if engine.runs_here or not waits else await run_in_thread(find_standstill, engine)

@@ -7,31 +7,28 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-async def run_in_thread(work: Callable[[], Any]) -> Any:
+async def run_in_thread(work: Callable[..., T], *arguments: Any) -> T:
     """As asyncio.to_thread, in a thread of its own."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
+    done: asyncio.Future[T] = loop.create_future()
     run = copy_context().run
 
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
+    def settle(tell: Callable[[Any], None], answer: object) -> None:
+        if not done.done():
+            tell(answer)
 
     def execute() -> None:
-        result, failed = None, None
         try:
-            result = run(work)
+            told = done.set_result, run(work, *arguments)
         except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-            failed = error
+            told = done.set_exception, error
         with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, result, failed)
+            loop.call_soon_threadsafe(settle, *told)
 
     threading.Thread(target=execute, name="database", daemon=True).start()
     return await done

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from testlab_tools.capabilities import NodeInventory, NodeReservations, Service
+from testlab_tools.durable.threads import run_in_thread
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import ask_all
 from testlab_tools.leases.store import Lease, LeaseStore
@@ -83,11 +84,11 @@ class LeaseKeeper:
 
     async def look(self) -> None:
         """Give back and extend once."""
-        await asyncio.to_thread(self._store.flush)
-        written = {farm: await asyncio.to_thread(self._store.load, farm) for farm in self._farms}
+        await run_in_thread(self._store.flush)
+        written = {farm: await run_in_thread(self._store.load, farm) for farm in self._farms}
         if not any(written.values()):
             return
-        signs = await asyncio.to_thread(self._store.activity)
+        signs = await run_in_thread(self._store.activity)
         for caller in {lease.caller for leases in written.values() for lease in leases}:
             sign = signs.get(caller, "")
             if self._signs.get(caller, (None, 0.0))[0] != sign:
@@ -102,7 +103,7 @@ class LeaseKeeper:
         assert isinstance(farm, NodeInventory), "what has reservations has nodes"
         alive: dict[str, bool] = {}
         for process in {lease.process for lease in leases if lease.process}:
-            alive[process] = await asyncio.to_thread(self._store.is_alive, process)
+            alive[process] = await run_in_thread(self._store.is_alive, process)
         nodes: Mapping[str, Node] = {}
         for lease in leases:
             if not lease.process or (lease.process != self._store.process and alive[lease.process]):
@@ -112,7 +113,7 @@ class LeaseKeeper:
                 await self._end(farm, lease, "the process that made it has died")
             elif is_orphan and self._over_http:
                 lease = lease.model_copy(update={"process": self._store.process})
-                await asyncio.to_thread(self._store.save, farm, lease)
+                await run_in_thread(self._store.save, farm, lease)
             if lease.process == self._store.process:
                 nodes = nodes or {farm.native(node.node_id): node for node in await farm.list_nodes()}
                 await self._keep_own(farm, lease, nodes.get(lease.node))
@@ -120,7 +121,7 @@ class LeaseKeeper:
     async def _keep_own(self, farm: NodeReservations, lease: Lease, node: Node | None) -> None:
         held = node.reservation if node else None
         if node is None or held is None or farm.native(held.reservation_id) != lease.reservation or not held.yours:
-            await asyncio.to_thread(self._store.delete, farm, lease.reservation)
+            await run_in_thread(self._store.delete, farm, lease.reservation)
             return
         is_at_work = node.state == "busy" or (node.job is not None and not node.job.finished)
         if is_at_work:
@@ -153,4 +154,4 @@ class LeaseKeeper:
             logger.warning("ended reservation %s of %s: %s", handle, lease.caller, why)
             if self._on_ended is not None:
                 await self._on_ended(lease.caller, handle, why)
-        await asyncio.to_thread(self._store.delete, farm, lease.reservation)
+        await run_in_thread(self._store.delete, farm, lease.reservation)
