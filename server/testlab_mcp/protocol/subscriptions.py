@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import Context
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
@@ -34,11 +34,13 @@ from testlab_mcp.access.callers import caller_of
 from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.protocol.availability import Availability, ToolUnavailable, as_mcp_errors, current_availability
 from testlab_mcp.protocol.resources import find_template
-from testlab_mcp.protocol.tasks.extension import Tasks
 from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive
 from testlab_tools.tools.campaigns import campaigns_of, find_campaign
 from testlab_tools.tools.watches import find_watch, watches_of
 from testlab_tools.watching import Seen, Subject, Watcher, has_ended
+
+if TYPE_CHECKING:
+    from testlab_mcp.protocol.tasks.extension import Tasks
 
 MAX_PER_CALLER = 50
 Found = tuple[Subject, Seen]
