@@ -72,7 +72,8 @@ async def test_who_waits_has_a_place_and_gets_the_node_when_its_holder_gives_it_
     await line.submit(ask_for(0), "t1", 60)
     await line.submit(ask_for(0), "t2", 60)
     second = await until(line, "t2", lambda ticket: ticket.place == 2)
-    assert second.expected_wait is None  # how long those ahead will hold it is not known
+    assert second.expected_wait is not None
+    assert 1100 < second.expected_wait[1] <= 1200, "until the holder's end, and the 600 s that the first asked for"
     first = await line.find("t1")
     assert first.place == 1
     assert first.expected_wait is not None
@@ -82,6 +83,20 @@ async def test_who_waits_has_a_place_and_gets_the_node_when_its_holder_gives_it_
     assert (await line.find("t2")).state == "waiting"
     farm.you.delete(f"/reservations/{granted.reservations[0].reservation_id}").raise_for_status()
     await until_granted(line, "t2")
+
+
+async def test_how_long_a_campaign_holds_its_nodes_is_not_known_neither_ahead_in_line_nor_once_it_has_them(
+    line: ReservationQueue, ask_for: Ask, farm: Farm
+) -> None:
+    held = farm.reserve(farm.colleague).partition(":")[2]
+    await line.submit(ask_for(0, extended=True), "t1", 60)
+    await line.submit(ask_for(0), "t2", 60)
+    second = await until(line, "t2", lambda ticket: ticket.place == 2)
+    assert second.expected_wait is None
+    farm.colleague.delete(f"/reservations/{held}").raise_for_status()
+    await until_granted(line, "t1")
+    first = await until(line, "t2", lambda ticket: ticket.place == 1)
+    assert first.expected_wait is None
 
 
 async def test_two_tickets_never_each_hold_a_half_of_the_others_nodes(

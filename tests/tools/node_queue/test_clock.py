@@ -11,8 +11,9 @@ from testlab_tools.capabilities import Service
 from testlab_tools.capabilities.service import Health
 from testlab_tools.durable.database import SqliteDatabase
 from testlab_tools.durable.engine import Clock
+from testlab_tools.durable.steady_clock import SteadyClock
 from testlab_tools.durable.workflows import Workflows
-from testlab_tools.node_queue.granter import Granter, SteadyClock
+from testlab_tools.node_queue.granter import Granter
 from testlab_tools.node_queue.store import WORKFLOW, TicketStore
 from testlab_tools.node_queue.tickets import NodeRequest
 

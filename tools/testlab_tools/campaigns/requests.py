@@ -115,4 +115,5 @@ class Tickets:
             duration_s=int(self._pace.horizon_s),
             caller=order.caller,
             allowed=allowed,
+            extended=True,
         )

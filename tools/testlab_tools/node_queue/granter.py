@@ -17,12 +17,13 @@ from typing import Any
 
 from testlab_tools.capabilities import NodeInventory, NodeQueue, NodeReservations, Service
 from testlab_tools.durable.engine import Clock
+from testlab_tools.durable.steady_clock import SteadyClock
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported
 from testlab_tools.models.lab import Node
 from testlab_tools.node_queue.fitness import FaultCollector, Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim, Decision, decide, place_in_line
 from testlab_tools.node_queue.matching import make_claim, passed_over
-from testlab_tools.node_queue.outlook import Span, expected_wait, remaining, typical_hold
+from testlab_tools.node_queue.outlook import Span, expected_hold, expected_wait, remaining, typical_hold
 from testlab_tools.node_queue.store import Entry, Intent, TicketStore
 from testlab_tools.node_queue.tickets import HeldNode, Ticket
 
@@ -33,7 +34,6 @@ DOWN_S = 30.0
 SETTLE_S = 10.0
 """How long a reservation whose answer was lost may still appear."""
 SAME_END_S = 5.0
-MAX_SEEN = 10_000
 OBSERVED_S = 60.0
 """After a longer pause, what was seen begin is not known to have lasted until now."""
 MARKER = "#q"
@@ -41,31 +41,6 @@ TOO_LATE = "Its time to wait was over before its nodes were free"
 NOBODY_CAME = "Nobody came for the nodes within {:.0f} minutes of their grant"
 
 logger = logging.getLogger("testlab_tools")
-
-
-class SteadyClock:
-    """How long ago something was: by the time of day when that is first asked, and from then on by what has passed.
-    Setting the clock moves no deadline, and one that was wrong at the start is wrong only for what was seen by it."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._seen: dict[tuple[str, float], float] = {}
-
-    def now(self) -> float:
-        """The time of day, in seconds since 1970, UTC."""
-        return self._clock.now().timestamp()
-
-    def seconds(self) -> float:
-        """Seconds since some moment, never set back."""
-        return self._clock.seconds()
-
-    def age(self, of: str, moment: float) -> float:
-        """Seconds since the time of day `moment`, which was written of something, by its id."""
-        if (of, moment) not in self._seen:
-            if len(self._seen) >= MAX_SEEN:
-                del self._seen[next(iter(self._seen))]
-            self._seen[of, moment] = self.seconds() - max(0.0, self.now() - moment)
-        return self.seconds() - self._seen[of, moment]
 
 
 def marker(ticket_id: str) -> str:
@@ -242,7 +217,9 @@ class Granter:
             await self._reserve(by_id[ticket_id], chosen)
         left = [claim for claim in claims if claim.ticket_id not in decision.grants]
         ahead = await self._stand_in_line(left, decision)
-        await self._tell(left, by_id, nodes, faults, ahead)
+        taken = {name for chosen in decision.grants.values() for name in chosen}.union(being_reserved) & set(nodes)
+        held = {name: nodes[name].model_copy(update={"state": "reserved by you"}) for name in taken}
+        await self._tell(left, by_id, {**nodes, **held}, faults, ahead)
 
     async def _reserve(self, ticket: Ticket, chosen: tuple[str, ...]) -> None:
         assert isinstance(self._service, NodeReservations)
@@ -311,11 +288,13 @@ class Granter:
     ) -> None:
         """Store for each ticket that waits its place, how long it will wait, and which nodes it passes over."""
         hold = typical_hold(await asyncio.to_thread(self._store.holds, self._service.name))
-        free_in = {name: self._free_in(node, hold) for name, node in nodes.items() if not out_of_service(node)}
+        extended = await asyncio.to_thread(self._store.list_extended, self._service.name)
+        free_in = {n: self._free_in(node, hold, extended) for n, node in nodes.items() if not out_of_service(node)}
+        holds = [expected_hold(tickets[claim.ticket_id].request, hold) for claim in left]
         for number, claim in enumerate(left):
             ticket = tickets[claim.ticket_id]
             before_us = ahead.get(claim.ticket_id, 0)
-            wait = None if before_us else expected_wait(left, number, free_in, hold)
+            wait = None if before_us else expected_wait(left, number, free_in, holds)
             passed, doubts = passed_over(ticket.request, nodes, faults)
             in_service = sum(name in free_in for name in claim.candidates)
             few = f"{in_service} of the nodes it could take are in service and fit, and it needs {claim.least}"
@@ -329,11 +308,11 @@ class Granter:
             if ticket.model_copy(update=outlook) != ticket:
                 await asyncio.to_thread(self._store.note_outlook, ticket.ticket_id, outlook)
 
-    def _free_in(self, node: Node, hold: Span | None) -> Span | None:
+    def _free_in(self, node: Node, hold: Span | None, extended: Collection[str]) -> Span | None:
         if node.state == "free":
             return 0.0, 0.0
         held = node.reservation
-        end = held.expires_at if held else None
+        end = held.expires_at if held and self._service.native(held.reservation_id) not in extended else None
         end_in = end.timestamp() - self._clock.now() if isinstance(end, datetime) else None
         since = (self._held or {}).get(held.reservation_id, ("", 0.0))[1] if held else 0.0
         return remaining(end_in, self._clock.seconds() - since if since else 0.0, hold)

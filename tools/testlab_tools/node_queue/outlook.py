@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import quantiles
 
 from testlab_tools.node_queue.granting import Claim
+from testlab_tools.node_queue.tickets import NodeRequest
 
 LEAST_HOLDS = 5
 """With fewer known, how long a node will be held is unknown."""
@@ -30,20 +31,25 @@ def remaining(end_in_s: float | None, held_for_s: float, hold: Span | None) -> S
     return (early, max(0.0, hold[1] - held_for_s, early)) if hold else None
 
 
+def expected_hold(request: NodeRequest, hold: Span | None) -> Span | None:
+    """For how long a request will hold its nodes: as others did, and what it asks for at the longest."""
+    return remaining(None if request.extended else request.duration_s, 0.0, hold)
+
+
 def expected_wait(
-    claims: Sequence[Claim], number: int, free_in: Mapping[str, Span | None], hold: Span | None
+    claims: Sequence[Claim], number: int, free_in: Mapping[str, Span | None], holds: Sequence[Span | None]
 ) -> Span | None:
     """When the claim of this number will have its nodes, in seconds; None where that is not known.
 
-    `free_in` are the nodes in service, and when each will be free.
+    `free_in` are the nodes in service, and when each will be free; `holds` is how long each claim will hold its own.
     """
-    waits = [_simulate(claims[: number + 1], free_in, hold, which) for which in (0, 1)]
+    waits = [_simulate(claims[: number + 1], free_in, holds, which) for which in (0, 1)]
     low, high = waits
     return None if low is None or high is None else (low, max(low, high))
 
 
 def _simulate(
-    claims: Sequence[Claim], free_in: Mapping[str, Span | None], hold: Span | None, which: int
+    claims: Sequence[Claim], free_in: Mapping[str, Span | None], holds: Sequence[Span | None], which: int
 ) -> float | None:
     free_at = {node: None if span is None else span[which] for node, span in free_in.items()}
     start: float | None = None
@@ -54,6 +60,7 @@ def _simulate(
             return start
         if sum(node in free_at for node in claim.candidates) < claim.least:
             continue  # it keeps nothing from others: see `granting`
+        hold = holds[position]
         taken = [node for _, node in known[: claim.least]] if start is not None else list(claim.candidates)
         for node in taken:
             if node in free_at:

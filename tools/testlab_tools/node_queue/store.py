@@ -111,6 +111,11 @@ class TicketStore:
         named = c.ticket_id.startswith(prefix, autoescape=True)
         return [entry.ticket for entry in self._select(sa.and_(named, c.service == service if service else sa.true()))]
 
+    def list_extended(self, service: str) -> set[str]:
+        """The native ids of reservations whose holder extends them for as long as they are needed."""
+        granted = [t for t in self.list(service) if t.state == "granted" and t.request.extended]
+        return {held.reservation_id for ticket in granted for held in ticket.reservations}
+
     def active(self, service: str) -> list[Entry]:
         """The tickets of a service that need work, in the order of the line."""
         c = self._table.c

@@ -16,7 +16,8 @@ class NodeRequest(LateModel):
 
     With `node_ids`, `count` of these; else `count` of a `device_type`, or of any. A `count` of 0 takes all that are
     free, at least one. `allowed` are the nodes that the caller may use, None for all. Nodes in `node_ids` are not
-    passed over for what failed on them lately.
+    passed over for what failed on them lately. `extended` are extended for as long as they are needed, beyond
+    `duration_s`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -29,6 +30,7 @@ class NodeRequest(LateModel):
     duration_s: int
     caller: str
     allowed: tuple[str, ...] | None = None
+    extended: bool = False
 
 
 class HeldNode(NamedTuple):

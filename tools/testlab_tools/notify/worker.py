@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from testlab_tools.durable.engine import Clock
+from testlab_tools.durable.steady_clock import SteadyClock
 from testlab_tools.errors import ConfigError
 from testlab_tools.http.policy import Backoff
-from testlab_tools.node_queue.granter import SteadyClock
 from testlab_tools.notify.bodies import write_body
 from testlab_tools.notify.receivers import Receiver
 from testlab_tools.notify.sending import Outcome, send

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from testlab_tools.capabilities import JobRunner, NodeInventory, NodeReservations, Service
 from testlab_tools.durable.engine import Clock
+from testlab_tools.durable.steady_clock import SteadyClock
 from testlab_tools.errors import LabError, NotFound, Unsupported
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.long_services import LaunchServices
@@ -19,7 +20,6 @@ from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node, Reservation
 from testlab_tools.models.watches import WatchFacts, YieldFigures
-from testlab_tools.node_queue.granter import SteadyClock
 from testlab_tools.watches.judging import Reading, Verdict, judge
 from testlab_tools.watches.store import WatchStore
 from testlab_tools.watches.subjects import Kind, Subject, Watch
