@@ -50,6 +50,14 @@ def test_flags_make_a_config_that_only_its_user_can_read_and_that_works(
     assert sorted(file.name for file in path.parent.iterdir()) == ["config.toml"]
 
 
+def test_a_place_of_boards_is_named_by_its_coordinator(home: Path) -> None:
+    path = home / "config.toml"
+    given = ["--service", "rack:labgrid=127.0.0.1:20408", "--no-check"]
+    assert main(["init", "--config", str(path), *given]) == 0
+    _, settings = load_config(path).services["rack"]
+    assert settings.model_dump()["coordinator"] == "127.0.0.1:20408"
+
+
 def test_a_token_that_is_refused_writes_nothing(
     flags: list[str], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

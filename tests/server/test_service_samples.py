@@ -21,7 +21,7 @@ def test_every_kind_that_is_reached_over_http_has_a_sample() -> None:
     missing = kinds - {sample.kind for sample in SERVICE_SAMPLES.values()} | kinds - SERVICES.keys() - BESIDES.keys()
     gone = {sample.kind for sample in SERVICE_SAMPLES.values()} - kinds
     assert not missing, f"nothing tries {', '.join(sorted(missing))}: {ADD}"
-    assert not gone, f"samples of kinds that there are not: {', '.join(sorted(gone))}"
+    assert not gone, f"samples of what is no kind reached over HTTP: {', '.join(sorted(gone))}"
 
 
 def test_every_service_is_tried_with_every_tool_it_has() -> None:

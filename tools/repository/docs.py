@@ -33,7 +33,7 @@ from testlab_mcp.config.settings import (
 from testlab_tools.capabilities import Service
 from testlab_tools.registry import ToolSpec
 from testlab_tools.reports.testlab_run import describe_schema
-from testlab_tools.services import HttpServiceSettings, known_kinds, load_kind
+from testlab_tools.services import HttpServiceSettings, ServiceSettings, known_kinds, load_kind
 from testlab_tools.tools import all_tools
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +184,10 @@ def _cell(settings: list[str] | None) -> str:
 def _page_of(kind: str) -> str:
     """A link to the page whose example is of this kind."""
     pages = sorted((ROOT / "docs" / "services").glob("*.md"))
-    (page,) = [page for page in pages if f'kind = "{kind}"' in page.read_text(encoding="utf-8")]
+    found = [page for page in pages if f'kind = "{kind}"' in page.read_text(encoding="utf-8")]
+    if len(found) != 1:
+        sys.exit(f'docs: exactly one page of docs/services/ has an example with kind = "{kind}", not {len(found)}')
+    (page,) = found
     title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
     return f"[{title}](docs/services/{page.name})"
 
@@ -214,8 +217,10 @@ def _variants(kind: str) -> dict[str, Service]:
 
 
 def _own_keys(kind: str) -> dict[str, FieldInfo]:
-    shared = HttpServiceSettings.model_fields
-    return {name: field for name, field in load_kind(kind).Settings.model_fields.items() if name not in shared}
+    """The keys of a kind that `[services.NAME]` does not list: that table is of services reached over HTTP."""
+    settings = load_kind(kind).Settings
+    shared = HttpServiceSettings if issubclass(settings, HttpServiceSettings) else ServiceSettings
+    return {name: field for name, field in settings.model_fields.items() if name not in shared.model_fields}
 
 
 def _commands() -> str:
@@ -240,7 +245,8 @@ def _keys() -> str:
     """A section a table, a row a key."""
     rows: dict[str, list[tuple[str, ...]]] = {}
     for table, name, field in config_keys():
-        takes = ", ".join(f"`{kind}`" for kind in known_kinds()) if name == "kind" else _takes(field)
+        is_service = name == "kind" and table == "[services.NAME]"
+        takes = ", ".join(f"`{kind}`" for kind in known_kinds()) if is_service else _takes(field)
         rows.setdefault(table, []).append((f"`{name}`", takes, _default(field), field.description or ""))
     head = ("key", "takes", "default", "what it is for")
     return "\n\n".join(f"## `{table}`\n\n{_markdown(head, keys)}" for table, keys in rows.items())

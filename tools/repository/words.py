@@ -28,7 +28,7 @@ WORDS = {
     "folder": "folders of 1,000 to 100,000 reports (or the sizes given): time and memory of a first and a second look",
     "bench": "measure the server beside a plain one, in turns, and write docs/benchmarks.md (--rounds N, --print)",
     "profile": "where the server's time goes, into profile/: cold, call, http or bulk",
-    "check": "lint, formatting, types and import contracts",
+    "check": "lint, formatting, types and import contracts (--quick: without the types of the tests)",
     "format": "format the code and sort its imports",
     "snap": "write the snapshots of the MCP surface anew",
     "docs": "write anew what README.md and docs/ say of tools, commands and config keys",
@@ -109,7 +109,9 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
         case "format":
             return _run_all(commands, FORMATTERS, "formatted")
         case _:
-            return _run_all(commands, CHECKS, "all checks pass")
+            quick = "--quick" in rest
+            checks = tuple(check for check in CHECKS if not quick or "tests" not in check)
+            return _run_all(commands, checks, "all quick checks pass" if quick else "all checks pass")
 
 
 def uv_settings() -> dict[str, str]:

@@ -18,8 +18,9 @@ NEXT = """
 Next:
 1. Make models.py, client.py and the capabilities those of the real service; each capability is a module of
    tools/testlab_tools/capabilities. Have the simulated counterpart answer as the service's documentation says.
-2. Add the service to tests/service_samples.py: the tests of outages, faults and hostile text then cover it.
-3. Say it in a page of docs/services/, README.md, config.example.toml and CHANGELOG.md.
+2. Is it reached over HTTP? Add it to tests/service_samples.py: tests of outages, faults and hostile text then cover it.
+3. Say it in a page of docs/services/, config.example.toml and CHANGELOG.md; then `./do docs`.
+docs/adding-a-service.md says each step, and ends in a checklist.
 """
 
 
@@ -50,7 +51,7 @@ def write_service(name: str, root: Path = ROOT) -> list[Path]:
         text = template.read_text(encoding="utf-8").replace("kind_name", name).replace("KindName", title)
         texts[path] = text.replace("kind-name", dashed).replace("KIND_NAME", name.upper())
     for path in texts:
-        if path.parent.exists():
+        if any(path.parent.glob("*.py")):  # git leaves a folder of what Python compiled behind
             raise FileExistsError(path.parent.relative_to(root).as_posix())
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)

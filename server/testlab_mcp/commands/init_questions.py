@@ -11,7 +11,7 @@ from testlab_tools.errors import BadInput
 from testlab_tools.files.io import write_file
 from testlab_tools.services import known_kinds, load_kind
 
-PLACES = {"url": "URL", "path": "path of a folder"}
+PLACES = {"url": "URL", "path": "path of a folder", "coordinator": "host of its coordinator"}
 TOKENS = {
     "1": ("token_env", "in an environment variable", "Its name"),
     "2": ("token_file", "in a file", "Its path"),

@@ -22,8 +22,9 @@ from mcp_types import (
 )
 
 from testlab_mcp.protocol.availability import Availability
+from testlab_mcp.protocol.file_contents import Contents
 from testlab_mcp.protocol.prompts import PromptSpec
-from testlab_mcp.protocol.resources import Contents, ResourceSpec
+from testlab_mcp.protocol.resources import ResourceSpec
 from testlab_mcp.protocol.subscriptions import Found, find_node
 from tests.clients.conformance.fixture_tools import PNG, answered, ask_for
 

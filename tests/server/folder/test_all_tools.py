@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "samples" / "hostile" / "corpus.json"
 CANARY = "kq7canary"
+READING = "Still being read"
 SERVICE = connect_kind("folder")
 TOOLS = [tool.name for tool in all_tools() if SAMPLES[tool.name].services and isinstance(SERVICE, tool.needs)]
 CHANGES = ("create_run", "import_report")
@@ -161,8 +162,10 @@ async def test_what_reports_say_comes_out_sanitized_and_marked_as_untrusted(
     for number, text in enumerate(texts):
         write_hostile(folder, text, number)
     async with connect(table(folder)) as client:
-        page = await client.call_tool("list_runs", {"limit": 200})
-        (share,) = page.structured_content["services"]
+        share = {"note": READING}
+        while READING in share.get("note", ""):  # the first look is answered within a bound, be it at an end or not
+            page = await client.call_tool("list_runs", {"limit": 200})
+            (share,) = page.structured_content["services"]
         assert share["total"] == len(texts) - broken
         assert f"{broken} damaged" in share["note"]
         seen = 0

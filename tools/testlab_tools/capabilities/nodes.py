@@ -60,6 +60,12 @@ class NodeReservations(Service):
             raise NotFound("The reservation has ended", "", "")
         return found
 
+    def no_such_reservation(self, reservation_id: str) -> NotFound:
+        """The error for one that the service does not list (any more)."""
+        what = f"{self.name} has no such reservation"
+        shown = "list_nodes shows reservations and their ids."
+        return NotFound(what, "It has ended, or never was", shown).naming(reservation_id)
+
     @abstractmethod
     async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:
         """Move its expiry by so many seconds. Raises Refused when somebody else holds it."""

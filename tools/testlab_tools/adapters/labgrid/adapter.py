@@ -24,6 +24,7 @@ class Settings(ServiceSettings):
     """`[services.NAME]` with `kind = "labgrid"`."""
 
     example: ClassVar[dict[str, object]] = {"coordinator": "127.0.0.1"}
+    place: ClassVar[str] = "coordinator"
 
     coordinator: str = Field(
         pattern=r"^[\w.-]+(:\d{1,5})?$", description="its host, and its port if that is not 20408, as in LG_COORDINATOR"

@@ -71,7 +71,7 @@ class Acquisitions(Queue, NodeReservations):
     async def get_reservation(self, reservation_id: str) -> Reservation:
         place = await self._find_held(reservation_id)
         if place is None:
-            raise _no_such(self.name, reservation_id)
+            raise self.no_such_reservation(reservation_id)
         return self.make_reservation(place, self.leases.read())
 
     async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:
@@ -80,7 +80,7 @@ class Acquisitions(Queue, NodeReservations):
         if end is None:
             raise BadInput("This reservation has no end to move", "", "It holds until end_reservation.")
         if end <= datetime.now(UTC):
-            raise _no_such(self.name, reservation_id)
+            raise self.no_such_reservation(reservation_id)
         end += timedelta(seconds=seconds)
         self._keep_ends([place.name], end, "The end was not moved")
         return self.make_reservation(place, {place.name: end})
@@ -89,7 +89,7 @@ class Acquisitions(Queue, NodeReservations):
         name, holder = _split(self.name, reservation_id)
         place = (await self.read())[0].get(name)
         if place is None or holder not in (self.holder, place.acquired):
-            raise _no_such(self.name, reservation_id)
+            raise self.no_such_reservation(reservation_id)
         if place.acquired != holder:
             return False
         await self._release((await self._require_own(reservation_id)).name)
@@ -228,7 +228,7 @@ class Acquisitions(Queue, NodeReservations):
     async def _require_own(self, reservation_id: str) -> Place:
         place = await self._find_held(reservation_id)
         if place is None:
-            raise _no_such(self.name, reservation_id)
+            raise self.no_such_reservation(reservation_id)
         if place.acquired != self.holder:
             what = f"Node {self.handle(place.name)!r} is held by another user"
             raise Refused(what, "Only its holder can extend or end it", "Ask them: list_nodes shows who it is.")
@@ -261,11 +261,6 @@ def _split(service: str, reservation_id: str) -> tuple[str, str]:
     if len(parts) != 3 or not all(parts):
         raise NotFound("There is no such reservation", "Its id is not PLACE/HOST/USER", _IDS).naming(reservation_id)
     return parts[0], f"{parts[1]}/{parts[2]}"
-
-
-def _no_such(service: str, reservation_id: str) -> NotFound:
-    missing = NotFound(f"{service} has no such reservation", "It has ended, or never was", _IDS)
-    return missing.naming(reservation_id)
 
 
 _IDS = "list_nodes shows reservations and their ids."

@@ -85,7 +85,7 @@ class Reservations(Acquisition):
         if reply is None or reply.status == 204:
             return before is not None
         if before is None and reply.status == 404:
-            raise _no_such(self.name, reservation_id)
+            raise self.no_such_reservation(reservation_id)
         with self.in_doubt("the reservation has ended", _ENDS):
             if await self._find_entry(reservation_id) is None:
                 return before is not None
@@ -157,7 +157,7 @@ class Reservations(Acquisition):
     async def _get_entry(self, reservation_id: str) -> ReservationEntry:
         found = await self._find_entry(reservation_id)
         if found is None:
-            raise _no_such(self.name, reservation_id)
+            raise self.no_such_reservation(reservation_id)
         return found
 
     async def _find_entry(self, reservation_id: str) -> ReservationEntry | None:
@@ -198,11 +198,6 @@ def _number(reservation_id: str) -> int:
     if not _ONE_SPELLING.fullmatch(reservation_id):
         raise NotFound("There is no such reservation", "Its id is not a number", _SHOWN).naming(reservation_id)
     return int(reservation_id)
-
-
-def _no_such(service: str, reservation_id: str) -> NotFound:
-    missing = NotFound(f"{service} has no such reservation", "It has ended, or never was", _SHOWN)
-    return missing.naming(reservation_id)
 
 
 _ENDS = "list_nodes shows whether it has; end_reservation can be called again."

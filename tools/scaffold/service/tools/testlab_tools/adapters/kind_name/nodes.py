@@ -15,8 +15,6 @@ from testlab_tools.errors import AnswerLost, BadInput, Conflict, NotFound, Refus
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Node, NodeState, Reservation, Taken
 
-_SHOWN = "list_nodes shows reservations and their ids."
-
 
 class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
     """Lists nodes, reserves them and gives them back."""
@@ -101,7 +99,7 @@ class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
     async def _find_reservation(self, reservation_id: str) -> ReservationRow:
         found = next((row for row in await self._reservations() if row.id == reservation_id), None)
         if found is None:
-            raise NotFound(f"{self.name} has no such reservation", "It has ended, or never was", _SHOWN)
+            raise self.no_such_reservation(reservation_id)
         return found
 
     def _check_mine(self, held: ReservationRow) -> None:
