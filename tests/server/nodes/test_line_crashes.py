@@ -18,7 +18,7 @@ import pytest
 
 from testlab_tools.durable.database import open_database
 from testlab_tools.durable.workflows import Workflows
-from testlab_tools.node_queue.store import WORKFLOW, TicketStore
+from testlab_tools.node_queue.store import TicketStore
 from testlab_tools.node_queue.tickets import NodeRequest, Ticket
 from tests.lab_processes import LabProcess
 from tests.postgresql import fresh_database
@@ -41,7 +41,7 @@ class Line:
         (folder / "config.toml").write_text(farm.table)
         self._folder = folder
         self._place = place
-        self.workflows = Workflows(open_database(place), [WORKFLOW])
+        self.workflows = Workflows(open_database(place))
         self.store = TicketStore(self.workflows)
         self.processes: list[subprocess.Popen[str]] = []
         self.unsure: set[str] = set()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_the_time_is_told_to_the_millisecond_by_any_sqlite(tmp_path: Path) -> None:
-    workflows = Workflows(SqliteDatabase(tmp_path / "deliveries.sqlite"), ["deliver"])
+    workflows = Workflows(SqliteDatabase(tmp_path / "deliveries.sqlite"))
     try:
         with workflows.transaction() as connection:
             told = connection.execute(text("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)")).scalar_one()

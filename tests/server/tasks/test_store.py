@@ -17,7 +17,7 @@ from testlab_tools.durable.workflows import Workflows
 def store(database: str, tmp_path: Path) -> Iterator[TaskStore]:
     place = open_database(database or tmp_path / "work.sqlite")
     place.prepare()
-    workflows = Workflows(place, ["tasks"])
+    workflows = Workflows(place)
     yield TaskStore(workflows)
     workflows.close()
 

@@ -48,7 +48,7 @@ def test_two_kinds_of_work_go_on_where_they_were_after_their_process_was_killed(
     (tmp_path / "down").touch()
     first = start("begin")
     wait_until(lambda: notes(tmp_path) == ["counted 1"])
-    workflows = Workflows(SqliteDatabase(tmp_path / "deliveries.sqlite"), [])
+    workflows = Workflows(SqliteDatabase(tmp_path / "deliveries.sqlite"))
     wait_until(lambda: workflows.read_event("one", "counted") == 1 and bool(workflows.list("deliver", "waiting")))
     first.kill()
     (tmp_path / "down").unlink()

@@ -31,7 +31,7 @@ KINDS: dict[str, Tidy] = {
 
 @pytest.fixture
 def workflows(tmp_path: Path) -> Iterator[Workflows]:
-    made = Workflows(SqliteDatabase(tmp_path / "d.sqlite"), list(KINDS))
+    made = Workflows(SqliteDatabase(tmp_path / "d.sqlite"))
     yield made
     made.close()
 

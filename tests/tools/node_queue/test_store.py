@@ -14,7 +14,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from testlab_tools.durable.database import SqliteDatabase, open_database
 from testlab_tools.durable.workflows import Workflows
-from testlab_tools.node_queue.store import WORKFLOW, Intent, TicketStore
+from testlab_tools.node_queue.store import Intent, TicketStore
 from testlab_tools.node_queue.tickets import HeldNode, NodeRequest, Ticket
 from tests.postgresql import fresh_database
 
@@ -23,7 +23,7 @@ REQUEST = NodeRequest(service="portal", node_ids=("a", "b"), count=1, message="m
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[TicketStore]:
-    workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"), [WORKFLOW])
+    workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"))
     made = TicketStore(workflows)
     made.submit(REQUEST, "ticket-1", 0.0, 1800)
     yield made
@@ -65,7 +65,7 @@ def test_two_replicas_that_submit_at_once_stand_in_the_order_of_their_writing_no
         place = tmp_path / "d.sqlite" if isolation is None else stack.enter_context(fresh_database())
         if isolation:
             isolate(str(place), isolation)
-        one, other = (stack.enter_context(closing(Workflows(open_database(place), [WORKFLOW]))) for _ in range(2))
+        one, other = (stack.enter_context(closing(Workflows(open_database(place)))) for _ in range(2))
         first, second = TicketStore(one), TicketStore(other)
         late = Thread(target=second.submit, args=(REQUEST, "ticket-b", 100.0, 60))
         enqueue = one.enqueue

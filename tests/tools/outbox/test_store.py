@@ -11,7 +11,7 @@ from dbos import DBOSPortableJSONSerializer
 
 from testlab_tools.durable.database import SqliteDatabase
 from testlab_tools.durable.workflows import Workflows
-from testlab_tools.outbox.delivery import PROGRESS, WORKFLOW
+from testlab_tools.outbox.delivery import PROGRESS
 from testlab_tools.outbox.payload import Failure, FileFacts, Progress, RunPayload
 from testlab_tools.outbox.store import Store
 
@@ -50,7 +50,7 @@ class Workflow:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    workflows = Workflows(SqliteDatabase(tmp_path / "deliveries.sqlite"), [WORKFLOW])
+    workflows = Workflows(SqliteDatabase(tmp_path / "deliveries.sqlite"))
     opened = Store(workflows)
     opened.write("one", 0, "factory", PAYLOAD, [b"abc"])
     yield opened

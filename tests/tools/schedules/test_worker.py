@@ -20,7 +20,7 @@ from testlab_tools.durable.workflows import Workflows
 from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.schedules import worker as worker_module
-from testlab_tools.schedules.store import WORKFLOW, Schedule, ScheduleStore
+from testlab_tools.schedules.store import Schedule, ScheduleStore
 from testlab_tools.schedules.worker import ScheduleWorker, campaign_of
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def given() -> dict[str, Any]:
 @pytest.fixture
 async def night(given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Night]:
     monkeypatch.setattr(worker_module, "LONGEST_S", 0.01)
-    workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"), [WORKFLOW])
+    workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"))
     store = ScheduleStore(workflows)
     whose = {"schedule_id": ID, "caller": "local", "service": "portal", "timetable": "02:00", "zone": "UTC"}
     times = {"generation": 0, "ended": False, "last_at": at(GIVEN).timestamp()}

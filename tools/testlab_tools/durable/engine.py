@@ -152,7 +152,7 @@ class Engine:
         from testlab_tools.durable.workflows import Workflows
 
         try:
-            return Workflows(self.database, self._open_workers)
+            return Workflows(self.database)
         except Exception as error:
             self._failure = time.monotonic(), error
             raise

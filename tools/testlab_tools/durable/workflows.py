@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NoReturn
@@ -82,7 +82,11 @@ def _unixepoch(*words: object) -> float | None:
 
 
 APPLICATION = "testlab-deliveries"
-POLL_INTERVAL_S = 0.2
+QUEUE = "stored"
+"""Of all workflows: DBOS has a thread for each queue of the database, which asks it again and again."""
+POLL_INTERVAL_S = 0.1
+OTHERS_POLL_INTERVAL_S = 2.0
+"""Of queues that earlier versions have made, one for each kind of workflow: what they left there is begun."""
 DISCONNECT_S = 0.5
 POOL_S = 10.0
 """How long one waits for a connection that others use."""
@@ -95,8 +99,8 @@ apply_patches()
 class Workflows:
     """The stored workflows, and the tables kept beside them."""
 
-    def __init__(self, database: Database, names: Collection[str]) -> None:
-        """Create the tables and a queue for each of the names if need be. Raises what SQLAlchemy raises."""
+    def __init__(self, database: Database) -> None:
+        """Create the tables and the queue if need be. Raises what SQLAlchemy raises."""
         database.prepare()
         DBOS.migrate(database.url, schema=SCHEMA)
         url = sa.make_url(database.url)
@@ -113,14 +117,15 @@ class Workflows:
             serializer=DBOSPortableJSONSerializer(),
             retry_connection_errors=False,
         )
-        for name in names:
-            self._client.register_queue(name, polling_interval_sec=POLL_INTERVAL_S)
+        for name in {QUEUE, *(queue.name for queue in self._client.list_queues())}:
+            interval_s = POLL_INTERVAL_S if name == QUEUE else OTHERS_POLL_INTERVAL_S
+            self._client.register_queue(name, polling_interval_sec=interval_s)
 
     def enqueue(
         self, name: str, workflow_id: str, inputs: Sequence[Any], transaction: sa.Connection | None = None
     ) -> None:
         """Write down a workflow, to be run by the leader; with a transaction, once that is committed."""
-        options: EnqueueOptions = {"workflow_name": name, "queue_name": name, "workflow_id": workflow_id}
+        options: EnqueueOptions = {"workflow_name": name, "queue_name": QUEUE, "workflow_id": workflow_id}
         if transaction is None:
             self._client.enqueue(options, *inputs)
         else:
