@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from testlab_tools.adapters.hardpy import rows
 from testlab_tools.adapters.hardpy.adapter import Settings
 from testlab_tools.adapters.hardpy.rows import BrokenRows, NotRows, read_rows
 from testlab_tools.errors import BadReply, Conflict, NotFound, Unsupported
@@ -34,6 +36,22 @@ async def test_documents_are_read_however_they_come(size: int, indent: int | Non
     assert [row async for row in read_rows(pieces(body, size))] == DOCUMENTS
 
 
+async def test_a_large_row_that_comes_in_many_pieces_is_decoded_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    decode = rows._decode
+
+    def noted(text: str, at: int) -> Any:
+        looked_at.append(len(text) - at)
+        return decode(text, at)
+
+    monkeypatch.setattr(rows, "_decode", noted)
+    documents = [{"_id": "1", "texts": {f"name{n}": "{}" * 50 for n in range(500)}}, {"_id": "2"}]
+    body = json.dumps({"rows": [{"doc": document} for document in documents]}).encode()
+    assert [row async for row in read_rows(pieces(body, 256))] == documents
+    assert sum(looked_at) < 5 * len(body)
+
+
 @pytest.mark.parametrize("cut", [30, 100, 200, 280])
 async def test_rows_that_break_off_are_not_the_whole(cut: int) -> None:
     body = json.dumps(ROWS).encode()[:cut]
@@ -53,6 +71,16 @@ async def test_rows_without_documents_are_broken(body: bytes) -> None:
 async def test_anything_else_is_no_list_of_rows(body: bytes) -> None:
     with pytest.raises(NotRows):
         _ = [row async for row in read_rows(pieces(body, 16))]
+
+
+async def test_who_asks_for_a_run_at_once_shares_one_reading(bench: HardPy, panel: Panel) -> None:
+    run_id = (await bench.list_runs(RunQuery(), 1)).runs[0].run_id.rpartition(":")[2]
+    before = panel.count("/api/json_data")
+    one, other, _ = await asyncio.gather(bench.get_run(run_id), bench.get_run(run_id), bench.get_failures(run_id))
+    assert one == other
+    assert panel.count("/api/json_data") == before + 1
+    await bench.get_run(run_id)
+    assert panel.count("/api/json_data") == before + 2
 
 
 async def test_runs_are_filtered_counted_and_paged_whole(bench: HardPy) -> None:

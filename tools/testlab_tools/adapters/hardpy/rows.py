@@ -7,6 +7,7 @@ import codecs
 import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from typing import Any, cast
 
 from testlab_tools.bounded_json import MAX_ELEMENTS
@@ -16,6 +17,8 @@ MAX_ROW_CHARS = 8 * 2**20
 _BEGINNING = re.compile(r'\s*\{\s*"rows"\s*:\s*\[')
 _BETWEEN = re.compile(r"[\s,]*")
 _MAX_BEGINNING = 200
+_GROWTH = 1.5
+"""A row that was incomplete is decoded again once there is so many times as much of it."""
 
 
 class NotRows(Exception):
@@ -37,32 +40,42 @@ async def read_rows(chunks: AsyncIterable[bytes]) -> AsyncGenerator[dict[str, An
         NotRows: it is no list of rows; of the answer no more than a screenful is read.
         BrokenRows: what came before is not the whole.
     """
-    text, begun = "", False
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    async for chunk in chunks:
-        try:
-            piece = decoder.decode(chunk)
-        except UnicodeDecodeError:
-            raise BrokenRows from None
-        text += piece
-        if not begun:
-            if not (head := _BEGINNING.match(text)):
-                if len(text) > _MAX_BEGINNING:
-                    break
+    text, begun, enough = "", False, 0
+    async with aclosing(_pieces(chunks)) as pieces:
+        async for piece in pieces:
+            text += piece
+            if not begun:
+                if not (head := _BEGINNING.match(text)):
+                    if len(text) > _MAX_BEGINNING:
+                        break
+                    continue
+                text, begun = text[head.end() :], True
+            within_picture = "}" not in piece and len(text) <= MAX_ROW_CHARS
+            if piece and (within_picture or len(text) < enough):
                 continue
-            text, begun = text[head.end() :], True
-        if "}" not in piece and len(text) <= MAX_ROW_CHARS:
-            continue  # within a picture
-        at = 0
-        while (found := _decode(text, at)) is not None:
-            document, at = found
-            if document is None:
-                return
-            yield document
-        text = text[at:]
+            at = 0
+            while (found := _decode(text, at)) is not None:
+                document, at = found
+                if document is None:
+                    return
+                yield document
+            text = text[at:]
+            enough = min(int(len(text) * _GROWTH), MAX_ROW_CHARS + 1)
     if not begun:
         raise NotRows(text[:_MAX_BEGINNING])
     raise BrokenRows
+
+
+async def _pieces(chunks: AsyncIterable[bytes]) -> AsyncGenerator[str, None]:
+    """The text as it comes; an empty one is its end. Raises BrokenRows where it is no UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        async for chunk in chunks:
+            if piece := decoder.decode(chunk):
+                yield piece
+    except UnicodeDecodeError:
+        raise BrokenRows from None
+    yield ""
 
 
 def _decode(text: str, at: int) -> tuple[dict[str, Any] | None, int] | None:

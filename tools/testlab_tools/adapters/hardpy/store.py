@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -101,6 +102,7 @@ class StateStore(Panel):
     def __init__(self, name: str, client: ServiceClient) -> None:
         super().__init__(name, client)
         self._reads: SingleFlight[Store] = SingleFlight()
+        self._documents: SingleFlight[StateDocument | None] = SingleFlight()
         self._kept: Store | None = None
         self._until = 0.0
         self._begun = 0
@@ -125,12 +127,17 @@ class StateStore(Panel):
         return live
 
     async def read_run(self, run_id: str) -> StateDocument:
-        """The document of a run that has ended. Raises NotFound when there is none."""
-        if is_run(run_id):
-            async with aclosing(self.iter_documents(lambda known: known == run_id)) as documents:
-                async for document in documents:
-                    return document
+        """The document of a run that has ended, which no longer changes: who asks meanwhile shares it. Raises NotFound
+        when there is none."""
+        if is_run(run_id) and (document := await self._documents.run(run_id, partial(self._find_run, run_id))):
+            return document
         raise NotFound(f"{self.name} has no such run", "", "list_runs shows the runs there are.").naming(run_id)
+
+    async def _find_run(self, run_id: str) -> StateDocument | None:
+        async with aclosing(self.iter_documents(lambda known: known == run_id)) as documents:
+            async for document in documents:
+                return document
+        return None
 
     async def iter_documents(self, wanted: Callable[[str], bool] = lambda _: True) -> AsyncGenerator[StateDocument]:
         """The documents whose id is `wanted`, in no order, read as they come.
