@@ -118,7 +118,9 @@ def draw(heading: Heading, height: int, paint: Callable[[Canvas], None]) -> Char
         canvas = Canvas(Figure(dpi=DPI, facecolor="white", layout="constrained"), heading, Names(can_draw))
         paint(canvas)
         _frame(canvas, height)
-        return Chart(_to_png(canvas.figure), _to_svg(canvas.figure))
+        png = _to_png(canvas.figure)
+        canvas.figure.set_layout_engine(None)  # it is laid out: once for both
+        return Chart(png, _to_svg(canvas.figure))
 
 
 @contextmanager
