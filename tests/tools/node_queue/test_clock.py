@@ -14,7 +14,7 @@ from testlab_tools.durable.engine import Clock
 from testlab_tools.durable.steady_clock import SteadyClock
 from testlab_tools.durable.workflows import Workflows
 from testlab_tools.node_queue.granter import Granter
-from testlab_tools.node_queue.store import WORKFLOW, TicketStore
+from testlab_tools.node_queue.store import TicketStore
 from testlab_tools.node_queue.tickets import NodeRequest
 
 HOUR_S = 3600.0
@@ -51,7 +51,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def test_a_ticket_waits_as_long_as_it_may_whatever_the_clock_says_meanwhile(tmp_path: Path) -> None:
     clock = Hand()
-    workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"), [WORKFLOW])
+    workflows = Workflows(SqliteDatabase(tmp_path / "d.sqlite"))
     store = TicketStore(workflows)
     clock.day_s += HOUR_S
     granter = Granter(Farm(), store, clock, 0.01, 600)
