@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -17,14 +16,12 @@ from PIL import Image
 
 from testlab_mcp.commands.simlab import SimLab
 from testlab_mcp.commands.tools import count_tokens
-from testlab_sim.production.history import History
 from testlab_sim.stbtester.test_pack import BROKEN
 from testlab_tools.explain import collect
 from tests.fixture_types import Connect, RefusedCaller
 from tests.lab_processes import LabProcess
+from tests.server.analysis.histories import known_history
 
-HISTORY = History.seeded(7, time.time())
-"""The same as the served lab's: one seed, another start."""
 MB = 2**20
 
 
@@ -158,9 +155,11 @@ async def test_a_failed_measurement_is_told_beside_its_limits_with_the_units_oth
     bench: Bench, connect: Connect
 ) -> None:
     run = next(
-        r for r in reversed(HISTORY.runs) if r.outcome == "FAIL" and r.unit.sample is None and len(r.unit.runs) > 3
+        r
+        for r in reversed(known_history().runs)
+        if r.outcome == "FAIL" and r.unit.sample is None and len(r.unit.runs) > 3
     )
-    (phase,) = [p for p in HISTORY.detail(run).phases if p.outcome == "FAIL"][-1:]
+    (phase,) = [p for p in known_history().detail(run).phases if p.outcome == "FAIL"][-1:]
     failed = next(m for m in phase.measurements if m.outcome == "FAIL")
     async with connect(bench.config) as client:
         answer, images = await explained(client, f"factory:{run.id}")
@@ -182,8 +181,8 @@ async def test_a_failed_measurement_is_told_beside_its_limits_with_the_units_oth
 async def test_a_failed_stand_run_says_its_case_and_that_it_has_been_seen_on_other_units(
     bench: Bench, connect: Connect
 ) -> None:
-    row = next(r for r in reversed(HISTORY.stands.rows) if r.status == "fail")
-    found = HISTORY.stands.failed_case(row)
+    row = next(r for r in reversed(known_history().stands.rows) if r.status == "fail")
+    found = known_history().stands.failed_case(row)
     assert found is not None
     async with connect(bench.config) as client:
         answer, images = await explained(client, f"cloud:{row.id}")
@@ -192,7 +191,7 @@ async def test_a_failed_stand_run_says_its_case_and_that_it_has_been_seen_on_oth
     assert case["measurements"][0]["name"] == found[3]["name"]
     assert "log" not in answer["run"]
     assert (images, missing(answer)) == ([], {})
-    others = [r for r in HISTORY.stands.rows if r.plan == row.plan and r.status == "fail" and r is not row]
+    others = [r for r in known_history().stands.rows if r.plan == row.plan and r.status == "fail" and r is not row]
     assert answer["elsewhere"]["failed"] == sum(abs(r.started - row.started) <= 14 * 86400 for r in others)
     assert answer["elsewhere"]["alike"] >= 1
 
@@ -285,7 +284,7 @@ async def test_a_log_that_does_not_come_is_named_and_the_rest_is_told(
 async def test_a_part_that_a_service_fails_over_is_named(
     path: str, part: str, bench: Bench, connect: Connect, no_backoff: None
 ) -> None:
-    run = next(r for r in reversed(HISTORY.runs) if r.outcome == "FAIL")
+    run = next(r for r in reversed(known_history().runs) if r.outcome == "FAIL")
     bench.tell("faults", service="tofupilot", path_prefix=path, status=500, times=0)
     async with connect(bench.config) as client:
         answer, _ = await explained(client, f"factory:{run.id}")
@@ -298,7 +297,7 @@ async def test_a_part_that_a_service_fails_over_is_named(
 async def test_with_another_service_dead_the_unit_s_past_says_so(
     bench: Bench, connect: Connect, dead_url: str, no_backoff: None
 ) -> None:
-    run = next(r for r in reversed(HISTORY.runs) if r.outcome == "FAIL")
+    run = next(r for r in reversed(known_history().runs) if r.outcome == "FAIL")
     async with connect(bench.without("standcloud", dead_url)) as client:
         answer, _ = await explained(client, f"factory:{run.id}")
     assert "Service cloud cannot be reached" in missing(answer)["history"]
@@ -308,7 +307,7 @@ async def test_with_another_service_dead_the_unit_s_past_says_so(
 async def test_where_runs_are_found_only_by_serial_number_the_same_elsewhere_is_named_as_missing(
     bench: Bench, connect: Connect
 ) -> None:
-    run = next(r for r in reversed(HISTORY.runs) if r.outcome == "FAIL")
+    run = next(r for r in reversed(known_history().runs) if r.outcome == "FAIL")
     service = bench.services["tofupilot"]
     old = f'[services.old]\nkind = "tofupilot"\napi_version = "v1"\nurl = "{service["url"]}"\n'
     async with connect(f'{old}token = "{service["token"]}"\n') as client:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,18 +12,16 @@ import pytest
 
 from testlab_mcp.commands.simlab import SimLab
 from testlab_sim.production import effects as fx
-from testlab_sim.production.history import History
 from testlab_sim.production.plant import BURN_IN, PSU_FCT
 from tests.fixture_types import Connect, ToolCaller
 from tests.lab_processes import LabProcess
+from tests.server.analysis.histories import known_history
 
 if TYPE_CHECKING:
     from testlab_sim.production.stands import TestRow
 
 NAMES = {"FVT1": "Main board FCT", "EOL1": "Assembly end-of-line", "EMC1": "Conducted emissions"}
 CHOSEN = random.Random(20_261_121).sample(range(200, fx.UNITS - 100), 30)
-HISTORY = History.seeded(7, time.time())
-"""The same as the served lab's: one seed, another start."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +44,7 @@ def control(lab: SimLab) -> Iterator[httpx2.Client]:
 def rows_by_serial() -> dict[str | None, list[TestRow]]:
     """The rows of the burn-in's stands, by unit."""
     found: dict[str | None, list[TestRow]] = {}
-    for row in HISTORY.stands.rows:
+    for row in known_history().stands.rows:
         found.setdefault(row.serial, []).append(row)
     return found
 
@@ -55,7 +52,7 @@ def rows_by_serial() -> dict[str | None, list[TestRow]]:
 def procedures(serial: str) -> dict[str, list[tuple[float, str]]]:
     """Start and outcome of a unit's runs per procedure, in order of time, from the lab's own records."""
     found: dict[str, list[tuple[float, str]]] = {}
-    unit = HISTORY.units.get(serial)
+    unit = known_history().units.get(serial)
     for run in sorted(unit.runs if unit else (), key=lambda run: run.started):
         found.setdefault(run.procedure.name, []).append((run.started, run.outcome.lower()))
     for row in rows_by_serial().get(serial, []):
@@ -99,7 +96,7 @@ async def test_thirty_ordinary_units_have_the_verdict_worked_out_from_the_labs_d
 async def test_units_that_left_the_line_or_failed_last_are_not_shipped(
     lab: SimLab, connect: Connect, ask: ToolCaller
 ) -> None:
-    serials = [unit.serial for unit in HISTORY.units.values() if unit.children and not unit.sample]
+    serials = [unit.serial for unit in known_history().units.values() if unit.children and not unit.sample]
     bad = [s for s in serials if s not in fx.GAPS and any(k == "open failure" for k, *_ in truth(s))][:6]
     assert len(bad) == 6
     async with connect(lab.config_toml()) as client:
@@ -149,7 +146,7 @@ async def test_a_sample_is_not_a_production_unit(
         answer = await ask(client, "get_unit", serial_number=serial, limit=5)
     assert answer["ship"] == "do not ship"
     assert answer["reasons"][0]["why"] == f"It is not a production unit (sample: {sample})"
-    known = HISTORY.units[serial].runs
+    known = known_history().units[serial].runs
     assert len(answer["runs"]) == 5
     assert f"The last 5 of {len(known)} runs" in answer["note"]
     assert answer["procedures"][0]["attempts"] == len(known)
@@ -187,7 +184,7 @@ async def test_with_a_service_dead_nothing_is_shipped_and_the_rest_is_told(
     assert answer["unknown"] == ["cloud did not answer (see services)."]
     shares = {share["service"]: share for share in answer["services"]}
     assert "cannot be reached" in shares["cloud"]["error"]
-    assert shares["factory"]["total"] == len(HISTORY.units[good].runs)
+    assert shares["factory"]["total"] == len(known_history().units[good].runs)
     assert "error" not in shares["factory"]
 
 
@@ -238,7 +235,7 @@ async def test_one_factory_configured_twice_counts_each_run_once(
     old = f'{twice}api_version = "v1"\n'.replace("again", "old")
     async with connect(lab.config_toml() + twice + old) as client:
         answer = await ask(client, "get_unit", serial_number=good)
-    runs = len(HISTORY.units[good].runs)
+    runs = len(known_history().units[good].runs)
     assert answer["ship"] == "ship", answer
     assert sum(row["attempts"] for row in answer["procedures"] if row["service"] == "factory") == runs
     assert {row["service"] for row in answer["procedures"]} == {"factory", "cloud"}
