@@ -162,13 +162,19 @@ class _LoopWriter:
         self._socket = socket.socket(fileno=os.dup(sink)) if is_socket else None
 
     async def write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        if not self._rest:
+            try:
+                while rest and (done := self._put(rest)):
+                    rest = rest[done:]
+            except OSError:
+                return self._end()
+            if not rest:
+                return None
+            self._loop.add_writer(self._sink, self._flush)
         written = self._loop.create_future()
-        self._rest.append((memoryview(line), written))
-        if len(self._rest) == 1:
-            self._flush()
-            if self._rest:
-                self._loop.add_writer(self._sink, self._flush)
-        await written
+        self._rest.append((rest, written))
+        return await written
 
     def stop(self) -> None:
         with suppress(OSError):

@@ -26,7 +26,10 @@ async def describe_job(runner: JobRunner, job: Job, deadline: Deadline) -> Job:
     node, failed, yours = None, None, False
     with suppress(TimeoutError):
         async with asyncio.timeout(max(deadline.share(LOOK_SHARE), deadline.seconds * LAST_LOOK_SHARE)):
-            node, failed = await gather_all(_read_node(runner, job), _list_failures(runner, job))
+            if job.failed or job.errored:
+                node, failed = await gather_all(_read_node(runner, job), _list_failures(runner, job))
+            else:  # as of most, and so of many that wait for one job
+                node = await _read_node(runner, job)
             yours = not job.finished and _starter(job, node) == NOT_TOLD and await _is_yours(runner, job)
     if job.finished:
         return _describe_ended(job, node, failed)

@@ -109,6 +109,8 @@ def seconds(duration: str) -> float:
 
 def _parse_aware(value: Any) -> Any:
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if type(moment) is datetime and moment.tzinfo is UTC:  # as most are
+        return moment
     try:
         return utc(moment) if isinstance(moment, datetime) else moment
     except OverflowError:

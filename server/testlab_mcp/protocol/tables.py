@@ -58,9 +58,10 @@ def to_tables(data: dict[str, Any]) -> str:
 
 
 def _has_table(value: object) -> bool:
-    if _is_object(value):
-        return any(map(_has_table, value.values()))
-    return _is_table(value)
+    if not _is_object(value):
+        return _is_table(value)
+    parts: list[object] = [part for part in value.values() if isinstance(part, dict | list)]
+    return any(map(_has_table, parts))
 
 
 def _is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from testlab_tools.errors import NotFound
 from testlab_tools.http.response import Wire
@@ -151,25 +152,23 @@ class NodeStatus(Wire):
     geoip_country: str | None = None
     local_ip_address: str | None = None
 
-    _told_at: datetime | None = PrivateAttr(None)
-
-    @property
+    @cached_property
     def told_at(self) -> datetime | None:
-        """When the portal said this, by its own clock; None where it gave no `Date`."""
-        return self._told_at
+        """When the portal said this, by its own clock; None where it gave no `Date`, or before `as_of`."""
+        return None
 
     def as_of(self, moment: datetime | None) -> NodeStatus:
-        """This, with when the portal said it."""
-        self._told_at = moment
+        """This, with when the portal said it. A private attribute would take as long as the model's other fields."""
+        vars(self)["told_at"] = moment
         return self
 
     @property
     def licence_expired(self) -> bool:
         """Whether the licence ended before the portal's own day, which still counts. Not judged by our clock, nor
         against a portal that calls the node available."""
-        if self.available or not self.licence_expiry or self._told_at is None:
+        if self.available or not self.licence_expiry or self.told_at is None:
             return False
         try:
-            return date.fromisoformat(self.licence_expiry[:10]) < utc(self._told_at).date()
+            return date.fromisoformat(self.licence_expiry[:10]) < utc(self.told_at).date()
         except ValueError:
             return False
