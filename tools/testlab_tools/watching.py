@@ -11,20 +11,29 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from testlab_tools.campaigns.campaigns import Campaigns
-from testlab_tools.campaigns.records import COUNTERS, Campaign
 from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive, Service
 from testlab_tools.errors import LabError, NotFound, Refused
 from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.jobs import JobPoller
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.jobs import Job
 from testlab_tools.models.lab import Node
 from testlab_tools.models.results import RunDetail
 from testlab_tools.telemetry import LISTENERS
-from testlab_tools.watches.subjects import Watch
-from testlab_tools.watches.watches import Watches
+
+if TYPE_CHECKING:
+    from testlab_tools.campaigns import campaigns, records
+    from testlab_tools.watches import subjects, watches
+
+    Stored = campaigns.Campaigns | watches.Watches
+    Seen = Node | RunDetail | Job | records.Campaign | subjects.Watch
+else:
+    campaigns = LateModule("testlab_tools.campaigns.campaigns")
+    records = LateModule("testlab_tools.campaigns.records")
+    subjects = LateModule("testlab_tools.watches.subjects")
+    watches = LateModule("testlab_tools.watches.watches")
 
 POLL_S = 5.0
 """Between two reads of a service's nodes, or of a run that has not ended."""
@@ -37,9 +46,6 @@ AGAIN = Backoff(POLL_S, ENDED_S, jitter=lambda: 1.0)
 JOB_WAIT_S = 3600.0
 MAX_WATCHED = 200
 """Things that are listened to, by all together."""
-
-Stored = Campaigns | Watches
-Seen = Node | RunDetail | Job | Campaign | Watch
 
 
 class Subject(NamedTuple):
@@ -127,7 +133,7 @@ class Watcher:
                 look, pause = partial(self._wait_for_job, runner, native), 0.0
             case Subject(RunArchive() as archive, "run", native):
                 look, pause = partial(self._look_at_run, archive, native), POLL_S
-            case Subject(Campaigns() | Watches() as stored):
+            case Subject(campaigns.Campaigns() | watches.Watches() as stored):
                 look, pause = partial(self._look_at_stored, stored), STORED_S
             case _:
                 raise AssertionError(f"there is no {subject.kind} at its source")
@@ -173,14 +179,14 @@ class Watcher:
 def has_ended(read: Seen) -> bool:
     """Whether what was read will not change again."""
     match read:
+        case Node() | RunDetail():
+            return False
         case Job():
             return read.finished
-        case Campaign():
+        case records.Campaign():
             return read.ended
-        case Watch():
+        case subjects.Watch():
             return read.state != "watching"
-        case _:
-            return False
 
 
 def _poll_of(subject: Subject) -> Subject:
@@ -200,9 +206,9 @@ def _state_of(read: Seen) -> object:
             return (read.finished, read.passed, read.failed, read.errored, read.total)
         case RunDetail():
             return read.model_dump_json()
-        case Campaign():
-            return (read.state, *(getattr(read, counter) for counter in COUNTERS))
-        case Watch():
+        case records.Campaign():
+            return (read.state, *(getattr(read, counter) for counter in records.COUNTERS))
+        case subjects.Watch():
             return read.state
 
 

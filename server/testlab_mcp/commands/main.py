@@ -27,17 +27,17 @@ def main(argv: Sequence[str] | None = None, early: Early | None = None) -> int:
         from testlab_sim.__main__ import main as simlab
 
         return simlab(given[1:])
-    parser, commands = build_parser()
-    call = next(command for command in commands if command.prog.endswith(" call"))
-    if "_ARGCOMPLETE" in os.environ:
+    completes = "_ARGCOMPLETE" in os.environ
+    parser, commands = build_parser(only_serve=given[:1] == ["serve"] and not completes)
+    if completes:
         from testlab_mcp.commands.completion import complete
 
-        complete(parser, call)
+        complete(parser, _find_call(commands))
     args, words = parser.parse_known_args(given)
     if words and args.command != "call":
         parser.error(f"unrecognized arguments: {' '.join(words)}")
     if words and not args.tool and words[0] in ("-h", "--help"):
-        call.print_help()
+        _find_call(commands).print_help()
         return 0
     try:
         code = _run(args, words, early)
@@ -52,6 +52,10 @@ def main(argv: Sequence[str] | None = None, early: Early | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _find_call(commands: Sequence[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    return next(command for command in commands if command.prog.endswith(" call"))
 
 
 def _run(args: argparse.Namespace, words: Sequence[str], early: Early | None) -> int:
@@ -135,8 +139,8 @@ def _run_init(args: argparse.Namespace) -> int:
     return init(Options(*given, check=not args.no_check, force=args.force, folder=args.folder))
 
 
-def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParser]]:
-    """The parser of the whole command line, and that of each command."""
+def build_parser(only_serve: bool = False) -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParser]]:
+    """The parser of the whole command line, and that of each command; or `serve` alone, which is waited for."""
     parser = argparse.ArgumentParser(
         prog="testlab-mcp", description="One MCP server in front of a whole test lab.", allow_abbrev=False
     )
@@ -151,6 +155,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParse
     serve.add_argument("--workers", metavar="N", help=argparse.SUPPRESS)  # looked for, and refused with the reason
     serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
 
+    if only_serve:
+        return parser, [serve]
     worker = _add(commands, "worker", "run deliveries and long work, for servers that leave them to it")
     _config(worker)
 

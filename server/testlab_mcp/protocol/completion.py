@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from mcp.shared.exceptions import MCPError
@@ -30,12 +30,14 @@ from testlab_tools.capabilities import ArtifactKeeper, RunArchive, Service
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
 from testlab_tools.lab import Lab
-from testlab_tools.models.campaigns import CampaignList
 from testlab_tools.models.lab import NodeList, Run
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.registry import Needs
 from testlab_tools.tools.watches import list_watches
 from testlab_tools.untrusted import sanitize
+
+if TYPE_CHECKING:
+    from testlab_tools.models.campaigns import CampaignList
 
 ANSWER_SECONDS = 3.0
 KEPT_SECONDS = 10.0

@@ -37,13 +37,15 @@ from testlab_mcp.protocol.resources import find_template
 from testlab_tools.capabilities import JobRunner, NodeInventory, RunArchive
 from testlab_tools.tools.campaigns import campaigns_of, find_campaign
 from testlab_tools.tools.watches import find_watch, watches_of
-from testlab_tools.watching import Seen, Subject, Watcher, has_ended
+from testlab_tools.watching import Subject, Watcher, has_ended
 
 if TYPE_CHECKING:
     from testlab_mcp.protocol.tasks.extension import Tasks
+    from testlab_tools.watching import Seen
+
+    Found = tuple[Subject, Seen]
 
 MAX_PER_CALLER = 50
-Found = tuple[Subject, Seen]
 _STATE = "testlab.subscriptions"
 
 

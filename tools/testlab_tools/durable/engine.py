@@ -113,6 +113,7 @@ class Engine:
         self._tidied_at = 0.0
         self._is_untidy = self._is_unknown = False
         self._before_launch: list[Callable[[], None]] = []
+        self._register_rest: Callable[[], object] | None = None
         self._opening = threading.Lock()
         self._workflows: Workflows | None = None
         self._failure: tuple[float, Exception] | None = None
@@ -132,6 +133,10 @@ class Engine:
         self._open_workers[name] = open_worker
         if tidy is not None:
             self._tidying.append(tidy)
+
+    def register_late(self, register: Callable[[], object]) -> None:
+        """Have something register what it has before workflows are run or counted: what imports their workers."""
+        self._register_rest = register
 
     def before_launch(self, prepare: Callable[[], None]) -> None:
         """Have something called before the workers of each launch are opened, however the launch before has ended."""
@@ -162,8 +167,13 @@ class Engine:
         waiting = self.database.list_waiting()
         if waiting:
             return True
+        self._register_all()
         counts = [self.database.count(name) for name in self._open_workers]
         return None if waiting is None or None in counts else any(count and count["waiting"] for count in counts)
+
+    def _register_all(self) -> None:
+        if self._register_rest is not None:
+            self._register_rest()
 
     def start(self, after_s: float = 0) -> None:
         """Begin to look for work, first after so many seconds. Does nothing when it has begun, or not `runs_here`."""
@@ -237,6 +247,7 @@ class Engine:
     def _launch(self) -> None:
         """Does nothing where another process is the leader."""
         if self._lock.acquire():
+            self._register_all()
             self.workflows()
             from testlab_tools.durable.workflows import Launch
 

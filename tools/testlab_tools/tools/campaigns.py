@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from testlab_tools.campaigns.answer import SHOWN_FAILURES, describe_brief, describe_ordered, describe_status
-from testlab_tools.campaigns.campaigns import Campaigns
-from testlab_tools.campaigns.orders import (
-    CampaignOrder,
-    check_nodes,
-    check_revisions,
-    check_size,
-    check_soak,
-    check_tags,
-)
-from testlab_tools.campaigns.records import Campaign
 from testlab_tools.capabilities import JobFarm, RunArchive, TestPack
 from testlab_tools.cursors import cursor_error, decode_cursor, encode_cursor
 from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, NotFound, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.io import Writer
-from testlab_tools.models.campaigns import CampaignList, CampaignOrdered, CampaignStatus
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.lab import Node
 from testlab_tools.registry import ADD, LOOK, Call, tool
-from testlab_tools.schedules.answer import describe_new_schedule, describe_schedule
-from testlab_tools.schedules.schedules import Schedules
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
 
 if TYPE_CHECKING:
+    from testlab_tools.campaigns import answer, orders, records
+    from testlab_tools.campaigns import campaigns as running
+    from testlab_tools.models import campaigns as models
+    from testlab_tools.schedules import answer as schedule_answer
+    from testlab_tools.schedules import schedules as scheduling
     from testlab_tools.schedules.store import Schedule
+else:
+    answer = LateModule("testlab_tools.campaigns.answer")
+    running = LateModule("testlab_tools.campaigns.campaigns")
+    orders = LateModule("testlab_tools.campaigns.orders")
+    records = LateModule("testlab_tools.campaigns.records")
+    models = LateModule("testlab_tools.models.campaigns")
+    schedule_answer = LateModule("testlab_tools.schedules.answer")
+    scheduling = LateModule("testlab_tools.schedules.schedules")
 
 CampaignId = Annotated[str, Field(min_length=1, max_length=40, description="From start_campaign")]
 
@@ -60,7 +60,7 @@ async def start_campaign(
     message: Annotated[str, Field(max_length=1000, description="Why")] = "",
     service: str = "",
     daily_at: Annotated[str, Field(max_length=80, description="Later: 02:00, or 02:00 mon-fri")] = "",
-) -> CampaignOrdered:
+) -> models.CampaignOrdered:
     """Start a campaign: tests shared out over several nodes, for hours, also without you.
 
     Waits in line for the nodes, moves tests when one fails, gives all back. get_campaign follows it; for one node and
@@ -75,11 +75,11 @@ async def start_campaign(
         raise BadInput("test_pack_revision is empty", "", "Give a branch, tag or commit SHA of the test pack.")
     names = await _choose_tests(runner, revision, test_cases or failed, all_tests)
     repeat = 0 if until_below or until_within else repeat
-    check_size(len(names), repeat or 1)
+    orders.check_size(len(names), repeat or 1)
     if not repeat:
-        check_soak(len(names), until_below, until_within)
-    check_tags(list(tags))
-    order = CampaignOrder(
+        orders.check_soak(len(names), until_below, until_within)
+    orders.check_tags(list(tags))
+    order = orders.CampaignOrder(
         service=runner.name,
         test_pack_revision=revision,
         **await _choose_nodes(call, runner, node_ids, device_type, node_count),
@@ -98,7 +98,7 @@ async def start_campaign(
     if daily_at:
         zone = call.lab.archive.timezone if call.lab.archive else "UTC"
         schedule = await schedules_of(call).begin(order, [] if all_tests else names, daily_at.strip(), zone)
-        return describe_new_schedule(schedule, len(names) * repeat)
+        return schedule_answer.describe_new_schedule(schedule, len(names) * repeat)
     return await _start(call, order, names)
 
 
@@ -114,19 +114,19 @@ async def bisect(
     remote_control: str = "",
     message: Annotated[str, Field(max_length=1000, description="Why")] = "",
     service: str = "",
-) -> CampaignOrdered:
+) -> models.CampaignOrdered:
     """Find the first revision at which a test is bad, also a flaky one: a campaign that reruns until one is left.
 
     get_campaign has it, right in 19 of 20 cases. Does not list revisions: git log does.
     """
     campaigns_of(call)
     runner = call.lab.one(JobFarm, service)
-    check_revisions(revisions)
+    orders.check_revisions(revisions)
     nodes = await _choose_nodes(call, runner, node_ids, device_type, node_count)
     if isinstance(runner, TestPack):
         for names in await gather_all(*(runner.list_test_cases(revision) for revision in revisions)):
             check_names([test_case], names)
-    order = CampaignOrder(
+    order = orders.CampaignOrder(
         service=runner.name,
         test_pack_revision=revisions[-1],
         **nodes,
@@ -147,7 +147,7 @@ async def get_campaign(
     wait_seconds: Wait = 0,
     report: Annotated[Literal["", "junit", "html"], Field(description="Written to save_to")] = "",
     save_to: str = "",
-) -> CampaignStatus:
+) -> models.CampaignStatus:
     """Get a campaign's state, counts, failures with reasons, each node's share, and how long the rest takes.
 
     Has 20 failures; a report has all results.
@@ -157,7 +157,7 @@ async def get_campaign(
         raise BadInput("report and save_to belong together", "", "As report='html', save_to='night.html'.")
     if wait_seconds:
 
-        async def tell(now: Campaign) -> None:
+        async def tell(now: records.Campaign) -> None:
             await call.progress(now.counted, now.items, f"{now.counted} of {now.items} done, {now.failed} failed")
 
         seconds = max(0.0, wait_seconds - call.deadline.spent_s)
@@ -167,16 +167,18 @@ async def get_campaign(
 
 
 @tool(toolset="campaigns", access="observe", needs=JobFarm, hints=LOOK)
-async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> CampaignList:
+async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> models.CampaignList:
     """List campaigns, newest first, with their counts. get_campaign has the failures of one."""
     made_for = f"list_campaigns {call.caller}"
     after = _position(decode_cursor(cursor, made_for)) if cursor else None
     page = await campaigns_of(call).list(call.caller, sees_all(call), call.lab.services, limit, after)
     concluded = await campaigns_of(call).conclusions(page.campaigns)
     schedules = [] if cursor else await schedules_of(call).list(call.caller, sees_all(call), call.lab.services)
-    return CampaignList(
-        scheduled=[describe_schedule(schedule, call.caller) for schedule in schedules],
-        campaigns=[describe_brief(one, call.caller, concluded.get(one.campaign_id, "")) for one in page.campaigns],
+    return models.CampaignList(
+        scheduled=[schedule_answer.describe_schedule(schedule, call.caller) for schedule in schedules],
+        campaigns=[
+            answer.describe_brief(one, call.caller, concluded.get(one.campaign_id, "")) for one in page.campaigns
+        ],
         cursor=encode_cursor(made_for, list(page.after)) if page.after else "",
         note=await say_standstill(
             campaigns_of(call).engine, bool(schedules) or any(not one.ended for one in page.campaigns)
@@ -185,7 +187,7 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> Cam
 
 
 async def _save_report(
-    call: Call, campaign: Campaign, report: Literal["junit", "html"], save_to: str
+    call: Call, campaign: records.Campaign, report: Literal["junit", "html"], save_to: str
 ) -> dict[str, str]:
     """Where the report was saved, or that it is still being written."""
     target = call.files.to_write(save_to)
@@ -204,14 +206,14 @@ async def _save_report(
     return {"saved_to": str(target)}
 
 
-def campaigns_of(call: Call) -> Campaigns:
+def campaigns_of(call: Call) -> running.Campaigns:
     """The campaigns of this server. Raises Unsupported where there are none."""
     if call.lab.work is None:
         raise Unsupported("There are no campaigns", "[durable] enabled is false in the config", "")
     return call.lab.work.campaigns
 
 
-def schedules_of(call: Call) -> Schedules:
+def schedules_of(call: Call) -> scheduling.Schedules:
     """The schedules of this server. Raises Unsupported where there are none."""
     campaigns_of(call)
     assert call.lab.work is not None, "there are campaigns"
@@ -230,13 +232,13 @@ def sees_all(call: Call) -> bool:
     return call.caller == "local" or call.access == "admin"
 
 
-async def _start(call: Call, order: CampaignOrder, names: list[str]) -> CampaignOrdered:
+async def _start(call: Call, order: orders.CampaignOrder, names: list[str]) -> models.CampaignOrdered:
     campaigns = campaigns_of(call)
     started = await campaigns.start(order, names, call.digest, call.deadline.spent_s)
-    return describe_ordered(started.value, await say_standstill(campaigns.engine), started.again)
+    return answer.describe_ordered(started.value, await say_standstill(campaigns.engine), started.again)
 
 
-async def find_campaign(call: Call, campaign_id: str) -> Campaign:
+async def find_campaign(call: Call, campaign_id: str) -> records.Campaign:
     """A campaign that the caller sees. Raises NotFound."""
     return await campaigns_of(call).get(campaign_id, call.caller, sees_all(call), call.lab.services)
 
@@ -246,15 +248,15 @@ async def find_schedule(call: Call, schedule_id: str) -> Schedule:
     return await schedules_of(call).find(schedule_id, call.caller, sees_all(call), call.lab.services)
 
 
-async def _describe(call: Call, campaign: Campaign) -> CampaignStatus:
+async def _describe(call: Call, campaign: records.Campaign) -> models.CampaignStatus:
     campaigns = campaigns_of(call)
-    details, ticket = await campaigns.details(campaign, SHOWN_FAILURES), await campaigns.ticket(campaign)
+    details, ticket = await campaigns.details(campaign, answer.SHOWN_FAILURES), await campaigns.ticket(campaign)
     standstill = await say_standstill(campaigns.engine, campaign.released_at is None)
-    return describe_status(campaign, details, ticket, call.caller, standstill)
+    return answer.describe_status(campaign, details, ticket, call.caller, standstill)
 
 
 async def _find_failed(
-    call: Call, failed_of: str, service: str, campaigns: Campaigns
+    call: Call, failed_of: str, service: str, campaigns: running.Campaigns
 ) -> tuple[JobFarm, list[str], str]:
     """The service to run on, the test cases that failed in what `failed_of` names, and its revision."""
     if not failed_of:
@@ -280,7 +282,7 @@ async def _choose_nodes(
     native = [call.lab.native(node_id) for node_id in node_ids]
     listed = await _list_nodes(runner, native)
     _check_durable(call, runner.name)
-    check_nodes(listed, runner.name, native, device_type, node_count)
+    orders.check_nodes(listed, runner.name, native, device_type, node_count)
     return {
         "node_ids": tuple(dict.fromkeys(native)),
         "device_type": device_type,

@@ -6,17 +6,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from testlab_tools.capabilities import NodeInventory, NodeReservations
 from testlab_tools.durable.late_store import next_number
 from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
 from testlab_tools.fanout import ask_all
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
-from testlab_tools.node_queue.matching import check_licence, is_licensed, no_licence
-from testlab_tools.node_queue.queue import GIVEN_BACK, NodeRequest, ReservationQueue, Ticket
 from testlab_tools.registry import Call
 from testlab_tools.untrusted import quote
+
+if TYPE_CHECKING:
+    from testlab_tools.node_queue import matching
+    from testlab_tools.node_queue import queue as node_queue
+else:
+    matching = LateModule("testlab_tools.node_queue.matching")
+    node_queue = LateModule("testlab_tools.node_queue.queue")
 
 TICKET = re.compile(r"ticket-[0-9a-f]{12}\.\d+", re.ASCII)
 HOLD_S = 45.0
@@ -61,11 +68,12 @@ async def find_of_type(call: Call, device_type: str, count: int, prefix: str = "
     if not any(of_type.values()):
         raise _no_such_type(device_type, every, answers.failed)
     licensed = {
-        farm: sum(is_licensed(answers.given[farm.name][name]) for name in names) for farm, names in of_type.items()
+        farm: sum(matching.is_licensed(answers.given[farm.name][name]) for name in names)
+        for farm, names in of_type.items()
     }
     most = max(licensed.values())
     if not most:
-        raise no_licence(device_type, every)
+        raise matching.no_licence(device_type, every)
     if count > most:
         there = (
             f"there {'is' if most == 1 else 'are'} {most}" if len(farms) == 1 else f"no service has more than {most}"
@@ -92,7 +100,7 @@ def choose_free(wanted: Wanted, nodes: Mapping[str, Node]) -> list[str]:
     raise Conflict(few, "", "wait_minutes stands in line for them.", Taken(taken=taken))
 
 
-def require_queue(call: Call, farm: NodeReservations) -> ReservationQueue:
+def require_queue(call: Call, farm: NodeReservations) -> node_queue.ReservationQueue:
     """The line for nodes. Raises Unsupported where this service has none."""
     if call.lab.work is None:
         why, mend = "It is kept in the database of [durable], which is off", "[durable] enabled = true turns it on."
@@ -113,7 +121,7 @@ async def _find_line(call: Call, prefix: str) -> str:
 
 async def stand_in_line(
     call: Call, wanted: Wanted, message: str, duration_minutes: int, wait_minutes: int, hold_s: float, prefix: str
-) -> tuple[list[Reservation], Ticket]:
+) -> tuple[list[Reservation], node_queue.Ticket]:
     """Wait in line, `hold_s` seconds or with 0 as long as a call may: the reservations, none while the ticket waits.
     The ids of the call's tickets begin with `prefix`.
 
@@ -124,7 +132,7 @@ async def stand_in_line(
     queue = require_queue(call, wanted.farm)
     if not duration_minutes:
         raise BadInput("Who waits in line needs an end for the reservation", "", "Give duration_minutes.")
-    request = NodeRequest(
+    request = node_queue.NodeRequest(
         service=wanted.farm.name,
         node_ids=() if wanted.device_type else tuple(wanted.nodes),
         device_type=wanted.device_type,
@@ -152,7 +160,9 @@ async def stand_in_line(
             await queue.note_ended(ticket.ticket_id)
 
 
-async def _find_ticket(queue: ReservationQueue, request: NodeRequest, wanted: Wanted, prefix: str) -> Ticket | None:
+async def _find_ticket(
+    queue: node_queue.ReservationQueue, request: node_queue.NodeRequest, wanted: Wanted, prefix: str
+) -> node_queue.Ticket | None:
     """The ticket of the same call before, or a new one's id; None where the caller holds one of the nodes already, as
     reserving them says."""
     tickets = await queue.list(request.service, prefix)
@@ -162,7 +172,7 @@ async def _find_ticket(queue: ReservationQueue, request: NodeRequest, wanted: Wa
         nodes = await list_farm(wanted.farm)
         for name in request.node_ids:
             node = nodes.get(name) or await _require_node(wanted.farm, name)
-            check_licence(node)
+            matching.check_licence(node)
             if node.reservation and node.reservation.yours:
                 return None
     number = next_number((ticket.ticket_id for ticket in tickets), queue.engine.clock.now().timestamp())
@@ -174,18 +184,20 @@ async def _require_node(farm: NodeReservations, name: str) -> Node:
     return await farm.get_node(name)
 
 
-def _granted(request: NodeRequest) -> Ticket:
+def _granted(request: node_queue.NodeRequest) -> node_queue.Ticket:
     """A ticket that was never written: its nodes were free to take."""
-    return Ticket(ticket_id="", request=request, state="granted", written_at=0, deadline=0)
+    return node_queue.Ticket(ticket_id="", request=request, state="granted", written_at=0, deadline=0)
 
 
-def _forget(call: Call, farm: NodeReservations, ticket: Ticket) -> None:
+def _forget(call: Call, farm: NodeReservations, ticket: node_queue.Ticket) -> None:
     for held in ticket.reservations:
         call.lab.reservations.remove(farm, held.reservation_id)
 
 
-async def _follow(call: Call, queue: ReservationQueue, farm: NodeReservations, ticket: Ticket, hold_s: float) -> Ticket:
-    def remember(granted: Ticket) -> None:
+async def _follow(
+    call: Call, queue: node_queue.ReservationQueue, farm: NodeReservations, ticket: node_queue.Ticket, hold_s: float
+) -> node_queue.Ticket:
+    def remember(granted: node_queue.Ticket) -> None:
         for held in granted.reservations:
             call.lab.reservations.add(farm, held.reservation_id, held.node_id, call.caller, held.until)
 
@@ -197,7 +209,7 @@ async def _follow(call: Call, queue: ReservationQueue, farm: NodeReservations, t
         await call.progress(0, 1, f"in line for nodes, place {ticket.place or 'not known yet'}")
 
 
-def describe_place(farm: NodeReservations, ticket: Ticket) -> PlaceInLine:
+def describe_place(farm: NodeReservations, ticket: node_queue.Ticket) -> PlaceInLine:
     """What is told to who waits."""
     return PlaceInLine(
         place=ticket.place,
@@ -209,11 +221,11 @@ def describe_place(farm: NodeReservations, ticket: Ticket) -> PlaceInLine:
     )
 
 
-async def queued(call: Call, farm: NodeReservations, ticket: Ticket) -> Reservations:
+async def queued(call: Call, farm: NodeReservations, ticket: node_queue.Ticket) -> Reservations:
     """The answer while a ticket waits."""
     queue = require_queue(call, farm)
     earlier = await queue.list(farm.name, f"{ticket.ticket_id.rpartition('.')[0]}.")
-    lost = [one for one in earlier[-2:-1] if one.state in ("expired", "ended") and one.reason != GIVEN_BACK]
+    lost = [one for one in earlier[-2:-1] if one.state in ("expired", "ended") and one.reason != node_queue.GIVEN_BACK]
     ended = f"The ticket of this call before has ended: {lost[0].reason}. This is a new one." if lost else ""
     note = " ".join(filter(None, (ended, await say_standstill(queue.engine))))
     return Reservations(
@@ -251,7 +263,7 @@ async def note_ended(call: Call, farm: NodeReservations, reservation_id: str) ->
     queue.wake(farm.name)
 
 
-def _not_granted(ticket: Ticket, wait_minutes: int) -> LabError:
+def _not_granted(ticket: node_queue.Ticket, wait_minutes: int) -> LabError:
     if ticket.state == "refused":
         return Refused("The nodes cannot be reserved", ticket.reason, "")
     if ticket.state == "expired":

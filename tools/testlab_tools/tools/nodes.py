@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -21,8 +21,8 @@ from testlab_tools.cursors import decode_cursor, encode_cursor
 from testlab_tools.errors import BadInput, Conflict, NotFound, Refused, Unsupported
 from testlab_tools.fanout import ask_all, ask_each, gather_all
 from testlab_tools.files.pictures import prepare_picture
+from testlab_tools.late_module import LateModule
 from testlab_tools.models.lab import UNKNOWN, Ended, Node, NodeList, Pressed, Reservation, Reservations, ServiceShare
-from testlab_tools.node_queue.queue import ticket_prefix
 from testlab_tools.registry import ADD, DESTROY, END, LOOK, Call, Picture, Question, tool
 from testlab_tools.tools.arguments import NodeId
 from testlab_tools.tools.line import (
@@ -36,6 +36,11 @@ from testlab_tools.tools.line import (
     stand_in_line,
 )
 from testlab_tools.untrusted import quote
+
+if TYPE_CHECKING:
+    from testlab_tools.node_queue import queue as node_queue
+else:
+    node_queue = LateModule("testlab_tools.node_queue.queue")
 
 
 @tool(toolset="nodes", access="observe", needs=NodeInventory, hints=LOOK)
@@ -201,7 +206,9 @@ async def reserve_nodes(
         raise BadInput("Give either node_ids or device_type", "", "device_type with count takes any that are free.")
     every: Mapping[str, Node] = {}
     what = (device_type.strip().casefold(), count) if device_type else tuple(node_ids)
-    prefix = ticket_prefix(call.caller, what, message, duration_minutes, wait_minutes) if wait_minutes else ""
+    prefix = (
+        node_queue.ticket_prefix(call.caller, what, message, duration_minutes, wait_minutes) if wait_minutes else ""
+    )
     if device_type:
         wanted, every = await find_of_type(call, device_type, count, prefix)
     else:
