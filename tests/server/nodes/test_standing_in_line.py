@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testlab_tools.durable.late_store import next_number
 from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
@@ -115,6 +116,21 @@ async def test_of_several_farms_the_same_request_stays_in_the_line_where_it_stan
     async with connect(config.replace(farm.table, farm.table + spare)) as client:
         second = await ask(client, "reserve_nodes", **wanted, wait_minutes=30)
     assert second["queued"] == first["queued"]
+
+
+async def test_a_ticket_that_has_ended_at_one_farm_is_not_the_answer_of_another(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 20)
+    monkeypatch.setattr("testlab_tools.tools.line.next_number", lambda ids, _: next_number(ids, 0))  # in one minute
+    spare = farm.table.replace("services.portal", "services.spare")
+    wanted = {"device_type": device_type(farm), "message": "m", "duration_minutes": 5, "wait_minutes": 30}
+    async with connect(config.replace(farm.table, spare)) as client:
+        (first,) = (await ask(client, "reserve_nodes", **wanted))["reservations"]
+        await ask(client, "end_reservation", reservation_id=first["reservation_id"])
+    async with connect(config.replace(farm.table, farm.table + spare)) as client:
+        (second,) = (await ask(client, "reserve_nodes", **wanted))["reservations"]
+    assert (first["node_id"].partition(":")[0], second["node_id"].partition(":")[0]) == ("spare", "portal")
 
 
 async def test_whose_ticket_has_expired_unseen_is_told_so_with_the_new_one(

@@ -165,7 +165,8 @@ async def _find_ticket(
 ) -> node_queue.Ticket | None:
     """The ticket of the same call before, or a new one's id; None where the caller holds one of the nodes already, as
     reserving them says."""
-    tickets = await queue.list(request.service, prefix)
+    every = await queue.list("", prefix)
+    tickets = [ticket for ticket in every if ticket.request.service == request.service]
     if tickets and tickets[-1].state in ("waiting", "granted"):
         return tickets[-1]
     if request.node_ids:
@@ -175,7 +176,7 @@ async def _find_ticket(
             matching.check_licence(node)
             if node.reservation and node.reservation.yours:
                 return None
-    number = next_number((ticket.ticket_id for ticket in tickets), queue.engine.clock.now().timestamp())
+    number = next_number((ticket.ticket_id for ticket in every), queue.engine.clock.now().timestamp())
     return _granted(request).model_copy(update={"ticket_id": f"{prefix}{number}"})
 
 
