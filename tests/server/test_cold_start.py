@@ -24,6 +24,16 @@ UNUSED = {
 
 
 PATHS = {"PYTHONPATH": os.pathsep.join(str(Path(__file__).parents[2] / part) for part in ("server", "tools"))}
+OF_OTHER_TOOLS = (
+    *("testlab_tools.statistics.", "testlab_tools.triage.", "testlab_tools.explain.", "testlab_tools.campaigns."),
+    *(
+        "testlab_tools.watches.",
+        "testlab_tools.schedules.",
+        "testlab_tools.recording.",
+        "testlab_tools.passport.passport",
+    ),
+    *("testlab_tools.node_queue.", "testlab_tools.notify.notifier", "h11"),
+)
 IMPORTED_BEFORE_ALL = 60
 """Modules, most of Python's own, that giving the answers of the last start may take."""
 
@@ -42,14 +52,23 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return config
 
 
-def list_tools(config: Path) -> tuple[set[str], str]:
-    """The modules that are imported when the tools have been listed, and the list."""
+def list_tools(config: Path, then_call: str = "") -> tuple[set[str], str]:
+    """The modules that are imported when the tools have been listed, and the list; or when a call after that has been
+    answered, and its answer."""
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     asked = [
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
     ]
+    call = {
+        "jsonrpc": "2.0",
+        "id": "call",
+        "method": "tools/call",
+        "params": {"name": then_call, "arguments": {"no": 1}},
+    }
+    asked += [call] if then_call else []
+    awaited = '"id":"call"' if then_call else '"list_runs"'
     command = [sys.executable, "-X", "importtime", "-m", "testlab_mcp", "serve", "--config", str(config)]
     log = config.with_name("imports.txt")
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -58,8 +77,8 @@ def list_tools(config: Path) -> tuple[set[str], str]:
         assert process.stdout
         process.stdin.writelines(json.dumps(message) + "\n" for message in asked)
         process.stdin.flush()
-        while '"list_runs"' not in (line := process.stdout.readline()):
-            assert line, "the server ended before it had listed its tools"
+        while awaited not in (line := process.stdout.readline()):
+            assert line, "the server ended before it had answered"
         imported = log.read_text(encoding="utf-8")
         process.communicate(timeout=10)
     return set(re.findall(r"\| +([\w.]+)$", imported, re.MULTILINE)), line
@@ -77,6 +96,16 @@ def test_a_second_start_lists_the_tools_before_it_has_imported_the_server(config
     imported, second = list_tools(config)
     assert second == first
     assert {"testlab_mcp.protocol.server", "testlab_mcp.config.loading"} & imported == set()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="on Windows nothing is answered early")
+def test_the_first_call_imports_nothing_of_what_other_tools_do(config: Path) -> None:
+    listed, _ = list_tools(config)
+    imported, answer = list_tools(config, then_call="list_nodes")
+    assert "list_nodes has no argument no" in answer
+    assert {"testlab_tools.tools.statistics", "testlab_tools.tools.campaigns"} <= imported
+    assert {name for name in imported if name.startswith(OF_OTHER_TOOLS)} == set()
+    assert {name for name in listed if name.startswith(OF_OTHER_TOOLS)}, "the list says what they return"
 
 
 def test_what_gives_the_answers_of_the_last_start_imports_little() -> None:
