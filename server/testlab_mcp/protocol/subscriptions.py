@@ -43,9 +43,8 @@ if TYPE_CHECKING:
     from testlab_mcp.protocol.tasks.extension import Tasks
     from testlab_tools.watching import Seen
 
-    Found = tuple[Subject, Seen]
-
 MAX_PER_CALLER = 50
+Found = tuple[Subject, "Seen"]
 _STATE = "testlab.subscriptions"
 
 
