@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -56,13 +57,20 @@ class Subject(NamedTuple):
     native: str
 
 
+@dataclass(eq=False)
+class _Listener:
+    """Who listens, and the state that was last read or told: what changed in between is heard at the next look."""
+
+    heard: Callable[[], None]
+    state: object
+
+
 class Watcher:
     """What is listened to, and the polls of it. A lab has one, and callers' parts of the lab share it."""
 
     def __init__(self) -> None:
         self.job_poller = JobPoller(self.saw_job)
-        self._heard: dict[Subject, dict[object, Callable[[], None]]] = {}
-        self._states: dict[Subject, object] = {}
+        self._heard: dict[Subject, list[_Listener]] = {}
         self._polls: dict[Subject, asyncio.Task[None]] = {}
 
     def __len__(self) -> int:
@@ -77,9 +85,9 @@ class Watcher:
             if len(self._heard) >= MAX_WATCHED:
                 most = f"{MAX_WATCHED} things are the most"
                 raise Refused("Too much is listened to", most, "Listen to less, or read it again from time to time.")
-            self._heard[subject], self._states[subject] = {}, _state_of(read)
-        listener = object()
-        self._heard[subject][listener] = heard
+            self._heard[subject] = []
+        listener = _Listener(heard, _state_of(read))
+        self._heard[subject].append(listener)
         LISTENERS.add(1)
         poll = _poll_of(subject)
         if (poll not in self._polls or self._polls[poll].done()) and not has_ended(read):
@@ -106,12 +114,13 @@ class Watcher:
             poll.cancel()
         await asyncio.gather(*polls, return_exceptions=True)
 
-    def _stop(self, subject: Subject, listener: object) -> None:
-        listeners = self._heard.get(subject, {})
-        if listeners.pop(listener, None) is not None:
+    def _stop(self, subject: Subject, listener: _Listener) -> None:
+        listeners = self._heard.get(subject, [])
+        if listener in listeners:
+            listeners.remove(listener)
             LISTENERS.add(-1)
         if subject in self._heard and not listeners:
-            del self._heard[subject], self._states[subject]
+            del self._heard[subject]
         poll = _poll_of(subject)
         if poll in self._polls and not any(_poll_of(other) == poll for other in self._heard):
             self._polls.pop(poll).cancel()
@@ -119,10 +128,10 @@ class Watcher:
     def _saw(self, subject: Subject, read: Seen | None) -> None:
         """What was read of a subject; None where it is not there (any more)."""
         state = None if read is None else _state_of(read)
-        if subject in self._heard and self._states[subject] != state:
-            self._states[subject] = state
-            for heard in list(self._heard[subject].values()):
-                heard()
+        for listener in list(self._heard.get(subject, ())):
+            if listener.state != state:
+                listener.state = state
+                listener.heard()
 
     async def _poll(self, subject: Subject) -> None:
         look: Callable[[], Awaitable[float]]
@@ -205,7 +214,7 @@ def _state_of(read: Seen) -> object:
         case Job():
             return (read.finished, read.passed, read.failed, read.errored, read.total)
         case RunDetail():
-            return read.model_dump_json()
+            return hash(read.model_dump_json())  # of each listener; a run may be large
         case records.Campaign():
             return (read.state, *(getattr(read, counter) for counter in records.COUNTERS))
         case subjects.Watch():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any
@@ -15,6 +16,7 @@ from mcp_types import ResourceTemplateReference
 from testlab_tools.campaigns.campaigns import Campaigns
 from testlab_tools.errors import LabError
 from testlab_tools.http.policy import Backoff
+from testlab_tools.tools.campaigns import find_campaign
 from tests.fixture_types import Connect, ToolCaller
 from tests.server.access.conftest import served, signed_in, table_of
 from tests.server.campaigns.conftest import QUICK, Farm
@@ -235,6 +237,35 @@ async def test_who_listens_to_what_has_ended_hears_so_once_and_nobody_looks(
                 assert (await listener.change())["state"] == "cancelled"
             assert listener.heard.count(uri) == 1
     assert polls.asked == []
+
+
+@pytest.mark.parametrize("mode", ERAS)
+async def test_what_ends_between_its_reading_and_the_subscription_is_heard(
+    mode: str, polls: Polls, served_on: Callable[..., str], ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, read_late, held = served_on(), threading.Event(), threading.Event()
+    async with connected(url, mode) as first, connected(url, mode) as second:
+        campaign_id = (await ask(first.client, "start_campaign", **WAITING))["campaign_id"]
+        uri = uri_of("campaigns", campaign_id)
+
+        async def find(*given: Any) -> Any:
+            found = await find_campaign(*given)
+            if read_late.is_set():
+                held.set()
+                await polls.until(lambda: first.heard)
+            return found
+
+        async def cancel() -> None:
+            await polls.until(held.is_set)
+            await ask(first.client, "cancel_campaign", campaign_id=campaign_id)
+
+        monkeypatch.setattr("testlab_mcp.protocol.subscriptions.find_campaign", find)
+        async with first.to(uri), asyncio.TaskGroup() as group:
+            read_late.set()
+            group.create_task(cancel())
+            async with second.to(uri):
+                assert (await second.change())["state"] == "cancelled"
+    assert (first.heard, second.heard) == ([uri], [uri])
 
 
 @pytest.mark.parametrize(("mode", "database"), [("legacy", "SQLite"), (MODERN, "PostgreSQL")])
