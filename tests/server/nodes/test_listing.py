@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,22 @@ async def test_a_large_fleet_is_listed_by_pages_that_count_all_that_match(
     async with connect(farm.config) as client:
         assert "is gone" in await refused(client, "list_nodes", available=True, limit=124, cursor=free["cursor"])
     assert [one["node_id"] for one in found] == [f"portal:{name}" for name in ids]
+
+
+async def test_a_page_behind_a_node_of_a_service_that_does_not_answer_says_so_and_not_that_the_node_is_gone(
+    farm: Farm, connect: Connect, ask: ToolCaller, refused: RefusedCaller, dead_url: str
+) -> None:
+    spare = farm.table.replace("services.portal", "services.spare")
+    several = farm.config.replace(farm.table, farm.table + spare)
+    async with connect(several) as client:
+        total = (await ask(client, "list_nodes"))["total"]
+        page = await ask(client, "list_nodes", limit=total - 1)
+    dead = re.sub(r"(services\.spare\][^[]*?url = )[\"'][^\"']*[\"']", rf"\1'{dead_url}'", several)
+    assert dead != several
+    async with connect(dead) as client:
+        told = await refused(client, "list_nodes", limit=total - 1, cursor=page["cursor"])
+    assert "spare" in told
+    assert "gone" not in told
 
 
 @pytest.mark.parametrize("who", ["you", "colleague"])

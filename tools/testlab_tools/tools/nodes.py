@@ -18,7 +18,7 @@ from testlab_tools.capabilities import (
     Screenshots,
 )
 from testlab_tools.cursors import decode_cursor, encode_cursor
-from testlab_tools.errors import BadInput, Conflict, NotFound, Refused, Unsupported
+from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported
 from testlab_tools.fanout import ask_all, ask_each, gather_all
 from testlab_tools.files.pictures import prepare_picture
 from testlab_tools.late_module import LateModule
@@ -58,16 +58,16 @@ async def list_nodes(
 
     detail is for a few nodes.
     """
-    wrong, shares = "", list[ServiceShare]()
+    wrong, failed = "", dict[str, LabError]()
     if node_ids:
         every, wrong = await _get_nodes(call, node_ids, detail, addresses)
     else:
-        every, shares = await _list_every_node(call)
+        every, failed = await _list_every_node(call)
     matching = [node for node in every if _matches(node, available, text)]
     untyped = [
         n for n in every if n.device_type == UNKNOWN and _matches(n, available) and not _matches(n, available, text)
     ]
-    page, more = _take_page(every, matching, limit, cursor, "\n".join((str(available), text, *node_ids)))
+    page, more = _take_page(every, matching, limit, cursor, "\n".join((str(available), text, *node_ids)), failed)
     if (detail or addresses) and not node_ids:
         page, wrong = await _get_nodes(call, [node.node_id for node in page], detail, addresses)
     return NodeList(
@@ -76,7 +76,7 @@ async def list_nodes(
         matching=len(matching) if more or cursor else 0,
         total=len(every),
         free=sum(node.state == "free" for node in matching),
-        services=shares,
+        services=[ServiceShare(service=name, shown=0, error=str(error)) for name, error in failed.items()],
         note=" ".join(filter(None, (wrong, _note_untyped(untyped) if text else "", MORE if more else ""))),
         cursor=more,
     )
@@ -109,13 +109,20 @@ async def grab_screenshot(
 
 
 def _take_page(
-    every: list[Node], matching: list[Node], limit: int, cursor: str, made_for: str
+    every: list[Node],
+    matching: list[Node],
+    limit: int,
+    cursor: str,
+    made_for: str,
+    failed: Mapping[str, LabError],
 ) -> tuple[list[Node], str]:
     """The nodes from where `cursor` says, and the next cursor: it goes on behind a node, whether that still matches or
-    not. Raises BadInput where that node is gone."""
+    not. Raises BadInput where that node is gone, and the error of its service where that does not answer."""
     if cursor:
-        last = decode_cursor(cursor, made_for)
+        last = str(decode_cursor(cursor, made_for))
         places = {node.node_id: place for place, node in enumerate(every)}
+        if (trouble := failed.get(last.partition(":")[0])) is not None:
+            raise trouble
         if last not in places:
             raise BadInput("The node that the page before ended with is gone", "", "Ask again without cursor.")
         matching = [node for node in matching if places[node.node_id] > places[last]]
@@ -154,14 +161,13 @@ def _and_more(texts: list[str], between: str = " ") -> str:
     return between.join([*texts[:NAMED], *more])
 
 
-async def _list_every_node(call: Call) -> tuple[list[Node], list[ServiceShare]]:
+async def _list_every_node(call: Call) -> tuple[list[Node], dict[str, LabError]]:
     """Every node of every farm that answers, and the errors of those that do not."""
     farms = call.lab.offering(NodeInventory)
     answers = await ask_all(farms, lambda farm: farm.list_nodes())
     answers.require_any()
     call.lab.watcher.saw_nodes((farm, node) for farm in farms for node in answers.given.get(farm.name, ()))
-    shares = [ServiceShare(service=name, shown=0, error=str(error)) for name, error in answers.failed.items()]
-    return [node for nodes in answers.given.values() for node in nodes], shares
+    return [node for nodes in answers.given.values() for node in nodes], answers.failed
 
 
 def _matches(node: Node, available: bool, text: str = "") -> bool:
