@@ -109,7 +109,8 @@ class Completer:
                 case "watch_id":
                     return [watch.watch_id for watch in await list_watches(available.scope, NEWEST)]
 
-        return await self._ask_briefly(available.lab, argument, ask)
+        # Tokens of one caller may differ in access, and share its lab.
+        return await self._ask_briefly(available.lab, (argument, available.scope.access), ask)
 
     async def _find_artifacts(self, available: Availability, handle: str) -> list[str]:
         """The files of a run."""

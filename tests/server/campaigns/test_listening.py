@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, closing
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from testlab_tools.http.policy import Backoff
 from testlab_tools.tools.campaigns import find_campaign
 from tests.fixture_types import Connect, ToolCaller
 from tests.server.access.conftest import served, signed_in, table_of
+from tests.server.access.test_authentication import AUDIENCE, Issuer
 from tests.server.campaigns.conftest import QUICK, Farm
 from tests.server.campaigns.test_campaigns import with_campaigns
 from tests.server.campaigns.test_hostile_orders import config_on
@@ -302,6 +303,26 @@ async def test_a_strangers_campaign_and_none_at_all_are_the_same_to_read_and_to_
         template = ResourceTemplateReference(uri=WATCH)
         offered = [(await who.complete(template, {"name": "watch_id", "value": "w"})) for who in (alice, bob, root)]
         assert [one.completion.values for one in offered] == [[watch_id], [], [watch_id]]
+
+
+async def test_what_completion_offered_to_a_token_with_more_access_is_not_offered_to_one_with_less(
+    farm: Farm, ask: ToolCaller
+) -> None:
+    with closing(Issuer()) as issuer, config_on("SQLite", farm) as config:
+        signs = f'[http]\npublic_url = "{AUDIENCE}"\n[http.oauth]\nissuer = "{issuer.url}"\n'
+        admin = config.replace('access = "operate"', 'access = "admin"')
+        with served(f"{admin}\n{signs}{table_of('alice', access='operate')}") as url:
+            async with signed_in(url, "alice") as alice:
+                campaign_id = (await ask(alice, "start_campaign", **WAITING))["campaign_id"]
+            offered: list[list[str]] = []
+            for level in ("admin", "observe", "admin"):
+                headers = {"Authorization": f"Bearer {issuer.token(scope=f'testlab:{level}')}"}
+                async with signed_in(url, headers=headers) as ada:
+                    told = await ada.complete(
+                        ResourceTemplateReference(uri=CAMPAIGN), {"name": "campaign_id", "value": ""}
+                    )
+                    offered.append(told.completion.values)
+    assert offered == [[campaign_id], [], [campaign_id]]
 
 
 @pytest.mark.parametrize("mode", ERAS)
