@@ -19,6 +19,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 Become = Callable[[dict[str, Any]], int]
@@ -45,7 +46,10 @@ def main() -> None:
                 return
             if key.fileobj is listener:
                 connection, _ = listener.accept()
-                alive[connection] = pid = _fork(connection, prepare())
+                if (pid := _fork(connection, prepare())) is None:
+                    connection.close()
+                    continue
+                alive[connection] = pid
                 waiting.register(connection, selectors.EVENT_READ)
                 waiting.register(os.pidfd_open(pid), selectors.EVENT_READ, connection)
             elif key.data is not None:
@@ -55,8 +59,11 @@ def main() -> None:
                 waiting.unregister(key.fileobj)
 
 
-def _fork(connection: socket.socket, become: Become) -> int:
+def _fork(connection: socket.socket, become: Become) -> int | None:
+    """The process id; None where whoever asked has gone. Who goes a moment later ends the fork, as ever."""
     message, files, _, _ = socket.recv_fds(connection, MAX_REQUEST_BYTES, 3)
+    if not message:
+        return None
     request: dict[str, Any] = json.loads(message)
     if not (pid := os.fork()):
         for number, file in zip(request["numbers"], files, strict=True):
@@ -65,7 +72,8 @@ def _fork(connection: socket.socket, become: Become) -> int:
         os._exit(_run(request, become))
     for file in files:
         os.close(file)
-    connection.send(str(pid).encode())
+    with suppress(OSError):
+        connection.send(str(pid).encode())
     return pid
 
 
