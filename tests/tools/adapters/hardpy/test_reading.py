@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from testlab_tools.adapters.hardpy import rows
 from testlab_tools.adapters.hardpy.adapter import Settings
 from testlab_tools.adapters.hardpy.rows import BrokenRows, NotRows, read_rows
+from testlab_tools.adapters.hardpy.store import StateStore
 from testlab_tools.errors import BadReply, Conflict, NotFound, Unsupported
 from testlab_tools.models.requests import RunQuery, TestOrder
 
@@ -81,6 +82,31 @@ async def test_who_asks_for_a_run_at_once_shares_one_reading(bench: HardPy, pane
     assert panel.count("/api/json_data") == before + 1
     await bench.get_run(run_id)
     assert panel.count("/api/json_data") == before + 2
+
+
+async def test_who_asks_for_a_run_that_ended_while_another_looked_for_it_looks_again(
+    bench: HardPy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = (await bench.list_runs(RunQuery(), 1)).runs[0].run_id.rpartition(":")[2]
+    look, looking, ended = vars(StateStore)["_find_run"], asyncio.Event(), asyncio.Event()
+
+    async def find(store: StateStore, wanted: str) -> Any:
+        if ended.is_set():
+            return await look(store, wanted)
+        looking.set()
+        await ended.wait()  # this reading has passed the place where the run then is
+        return None
+
+    monkeypatch.setattr(StateStore, "_find_run", find)
+    early = asyncio.ensure_future(bench.get_run(run_id))
+    await looking.wait()
+    late = asyncio.ensure_future(bench.get_run(run_id))
+    for _ in range(3):
+        await asyncio.sleep(0)  # it shares the reading
+    ended.set()
+    assert (await late).run.run_id.endswith(run_id)
+    with pytest.raises(NotFound, match="has no such run"):
+        await early
 
 
 async def test_runs_are_filtered_counted_and_paged_whole(bench: HardPy) -> None:

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -127,9 +126,19 @@ class StateStore(Panel):
         return live
 
     async def read_run(self, run_id: str) -> StateDocument:
-        """The document of a run that has ended, which no longer changes: who asks meanwhile shares it. Raises NotFound
-        when there is none."""
-        if is_run(run_id) and (document := await self._documents.run(run_id, partial(self._find_run, run_id))):
+        """The document of a run that has ended, which no longer changes: who asks meanwhile shares it. That there is
+        none is known only from a reading that began since. Raises NotFound then."""
+        began = not is_run(run_id)
+
+        async def find() -> StateDocument | None:
+            nonlocal began
+            began = True
+            return await self._find_run(run_id)
+
+        document = None
+        while document is None and not began:
+            document = await self._documents.run(run_id, find)
+        if document is not None:
             return document
         raise NotFound(f"{self.name} has no such run", "", "list_runs shows the runs there are.").naming(run_id)
 
