@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -116,6 +117,22 @@ async def test_of_several_farms_the_same_request_stays_in_the_line_where_it_stan
     async with connect(config.replace(farm.table, farm.table + spare)) as client:
         second = await ask(client, "reserve_nodes", **wanted, wait_minutes=30)
     assert second["queued"] == first["queued"]
+
+
+async def test_who_stands_in_the_line_of_a_farm_that_does_not_answer_is_told_so_and_stands_in_no_second(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller, dead_url: str, tmp_path: Path
+) -> None:
+    spare = farm.table.replace("services.portal", "services.spare")
+    dead = re.sub(r"(url = )[\"'][^\"']*[\"']", rf"\1'{dead_url}'", spare)
+    every = sum(node["device_type"] == device_type(farm) for node in farm.you.get("/nodes").json())
+    farm.reserve(farm.colleague)
+    wanted = {"device_type": device_type(farm), "count": every, "message": "m", "duration_minutes": 5}
+    async with connect(config.replace(farm.table, spare)) as client:
+        first = await ask(client, "reserve_nodes", **wanted, wait_minutes=30)
+    async with connect(config.replace(farm.table, farm.table + dead)) as client:
+        assert "Service spare cannot be reached" in await refused(client, "reserve_nodes", **wanted, wait_minutes=30)
+    with closing(sqlite3.connect(tmp_path / "d.sqlite")) as database:
+        assert database.execute("SELECT ticket_id FROM node_tickets").fetchall() == [(first["queued"],)]
 
 
 async def test_a_ticket_that_has_ended_at_one_farm_is_not_the_answer_of_another(

@@ -54,10 +54,13 @@ async def find_of_type(call: Call, device_type: str, count: int, prefix: str = "
     Raises:
         NotFound: there is no node of that type.
         BadInput: there are fewer than `count` with a licence.
+        LabError: the service in whose line it stands does not answer.
     """
     farms = call.lab.offering(NodeReservations)
     answers = await ask_all(farms, list_farm)
     answers.require_any()
+    if (stands_at := await _find_line(call, prefix)) in answers.failed:  # elsewhere it would stand twice
+        raise answers.failed[stands_at]
     wanted = device_type.strip().casefold()
     of_type = {
         farm: [name for name, node in nodes.items() if node.device_type.casefold() == wanted]
@@ -79,8 +82,6 @@ async def find_of_type(call: Call, device_type: str, count: int, prefix: str = "
             f"there {'is' if most == 1 else 'are'} {most}" if len(farms) == 1 else f"no service has more than {most}"
         )
         raise BadInput(f"There are not {count} nodes of that type", f"Of this type {there}", f"Give count={most}.")
-
-    stands_at = await _find_line(call, prefix)
 
     def rate(farm: NodeReservations) -> tuple[bool, bool, int]:
         free = sum(answers.given[farm.name][name].state == "free" for name in of_type[farm])
