@@ -81,3 +81,14 @@ def test_several_tests_in_error_are_a_nodes_own_only_while_others_judge_somethin
     run = Run(run_id="portal:9", outcome="pass", test="other", started_at=datetime.now(UTC))
     records.note([judge(Work(9, 9), run, "n2", 1, ORDER)])
     assert records.compare_errors("n1", 2) == "at several tests"
+
+
+def test_an_outage_that_all_nodes_share_is_no_nodes_own_though_each_had_passed_before() -> None:
+    records, owned = NodeRecords(), list[str]()
+    for item in range(16):
+        node, outcome = f"n{item // 2 % 2}", "pass" if item < 4 else "error"
+        run = Run(run_id=f"portal:{item}", outcome=outcome, test="t", started_at=datetime.now(UTC), reason=ITS_OWN)
+        records.note([judge(Work(item, item), run, node, 1, ORDER)])  # each test once, on one node
+        if item % 2 and records.compare_errors(node, 2):
+            owned.append(node)
+    assert owned == ["n0"], "while the other had passed last"

@@ -57,7 +57,8 @@ class NodeRecords:
             for name, runs in self._runs.items()
         }
         basis = compare(errors.get(node, ())[:newest], node, errors, 1)
-        judged = any(not one.fault for name, told in errors.items() if name != node for one in told)
+        latest = [one for name, told in errors.items() if name != node for one in told[:newest]]
+        judged = any(not one.fault for one in latest)
         return basis if basis != SEVERAL_TESTS or judged else ""
 
     def _blame(self, verdict: Verdict) -> None:
