@@ -18,7 +18,7 @@ from testlab_tools.durable.engine import Engine
 from tests.postgresql import fresh_database
 
 
-@pytest.fixture(params=["locked", "unreadable"])
+@pytest.fixture(params=["locked", "unreadable", "damaged"])
 def mute(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     """A database of SQLite with its tables, which does not say what is in it."""
     connect = sqlite3.connect
@@ -28,6 +28,9 @@ def mute(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         other.execute("CREATE TABLE workflow_status (workflow_uuid, status, name, created_at)")
         if request.param == "locked":
             other.execute("BEGIN EXCLUSIVE")
+        elif request.param == "damaged":
+            path = tmp_path / "damaged.sqlite"
+            path.write_bytes(b"nothing of a database" * 300)
         else:
             path = tmp_path
         yield SqliteDatabase(path)

@@ -192,7 +192,7 @@ class SqliteDatabase(Database):
         try:
             with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as connection:
                 return [row[0] for row in connection.execute(_LIST_WAITING.format(table="workflow_status"))]
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             return [] if _has_no_table(error) else None
 
     def count(self, name: str) -> dict[Status, int] | None:
@@ -201,7 +201,7 @@ class SqliteDatabase(Database):
         try:
             with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)) as connection:
                 return _sum_up(connection.execute(_COUNT.format(table="workflow_status", mark="?"), (name,)))
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
             return {} if _has_no_table(error) else None
 
     def leader_lock(self) -> LeaderLock:
@@ -295,7 +295,7 @@ class PostgresDatabase(Database):
         return bool(row and row[0])
 
 
-def _has_no_table(error: sqlite3.OperationalError) -> bool:
+def _has_no_table(error: sqlite3.DatabaseError) -> bool:
     """Whether nothing was stored yet: another server may just be creating it."""
     return "no such table" in str(error)
 
