@@ -76,3 +76,18 @@ async def test_texts_that_long_work_stores_are_refused_or_shown_harmless(
     assert {order["message"] for order in listed["campaigns"]} == {"ab", MARKUP}
     assert {order["message"] for order in listed["scheduled"]} == {"ab", MARKUP}
     assert [len(listed[rows]) for rows in ("campaigns", "scheduled")] == [3, 3]
+
+
+@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+async def test_an_id_with_a_nul_in_it_is_of_nothing_on_either_database(
+    database: str, farm: Farm, connect: Connect
+) -> None:
+    with config_on(database, farm) as config:
+        async with connect(config) as client:
+            for tool, name in (
+                ("get_campaign", "campaign_id"),
+                ("cancel_campaign", "campaign_id"),
+                ("watch", "watch_id"),
+            ):
+                for handle in ("c\0", "s\0", "w\0"):
+                    assert " no such " in await say(client, tool, **{name: handle})

@@ -71,3 +71,9 @@ def test_tasks_are_listened_to_by_who_declares_the_extension_and_names_them(
     agent = start().agent()
     refused = agent.rpc("subscriptions/listen", "", capabilities, notifications={"taskIds": task_ids})
     assert refused["error"]["code"] == code
+
+
+def test_an_id_with_a_nul_in_it_is_of_no_task_on_either_database(database: str, start: Start) -> None:
+    agent = start(database).agent()
+    with agent.listen("\0") as messages:
+        assert "taskIds" not in next(messages)["params"]["notifications"]

@@ -82,7 +82,9 @@ class ScheduleStore:
             return self._read(connection, schedule.schedule_id)
 
     def read(self, schedule_id: str) -> Schedule | None:
-        """A schedule, if there is one of that id."""
+        """A schedule, if there is one of that id. PostgreSQL takes no NUL, and no id has one."""
+        if "\0" in schedule_id:
+            return None
         return next(iter(self._select(self._table.c.schedule_id == schedule_id)), None)
 
     def list(self, caller: str | None, services: Sequence[str]) -> list[Schedule]:

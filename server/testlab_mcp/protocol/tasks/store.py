@@ -60,7 +60,9 @@ class TaskStore:
         return True
 
     def read(self, task_id: str) -> TaskRecord | None:
-        """A task. Raises DamagedTask."""
+        """A task. PostgreSQL takes no NUL, and no id has one. Raises DamagedTask."""
+        if "\0" in task_id:
+            return None
         with self._workflows.transaction() as connection:
             query = sa.select(self._table, _clock(connection).label("read_at"))
             row = connection.execute(query.where(self._table.c.task_id == task_id)).mappings().first()
