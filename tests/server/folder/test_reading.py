@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import Future
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import pytest
 
+from testlab_tools.adapters.folder.looking import Looker
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
 if TYPE_CHECKING:
@@ -102,6 +105,15 @@ async def test_a_station_that_no_report_is_of_is_refused_with_the_nearest(
         assert station in told.replace(f"{station}x", "")
         none = await ask(client, "list_runs", station=station, unit="SN-none")
     assert none["services"][0]["shown"] == 0
+
+
+async def test_while_reports_are_still_being_read_no_station_is_said_not_to_be_there(
+    reports: Path, table: Table, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Looker, "look", lambda _: Future[bool]())
+    async with connect(table(reports)) as client:
+        (share,) = (await ask(client, "list_runs", station="FCT-01"))["services"]
+    assert "Still being read" in share["note"]
 
 
 async def test_a_run_is_told_with_its_measurements_limits_and_what_lies_beside_it(

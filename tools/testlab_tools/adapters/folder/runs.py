@@ -92,13 +92,13 @@ class FolderRuns(FolderService, UnitArchive, FailureArchive):
         counted = "SELECT r.outcome, count(*) FROM runs AS r WHERE " + where + " GROUP BY r.outcome"
         counts = dict(await self.query(self.index.rows, counted, params))
         by_outcome = cast("dict[Outcome, int]", counts)
-        notes = [await self.describe_gaps(fresh), "" if counts else await self._explain_empty(query)]
+        notes = [await self.describe_gaps(fresh), "" if counts or not fresh.whole else await self._explain_empty(query)]
         note = " ".join(filter(None, notes))
         part = not fresh.whole
         return Runs(runs, more, sum(counts.values()), part, by_outcome=by_outcome, note=note, cut=part)
 
     async def _explain_empty(self, query: RunQuery) -> str:
-        """Of an empty list: whether there is such a test at all. Raises NotFound where there is no such station."""
+        """Of an empty list of all reports: whether there is such a test. Raises NotFound for an unknown station."""
         if query.explain_empty and query.station:
             await self._require_station(query.station)
         if not query.test:
