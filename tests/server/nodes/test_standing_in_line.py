@@ -135,6 +135,16 @@ async def test_who_stands_in_the_line_of_a_farm_that_does_not_answer_is_told_so_
         assert database.execute("SELECT ticket_id FROM node_tickets").fetchall() == [(first["queued"],)]
 
 
+async def test_how_many_nodes_of_a_type_there_are_is_said_with_the_farm_that_did_not_answer(
+    farm: Farm, config: str, connect: Connect, refused: RefusedCaller, dead_url: str
+) -> None:
+    spare = farm.table.replace("services.portal", "services.spare")
+    dead = re.sub(r"(url = )[\"'][^\"']*[\"']", rf"\1'{dead_url}'", spare)
+    wanted = {"device_type": device_type(farm), "count": 99, "message": "m", "duration_minutes": 5}
+    async with connect(config.replace(farm.table, farm.table + dead)) as client:
+        assert "Not asked, since they did not answer: spare" in await refused(client, "reserve_nodes", **wanted)
+
+
 async def test_a_ticket_that_has_ended_at_one_farm_is_not_the_answer_of_another(
     farm: Farm, config: str, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

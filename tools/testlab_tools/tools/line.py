@@ -81,7 +81,8 @@ async def find_of_type(call: Call, device_type: str, count: int, prefix: str = "
         there = (
             f"there {'is' if most == 1 else 'are'} {most}" if len(farms) == 1 else f"no service has more than {most}"
         )
-        raise BadInput(f"There are not {count} nodes of that type", f"Of this type {there}", f"Give count={most}.")
+        why = ". ".join(filter(None, (f"Of this type {there}", _name_untold(answers.failed))))
+        raise BadInput(f"There are not {count} nodes of that type", why, f"Give count={most}.")
 
     def rate(farm: NodeReservations) -> tuple[bool, bool, int]:
         free = sum(answers.given[farm.name][name].state == "free" for name in of_type[farm])
@@ -287,6 +288,9 @@ def _no_such_type(device_type: str, nodes: Sequence[Node], failed: Mapping[str, 
     types = {node.device_type: None for node in nodes if node.device_type != UNKNOWN}
     near = nearest(device_type.strip(), types, 3, 0.4)
     named = ", ".join(quote(name, 60) for name in (near or list(types)[:5]))
-    untold = f"Not asked, since they did not answer: {', '.join(failed)}" if failed else ""
     step = f"{'Nearest' if near else 'Types there are'}: {named}." if named else "No node here says its type."
-    return NotFound("There is no node of that device type", untold, step).naming(device_type)
+    return NotFound("There is no node of that device type", _name_untold(failed), step).naming(device_type)
+
+
+def _name_untold(failed: Mapping[str, LabError]) -> str:
+    return f"Not asked, since they did not answer: {', '.join(failed)}" if failed else ""
