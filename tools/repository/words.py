@@ -51,7 +51,7 @@ CHECKS = (
 )
 FORMATTERS = (("ruff", "check", "--fix", "."), ("ruff", "format", "."))
 # Most tests wait for servers: several at once take a third of the time. A file's tests share what it starts.
-SPREAD = ("-n", "5", "--dist", "loadfile", "--no-loadscope-reorder")
+SPREAD = ("-n", "6", "--dist", "loadfile", "--no-loadscope-reorder")
 LOCKED_INDEX = "https://pypi.org/simple"
 """The index that uv.lock names, whichever one a machine installs from."""
 
