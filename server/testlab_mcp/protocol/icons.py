@@ -1,8 +1,7 @@
-"""Icons of resources and prompts for people's menus, one a toolset: SVG in a `data:` URI, some 200 bytes, nothing to
-fetch.
+"""Icons for people's menus, one a toolset: SVG in a `data:` URI, some 200 bytes each, nothing to fetch.
 
-MCP, Icon: "a `data:` URI with Base64-encoded image data". Tools have none: it would be 146 tokens of each definition
-where a program hands a model the whole. Nor has the server: the SDK would send it with every result of 2026-07-28.
+MCP, Icon: "a `data:` URI with Base64-encoded image data". The server itself has none: the SDK would send it with every
+result of 2026-07-28, in `serverInfo`.
 """
 
 from __future__ import annotations

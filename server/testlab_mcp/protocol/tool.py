@@ -23,6 +23,7 @@ from pydantic_core import to_json
 from testlab_mcp.access.guard import RequestGuard
 from testlab_mcp.audit.log import AuditedCall, AuditLogger
 from testlab_mcp.protocol.confirmation import ANSWERED, can_ask, confirm_with_person
+from testlab_mcp.protocol.icons import draw_icon
 from testlab_mcp.protocol.results import limit_error, limit_result, to_error_result, to_result
 from testlab_mcp.protocol.schema import Arguments, build_output_schema, read_arguments
 from testlab_tools.deadline import Deadline
@@ -66,6 +67,7 @@ class LabTool(Tool):
                 idempotent_hint=None if spec.hints.read_only else spec.hints.idempotent,
                 open_world_hint=spec.hints.open_world,
             ),
+            icons=draw_icon(spec.toolset),
         )
         made._spec, made._guard, made._audit, made._arguments = spec, guard, audit or AuditLogger(), arguments
         return made
