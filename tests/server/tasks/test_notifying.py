@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.server.access.conftest import table_of, token_of
+from tests.server.tasks.test_reading import ASKED, HELD, same
 from tests.task_client import TASKS
 
 if TYPE_CHECKING:
@@ -77,3 +78,22 @@ def test_an_id_with_a_nul_in_it_is_of_no_task_on_either_database(database: str, 
     agent = start(database).agent()
     with agent.listen("\0") as messages:
         assert "taskIds" not in next(messages)["params"]["notifications"]
+
+
+def test_a_look_whose_server_has_stopped_goes_on_at_the_server_where_somebody_listens(
+    portal: Portal, start: Start
+) -> None:
+    first = start()
+    portal.hold(HELD)
+    task_id = first.agent().call("triage", **ASKED)["taskId"]
+    first.stop()
+    second = start().agent()
+    with second.listen(task_id) as messages:
+        assert next(messages)["params"]["notifications"] == {"taskIds": [task_id]}
+        told = next(messages)["params"]
+        assert told["status"] == "working"
+        portal.calm()
+        while told["status"] == "working":
+            told = next(messages)["params"]
+    assert told["status"] == "completed"
+    assert same(told, second.call("triage", {}, **ASKED))
