@@ -113,8 +113,11 @@ class TicketStore:
 
     def list_extended(self, service: str) -> set[str]:
         """The native ids of reservations whose holder extends them for as long as they are needed."""
-        granted = [t for t in self.list(service) if t.state == "granted" and t.request.extended]
-        return {held.reservation_id for ticket in granted for held in ticket.reservations}
+        c = self._table.c
+        granted = self._select(sa.and_(c.service == service, c.state == "granted"))
+        return {
+            held.reservation_id for one in granted if one.ticket.request.extended for held in one.ticket.reservations
+        }
 
     def active(self, service: str) -> list[Entry]:
         """The tickets of a service that need work, in the order of the line."""
