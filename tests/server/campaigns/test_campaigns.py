@@ -157,6 +157,8 @@ async def test_a_cancelled_campaign_stops_its_jobs_and_keeps_what_has_finished(
         slow = await ask(client, "get_job", job_uid=job)
         await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
         ended = await finish(client, ask, started["campaign_id"])
+        told = await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
+    assert (told["runs"], told["by_outcome"], told["not_run"]) == (2, ended["by_outcome"], ended["not_run"])
     assert slow["node_id"] == f"portal:{node}"
     assert job.removeprefix("portal:") in farm.jobs_of(started["campaign_id"])
     assert "job_uid" not in ended["nodes"][0]

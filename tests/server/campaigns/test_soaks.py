@@ -83,6 +83,10 @@ async def test_a_soak_by_time_ends_well_at_its_end_and_states_the_bounds(
             assert now["state"] in ("queued", "running")
         assert now["soak"][0]["conclusion"] == "open"
         await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
+        ended = await hurry(client, ask, farm, started["campaign_id"])
+        cancelled = await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
+    assert (cancelled["runs"], cancelled["by_outcome"]) == (ended["runs"], ended["by_outcome"])
+    assert cancelled["runs"] == sum(ended["by_outcome"].values())
 
 
 async def test_a_bisection_finds_the_revision_that_broke_the_test_and_says_so_wherever_it_is_told(

@@ -38,7 +38,7 @@ def describe_ordered(campaign: Campaign, standstill: str = "", again: bool = Fal
     return CampaignOrdered(
         campaign_id=campaign.campaign_id,
         state=campaign.state,
-        runs=campaign.items,
+        **_counts(campaign),
         note=" ".join(filter(None, (REPEATED if again else "", standstill, _note(campaign)))),
         next=_next(campaign),
     )
@@ -111,9 +111,16 @@ def _fields(campaign: Campaign, caller: str) -> dict[str, Any]:
         "created_at": _moment(campaign.created_at),
         "ended_at": _moment(campaign.ended_at),
         "tests": campaign.tests,
-        "runs": campaign.counted if order.is_open else campaign.items,
+        **_counts(campaign),
+    }
+
+
+def _counts(campaign: Campaign) -> dict[str, Any]:
+    is_open = campaign.order.is_open
+    return {
+        "runs": campaign.counted if is_open else campaign.items,
         "by_outcome": {name: count for name, count in campaign.by_outcome.items() if count},
-        "not_run": 0 if order.is_open else campaign.items - campaign.counted,
+        "not_run": 0 if is_open else campaign.items - campaign.counted,
     }
 
 

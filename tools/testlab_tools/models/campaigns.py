@@ -127,12 +127,14 @@ class CampaignStatus(CampaignBrief):
 
 
 class CampaignOrdered(ResultModel):
-    """A campaign as it was just started or cancelled, of so many `runs` to be made; or a schedule of campaigns, or a
-    watch that has ended."""
+    """A campaign as it was just started or cancelled, with the counts of get_campaign; or a schedule of campaigns, or
+    a watch that has ended."""
 
     campaign_id: str
     state: CampaignState | Literal["scheduled", "watching", "happened", "not in time", "gone"]
     runs: int
+    by_outcome: dict[Outcome, int] = {}
+    not_run: int = 0
     note: str = ""
     next: str = ""
 
