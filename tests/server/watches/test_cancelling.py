@@ -44,11 +44,14 @@ async def test_who_only_looks_ends_the_watches_of_its_own(farm: Farm, ask: ToolC
         async with signed_in(url, "ada") as ada, signed_in(url, "bob") as bob:
             node = farm.nodes()[0]["node_id"]
             begun = await ask(ada, "watch", node_id=node, node_becomes="offline")
-            assert "no such watch" in await refused(bob, "watch", watch_id=begun["watch_id"], end=True)
+            told = await refused(bob, "watch", watch_id=begun["watch_id"], end=True)
+            assert "no such watch" in told
+            assert "It ended weeks ago, never was, or is another caller's" in told
             assert "which watch" in await refused(ada, "watch", node_id=node, node_becomes="offline", end=True)
             assert (await ask(ada, "watch", watch_id=begun["watch_id"]))["state"] == "watching"
             ended = await ask(ada, "watch", watch_id=begun["watch_id"], end=True)
             assert (ended["state"], ended["what"]) == ("cancelled", "It was ended by hand")
+            assert "next" not in ended, "the same call would begin another"
 
 
 async def test_who_may_not_use_a_service_neither_ends_what_goes_on_there_nor_learns_whose_it_is(

@@ -118,7 +118,9 @@ async def find_watch(call: Call, watches: watching.Watches, watch_id: str) -> su
     found = await watches.read(watch_id)
     others = found is not None and found.caller != call.caller and not sees_all(call)
     if found is None or others or found.subject.service not in call.lab.services:
-        raise NotFound("You have no such watch", "It ended weeks ago, or never was", _ONE).naming(watch_id)
+        raise NotFound("You have no such watch", "It ended weeks ago, never was, or is another caller's", _ONE).naming(
+            watch_id
+        )
     return found
 
 

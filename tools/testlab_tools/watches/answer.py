@@ -56,6 +56,8 @@ def suggest_next(watch: Watch) -> str:
         return "reserve_nodes takes it, if nobody was quicker."
     if subject.kind == "yield" and watch.state == "happened":
         return "summarize_runs(metric='failures') shows what fails; list_runs the runs."
+    if watch.state == "cancelled":
+        return ""
     return "list_nodes shows who has which." if watch.state == "happened" else "The same call watches on."
 
 
