@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from testlab_tools.models.lab import JobBrief, Node
 from testlab_tools.node_queue.granting import Claim
-from testlab_tools.node_queue.outlook import expected_wait, remaining, typical_hold
+from testlab_tools.node_queue.holdings import Holdings
+from testlab_tools.node_queue.outlook import expected_wait, is_bound, remaining, typical_hold
+from testlab_tools.tools.line import spell_wait
 
 HOUR = 3600.0
 
@@ -50,3 +55,45 @@ def test_a_ticket_ahead_that_waits_for_a_node_out_of_service_delays_nobody() -> 
 @pytest.mark.parametrize("end", [0.0, -60.0])
 def test_an_end_that_has_passed_is_now(end: float) -> None:
     assert remaining(end, 0, None) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("held_for", [1200.0, 2 * HOUR])
+def test_a_holder_without_an_end_who_has_outrun_the_others_is_unknown(held_for: float) -> None:
+    assert remaining(None, held_for, (600, 1200)) is None
+
+
+def test_a_job_holds_its_node_from_when_it_began_and_not_from_when_it_was_seen() -> None:
+    begun = datetime(2026, 1, 5, 8, tzinfo=UTC)
+    job = JobBrief(job_uid="p:1", finished=False, done=0, total=0, started_at=begun)
+    node = Node(node_id="p:a", state="reserved", job=job)
+    holdings = Holdings()
+    assert holdings.observe({"a": node}, 50.0) == []
+    assert holdings.held_for(node, 60.0, begun.timestamp() + 2 * HOUR) == 2 * HOUR
+    unknown = node.model_copy(update={"job": job.model_copy(update={"started_at": None})})
+    assert holdings.held_for(unknown, 60.0, 0.0) == 10.0
+
+
+def test_a_wait_is_bound_only_by_the_ends_of_the_holder_and_of_everybody_ahead() -> None:
+    line = [Claim("first", ("a",), 1), Claim("second", ("a",), 1)]
+    assert is_bound(line, 0, {"a": HOUR}, [600.0, 600.0], (0.0, HOUR))
+    assert not is_bound(line, 0, {"a": None}, [600.0, 600.0], (0.0, HOUR))
+    assert is_bound(line, 1, {"a": HOUR}, [600.0, 600.0], (0.0, HOUR + 600))
+    assert not is_bound(line, 1, {"a": HOUR}, [None, 600.0], (0.0, HOUR + 600))
+    assert not is_bound([Claim("t", ("a", "b"), 1)], 0, {"a": HOUR, "b": None}, [600.0], (0.0, 60.0))
+
+
+@pytest.mark.parametrize(
+    ("wait", "bound", "told"),
+    [
+        ((0.0, 50.0), True, "1 minute at most"),
+        ((0.0, 50.0), False, "usually about 1 minute"),
+        ((0.0, 600.0), False, "usually about 0 to 10 minutes"),
+        ((120.0, 600.0), True, "2 to 10 minutes"),
+        ((120.0, 120.0), False, "usually about 2 minutes"),
+        ((120.0, 2000.0), False, "usually about 2 to 34 minutes; the ticket may lapse before"),
+        ((1900.0, 2000.0), True, "31 to 34 minutes; the ticket lapses before"),
+        (None, False, "unknown"),
+    ],
+)
+def test_a_guess_is_never_told_as_a_bound(wait: tuple[float, float] | None, bound: bool, told: str) -> None:
+    assert spell_wait(wait, bound, 1800.0) == told

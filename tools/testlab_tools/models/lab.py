@@ -215,7 +215,7 @@ class Reservation(ResultModel):
 
 class PlaceInLine(ResultModel):
     """A ticket that waits for nodes: its `place` among those who want the same (0: not known yet), how long it is
-    expected to wait, and `until` when it does. `passed_over` are nodes that fit and are not taken, and why; `doubts`
+    expected to wait, and `until` when it lapses. `passed_over` are nodes that fit and are not taken, and why; `doubts`
     what failed lately on those asked for by id."""
 
     place: int = 0

@@ -22,8 +22,9 @@ from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused
 from testlab_tools.models.lab import Node
 from testlab_tools.node_queue.fitness import FaultCollector, Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim, Decision, decide, place_in_line
+from testlab_tools.node_queue.holdings import MARKER, Holdings
 from testlab_tools.node_queue.matching import make_claim, passed_over
-from testlab_tools.node_queue.outlook import Span, expected_hold, expected_wait, remaining, typical_hold
+from testlab_tools.node_queue.outlook import Span, expected_hold, expected_wait, is_bound, remaining, typical_hold
 from testlab_tools.node_queue.store import Entry, Intent, TicketStore
 from testlab_tools.node_queue.tickets import HeldNode, Ticket
 
@@ -34,9 +35,6 @@ DOWN_S = 30.0
 SETTLE_S = 10.0
 """How long a reservation whose answer was lost may still appear."""
 SAME_END_S = 5.0
-OBSERVED_S = 60.0
-"""After a longer pause, what was seen begin is not known to have lasted until now."""
-MARKER = "#q"
 TOO_LATE = "Its time to wait was over before its nodes were free"
 NOBODY_CAME = "Nobody came for the nodes within {:.0f} minutes of their grant"
 
@@ -65,8 +63,7 @@ class Granter:
         self._poll_s = poll_s
         self._collect_s = collect_s
         self._faults = FaultCollector(service)
-        self._held: dict[str, tuple[str, float]] | None = None
-        self._observed_at = 0.0
+        self._holdings = Holdings()
         self._wake = asyncio.Event()
         self._waiters: dict[str, asyncio.Future[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -263,19 +260,7 @@ class Granter:
 
     async def _observe(self, nodes: Mapping[str, Node]) -> None:
         """Note for how long nodes were held, of reservations whose begin and end were seen."""
-        now = self._clock.seconds()
-        before = self._held if now - self._observed_at < OBSERVED_S else None
-        self._observed_at = now
-        shown = {
-            node.reservation.reservation_id: name
-            for name, node in nodes.items()
-            if node.reservation and MARKER not in node.reservation.message  # the tickets say that of themselves
-        }
-        begun = now if before is not None else 0.0
-        known = before or {}
-        self._held = {handle: known.get(handle, (name, begun)) for handle, name in shown.items()}
-        over = [(name, now - since) for handle, (name, since) in known.items() if handle not in shown and since]
-        if over:
+        if over := self._holdings.observe(nodes, self._clock.seconds()):
             await asyncio.to_thread(self._store.add_holds, self._service.name, over, self._clock.now())
 
     async def _tell(
@@ -290,7 +275,10 @@ class Granter:
         hold = typical_hold(await asyncio.to_thread(self._store.holds, self._service.name))
         extended = await asyncio.to_thread(self._store.list_extended, self._service.name)
         free_in = {n: self._free_in(node, hold, extended) for n, node in nodes.items() if not out_of_service(node)}
-        holds = [expected_hold(tickets[claim.ticket_id].request, hold) for claim in left]
+        ends_in = {name: self._ends_in(nodes[name], extended) for name in free_in}
+        requests = [tickets[claim.ticket_id].request for claim in left]
+        holds = [expected_hold(request, hold) for request in requests]
+        longest = [None if request.extended else float(request.duration_s) for request in requests]
         for number, claim in enumerate(left):
             ticket = tickets[claim.ticket_id]
             before_us = ahead.get(claim.ticket_id, 0)
@@ -301,6 +289,7 @@ class Granter:
             outlook: dict[str, Any] = {
                 "place": place_in_line(left, number) + before_us,
                 "expected_wait": wait,
+                "is_bound": wait is not None and is_bound(left, number, ends_in, longest, wait),
                 "passed_over": passed,
                 "doubts": doubts,
                 "reason": few if in_service < claim.least else "",
@@ -311,11 +300,21 @@ class Granter:
     def _free_in(self, node: Node, hold: Span | None, extended: Collection[str]) -> Span | None:
         if node.state == "free":
             return 0.0, 0.0
+        held_for = self._holdings.held_for(node, self._clock.seconds(), self._clock.now())
+        return remaining(self._end_of(node, extended), held_for, hold)
+
+    def _end_of(self, node: Node, extended: Collection[str]) -> float | None:
+        """In how many seconds a node's reservation ends, where that is known and the node is not extended."""
         held = node.reservation
         end = held.expires_at if held and self._service.native(held.reservation_id) not in extended else None
-        end_in = end.timestamp() - self._clock.now() if isinstance(end, datetime) else None
-        since = (self._held or {}).get(held.reservation_id, ("", 0.0))[1] if held else 0.0
-        return remaining(end_in, self._clock.seconds() - since if since else 0.0, hold)
+        return end.timestamp() - self._clock.now() if isinstance(end, datetime) else None
+
+    def _ends_in(self, node: Node, extended: Collection[str]) -> float | None:
+        """As `_end_of`, and None while a job runs, which goes on beyond it."""
+        if node.state == "free":
+            return 0.0
+        end = None if node.job and not node.job.finished else self._end_of(node, extended)
+        return None if end is None else max(0.0, end)
 
     async def _tell_trouble(self, entries: Sequence[Entry], error: LabError) -> None:
         for entry in entries:

@@ -24,11 +24,12 @@ def typical_hold(durations: Sequence[float]) -> Span | None:
 
 
 def remaining(end_in_s: float | None, held_for_s: float, hold: Span | None) -> Span | None:
-    """When a held node will be free, in seconds: at its end (None: not known) at the latest, or as others were."""
+    """When a held node will be free, in seconds: at its end (None: not known) at the latest, or as others were; None
+    where it is held for longer than they were."""
     early = max(0.0, hold[0] - held_for_s) if hold else 0.0
     if end_in_s is not None:
         return min(early, max(0.0, end_in_s)), max(0.0, end_in_s)
-    return (early, max(0.0, hold[1] - held_for_s, early)) if hold else None
+    return (early, hold[1] - held_for_s) if hold and held_for_s < hold[1] else None
 
 
 def expected_hold(request: NodeRequest, hold: Span | None) -> Span | None:
@@ -46,6 +47,20 @@ def expected_wait(
     waits = [_simulate(claims[: number + 1], free_in, holds, which) for which in (0, 1)]
     low, high = waits
     return None if low is None or high is None else (low, max(low, high))
+
+
+def is_bound(
+    claims: Sequence[Claim],
+    number: int,
+    ends_in: Mapping[str, float | None],
+    longest: Sequence[float | None],
+    wait: Span,
+) -> bool:
+    """Whether the claim has its nodes by the end of `wait` for certain: by the known ends of who holds them (`ends_in`)
+    and of those ahead (`longest`), None where there is none."""
+    free_in = {node: None if end is None else (0.0, end) for node, end in ends_in.items()}
+    known = expected_wait(claims, number, free_in, [None if one is None else (0.0, one) for one in longest])
+    return known is not None and known[1] <= wait[1]
 
 
 def _simulate(

@@ -44,9 +44,9 @@ class HeldNode(NamedTuple):
 class Ticket(LateModel):
     """A place in line. Times are seconds since 1970, UTC.
 
-    `place` is 1 for the next; `expected_wait` is in seconds, None where it is not known. `passed_over` says why nodes
-    that would fit are not taken; `doubts` what failed lately on nodes that were asked for by name. `reason` says why
-    the ticket ended, or what it waits for.
+    `place` is 1 for the next; `expected_wait` is in seconds, None where it is not known, and `is_bound` where it is
+    certain to end by then. `passed_over` says why nodes that would fit are not taken; `doubts` what failed lately on
+    nodes that were asked for by name. `reason` says why the ticket ended, or what it waits for.
     """
 
     ticket_id: str
@@ -56,6 +56,7 @@ class Ticket(LateModel):
     deadline: float
     place: int = 0
     expected_wait: tuple[float, float] | None = None
+    is_bound: bool = False
     passed_over: dict[str, str] = {}
     doubts: dict[str, str] = {}
     reservations: list[HeldNode] = []

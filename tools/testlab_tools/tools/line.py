@@ -216,7 +216,9 @@ def describe_place(farm: NodeReservations, ticket: node_queue.Ticket) -> PlaceIn
     """What is told to who waits."""
     return PlaceInLine(
         place=ticket.place,
-        expected_wait=_spell(ticket.expected_wait),
+        expected_wait=spell_wait(
+            ticket.expected_wait, ticket.is_bound, ticket.deadline - datetime.now(UTC).timestamp()
+        ),
         until=datetime.fromtimestamp(ticket.deadline, UTC),
         passed_over={farm.handle(name): why for name, why in ticket.passed_over.items()},
         doubts={farm.handle(name): why for name, why in ticket.doubts.items()},
@@ -275,13 +277,18 @@ def _not_granted(ticket: node_queue.Ticket, wait_minutes: int) -> LabError:
     return Conflict("You stand in line no longer", ticket.reason, "Call again to stand in line anew.")
 
 
-def _spell(wait: tuple[float, float] | None) -> str:
-    """`4 to 20 minutes`, `unknown`."""
+def spell_wait(wait: tuple[float, float] | None, is_bound: bool, left_s: float) -> str:
+    """`4 to 20 minutes`, `usually about 3 minutes`, `unknown`; and whether the ticket lapses before, in `left_s`."""
     if wait is None:
         return UNKNOWN
-    low, high = (int(-(-seconds // 60)) for seconds in wait)
-    low = min(low, int(wait[0] // 60))
-    return f"{high} minutes at most" if low <= 0 else f"{low} to {high} minutes" if high > low else f"{low} minutes"
+    low, high = int(wait[0] // 60), int(-(-wait[1] // 60))
+    lapses = "lapses" if wait[0] > left_s else "may lapse" if wait[1] > left_s else ""
+    ends = f"; the ticket {lapses} before" if lapses else ""
+    minutes = "1 minute" if high == 1 else f"{high} minutes"
+    if low <= 0 and is_bound:
+        return f"{minutes} at most{ends}"
+    span = f"{low} to {minutes}" if high > low and high > 1 else minutes
+    return f"{'' if is_bound else 'usually about '}{span}{ends}"
 
 
 def _no_such_type(device_type: str, nodes: Sequence[Node], failed: Mapping[str, LabError]) -> NotFound:
