@@ -103,8 +103,8 @@ def test_the_page_has_no_element_that_a_text_made(campaign: Campaign, told: Told
             attributes.update(attrs)
 
     node = CampaignNode(node=text, reservation_id="1", ticket=1, state="dropped", why=text)
-    details = Details([told], [NodeShare(node, {"fail": 1})], 0, None, ())
-    written = "".join(write_page(campaign, details, [told]))
+    details = Details(campaign, [told], [NodeShare(node, {"fail": 1})], 0, None, ())
+    written = "".join(write_page(details, [told]))
     assert not ACTS & set(written)
     Reader().feed(written)
     assert tags <= PAGE

@@ -44,11 +44,10 @@ def describe_ordered(campaign: Campaign, standstill: str = "", again: bool = Fal
     )
 
 
-def describe_status(
-    campaign: Campaign, details: Details, ticket: Ticket | None, caller: str, standstill: str = ""
-) -> CampaignStatus:
+def describe_status(details: Details, ticket: Ticket | None, caller: str, standstill: str = "") -> CampaignStatus:
     """A campaign with its failures and nodes, and how to go on; `standstill` is why nobody may run it."""
-    order, tallies = campaign.order, details.tallies
+    campaign, tallies = details.campaign, details.tallies
+    order = campaign.order
     service = order.service
     low, high = details.remaining_s or (None, None)
     return CampaignStatus.model_validate(

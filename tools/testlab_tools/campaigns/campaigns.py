@@ -97,10 +97,10 @@ class Campaigns:
         campaign = await self.find(campaign_id)
         if campaign.ended:
             details = await self.details(campaign, ANNOUNCED_FAILURES)
-            await self._notifier.notify(describe_event(campaign, details.failures, details.tallies))
+            await self._notifier.notify(describe_event(details.campaign, details.failures, details.tallies))
 
     async def details(self, campaign: Campaign, failures: int) -> Details:
-        """What is known of a campaign beside its counts, with up to so many failures."""
+        """What is known of a campaign, with its row as of the same moment and up to so many failures."""
         return await self._read(lambda reader: reader.details(campaign, failures))
 
     async def ticket(self, campaign: Campaign) -> Ticket | None:
@@ -111,19 +111,17 @@ class Campaigns:
 
     async def list(
         self, caller: str, all_callers: bool, services: Collection[str], limit: int, after: Any
-    ) -> CampaignPage:
-        """Campaigns, newest first, after the position `after`."""
-        who = None if all_callers else caller
-        return await self._read(lambda reader: reader.list(who, services, limit, after))
+    ) -> tuple[CampaignPage, Mapping[str, str]]:
+        """Campaigns, newest first, after the position `after`, and what soaks and bisections among them have come to,
+        by their ids."""
 
-    async def conclusions(self, campaigns: Sequence[Campaign]) -> Mapping[str, str]:
-        """What soaks and bisections among them have come to, by their ids."""
-        asked = [campaign for campaign in campaigns if campaign.order.is_open]
+        def read(reader: CampaignReader) -> tuple[CampaignPage, Mapping[str, str]]:
+            page = reader.list(None if all_callers else caller, services, limit, after)
+            soaks = [one for one in page.campaigns if one.order.is_open]
+            told = {one.campaign_id: summarize_conclusion(one.order, reader.tallies(one.campaign_id)) for one in soaks}
+            return page, told
 
-        def conclude(reader: CampaignReader) -> Mapping[str, str]:
-            return {one.campaign_id: summarize_conclusion(one.order, reader.tallies(one.campaign_id)) for one in asked}
-
-        return await self._read(conclude) if asked else {}
+        return await self._read(read)
 
     async def failed_tests(self, campaign: Campaign) -> list[str]:
         """The test cases of a campaign that failed or ended in an error, each once."""
@@ -135,9 +133,11 @@ class Campaigns:
         """Write all results of a campaign, and return how many there were."""
         from testlab_tools.campaigns.report import CHUNK, write_junit, write_page
 
-        results: list[Told] = await self._read(lambda reader: list(reader.results(campaign.campaign_id)))
-        details = await self.details(campaign, 1)
-        parts = write_junit(campaign, results) if form == "junit" else write_page(campaign, details, results)
+        def read(reader: CampaignReader) -> tuple[Details, list[Told]]:
+            return reader.details(campaign, 1), list(reader.results(campaign.campaign_id))
+
+        details, results = await self._read(read)
+        parts = write_junit(details.campaign, results) if form == "junit" else write_page(details, results)
         while chunk := await asyncio.to_thread(lambda: "".join(islice(parts, CHUNK))):
             await write(chunk.encode())
         return len(results)
@@ -163,7 +163,8 @@ class Campaigns:
         def ask(store: CampaignStore) -> Any:
             from testlab_tools.campaigns.reading import CampaignReader
 
-            return question(CampaignReader(store, self.engine.workflows()))
+            with self.engine.workflows().snapshot() as snapshot:
+                return question(CampaignReader(store, snapshot))
 
         return await self._database.ask(ask)
 

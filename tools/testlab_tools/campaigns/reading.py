@@ -13,7 +13,6 @@ from testlab_tools.campaigns.orders import CampaignOrder
 from testlab_tools.campaigns.records import Campaign, CampaignNode, Rerun
 from testlab_tools.campaigns.stop_rule import ends_in_errors
 from testlab_tools.campaigns.store import CampaignStore, decode_campaign
-from testlab_tools.durable.workflows import Workflows
 from testlab_tools.models.lab import Outcome
 from testlab_tools.stopping.rules import StopRule, judge
 
@@ -55,10 +54,11 @@ class Tally(NamedTuple):
 
 
 class Details(NamedTuple):
-    """`remaining_s` are the bounds between which the remaining time lies in about 19 of 20 cases; None where too little
-    has run to say. `running` tests are in jobs just now. `tallies` are those of a campaign without a fixed number of
-    runs."""
+    """`campaign` is its row of the same moment. `remaining_s` are the bounds between which the remaining time
+    lies in about 19 of 20 cases; None where too little has run to say. `running` tests are in jobs just now. `tallies`
+    are those of a campaign without a fixed number of runs."""
 
+    campaign: Campaign
     failures: list[Told]
     nodes: list[NodeShare]
     running: int
@@ -86,10 +86,10 @@ class CampaignPage(NamedTuple):
 
 
 class CampaignReader:
-    """Reads campaigns for tools and reports. Blocks."""
+    """Reads campaigns for tools and reports, all as they stood at the moment of the `snapshot`. Blocks."""
 
-    def __init__(self, store: CampaignStore, workflows: Workflows) -> None:
-        self._store, self._tables, self._workflows = store, store.tables, workflows
+    def __init__(self, store: CampaignStore, snapshot: sa.Connection) -> None:
+        self._store, self._tables, self._connection = store, store.tables, snapshot
 
     def list(
         self,
@@ -106,14 +106,14 @@ class CampaignReader:
             older = sa.and_(table.c.created_at == after[0], table.c.campaign_id < after[1])
             where.append(sa.or_(table.c.created_at < after[0], older))
         order = (table.c.created_at.desc(), table.c.campaign_id.desc())
-        with self._workflows.transaction() as connection:
-            asked = sa.select(table).where(*where).order_by(*order).limit(limit + 1)
-            found = [decode_campaign(row) for row in connection.execute(asked).mappings()]
+        asked = sa.select(table).where(*where).order_by(*order).limit(limit + 1)
+        found = [decode_campaign(row) for row in self._connection.execute(asked).mappings()]
         last = found[limit - 1] if len(found) > limit else None
         return CampaignPage(found[:limit], (last.created_at, last.campaign_id) if last else None)
 
     def details(self, campaign: Campaign, failures: int) -> Details:
-        """What is known of a campaign beside its counts."""
+        """What is known of a campaign, and its row as it stands beside that."""
+        campaign = next(iter(self._store.read_all([campaign.campaign_id], self._connection)), campaign)
         told = list(self.results(campaign.campaign_id, ("fail", "error"), failures))
         shares = self.shares(campaign.campaign_id)
         speed = self._speed(campaign.campaign_id)
@@ -123,7 +123,7 @@ class CampaignReader:
         remaining = None
         if not campaign.ended and working and speed.results >= FEWEST and left is not None:
             remaining = estimate(left, working, *speed[1:])
-        return Details(told, shares, speed.running, remaining, tallies)
+        return Details(campaign, told, shares, speed.running, remaining, tallies)
 
     def results(self, campaign_id: str, outcomes: Collection[str] = (), limit: int = 0) -> Iterator[Told]:
         """Counted results in the order in which they were counted, of some outcomes or all, up to `limit` or all."""
@@ -144,11 +144,10 @@ class CampaignReader:
         )
         asked = asked.where(items.c.outcome.in_(outcomes)) if outcomes else asked.where(items.c.outcome != "")
         asked = asked.limit(limit) if limit else asked
-        with self._workflows.transaction() as connection:
-            rows = connection.execute(asked).mappings().all()
-            shown = {row["item"] for row in rows} if limit else None
-            reruns = self._extra(connection, campaign_id, "rerun", shown)
-            retried = self._extra(connection, campaign_id, "retried", shown)
+        rows = self._connection.execute(asked).mappings().all()
+        shown = {row["item"] for row in rows} if limit else None
+        reruns = self._extra(campaign_id, "rerun", shown)
+        retried = self._extra(campaign_id, "retried", shown)
         for row in rows:
             extra = reruns.get(row["item"], [])
             yield Told(
@@ -177,12 +176,14 @@ class CampaignReader:
         by_node: dict[str, dict[Outcome, int]] = {}
         batches = self._tables.batches.c
         runs = sa.and_(batches.campaign_id == campaign_id, batches.state == "running")
-        with self._workflows.transaction() as connection:
-            found = connection.execute(sa.select(batches.node, batches.job_uid).where(runs))
-            jobs: dict[str, str] = {row.node: row.job_uid for row in found}
-            for node, outcome, number in connection.execute(asked):
-                by_node.setdefault(node, {})[outcome] = number
-        latest = {node.node: node for node in sorted(self._store.nodes(campaign_id), key=lambda node: node.ticket)}
+        found = self._connection.execute(sa.select(batches.node, batches.job_uid).where(runs))
+        jobs: dict[str, str] = {row.node: row.job_uid for row in found}
+        for node, outcome, number in self._connection.execute(asked):
+            by_node.setdefault(node, {})[outcome] = number
+        latest = {
+            node.node: node
+            for node in sorted(self._store.nodes(campaign_id, self._connection), key=lambda node: node.ticket)
+        }
         return [
             NodeShare(node, by_node.get(name, {}), jobs.get(name, "") if node.state == "held" else "")
             for name, node in sorted(latest.items())
@@ -194,32 +195,29 @@ class CampaignReader:
         mine = sa.and_(items.campaign_id == campaign_id, items.outcome != "")
         asked = sa.select(items.test, items.outcome, sa.func.count()).where(mine).group_by(items.test, items.outcome)
         named = sa.select(tests.name).where(tests.campaign_id == campaign_id).order_by(tests.number)
-        with self._workflows.transaction() as connection:
-            found = dict(enumerate(Tally(name) for name in connection.execute(named).scalars()))
-            for test, outcome, count in connection.execute(asked):
-                tally = found[test]
-                match outcome:
-                    case "pass":
-                        found[test] = tally._replace(passed=count)
-                    case "fail":
-                        found[test] = tally._replace(failed=count)
-                    case _:
-                        found[test] = tally._replace(errored=tally.errored + count)
+        found = dict(enumerate(Tally(name) for name in self._connection.execute(named).scalars()))
+        for test, outcome, count in self._connection.execute(asked):
+            tally = found[test]
+            match outcome:
+                case "pass":
+                    found[test] = tally._replace(passed=count)
+                case "fail":
+                    found[test] = tally._replace(failed=count)
+                case _:
+                    found[test] = tally._replace(errored=tally.errored + count)
         return tuple(found.values())
 
     def failed_tests(self, campaign_id: str) -> list[str]:
         """Test cases with a counted failure or error, each once."""
         return list(dict.fromkeys(told.test for told in self.results(campaign_id, ("fail", "error"))))
 
-    def _extra(
-        self, connection: sa.Connection, campaign_id: str, kind: str, items: Collection[int] | None
-    ) -> dict[int, list[str]]:
+    def _extra(self, campaign_id: str, kind: str, items: Collection[int] | None) -> dict[int, list[str]]:
         """Runs by item of attempts that do not count, of some items or (None) of all."""
         table = self._tables.attempts.c
         asked = sa.select(table.item, table.run_id).where(table.campaign_id == campaign_id, table.kind == kind)
         asked = asked.where(table.item.in_(items)) if items is not None else asked
         found: dict[int, list[str]] = {}
-        for item, run_id in connection.execute(asked.order_by(table.sequence)):
+        for item, run_id in self._connection.execute(asked.order_by(table.sequence)):
             found.setdefault(item, []).append(run_id)
         return found
 
@@ -238,10 +236,9 @@ class CampaignReader:
         opened = sa.select(batches.c.works, batches.c.intended_at, told, took).where(
             batches.c.campaign_id == campaign_id, batches.c.state == "running"
         )
-        with self._workflows.transaction() as connection:
-            results, seconds, squares = connection.execute(asked).one()
-            ended: Any = connection.execute(spent).scalar_one()
-            jobs = [(str(works).count("[") - 1, *more) for works, *more in connection.execute(opened)]
+        results, seconds, squares = self._connection.execute(asked).one()
+        ended: Any = self._connection.execute(spent).scalar_one()
+        jobs = [(str(works).count("[") - 1, *more) for works, *more in self._connection.execute(opened)]
         now = time.time()
         going = [max(0.0, now - begin - (done_s or 0.0)) for works, begin, done, done_s in jobs if done < works]
         in_jobs = (ended or 0.0) + sum(done_s or 0.0 for *_, done_s in jobs)

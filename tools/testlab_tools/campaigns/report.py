@@ -69,9 +69,10 @@ def _attribute(text: str) -> str:
     return quoteattr(sanitize(text).replace("\n", " "))
 
 
-def write_page(campaign: Campaign, details: Details, results: Iterable[Told]) -> Iterator[str]:
+def write_page(details: Details, results: Iterable[Told]) -> Iterator[str]:
     """Counts, what a soak or bisection has come to, nodes, failures by cause with their reruns, and every test, or
     revision of a bisection, with its results."""
+    campaign = details.campaign
     order = campaign.order
     kind = "Revision" if order.bisected else "Test"
     title = f"Campaign {campaign.campaign_id}: {campaign.state}"

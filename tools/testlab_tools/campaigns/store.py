@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -79,11 +80,11 @@ class CampaignStore:
         """A campaign as it stands."""
         return next(iter(self.read_all([campaign_id])), None)
 
-    def read_all(self, campaign_ids: Collection[str]) -> list[Campaign]:
+    def read_all(self, campaign_ids: Collection[str], snapshot: sa.Connection | None = None) -> list[Campaign]:
         """The campaigns of these ids. PostgreSQL takes no NUL, and no id has one."""
         wanted = [one for one in campaign_ids if "\0" not in one]
         asked = sa.select(self.tables.campaigns).where(self.tables.campaigns.c.campaign_id.in_(wanted))
-        with self._workflows.transaction() as connection:
+        with nullcontext(snapshot) if snapshot is not None else self._workflows.transaction() as connection:
             return [decode_campaign(row) for row in connection.execute(asked).mappings()]
 
     def names(self, campaign_id: str) -> list[str]:
@@ -172,10 +173,10 @@ class CampaignStore:
             rows = [{"campaign_id": campaign_id, **node.model_dump()} for node in held]
             self._insert(connection, self.tables.nodes, rows)
 
-    def nodes(self, campaign_id: str) -> list[CampaignNode]:
+    def nodes(self, campaign_id: str, snapshot: sa.Connection | None = None) -> list[CampaignNode]:
         """The nodes that a campaign has, or had."""
         table = self.tables.nodes
-        with self._workflows.transaction() as connection:
+        with nullcontext(snapshot) if snapshot is not None else self._workflows.transaction() as connection:
             rows = connection.execute(sa.select(table).where(table.c.campaign_id == campaign_id)).mappings()
             return [CampaignNode.model_validate(dict(row)) for row in rows]
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NoReturn
@@ -179,6 +179,15 @@ class Workflows:
     def transaction(self) -> AbstractContextManager[sa.Connection]:
         """A connection whose changes are committed together at the end."""
         return self._connections.begin()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Generator[sa.Connection]:
+        """A connection that only reads, all of it as it stood at one moment."""
+        level = "SERIALIZABLE" if self._local else "REPEATABLE READ"
+        with self._connections.execution_options(isolation_level=level).begin() as connection:
+            if self._local:  # its driver begins a transaction only before what writes
+                connection.exec_driver_sql("BEGIN")
+            yield connection
 
     def lock(self, connection: sa.Connection, table: sa.Table) -> None:
         """Let nobody else write to a table until the transaction ends, whose first statement this is; who reads it then

@@ -171,8 +171,7 @@ async def list_campaigns(call: Call, limit: Limit = 20, cursor: str = "") -> mod
     """List campaigns, newest first, with their counts. get_campaign has the failures of one."""
     made_for = f"list_campaigns {call.caller}"
     after = _position(decode_cursor(cursor, made_for)) if cursor else None
-    page = await campaigns_of(call).list(call.caller, sees_all(call), call.lab.services, limit, after)
-    concluded = await campaigns_of(call).conclusions(page.campaigns)
+    page, concluded = await campaigns_of(call).list(call.caller, sees_all(call), call.lab.services, limit, after)
     schedules = [] if cursor else await schedules_of(call).list(call.caller, sees_all(call), call.lab.services)
     return models.CampaignList(
         scheduled=[schedule_answer.describe_schedule(schedule, call.caller) for schedule in schedules],
@@ -250,9 +249,10 @@ async def find_schedule(call: Call, schedule_id: str) -> Schedule:
 
 async def _describe(call: Call, campaign: records.Campaign) -> models.CampaignStatus:
     campaigns = campaigns_of(call)
-    details, ticket = await campaigns.details(campaign, answer.SHOWN_FAILURES), await campaigns.ticket(campaign)
-    standstill = await say_standstill(campaigns.engine, campaign.released_at is None)
-    return answer.describe_status(campaign, details, ticket, call.caller, standstill)
+    details = await campaigns.details(campaign, answer.SHOWN_FAILURES)
+    ticket = await campaigns.ticket(details.campaign)
+    standstill = await say_standstill(campaigns.engine, details.campaign.released_at is None)
+    return answer.describe_status(details, ticket, call.caller, standstill)
 
 
 async def _find_failed(
