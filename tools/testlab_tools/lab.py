@@ -20,6 +20,7 @@ from testlab_tools.watching import Watcher
 
 if TYPE_CHECKING:
     from testlab_tools.long_work import LongWork
+    from testlab_tools.node_queue.fitness import FaultCollector
 
 _SEVERAL = "The id could belong to several services"
 C = TypeVar("C", bound=Service)
@@ -49,6 +50,7 @@ class Lab:
         self.archive = archive
         self.work: LongWork | None = None
         self.idle_s = 0.0
+        self.faults: dict[str, FaultCollector] = {}
         self.orders = Orders()
         self.longest_wait_s = LONGEST_WAIT_S
         self.watcher = Watcher()

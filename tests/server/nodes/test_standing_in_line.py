@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testlab_tools.durable.late_store import next_number
+from testlab_tools.node_queue.fitness import FaultCollector, Faults
 from testlab_tools.node_queue.queue import NodeRequest, ReservationQueue, Ticket
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 
@@ -303,3 +304,47 @@ async def test_a_call_that_is_given_up_keeps_its_place(
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert (await waits(client, ask, farm))["queued"] == first["queued"]
+
+
+@pytest.fixture
+def first_is_broken(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the runs of the first node say of it."""
+
+    async def read(_: FaultCollector) -> Faults:
+        return Faults(last={farm.nodes[0]: "its last 2 runs failed"})
+
+    monkeypatch.setattr(FaultCollector, "read", read)
+    return "its last 2 runs failed"
+
+
+@pytest.mark.parametrize("wait", [{}, {"wait_minutes": 30}])
+async def test_a_broken_node_that_is_named_is_reserved_with_what_failed_on_it(
+    farm: Farm,
+    config: str,
+    connect: Connect,
+    ask: ToolCaller,
+    monkeypatch: pytest.MonkeyPatch,
+    first_is_broken: str,
+    wait: dict[str, int],
+) -> None:
+    monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 20)
+    async with connect(config) as client:
+        made = await ask(client, "reserve_nodes", **farm.order(**wait))
+        assert made["doubts"] == {f"portal:{farm.nodes[0]}": first_is_broken}
+        sound = await ask(client, "reserve_nodes", **farm.order(**wait, node_ids=[farm.nodes[1]]))
+        assert "doubts" not in sound
+
+
+async def test_without_waiting_a_broken_node_of_a_type_is_passed_over_as_the_line_does(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller, first_is_broken: str
+) -> None:
+    kind = device_type(farm)
+    free = [n["node_id"] for n in farm.you.get("/nodes").json() if n["device_type"] == kind and n["available"]]
+    order = {"device_type": kind, "message": "m", "duration_minutes": 5}
+    async with connect(config) as client:
+        told = await refused(client, "reserve_nodes", **order, count=len(free))
+        assert f"'portal:{farm.nodes[0]}' is passed over: {first_is_broken}" in told
+        made = await ask(client, "reserve_nodes", **order, count=len(free) - 1)
+        assert sorted(one["node_id"] for one in made["reservations"]) == sorted(
+            f"portal:{node}" for node in free if node != farm.nodes[0]
+        )

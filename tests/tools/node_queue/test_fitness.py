@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from testlab_tools.models.lab import Node, Outcome, Run
-from testlab_tools.node_queue.fitness import Faults, find_faults
+import pytest
+
+from testlab_tools.capabilities import Health, RunArchive, Runs
+from testlab_tools.errors import ServiceDown
+from testlab_tools.models.lab import FailedRun, Node, Outcome, Run
+from testlab_tools.models.requests import RunQuery
+from testlab_tools.models.results import RunDetail
+from testlab_tools.node_queue.fitness import FaultCollector, Faults, find_faults
 from testlab_tools.node_queue.matching import passed_over
 from testlab_tools.node_queue.tickets import NodeRequest
 
@@ -109,3 +115,56 @@ def test_a_share_of_faults_alone_passes_over_no_node_where_the_others_are_too_fe
     assert passed_over(request, nodes, Faults(share={"a": "x"})) == ({"a": "x"}, {})
     assert passed_over(request, nodes, Faults(share={"a": "x", "b": "y"})) == ({}, {"a": "x", "b": "y"})
     assert passed_over(request, nodes, Faults(last={"a": "x"}, share={"b": "y"})) == ({"a": "x"}, {"b": "y"})
+
+
+class Listing(RunArchive):
+    """Lists the newest of its runs, as many as are asked for."""
+
+    kind = "listing"
+    count_page = 50
+
+    def __init__(self) -> None:
+        super().__init__("portal")
+        self.runs: list[Run] = []
+        self.asked = 0
+        self.is_down = False
+
+    async def list_runs(self, query: RunQuery, limit: int, after: str = "") -> Runs:
+        self.asked += 1
+        if self.is_down:
+            raise ServiceDown(self.name, "It is down", "", "")
+        return Runs(self.runs[:limit], more=len(self.runs) > limit)
+
+    async def get_failures(self, run_id: str) -> list[FailedRun]:
+        raise AssertionError
+
+    async def get_run(self, run_id: str) -> RunDetail:
+        raise AssertionError
+
+    async def probe(self) -> Health:
+        raise AssertionError
+
+
+async def test_a_soak_on_other_nodes_does_not_hide_the_faults_of_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testlab_tools.node_queue.fitness.FRESH_S", 0.0)
+    now = datetime.now(UTC)
+    listing = Listing()
+    collector = FaultCollector(listing)
+    broken: list[Told] = [("a", "error", LOST), ("a", "error", LOST), ("b", "pass", ""), ("b", "pass", "")]
+    listing.runs = [run.model_copy(update={"started_at": now - timedelta(hours=1)}) for run in runs(*broken)]
+    assert list((await collector.read()).last) == ["a"]
+    passed: Told = ("b", "pass", "")
+    soak = runs(*[passed] * 200)
+    later = [run.model_copy(update={"run_id": f"portal:s{n}", "started_at": now}) for n, run in enumerate(soak)]
+    listing.runs = [*later, *listing.runs]
+    assert list((await collector.read()).last) == ["a"]
+    listing.is_down = True
+    assert list((await collector.read()).last) == ["a"]
+    assert listing.asked == 3
+
+
+async def test_the_runs_are_read_once_for_all_who_ask_within_three_minutes() -> None:
+    listing = Listing()
+    collector = FaultCollector(listing)
+    assert await collector.read() == await collector.read() == Faults({}, {})
+    assert listing.asked == 1

@@ -227,9 +227,11 @@ class PlaceInLine(ResultModel):
 
 
 class Reservations(ResultModel):
-    """The reservations just made, all or none; or, with `queued`, the ticket that waits for them, and its place."""
+    """The reservations just made, all or none; or, with `queued`, the ticket that waits for them, and its place.
+    `doubts` are of nodes reserved, and what failed on them lately."""
 
     reservations: list[Reservation]
+    doubts: dict[str, str] = {}
     queued: str = ""
     line: PlaceInLine | None = None
     note: str = ""

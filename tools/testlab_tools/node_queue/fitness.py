@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,9 @@ CLEARLY = 2
 """Times the share of the others: where all fail alike, it is the test, or what all of them need."""
 SAME_TESTS = "other nodes did better at the same tests"
 SEVERAL_TESTS = "at several tests"
-MAX_RUNS = 200
 FRESH_S = 180.0
+READ_S = 10.0
+"""A service that lists its runs more slowly has its nodes judged by those seen before."""
 
 OUT_OF_SERVICE: Mapping[NodeState, str] = {
     "offline": "offline",
@@ -149,21 +151,40 @@ def out_of_service(node: Node) -> str:
 
 
 class FaultCollector:
-    """Reads the latest runs of a service, at most every FRESH_S seconds. What cannot be read is no fault."""
+    """Reads the latest runs of a service, at most every FRESH_S seconds. What cannot be read is no fault; of each node
+    what was read before is kept, as the newest runs of a busy farm are all of other nodes."""
 
     def __init__(self, service: Service) -> None:
         self._archive = service if isinstance(service, RunArchive) else None
-        self._faults = Faults()
+        self._runs: list[Run] = []
         self._read_at = -FRESH_S
+        self._reading = asyncio.Lock()
 
     async def read(self) -> Faults:
         """What is wrong with the equipment of the service's nodes."""
-        if self._archive is None or time.monotonic() - self._read_at < FRESH_S:
-            return self._faults
-        self._read_at = time.monotonic()
-        try:
-            runs = await self._archive.list_runs(RunQuery(since=datetime.now(UTC) - LATELY), MAX_RUNS)
-            self._faults = find_faults(runs.runs)
-        except LabError:
-            self._faults = Faults()
-        return self._faults
+        async with self._reading:
+            if self._archive is not None and time.monotonic() - self._read_at >= FRESH_S:
+                self._read_at = time.monotonic()
+                since = datetime.now(UTC) - LATELY
+                self._runs = keep_latest([*await _list_latest(self._archive, since), *self._runs], since)
+            return find_faults(self._runs)
+
+
+async def _list_latest(archive: RunArchive, since: datetime) -> Sequence[Run]:
+    try:
+        async with asyncio.timeout(READ_S):
+            return (await archive.list_runs(RunQuery(since=since), archive.count_page)).runs
+    except (LabError, TimeoutError):
+        return []
+
+
+def keep_latest(runs: Sequence[Run], since: datetime) -> list[Run]:
+    """Of each station its SHARE_RUNS newest runs that have ended, the newest first."""
+    ended = {run.run_id: run for run in runs if run.outcome != "running" and run.started_at >= since}
+    counts: Counter[str] = Counter()
+    kept: list[Run] = []
+    for run in sorted(ended.values(), key=lambda run: run.started_at, reverse=True):
+        counts[run.station] += 1
+        if counts[run.station] <= SHARE_RUNS:
+            kept.append(run)
+    return kept

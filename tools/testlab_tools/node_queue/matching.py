@@ -21,11 +21,15 @@ def make_claim(ticket: Ticket, nodes: Mapping[str, Node], faults: Faults) -> Cla
 
 
 def _fit(request: NodeRequest, nodes: Mapping[str, Node], faults: Faults) -> list[str]:
+    return choose_fit(fitting(request, nodes), nodes, faults, request.count)
+
+
+def choose_fit(names: Iterable[str], nodes: Mapping[str, Node], faults: Faults, count: int) -> list[str]:
     """Those that work; with those that fail in a share of their runs where the others are too few: a share alone never
     empties a line."""
-    sound = [name for name in fitting(request, nodes) if name not in faults.last]
+    sound = [name for name in names if name not in faults.last]
     fit = [name for name in sound if name not in faults.share]
-    return fit if sum(not out_of_service(nodes[name]) for name in fit) >= max(1, request.count) else sound
+    return fit if sum(not out_of_service(nodes[name]) for name in fit) >= max(1, count) else sound
 
 
 def fitting(request: NodeRequest, nodes: Mapping[str, Node]) -> list[str]:

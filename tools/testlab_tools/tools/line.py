@@ -19,9 +19,10 @@ from testlab_tools.registry import Call
 from testlab_tools.untrusted import quote
 
 if TYPE_CHECKING:
-    from testlab_tools.node_queue import matching
+    from testlab_tools.node_queue import fitness, matching
     from testlab_tools.node_queue import queue as node_queue
 else:
+    fitness = LateModule("testlab_tools.node_queue.fitness")
     matching = LateModule("testlab_tools.node_queue.matching")
     node_queue = LateModule("testlab_tools.node_queue.queue")
 
@@ -92,14 +93,26 @@ async def find_of_type(call: Call, device_type: str, count: int, prefix: str = "
     return Wanted(best, of_type[best], device_type.strip(), count), answers.given[best.name]
 
 
-def choose_free(wanted: Wanted, nodes: Mapping[str, Node]) -> list[str]:
-    """As many free nodes as are wanted. Raises Conflict where there are too few."""
-    free = [name for name in wanted.nodes if nodes[name].state == "free"]
+async def read_faults(call: Call, farm: NodeReservations) -> fitness.Faults:
+    """What is wrong with the equipment of a farm's nodes, by their latest runs."""
+    if farm.name not in call.lab.faults:
+        call.lab.faults[farm.name] = fitness.FaultCollector(farm.unscoped)
+    return await call.lab.faults[farm.name].read()
+
+
+def choose_free(wanted: Wanted, nodes: Mapping[str, Node], faults: fitness.Faults) -> list[str]:
+    """As many free nodes as are wanted, of those that are fit. Raises Conflict where there are too few."""
+    fit = matching.choose_fit(wanted.nodes, nodes, faults, wanted.count)
+    free = [name for name in fit if nodes[name].state == "free"]
     if len(free) >= wanted.count:
         return free[: wanted.count]
-    taken = [nodes[name] for name in wanted.nodes if name not in free]
-    few = f"{len(free)} of the {len(wanted.nodes)} nodes of that type are free, and {wanted.count} are wanted"
-    raise Conflict(few, "", "wait_minutes stands in line for them.", Taken(taken=taken))
+    told = {**faults.share, **faults.last}
+    unfit = [name for name in wanted.nodes if name not in fit and nodes[name].state == "free"]
+    taken = [nodes[name] for name in wanted.nodes if nodes[name].state != "free"]
+    few = f"{len(free)} of the {len(wanted.nodes)} nodes of that type are free{' and fit' if unfit else ''}"
+    why = ". ".join(f"{wanted.farm.handle(name)!r} is passed over: {told[name]}" for name in unfit[:3])
+    step = "wait_minutes stands in line for them."
+    raise Conflict(f"{few}, and {wanted.count} are wanted", why, step, Taken(taken=taken))
 
 
 def require_queue(call: Call, farm: NodeReservations) -> node_queue.ReservationQueue:

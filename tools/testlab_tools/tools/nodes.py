@@ -33,11 +33,13 @@ from testlab_tools.tools.line import (
     leave_line,
     note_ended,
     queued,
+    read_faults,
     stand_in_line,
 )
 from testlab_tools.untrusted import quote
 
 if TYPE_CHECKING:
+    from testlab_tools.node_queue import fitness
     from testlab_tools.node_queue import queue as node_queue
 else:
     node_queue = LateModule("testlab_tools.node_queue.queue")
@@ -227,31 +229,34 @@ async def reserve_nodes(
             until = one.expires_at.timestamp() if isinstance(one.expires_at, datetime) else None
             call.lab.reservations.add(farm, *ids, call.caller, until)
 
+    faults = await read_faults(call, farm)
     if wait_minutes:
         made, ticket = await stand_in_line(call, wanted, message, duration_minutes, wait_minutes, wait_seconds, prefix)
         if not made:
             return await queued(call, farm, ticket)
         remember(made)
-        return _made(call, made)
+        return _made(call, made, faults)
     what = (device_type, count) if device_type else tuple(sorted(wanted.nodes))
     given = await call.lab.orders.run(
         ("reserve_nodes", call.caller, farm.name, what, message, duration_minutes),
         lambda: _reserve_in_turn(
             farm,
-            choose_free(wanted, every) if device_type else wanted.nodes,
+            choose_free(wanted, every, faults) if device_type else wanted.nodes,
             message,
             duration_minutes * 60 or None,
             wait_seconds,
         ),
         remember,
     )
-    return _made(call, given.value, given.again)
+    return _made(call, given.value, faults, given.again)
 
 
-def _made(call: Call, made: list[Reservation], again: bool = False) -> Reservations:
+def _made(call: Call, made: list[Reservation], faults: fitness.Faults, again: bool = False) -> Reservations:
+    told = {**faults.share, **faults.last}
     until = _ENDS if not call.lab.reservations.stay else _STAYS
     return Reservations(
         reservations=made,
+        doubts={one.node_id: why for one in made if (why := told.get(call.lab.native(one.node_id)))},
         note=f"{_SAME} {until}" if again else until,
         next="run_tests on the node, then end_reservation.",
     )
