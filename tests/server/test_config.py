@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from testlab_mcp.commands.main import main
 from testlab_mcp.config.loading import find_config, load_config, parse_config
 from testlab_tools.errors import ConfigError
+from testlab_tools.registry import Toolset
 
 PORTAL = '[services.portal]\nkind = "stbtester"\nurl = "http://127.0.0.1:1"\n'
 
@@ -67,6 +69,12 @@ def test_a_token_in_a_wrong_config_is_not_printed(tmp_path: Path, capsys: pytest
 def test_the_example_config_is_read_whole() -> None:
     config = load_config(Path(__file__).parents[2] / "config.example.toml")
     assert list(config.services) == ["portal", "factory", "cloud", "reports", "bench"]
+
+
+def test_the_example_config_names_every_toolset() -> None:
+    text = (Path(__file__).parents[2] / "config.example.toml").read_text(encoding="utf-8")
+    listed = text.partition("some of: ")[2].partition(";")[0].replace("#", " ").replace(",", " ").split()
+    assert set(listed) == set(get_args(Toolset))
 
 
 def test_every_commented_key_of_the_example_config_is_real() -> None:

@@ -19,6 +19,8 @@ from tests.server.watches.receiver import SECRET, ReceiverServer, Reply
 
 NODES = ["portal:stb-tester-00044b80f101", "portal:stb-tester-00044b80f102"]
 
+NEW = "tests/epg.py::test_that_redesigned_grid_keeps_its_place"
+
 
 async def hurry(client: Client, ask: ToolCaller, farm: Farm, campaign_id: str) -> dict[str, Any]:
     """The campaign at its end, whose tests' half minutes pass at once."""
@@ -161,6 +163,11 @@ async def test_the_same_bisection_again_after_an_answer_that_came_late_is_the_sa
         ("bisect", {"revisions": ["main", "main"]}, "1 different"),
         ("bisect", {"revisions": ["main", "no-such-revision"]}, "no-such-revision"),
         ("bisect", {"test_case": "tests/menu.py::test_nothing"}, "has no such test case"),
+        (
+            "bisect",
+            {"test_case": NEW, "revisions": [one.sha for one in REVISIONS]},
+            f'at revision "{REVISIONS[0].sha}"',
+        ),
     ],
 )
 async def test_what_can_never_end_or_is_not_there_is_refused_before_anything_starts(

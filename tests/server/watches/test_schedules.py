@@ -40,11 +40,16 @@ async def scheduled(client: Client, ask: ToolCaller, word: str) -> dict[str, Any
     return await eventually(found, 60)
 
 
-async def test_a_start_that_is_due_is_made_once_by_all_processes(farm: Farm, connect: Connect, ask: ToolCaller) -> None:
+async def test_a_start_that_is_due_is_made_once_by_all_processes(
+    farm: Farm, connect: Connect, ask: ToolCaller, refused: RefusedCaller
+) -> None:
     async with connect(farm.config()) as client:
         given = order(farm, timedelta(minutes=5))
         made = await ask(client, "start_campaign", **given)
         assert made["state"] == "scheduled"
+        told = await refused(client, "get_campaign", campaign_id=made["campaign_id"])
+        assert "the id of a schedule" in told
+        assert "list_campaigns shows it" in told
         again = await ask(client, "start_campaign", **given)
         assert again["campaign_id"] == made["campaign_id"], "the same call is the same schedule"
         assert (await ask(client, "list_campaigns"))["campaigns"] == []

@@ -189,6 +189,7 @@ async def test_a_yield_is_what_summarize_runs_says_of_the_last_units(
         assert begun["waits_for"].endswith("over the last 40 units at factory")
         if below == 100:
             assert begun["what"].startswith("The first pass yield at factory, is ")
+        assert "0.95 as a fraction is 95" in await refused(client, "watch", yield_below=0.95, service="factory")
         told = await refused(client, "watch", yield_below=95, service="portal")
         assert "portal tells no units, and a first pass yield is of units" in told
         told = await refused(client, "watch", yield_below=95, part="no such part at all", service="factory")

@@ -18,6 +18,7 @@ from testlab_tools.models.lab import Node
 from testlab_tools.registry import ADD, LOOK, Call, tool
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names
+from testlab_tools.untrusted import quote
 
 if TYPE_CHECKING:
     from testlab_tools.campaigns import answer, orders, records
@@ -124,7 +125,11 @@ async def bisect(
     orders.check_revisions(revisions)
     nodes = await _choose_nodes(call, runner, node_ids, device_type, node_count)
     if isinstance(runner, TestPack):
-        for names in await gather_all(*(runner.list_test_cases(revision) for revision in revisions)):
+        listed = await gather_all(*(runner.list_test_cases(revision) for revision in revisions))
+        for revision, names in zip(revisions, listed, strict=True):
+            if test_case not in names and any(test_case in others for others in listed):
+                what = f"The test is not there at revision {quote(revision, 80)}"
+                raise NotFound(what, "Nothing was started", "Give revisions that have it.").naming(test_case)
             check_names([test_case], names)
     order = orders.CampaignOrder(
         service=runner.name,
@@ -239,6 +244,9 @@ async def _start(call: Call, order: orders.CampaignOrder, names: list[str]) -> m
 
 async def find_campaign(call: Call, campaign_id: str) -> records.Campaign:
     """A campaign that the caller sees. Raises NotFound."""
+    if campaign_id.startswith(scheduling.PREFIX):
+        next_step = "list_campaigns shows it, and what each start became; cancel_campaign ends it."
+        raise NotFound("This is the id of a schedule, not of a campaign", "", next_step).naming(campaign_id)
     return await campaigns_of(call).get(campaign_id, call.caller, sees_all(call), call.lab.services)
 
 

@@ -64,6 +64,9 @@ async def watch(
     given = [bool(text) for text in (job_uid, node_id, reservation_id, campaign_id, yield_below, watch_id)]
     if sum(given) != 1:
         raise BadInput("Nothing to watch is given" if not sum(given) else "Several things are given", "", _ONE)
+    if 0 < yield_below < 1:
+        meant = f"{yield_below:g} as a fraction is {yield_below * 100:g}; below 1 % no yield is watched."
+        raise BadInput("yield_below is in percent", "", meant)
     if end and not watch_id:
         raise BadInput("It is not said which watch is to end", "", "Give watch_id with end.")
     watches = watches_of(call)
