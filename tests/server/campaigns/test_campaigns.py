@@ -158,6 +158,10 @@ async def test_a_cancelled_campaign_stops_its_jobs_and_keeps_what_has_finished(
         await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
         ended = await finish(client, ask, started["campaign_id"])
         told = await ask(client, "cancel_campaign", campaign_id=started["campaign_id"])
+        for report in ("junit", "html"):
+            asked = {"campaign_id": started["campaign_id"], "report": report, "save_to": f"cancelled.{report}"}
+            page = Path((await ask(client, "get_campaign", **asked))["saved_to"]).read_text(encoding="utf-8")
+            assert SLOW in page, "what was not run is named"
     assert (told["runs"], told["by_outcome"], told["not_run"]) == (2, ended["by_outcome"], ended["not_run"])
     assert slow["node_id"] == f"portal:{node}"
     assert job.removeprefix("portal:") in farm.jobs_of(started["campaign_id"])

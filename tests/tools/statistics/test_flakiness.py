@@ -104,6 +104,7 @@ async def test_stable_tests_are_counted_and_the_worst_come_first(view_of: MakeVi
     assert sum(answer.counts.values()) == len(RATES)
     assert [test.test for test in answer.tests] == ["broken", "bound"]
     assert "2 of" in answer.note
+    assert "counts has each by its runs since its last change" in answer.note
 
 
 async def test_a_test_that_was_broken_and_repaired_is_judged_since_the_repair(view_of: MakeView) -> None:

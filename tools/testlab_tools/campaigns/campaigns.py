@@ -131,13 +131,15 @@ class Campaigns:
         self, campaign: Campaign, form: Literal["junit", "html"], write: Callable[[bytes], Awaitable[None]]
     ) -> int:
         """Write all results of a campaign, and return how many there were."""
-        from testlab_tools.campaigns.report import CHUNK, write_junit, write_page
+        from testlab_tools.campaigns.report import CHUNK, NOT_RUN, write_junit, write_page
 
-        def read(reader: CampaignReader) -> tuple[Details, list[Told]]:
-            return reader.details(campaign, 1), list(reader.results(campaign.campaign_id))
+        def read(reader: CampaignReader) -> tuple[Details, list[Told], list[tuple[str, int]]]:
+            one = campaign.campaign_id
+            left = [] if campaign.order.is_open else reader.not_run(one, NOT_RUN)
+            return reader.details(campaign, 1), list(reader.results(one)), left
 
-        details, results = await self._read(read)
-        parts = write_junit(details.campaign, results) if form == "junit" else write_page(details, results)
+        details, results, left = await self._read(read)
+        parts = write_junit(details.campaign, results, left) if form == "junit" else write_page(details, results, left)
         while chunk := await asyncio.to_thread(lambda: "".join(islice(parts, CHUNK))):
             await write(chunk.encode())
         return len(results)

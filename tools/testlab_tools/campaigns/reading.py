@@ -207,6 +207,20 @@ class CampaignReader:
                     found[test] = tally._replace(errored=tally.errored + count)
         return tuple(found.values())
 
+    def not_run(self, campaign_id: str, limit: int) -> list[tuple[str, int]]:
+        """Test cases with runs that have no result, in the order of the tests, and how many each."""
+        items, tests = self._tables.items, self._tables.tests
+        same = sa.and_(tests.c.campaign_id == items.c.campaign_id, tests.c.number == items.c.test)
+        asked = (
+            sa.select(tests.c.name, sa.func.count())
+            .select_from(items.join(tests, same))
+            .where(items.c.campaign_id == campaign_id, items.c.outcome == "")
+            .group_by(tests.c.number, tests.c.name)
+            .order_by(tests.c.number)
+            .limit(limit)
+        )
+        return [(row[0], row[1]) for row in self._connection.execute(asked)]
+
     def failed_tests(self, campaign_id: str) -> list[str]:
         """Test cases with a counted failure or error, each once."""
         return list(dict.fromkeys(told.test for told in self.results(campaign_id, ("fail", "error"))))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CANDIDATES = 20
 CHUNK = 500
 """Results that are written at a time."""
+NOT_RUN = 50
+"""Tests that are named of those that were not run."""
 _JUNIT = {"fail": "failure", "error": "error", "skip": "skipped"}
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24}
@@ -32,8 +34,9 @@ border-bottom:1px solid #d8dee4;vertical-align:top;overflow-wrap:anywhere}code{f
 """
 
 
-def write_junit(campaign: Campaign, results: Iterable[Told]) -> Iterator[str]:
-    """A case for each item that has a result, in the order of counting; what was not run is skipped in one more."""
+def write_junit(campaign: Campaign, results: Iterable[Told], not_run: Sequence[tuple[str, int]] = ()) -> Iterator[str]:
+    """A case for each item that has a result, in the order of counting; what was not run is skipped in one more, which
+    names the first tests of it."""
     told = campaign.by_outcome
     left = 0 if campaign.order.is_open else campaign.items - campaign.counted
     counts = {
@@ -48,7 +51,8 @@ def write_junit(campaign: Campaign, results: Iterable[Told]) -> Iterator[str]:
     for result in results:
         yield _junit_case(result, campaign.order.bisected)
     if left:
-        skipped = f'<skipped message="{left} runs were not made"/>'
+        named = ", ".join(f"{name} ({count})" for name, count in not_run)
+        skipped = f"<skipped message={_attribute(f'{left} runs were not made: {named}')}/>"
         yield f'<testcase classname="campaign" name="not run">{skipped}</testcase>\n'
     yield "</testsuite>\n</testsuites>\n"
 
@@ -69,9 +73,9 @@ def _attribute(text: str) -> str:
     return quoteattr(sanitize(text).replace("\n", " "))
 
 
-def write_page(details: Details, results: Iterable[Told]) -> Iterator[str]:
-    """Counts, what a soak or bisection has come to, nodes, failures by cause with their reruns, and every test, or
-    revision of a bisection, with its results."""
+def write_page(details: Details, results: Iterable[Told], not_run: Sequence[tuple[str, int]] = ()) -> Iterator[str]:
+    """Counts, what a soak or bisection has come to, nodes, failures by cause with their reruns, every test, or revision
+    of a bisection, with its results, and the first tests that were `not_run`."""
     campaign = details.campaign
     order = campaign.order
     kind = "Revision" if order.bisected else "Test"
@@ -107,6 +111,9 @@ def write_page(details: Details, results: Iterable[Told]) -> Iterator[str]:
     yield _table(
         (kind, "Passed", "Did not", "Mean time"), [_test_row(name, told) for name, told in sorted(every.items())]
     )
+    if not_run:
+        yield f"<h2>Not run{f': the first {NOT_RUN} tests' if len(not_run) == NOT_RUN else ''}</h2>\n"
+        yield _table(("Test", "Runs not made"), [(_text(name), str(count)) for name, count in not_run])
     yield "</body></html>\n"
 
 

@@ -234,8 +234,9 @@ def _say(every: int, failing: int, histories: Mapping[str, Sequence[TestRun]], s
     if not every:
         return "No run in the archive matches."
     rule = (
-        f"Tests that ran: {every}; that did not always pass: {failing}. A change, or a node that is worse, is told "
-        f"only where p < {ALPHA} after Holm's correction over all tests. Stable: it has not failed."
+        f"Tests that ran: {every}; that ever failed: {failing}. counts has each by its runs since its last change, "
+        f"without those at nodes_down; stable: none of these failed. A change, or a node that is worse, is told only "
+        f"where p < {ALPHA} after Holm's correction over all tests."
     )
     said = [rule]
     if failing > MAX_TESTS:
