@@ -52,6 +52,11 @@ async def test_a_start_that_is_due_is_made_once_by_all_processes(
         assert "list_campaigns shows it" in told
         again = await ask(client, "start_campaign", **given)
         assert again["campaign_id"] == made["campaign_id"], "the same call is the same schedule"
+        assert again["note"].startswith("The same call before made this schedule")
+        assert "same call" not in made["note"]
+        (listed,) = (await ask(client, "list_campaigns"))["scheduled"]
+        assert (listed["test_pack_revision"], listed["tests"]) == ("main", 1)
+        assert listed["node_ids"] == [f"portal:{node}" for node in given["node_ids"]]
         assert (await ask(client, "list_campaigns"))["campaigns"] == []
         set_back(farm, made["campaign_id"])
     async with connect(farm.config()) as client:

@@ -140,11 +140,15 @@ class CampaignOrdered(ResultModel):
 
 
 class ScheduledCampaign(ResultModel):
-    """A campaign that is started again and again: by which `daily_at`, when `next`, and what the last start came to.
-    cancel_campaign ends it by its `schedule_id`."""
+    """A campaign that is started again and again: by which `daily_at`, when `next`, and what the last start came to;
+    without `tests`, all that the revision has then. cancel_campaign ends it by its `schedule_id`."""
 
     schedule_id: str
     service: str
+    test_pack_revision: Untrusted
+    tests: int | None = None
+    node_ids: list[str] = []
+    device_type: Untrusted = ""
     daily_at: str
     zone: str
     next_at: Moment

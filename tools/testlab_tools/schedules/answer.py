@@ -18,6 +18,10 @@ def describe_schedule(schedule: Schedule, caller: str) -> ScheduledCampaign:
     return ScheduledCampaign(
         schedule_id=schedule.schedule_id,
         service=schedule.service,
+        test_pack_revision=schedule.order.test_pack_revision,
+        tests=len(schedule.names) or None,
+        node_ids=[f"{schedule.service}:{node}" for node in schedule.order.node_ids],
+        device_type=schedule.order.device_type,
         daily_at=schedule.timetable,
         zone=schedule.zone,
         next_at=_next(schedule),
@@ -27,14 +31,15 @@ def describe_schedule(schedule: Schedule, caller: str) -> ScheduledCampaign:
     )
 
 
-def describe_new_schedule(schedule: Schedule, runs: int) -> CampaignOrdered:
-    """A schedule that was just given, for campaigns of so many runs as of now."""
+def describe_new_schedule(schedule: Schedule, runs: int, again: bool) -> CampaignOrdered:
+    """A schedule that was just given, or `again`, for campaigns of so many runs as of now."""
     own = f"campaign_id={schedule.schedule_id!r}"
     return CampaignOrdered(
         campaign_id=schedule.schedule_id,
         state="scheduled",
         runs=runs,
-        note=f"The first start is at {iso(_next(schedule))}, by the clocks of {schedule.zone}."
+        note=("The same call before made this schedule, and it goes on. " if again else "")
+        + f"The {'next' if again else 'first'} start is at {iso(_next(schedule))}, by the clocks of {schedule.zone}."
         + ("" if runs else " How many runs a soak takes is not known beforehand."),
         next=f"list_campaigns shows what became of each start; cancel_campaign({own}) ends it.",
     )

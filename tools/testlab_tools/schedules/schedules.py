@@ -12,6 +12,7 @@ from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.late_store import LateStore, database_error
 from testlab_tools.errors import NotFound
 from testlab_tools.long_services import LaunchServices
+from testlab_tools.repeated_calls import OrderResult
 from testlab_tools.schedules.timetable import parse_timetable
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class Schedules:
         self._database = LateStore(engine, _open_store, _failure)
         engine.register(WORKFLOW, self._open_worker, self._tidy)
 
-    async def begin(self, order: CampaignOrder, names: Sequence[str], timetable: str, zone: str) -> Schedule:
+    async def begin(
+        self, order: CampaignOrder, names: Sequence[str], timetable: str, zone: str
+    ) -> OrderResult[Schedule]:
         """Have a campaign started again and again; of all test cases, without `names`. The same again is the same
         schedule. Raises BadInput for what is no timetable, Refused for too many."""
         parse_timetable(timetable, zone)
@@ -58,7 +61,7 @@ class Schedules:
 
         made: Schedule = await self._database.ask(write)
         self.engine.wake()
-        return made
+        return OrderResult(made, made.last_at != now)
 
     async def list(self, caller: str, all_callers: bool, services: Collection[str]) -> list[Schedule]:
         """The schedules that go on and that a caller may see."""

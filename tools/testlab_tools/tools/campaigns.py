@@ -99,7 +99,7 @@ async def start_campaign(
     if daily_at:
         zone = call.lab.archive.timezone if call.lab.archive else "UTC"
         schedule = await schedules_of(call).begin(order, [] if all_tests else names, daily_at.strip(), zone)
-        return schedule_answer.describe_new_schedule(schedule, len(names) * repeat)
+        return schedule_answer.describe_new_schedule(schedule.value, len(names) * repeat, schedule.again)
     return await _start(call, order, names)
 
 
