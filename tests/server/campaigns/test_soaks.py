@@ -103,6 +103,7 @@ async def test_a_bisection_finds_the_revision_that_broke_the_test_and_says_so_wh
         started = await ask(client, "bisect", test_case=BROKEN, revisions=revisions, node_ids=NODES)
         ended = await hurry(client, ask, farm, started["campaign_id"])
         (listed,) = (await ask(client, "list_campaigns"))["campaigns"]
+        assert (listed["tests"], ended["tests"]) == (1, 1)
         page = await write_page(client, ask, started["campaign_id"])
 
         async def messages() -> object:

@@ -109,7 +109,7 @@ def _fields(campaign: Campaign, caller: str) -> dict[str, Any]:
         "caller": "" if order.caller == caller else order.caller,
         "created_at": _moment(campaign.created_at),
         "ended_at": _moment(campaign.ended_at),
-        "tests": campaign.tests,
+        "tests": 1 if order.bisected else campaign.tests,
         **_counts(campaign),
     }
 
