@@ -22,6 +22,8 @@ PROGRAMS = {"python", "js"}
 """By test_new_tool.py on docs/adding-a-tool.md, by tests/tools/pytest_plugin/ on docs/pytest.md, and by
 tests/clients/agents/ on docs/clients/."""
 NOT_RUN = {
+    "adding-a-tool.md": "tests of a tool that is made up: test_new_tool.py adds it to a copy",
+    "campaigns.md": "a conversation with a model: tests/server/campaigns/test_listening.py has it",
     "adding-a-service.md": "a word that writes into the repository: tests/test_new_service.py runs it in a copy",
     "tools.md": "a conversation with a model",
     "labgrid.md": "a conversation with a model",

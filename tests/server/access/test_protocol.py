@@ -51,7 +51,7 @@ async def test_the_menu_holds_what_the_caller_may_call(url: str, desk: Desk) -> 
         few = {t.uri_template for t in (await oscar.list_resource_templates()).resource_templates}
         prompts = [{p.name for p in (await who.list_prompts()).prompts} for who in (alice, oscar)]
     assert RUN in every
-    assert few == {"testlab://tests/{test}"}
+    assert few == {"testlab://tests/{test}", "testlab://watches/{watch_id}"}
     assert prompts == [{"morning_triage", "unit_passport", "reproduce_failure"}, {"morning_triage", "unit_passport"}]
 
 

@@ -27,6 +27,12 @@ class NodeInventory(Service):
         """
 
 
+def no_such_reservation(service: str, reservation_id: str) -> NotFound:
+    """The error for a reservation that the service does not list (any more)."""
+    shown = "list_nodes shows reservations and their ids."
+    return NotFound(f"{service} has no such reservation", "It has ended, or never was", shown).naming(reservation_id)
+
+
 class NodeReservations(Service):
     """Reserves nodes for exclusive use.
 
@@ -59,12 +65,6 @@ class NodeReservations(Service):
         if not all(held.yours for held in found):
             raise NotFound("The reservation has ended", "", "")
         return found
-
-    def no_such_reservation(self, reservation_id: str) -> NotFound:
-        """The error for one that the service does not list (any more)."""
-        what = f"{self.name} has no such reservation"
-        shown = "list_nodes shows reservations and their ids."
-        return NotFound(what, "It has ended, or never was", shown).naming(reservation_id)
 
     @abstractmethod
     async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:

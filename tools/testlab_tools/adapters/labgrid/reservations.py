@@ -14,6 +14,7 @@ from testlab_tools.adapters.labgrid.client import SHOWN, Rejected
 from testlab_tools.adapters.labgrid.models import Place
 from testlab_tools.adapters.labgrid.queue import Queue
 from testlab_tools.capabilities import NodeReservations
+from testlab_tools.capabilities.nodes import no_such_reservation
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, NotFound, Refused, ServiceDown, Unsupported
 from testlab_tools.models.lab import Node, Reservation, Taken
 from testlab_tools.untrusted import login_of
@@ -71,7 +72,7 @@ class Acquisitions(Queue, NodeReservations):
     async def get_reservation(self, reservation_id: str) -> Reservation:
         place = await self._find_held(reservation_id)
         if place is None:
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         return self.make_reservation(place, self.leases.read())
 
     async def extend_reservation(self, reservation_id: str, seconds: int) -> Reservation:
@@ -80,7 +81,7 @@ class Acquisitions(Queue, NodeReservations):
         if end is None:
             raise BadInput("This reservation has no end to move", "", "It holds until end_reservation.")
         if end <= datetime.now(UTC):
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         end += timedelta(seconds=seconds)
         self._keep_ends([place.name], end, "The end was not moved")
         return self.make_reservation(place, {place.name: end})
@@ -89,7 +90,7 @@ class Acquisitions(Queue, NodeReservations):
         name, holder = _split(self.name, reservation_id)
         place = (await self.read())[0].get(name)
         if place is None or holder not in (self.holder, place.acquired):
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         if place.acquired != holder:
             return False
         await self._release((await self._require_own(reservation_id)).name)
@@ -228,7 +229,7 @@ class Acquisitions(Queue, NodeReservations):
     async def _require_own(self, reservation_id: str) -> Place:
         place = await self._find_held(reservation_id)
         if place is None:
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         if place.acquired != self.holder:
             what = f"Node {self.handle(place.name)!r} is held by another user"
             raise Refused(what, "Only its holder can extend or end it", "Ask them: list_nodes shows who it is.")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from testlab_tools.adapters.stbtester.acquisition import Acquisition
 from testlab_tools.adapters.stbtester.models import ReservationEntry, ReservationsReply
+from testlab_tools.capabilities.nodes import no_such_reservation
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound, Refused
 from testlab_tools.http import Reply
 from testlab_tools.http.errors import lost, unlisted
@@ -85,7 +86,7 @@ class Reservations(Acquisition):
         if reply is None or reply.status == 204:
             return before is not None
         if before is None and reply.status == 404:
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         with self.in_doubt("the reservation has ended", _ENDS):
             if await self._find_entry(reservation_id) is None:
                 return before is not None
@@ -157,7 +158,7 @@ class Reservations(Acquisition):
     async def _get_entry(self, reservation_id: str) -> ReservationEntry:
         found = await self._find_entry(reservation_id)
         if found is None:
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         return found
 
     async def _find_entry(self, reservation_id: str) -> ReservationEntry | None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from testlab_tools.adapters.kind_name.client import KindNameApi
 from testlab_tools.adapters.kind_name.models import NodeRow, ReservationRow
 from testlab_tools.capabilities import NodeInventory, NodeReservations
+from testlab_tools.capabilities.nodes import no_such_reservation
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, NotFound, Refused
 from testlab_tools.http.response import decode
 from testlab_tools.models.lab import Node, NodeState, Reservation, Taken
@@ -99,7 +100,7 @@ class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
     async def _find_reservation(self, reservation_id: str) -> ReservationRow:
         found = next((row for row in await self._reservations() if row.id == reservation_id), None)
         if found is None:
-            raise self.no_such_reservation(reservation_id)
+            raise no_such_reservation(self.name, reservation_id)
         return found
 
     def _check_mine(self, held: ReservationRow) -> None:
