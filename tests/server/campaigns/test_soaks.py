@@ -142,6 +142,17 @@ async def test_what_failed_in_a_bisection_is_no_test_case(
     assert "names a bisection" in refusal
 
 
+async def test_revisions_with_the_bad_one_first_are_to_be_given_in_the_other_order(
+    farm: Farm, connect: Connect, ask: ToolCaller
+) -> None:
+    revisions = [revision.sha for revision in sorted(REVISIONS, key=lambda revision: -revision.age)]
+    async with connect(with_campaigns(farm.config)) as client:
+        started = await ask(client, "bisect", test_case=BROKEN, revisions=revisions, node_ids=NODES)
+        ended = await hurry(client, ask, farm, started["campaign_id"])
+    assert ended["bisection"]["conclusion"] == "fails less at the end", ended["bisection"]
+    assert "give them in the other order" in ended["note"]
+
+
 async def test_the_same_bisection_again_after_an_answer_that_came_late_is_the_same(
     farm: Farm, connect: Connect, ask: ToolCaller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 20
 RERUN_WORDS = {"confirmed": "confirmed", "unconfirmed": "flaky", "unknown": "unknown"}
 REPEATED = "The same call before started it, and nothing was started now. For another, give another message."
+SWAPPED = "The last revision is the better one: to find the first bad one, give them in the other order."
 _STATE = {"held": "working", "dropped": "dropped", "released": "given back"}
 
 
@@ -50,17 +51,19 @@ def describe_status(details: Details, ticket: Ticket | None, caller: str, stands
     order = campaign.order
     service = order.service
     low, high = details.remaining_s or (None, None)
+    bisection = conclude_bisection(order, tallies) if tallies and order.bisected else None
+    swapped = SWAPPED if bisection is not None and bisection.conclusion == "fails less at the end" else ""
     return CampaignStatus.model_validate(
         {
             **_fields(campaign, caller),
             "reruns": _describe_reruns(campaign),
             "soak": conclude_soak(order, tallies) if tallies and not order.bisected else [],
-            "bisection": conclude_bisection(order, tallies) if tallies and order.bisected else None,
+            "bisection": bisection,
             "remaining_minutes": [] if low is None or high is None else [round(low / 60, 1), round(high / 60, 1)],
             "waits": _describe_wait(ticket, service) if ticket is not None else None,
             "nodes": [_describe_node(share, service) for share in details.nodes],
             "failures": [describe_failure(told, order) for told in details.failures],
-            "note": " ".join(filter(None, (standstill, _note(campaign), _note_nodes(campaign, details)))),
+            "note": " ".join(filter(None, (standstill, _note(campaign), swapped, _note_nodes(campaign, details)))),
             "next": _next(campaign),
         }
     )
