@@ -242,7 +242,7 @@ class ServiceScope:
         natives = [self.native(handle) for handle in error.own]
         owners = {self.ownership.reservation_owner(n) or self.ownership.job_owner(n) for n in natives}
         if owners - {"", self.caller.name}:
-            nodes = ", ".join(repr(node.node_id) for node in taken)
+            nodes = ", ".join(_until(node) for node in taken)
             return Conflict(f"In use by another caller of this server: {nodes}", "", FREE_NODES, details)
         return Conflict(error.what, error.why, error.next_step if error.own else FREE_NODES, details, error.own)
 
@@ -257,6 +257,10 @@ class ServiceScope:
         if len(self._known) >= MAX_KNOWN:
             self._known.pop(next(iter(self._known)))
         self._known[native] = None
+
+
+def _until(node: Node) -> str:
+    return f"{node.node_id!r} {node.reservation.until}" if node.reservation else repr(node.node_id)
 
 
 @dataclass(frozen=True)

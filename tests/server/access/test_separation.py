@@ -39,6 +39,8 @@ async def test_a_reservation_is_its_makers(url: str, desk: Desk, ask: ToolCaller
         for tool, more in (("end_reservation", {}), ("extend_reservation", {"minutes": 1})):
             assert "another caller" in await refused(bob, tool, reservation_id=reservation, **more)
         assert "another caller" in await refused(bob, "press_key", node_id=node, key="KEY_OK")
+        told = await refused(bob, "reserve_nodes", node_ids=[node], message="m", duration_minutes=5)
+        assert f"another caller of this server: '{node}' until 20" in told
         case = (await ask(bob, "list_test_cases", revision="main"))["test_cases"][0]
         order = {"node_id": node, "test_pack_revision": "main", "test_cases": [case]}
         assert "another caller" in await refused(bob, "run_tests", **order)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.server.nodes.conftest import Farm
 
 
+WATCHES = '[server]\ntoolsets = ["default", "campaigns"]\n'
+
+
 @pytest.fixture
 def config(farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("testlab_tools.tools.line.HOLD_S", 0.2)
@@ -348,3 +351,46 @@ async def test_without_waiting_a_broken_node_of_a_type_is_passed_over_as_the_lin
         assert sorted(one["node_id"] for one in made["reservations"]) == sorted(
             f"portal:{node}" for node in free if node != farm.nodes[0]
         )
+
+
+async def test_a_refusal_of_a_node_named_names_the_line_too(
+    farm: Farm, config: str, connect: Connect, refused: RefusedCaller
+) -> None:
+    farm.reserve(farm.colleague)
+    async with connect(config) as client:
+        assert "wait_minutes stands in line for it." in await refused(client, "reserve_nodes", **farm.order())
+
+
+@pytest.mark.parametrize(("tool", "more"), [("extend_reservation", {"minutes": 5}), ("watch", {})])
+async def test_a_ticket_is_not_taken_for_a_reservation_and_its_call_is_named(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller, refused: RefusedCaller, tool: str, more: dict[str, int]
+) -> None:
+    farm.reserve(farm.colleague)
+    async with connect(WATCHES + config) as client:
+        ticket = (await waits(client, ask, farm))["queued"]
+        told = await refused(client, tool, reservation_id=ticket, **more)
+        assert "That is a ticket of the line, not a reservation" in told
+        assert "reserve_nodes" in told
+
+
+async def test_how_many_nodes_match_is_told_with_each_filter_none_of_them_too(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(config) as client:
+        every = await ask(client, "list_nodes")
+        assert "matching" not in every
+        some = await ask(client, "list_nodes", text=device_type(farm))
+        assert (some["matching"], some["total"]) == (some["shown"], every["total"])
+        assert (await ask(client, "list_nodes", text="no such words"))["matching"] == 0
+
+
+async def test_whose_a_reservation_is_that_is_watched_is_not_said_wrongly(
+    farm: Farm, config: str, connect: Connect, ask: ToolCaller
+) -> None:
+    async with connect(WATCHES + config) as client:
+        (held,) = (await ask(client, "reserve_nodes", **farm.order()))["reservations"]
+        watched = await ask(client, "watch", reservation_id=held["reservation_id"])
+        again = await ask(client, "watch", watch_id=watched["watch_id"])
+        for told in (watched, again):
+            assert told["seen"]["reservation"]["node_id"] == held["node_id"]
+            assert "yours" not in told["seen"]["reservation"]

@@ -339,12 +339,12 @@ class Taken(ResultModel):
 
 
 class NodeList(ResultModel):
-    """The lab's nodes, or those asked for by id: `total` of them, `matching` where not all that match are `shown`, and
+    """The lab's nodes, or those asked for by id: `total` of them, `matching` of them where some are left out, and
     `free` ones among all that match. `note` says which ids are no node, and which nodes a text may have missed."""
 
     nodes: list[Node]
     shown: int
-    matching: int = 0
+    matching: int | None = None
     total: int
     free: int
     services: list[ServiceShare] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, WrapSerializer
 
 from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
@@ -29,12 +31,17 @@ class YieldFigures(ResultModel):
     unknown: str = ""
 
 
+def _without_owner(held: Reservation | None, write: SerializerFunctionWrapHandler) -> dict[str, Any] | None:
+    """Whose it is depends on who asks, and all who watch it are told the same."""
+    return None if held is None else {name: value for name, value in write(held).items() if name != "yours"}
+
+
 class WatchFacts(ResultModel):
     """What was last seen of a thing that is watched: the one that it is."""
 
     job: Job | None = None
     node: Node | None = None
-    reservation: Reservation | None = None
+    reservation: Annotated[Reservation | None, WrapSerializer(_without_owner)] = None
     campaign: CampaignBrief | None = None
     figures: YieldFigures | None = None
 

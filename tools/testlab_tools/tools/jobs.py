@@ -171,7 +171,7 @@ async def get_job(
 ) -> Job:
     """Get a test job's state and counts: while it runs, who started it; at its end, why its runs failed.
 
-    finished=false: call again. get_failed_cases(job_uid) has tracebacks.
+    finished=false: call again. get_failed_cases(run_id=job_uid) has tracebacks.
     """
     runner, native, known = await _find_job(call, job_uid, node_id)
     left = wait_seconds - call.deadline.spent_s

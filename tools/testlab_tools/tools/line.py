@@ -251,6 +251,13 @@ async def queued(call: Call, farm: NodeReservations, ticket: node_queue.Ticket) 
     )
 
 
+def refuse_ticket(reservation_id: str) -> None:
+    """Raises BadInput for a ticket where a reservation is asked for."""
+    if TICKET.fullmatch(reservation_id):
+        step = "The reserve_nodes call that gave it follows it; end_reservation leaves the line."
+        raise BadInput("That is a ticket of the line, not a reservation", "", step).naming(reservation_id)
+
+
 async def leave_line(call: Call, ticket_id: str) -> Ended:
     """Cancel a ticket of the caller's. Raises NotFound."""
     missing = NotFound("There is no such ticket", "It ended days ago, or never was", "").naming(ticket_id)

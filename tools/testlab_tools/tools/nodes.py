@@ -34,6 +34,7 @@ from testlab_tools.tools.line import (
     note_ended,
     queued,
     read_faults,
+    refuse_ticket,
     stand_in_line,
 )
 from testlab_tools.untrusted import quote
@@ -58,7 +59,7 @@ async def list_nodes(
 ) -> NodeList:
     """List the lab's nodes: state, who holds each until when and why, what runs, who started it, since when idle.
 
-    detail is for a few nodes.
+    detail is for a few nodes. total counts all, or node_ids; matching and free those that text and available leave.
     """
     wrong, failed = "", dict[str, LabError]()
     if node_ids:
@@ -75,7 +76,7 @@ async def list_nodes(
     return NodeList(
         nodes=page,
         shown=len(page),
-        matching=len(matching) if more or cursor else 0,
+        matching=len(matching) if more or cursor or available or text else None,
         total=len(every),
         free=sum(node.state == "free" for node in matching),
         services=[ServiceShare(service=name, shown=0, error=str(error)) for name, error in failed.items()],
@@ -200,7 +201,9 @@ async def reserve_nodes(
     count: Annotated[int, Field(ge=1)] = 1,
     message: Annotated[str, Field(min_length=1, max_length=1000, description="Why; colleagues see it")],
     duration_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES)],
-    wait_seconds: Annotated[int, Field(ge=0, le=45, description="If taken, stand in line")] = 0,
+    wait_seconds: Annotated[
+        int, Field(ge=0, le=45, description="If taken, stand in line; with wait_minutes, 0 is the longest")
+    ] = 0,
     wait_minutes: Annotated[int, Field(ge=0, le=LONGEST_MINUTES, description="Also after this call")] = 0,
 ) -> Reservations:
     """Reserve nodes, so that nobody else starts or stops tests on them.
@@ -283,8 +286,11 @@ async def _reserve_in_turn(
     try:
         return await farm.reserve(nodes, message, duration_s)
     except Conflict as error:
-        if not wait_seconds or error.own or not isinstance(farm, NodeQueue):
+        if error.own:
             raise
+        if not wait_seconds or not isinstance(farm, NodeQueue):
+            step = f"{error.next_step} wait_minutes stands in line for {'it' if len(nodes) == 1 else 'them'}."
+            raise Conflict(error.what, error.why, step, error.details) from None
         turn = await farm.await_turn(nodes[0], wait_seconds)
         if not turn.come:
             line = f"You stand in line, {turn.ahead} before you"
@@ -298,6 +304,7 @@ async def extend_reservation(
     call: Call, reservation_id: ReservationId, minutes: Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
 ) -> Reservation:
     """Extend a reservation of yours, before it expires. Returns its new end."""
+    refuse_ticket(reservation_id)
     farm, native = await call.lab.reservation_owner(reservation_id)
     order = ("extend_reservation", call.caller, farm.name, native, minutes)
     given = await call.lab.orders.run(order, lambda: farm.extend_reservation(native, minutes * 60))

@@ -13,6 +13,7 @@ from testlab_tools.late_module import LateModule
 from testlab_tools.registry import LOOK, Call, tool
 from testlab_tools.tools.arguments import Wait
 from testlab_tools.tools.campaigns import find_campaign, sees_all
+from testlab_tools.tools.line import refuse_ticket
 
 if TYPE_CHECKING:
     from testlab_tools.campaigns import answer as campaign_answer
@@ -156,6 +157,7 @@ async def _find_subject(
         before = subjects.state_of(node)
         subject = subjects.Subject(kind="node", service=farm.name, native=native, becomes=becomes, before=before)
         return subject, judging.judge(subject, node).facts
+    refuse_ticket(reservation_id)
     holder, native = await call.lab.reservation_owner(reservation_id)
     _check_durable(call, holder)
     subject = subjects.Subject(kind="reservation", service=holder.name, native=native)

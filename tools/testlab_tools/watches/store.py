@@ -147,5 +147,7 @@ def _decode(row: sa.RowMapping) -> Watch:
     facts = json.loads(row["facts"])
     if held := facts.get("node", {}).get("reservation"):  # which says of itself only what its node does not
         held |= {"node_id": facts["node"]["node_id"], "yours": False}
+    if held := facts.get("reservation"):
+        held |= {"yours": False}
     parsed = {"subject": json.loads(row["subject"]), "facts": facts}
     return Watch.model_validate({**row, **parsed})
