@@ -58,7 +58,7 @@ def suggest_next(watch: Watch) -> str:
         return "summarize_runs(metric='failures') shows what fails; list_runs the runs."
     if watch.state == "cancelled":
         return ""
-    return "list_nodes shows who has which." if watch.state == "happened" else "The same call watches on."
+    return "list_nodes shows who has which." if watch.state == "happened" else "The call that began it watches on."
 
 
 def _moment(seconds: float | None) -> datetime | None:
