@@ -245,8 +245,9 @@ async def _start(call: Call, order: orders.CampaignOrder, names: list[str]) -> m
 async def find_campaign(call: Call, campaign_id: str) -> records.Campaign:
     """A campaign that the caller sees. Raises NotFound."""
     if campaign_id.startswith(scheduling.PREFIX):
-        next_step = "list_campaigns shows it, and what each start became; cancel_campaign ends it."
-        raise NotFound("This is the id of a schedule, not of a campaign", "", next_step).naming(campaign_id)
+        why = f"What begins with {scheduling.PREFIX} is the id of a schedule"
+        next_step = "list_campaigns shows those, and what each start became; cancel_campaign ends one."
+        raise NotFound("There is no such campaign", why, next_step).naming(campaign_id)
     return await campaigns_of(call).get(campaign_id, call.caller, sees_all(call), call.lab.services)
 
 
