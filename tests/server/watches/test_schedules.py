@@ -49,7 +49,7 @@ async def test_a_start_that_is_due_is_made_once_by_all_processes(
         assert made["state"] == "scheduled"
         told = await refused(client, "get_campaign", campaign_id=made["campaign_id"])
         assert "the id of a schedule" in told
-        assert "list_campaigns shows it" in told
+        assert "list_campaigns shows those" in told
         again = await ask(client, "start_campaign", **given)
         assert again["campaign_id"] == made["campaign_id"], "the same call is the same schedule"
         assert again["note"].startswith("The same call before made this schedule")
