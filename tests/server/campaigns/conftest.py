@@ -12,6 +12,7 @@ from mcp import Client
 from testlab_mcp.commands.simlab import SimLab
 from tests.fixture_types import ToolCaller
 from tests.server.portal import QUICK, SimulatedPortal
+from tests.unsteady_network import UnsteadyNetwork
 
 __all__ = ["QUICK"]
 
@@ -62,6 +63,13 @@ class Farm(SimulatedPortal):
 
     def set_node(self, node: str, online: bool) -> None:
         self.control.post("/nodes", json={"node_id": node, "online": online}).raise_for_status()
+
+
+@pytest.fixture
+def network() -> Iterator[UnsteadyNetwork]:
+    made = UnsteadyNetwork()
+    yield made
+    made.close()
 
 
 @pytest.fixture

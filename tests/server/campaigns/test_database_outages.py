@@ -23,13 +23,6 @@ Until = Callable[..., Any]
 
 
 @pytest.fixture
-def network() -> Iterator[UnsteadyNetwork]:
-    made = UnsteadyNetwork()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReceiverServer]:
     monkeypatch.setenv("WATCH_SECRET", SECRET)
     made = ReceiverServer()

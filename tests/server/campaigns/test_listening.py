@@ -83,13 +83,6 @@ def served_on(farm: Farm) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def network() -> Iterator[UnsteadyNetwork]:
-    made = UnsteadyNetwork()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
     return Polls(monkeypatch)
 

@@ -13,7 +13,8 @@ from testlab_sim.serving import LabServer
 from testlab_tools.adapters.kind_name.adapter import KindName, Settings, connect
 from testlab_tools.errors import AuthError, Conflict, NotFound, Refused
 from testlab_tools.registry import Call
-from testlab_tools.tools.nodes import end_reservation, extend_reservation, list_nodes, reserve_nodes
+from testlab_tools.tools.nodes import list_nodes
+from testlab_tools.tools.reservations import end_reservation, extend_reservation, reserve_nodes
 from testlab_tools.tools.runs import get_failed_cases, get_run, list_runs
 
 TOKEN = "kind-name-token"
