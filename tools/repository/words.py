@@ -70,6 +70,7 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
     if word in COMMANDS_OF_THE_PRODUCT:
         return _become(commands / "testlab-mcp", word, *rest)
     os.chdir(ROOT)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process of tests and benchmarks would compile all code anew
     match word:
         case "test":
             return _test(python, *rest)
@@ -125,7 +126,6 @@ def uv_settings() -> dict[str, str]:
 
 def _test(python: Path, *arguments: str) -> int:
     spread = () if any(a.startswith(("-n", "-s", "--pdb")) for a in arguments) else SPREAD
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every process of the tests would compile all of them anew
     return _become(python, "-m", "pytest", *spread, *arguments)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sized
+from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -94,6 +95,7 @@ def count_tokens(value: object) -> int:
     return len(encode(text)) if encode else estimate_tokens(text)
 
 
+@cache
 def _find_tokenizer() -> Callable[[str], Sized] | None:
     """None where it is not installed."""
     try:

@@ -21,7 +21,7 @@ def picture(content):
 def test_every_screen_is_drawn_whole_in_every_state(kind, trouble):
     image = picture(png(Screen(kind, "20:41", "Saturday 21 November", 9, 6, 99, trouble)))
     assert image.size == (1280, 720)
-    colours = image.getcolors(1 << 24)
+    colours = image.getcolors(1 << 16)
     assert colours is not None
     assert len(colours) > 20
 

@@ -127,6 +127,11 @@ def _end_module(state: Document, name: str, at: float) -> None:
 
 def finish(state: Document, at: float, *, stopped: bool = False) -> Document:
     """The run ends. Returns its document in the history."""
+    _end_run(state, at, stopped=stopped)
+    return _file(deepcopy(state), at)
+
+
+def _end_run(state: Document, at: float, *, stopped: bool) -> None:
     cases = [case for module in state["modules"].values() for case in module["cases"].values()]
     if stopped:
         going = True
@@ -135,10 +140,13 @@ def finish(state: Document, at: float, *, stopped: bool = False) -> Document:
             going = False
     failed = any(case["status"] == "failed" for case in cases)
     state |= {"status": "stopped" if stopped else "failed" if failed else "passed", "stop_time": int(at)}
-    kept = deepcopy(state)
-    kept["_id"] = str(int(at * 1000))
-    del kept["_rev"]
-    return kept
+
+
+def _file(state: Document, at: float) -> Document:
+    """`state` as a document of the history."""
+    state["_id"] = str(int(at * 1000))
+    del state["_rev"]
+    return state
 
 
 def history(now: float) -> list[Document]:
@@ -152,7 +160,8 @@ def history(now: float) -> list[Document]:
             begin(state, spec, at, number)
             at += spec.seconds
             end(state, spec, at, number)
-        made.append(finish(state, at))
+        _end_run(state, at, stopped=False)
+        made.append(_file(state, at))
     return json.loads(json.dumps(made))
 
 
