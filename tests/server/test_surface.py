@@ -16,7 +16,8 @@ from testlab_mcp.commands.tools import BUDGETS, TOOL_LIMIT, Budget, count_tokens
 from testlab_mcp.config.loading import parse_config
 from testlab_mcp.protocol.results import find_untrusted_fields
 from testlab_sim import BESIDES
-from testlab_tools.models.lab import FailedCases, NodeList
+from testlab_tools.models.lab import FailedCases
+from testlab_tools.models.nodes import NodeList
 from testlab_tools.models.results import RunDetail
 from testlab_tools.registry import Picture
 from testlab_tools.tools import all_tools

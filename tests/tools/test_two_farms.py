@@ -9,7 +9,7 @@ import pytest
 from testlab_tools.capabilities import Health, NodeInventory, NodeReservations, RemoteControl
 from testlab_tools.errors import BadInput, NotFound, Refused, ServiceDown
 from testlab_tools.lab import Lab
-from testlab_tools.models.lab import Node, Reservation
+from testlab_tools.models.nodes import Node, Reservation
 
 
 class Farm(NodeInventory, NodeReservations, RemoteControl):

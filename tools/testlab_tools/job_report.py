@@ -11,7 +11,8 @@ from testlab_tools.deadline import Deadline
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
 from testlab_tools.models.jobs import FailedTest, Job
-from testlab_tools.models.lab import NOT_TOLD, Node
+from testlab_tools.models.lab import NOT_TOLD
+from testlab_tools.models.nodes import Node
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.untrusted import shorten
 

@@ -20,7 +20,7 @@ from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.jobs import JobPoller
 from testlab_tools.late_module import LateModule
 from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Node
+from testlab_tools.models.nodes import Node
 from testlab_tools.models.results import RunDetail
 from testlab_tools.telemetry import LISTENERS
 

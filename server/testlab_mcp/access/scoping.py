@@ -41,7 +41,8 @@ from testlab_tools.capabilities import (
     UnitArchive,
 )
 from testlab_tools.errors import AnswerLost, Conflict, Refused
-from testlab_tools.models.lab import FailedRun, Reservation
+from testlab_tools.models.lab import FailedRun
+from testlab_tools.models.nodes import Reservation
 
 Rule = Callable[[MethodCall], Any]
 View = Callable[[ServiceScope, Any], Any]

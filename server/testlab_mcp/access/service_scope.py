@@ -14,7 +14,7 @@ from testlab_mcp.access.callers import Caller
 from testlab_tools.capabilities import JobRunner, NodeReservations, OperatorDialogs, RunArchive, Service
 from testlab_tools.errors import Conflict, NotFound, Refused
 from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Dialog, Node, Reservation, Taken
+from testlab_tools.models.nodes import Dialog, Node, Reservation, Taken
 from testlab_tools.models.results import RunDetail
 
 T = TypeVar("T")

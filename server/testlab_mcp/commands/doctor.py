@@ -17,7 +17,7 @@ from testlab_tools.durable.engine import Engine
 from testlab_tools.durable.standstill import find_standstill
 from testlab_tools.errors import AuthError, ConfigError, LabError, ServiceDown
 from testlab_tools.fanout import ask_all
-from testlab_tools.models.lab import Reservation
+from testlab_tools.models.nodes import Reservation
 from testlab_tools.tools import all_tools
 from testlab_tools.untrusted import shorten
 

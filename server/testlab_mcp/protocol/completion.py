@@ -30,7 +30,8 @@ from testlab_tools.capabilities import ArtifactKeeper, RunArchive, Service
 from testlab_tools.errors import LabError
 from testlab_tools.fanout import gather_all
 from testlab_tools.lab import Lab
-from testlab_tools.models.lab import NodeList, Run
+from testlab_tools.models.lab import Run
+from testlab_tools.models.nodes import NodeList
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.registry import Needs
 from testlab_tools.tools.watches import list_watches

@@ -17,7 +17,7 @@ from testlab_mcp.access.scoping import scope_service
 from testlab_mcp.access.service_scope import OwnershipRegistry
 from testlab_tools import capabilities
 from testlab_tools.errors import Refused
-from testlab_tools.models.lab import Dialog, Node
+from testlab_tools.models.nodes import Dialog, Node
 from testlab_tools.models.requests import DialogAnswer
 from testlab_tools.services import known_kinds, load_kind
 from tests.fixture_types import RefusedCaller, ToolCaller

@@ -8,7 +8,7 @@ from typing import Any
 from testlab_tools.campaigns.holding import Holding
 from testlab_tools.campaigns.pace import Pace
 from testlab_tools.campaigns.records import CampaignNode, ticket_id
-from testlab_tools.models.lab import Reservation
+from testlab_tools.models.nodes import Reservation
 from testlab_tools.node_queue.granter import marker
 
 PACE = Pace()

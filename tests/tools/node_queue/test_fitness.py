@@ -8,7 +8,8 @@ import pytest
 
 from testlab_tools.capabilities import Health, RunArchive, Runs
 from testlab_tools.errors import ServiceDown
-from testlab_tools.models.lab import FailedRun, Node, Outcome, Run
+from testlab_tools.models.lab import FailedRun, Outcome, Run
+from testlab_tools.models.nodes import Node
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.models.results import RunDetail
 from testlab_tools.node_queue.fitness import FaultCollector, Faults, find_faults

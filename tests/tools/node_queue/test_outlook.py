@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from testlab_tools.models.lab import JobBrief, Node
+from testlab_tools.models.nodes import JobBrief, Node
 from testlab_tools.node_queue.granting import Claim
 from testlab_tools.node_queue.holdings import Holdings
 from testlab_tools.node_queue.outlook import expected_wait, is_bound, remaining, typical_hold

@@ -11,7 +11,7 @@ from testlab_tools.campaigns.records import CampaignNode, ticket_id
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.durable.engine import Clock
 from testlab_tools.errors import LabError, NotFound, Refused
-from testlab_tools.models.lab import Reservation
+from testlab_tools.models.nodes import Reservation
 from testlab_tools.node_queue.granter import marker
 from testlab_tools.node_queue.queue import HeldNode
 

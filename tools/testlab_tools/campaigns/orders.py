@@ -9,7 +9,8 @@ from pydantic import ConfigDict
 
 from testlab_tools.errors import BadInput, NotFound, nearest
 from testlab_tools.late_model import LateModel
-from testlab_tools.models.lab import UNKNOWN, Node
+from testlab_tools.models.lab import UNKNOWN
+from testlab_tools.models.nodes import Node
 from testlab_tools.node_queue.matching import check_licence, is_licensed, no_licence
 from testlab_tools.stopping.rules import StopRule
 from testlab_tools.untrusted import quote

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from testlab_tools.capabilities.service import Service
-from testlab_tools.models.lab import Dialog
+from testlab_tools.models.nodes import Dialog
 from testlab_tools.models.requests import DialogAnswer
 
 

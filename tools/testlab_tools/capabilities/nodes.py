@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from testlab_tools.capabilities.service import Service
 from testlab_tools.errors import NotFound
-from testlab_tools.models.lab import Node, Reservation
+from testlab_tools.models.nodes import Node, Reservation
 
 
 class NodeInventory(Service):

@@ -21,7 +21,7 @@ from testlab_tools.errors import LabError
 from testlab_tools.fanout import ask_all
 from testlab_tools.leases.store import Lease, LeaseStore
 from testlab_tools.leases.tracker import find_held
-from testlab_tools.models.lab import Node
+from testlab_tools.models.nodes import Node
 
 PASS_S = 30.0
 FIRST_S = 3.0

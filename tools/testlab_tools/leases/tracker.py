@@ -13,7 +13,7 @@ from testlab_tools.capabilities import NodeReservations, Service
 from testlab_tools.errors import LabError, NotFound
 from testlab_tools.fanout import gather_all
 from testlab_tools.leases.store import Lease, LeaseStore
-from testlab_tools.models.lab import Reservation
+from testlab_tools.models.nodes import Reservation
 from testlab_tools.telemetry import RESERVATIONS
 
 RELEASE_SECONDS = 5.0

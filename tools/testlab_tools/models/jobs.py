@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from testlab_tools.models.lab import Dialog, Outcome, ResultModel
+from testlab_tools.models.lab import Outcome, ResultModel
+from testlab_tools.models.nodes import Dialog
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted
 

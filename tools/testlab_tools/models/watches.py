@@ -8,7 +8,8 @@ from pydantic import SerializerFunctionWrapHandler, WrapSerializer
 
 from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Node, Reservation, ResultModel
+from testlab_tools.models.lab import ResultModel
+from testlab_tools.models.nodes import Node, Reservation
 from testlab_tools.times import Moment
 from testlab_tools.untrusted import Untrusted
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from testlab_tools.capabilities import RunArchive, Service
 from testlab_tools.errors import LabError
-from testlab_tools.models.lab import Node, NodeState, Run
+from testlab_tools.models.lab import Run
+from testlab_tools.models.nodes import Node, NodeState
 from testlab_tools.models.requests import RunQuery
 from testlab_tools.times import iso
 from testlab_tools.triage.causes import read_fault

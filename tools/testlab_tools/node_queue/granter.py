@@ -19,7 +19,7 @@ from testlab_tools.capabilities import NodeInventory, NodeQueue, NodeReservation
 from testlab_tools.durable.engine import Clock
 from testlab_tools.durable.steady_clock import SteadyClock
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported
-from testlab_tools.models.lab import Node
+from testlab_tools.models.nodes import Node
 from testlab_tools.node_queue.fitness import FaultCollector, Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim, Decision, decide, place_in_line
 from testlab_tools.node_queue.holdings import MARKER, Holdings

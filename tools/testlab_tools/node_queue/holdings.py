@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from testlab_tools.models.lab import Node
+from testlab_tools.models.nodes import Node
 
 OBSERVED_S = 60.0
 """After a longer pause, when something ended is not known."""

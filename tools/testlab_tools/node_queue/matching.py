@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from testlab_tools.errors import BadInput, Refused
-from testlab_tools.models.lab import UNKNOWN, Node
+from testlab_tools.models.lab import UNKNOWN
+from testlab_tools.models.nodes import Node
 from testlab_tools.node_queue.fitness import Faults, out_of_service
 from testlab_tools.node_queue.granting import Claim
 from testlab_tools.node_queue.tickets import NodeRequest, Ticket

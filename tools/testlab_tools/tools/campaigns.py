@@ -14,7 +14,7 @@ from testlab_tools.errors import BadInput, NotFound, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.files.io import Writer
 from testlab_tools.late_module import LateModule
-from testlab_tools.models.lab import Node
+from testlab_tools.models.nodes import Node
 from testlab_tools.registry import ADD, LOOK, Call, tool
 from testlab_tools.tools.arguments import Limit, Wait
 from testlab_tools.tools.jobs import check_names

@@ -14,7 +14,8 @@ from testlab_tools.durable.standstill import say_standstill
 from testlab_tools.errors import BadInput, Conflict, LabError, NotFound, Refused, Unsupported, nearest
 from testlab_tools.fanout import ask_all
 from testlab_tools.late_module import LateModule
-from testlab_tools.models.lab import UNKNOWN, Ended, Node, PlaceInLine, Reservation, Reservations, Taken
+from testlab_tools.models.lab import UNKNOWN
+from testlab_tools.models.nodes import Ended, Node, PlaceInLine, Reservation, Reservations, Taken
 from testlab_tools.registry import Call
 from testlab_tools.untrusted import quote
 

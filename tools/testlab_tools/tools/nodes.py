@@ -18,7 +18,8 @@ from testlab_tools.cursors import decode_cursor, encode_cursor
 from testlab_tools.errors import BadInput, LabError, NotFound
 from testlab_tools.fanout import ask_all, ask_each
 from testlab_tools.files.pictures import prepare_picture
-from testlab_tools.models.lab import UNKNOWN, Node, NodeList, Pressed, ServiceShare
+from testlab_tools.models.lab import UNKNOWN, ServiceShare
+from testlab_tools.models.nodes import Node, NodeList, Pressed
 from testlab_tools.registry import ADD, LOOK, Call, Picture, tool
 from testlab_tools.tools.arguments import NodeId
 from testlab_tools.untrusted import quote

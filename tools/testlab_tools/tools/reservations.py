@@ -15,7 +15,7 @@ from testlab_tools.capabilities import (
 from testlab_tools.errors import BadInput, Conflict, Refused, Unsupported
 from testlab_tools.fanout import gather_all
 from testlab_tools.late_module import LateModule
-from testlab_tools.models.lab import Ended, Node, Reservation, Reservations
+from testlab_tools.models.nodes import Ended, Node, Reservation, Reservations
 from testlab_tools.registry import ADD, DESTROY, END, Call, Question, tool
 from testlab_tools.tools.line import (
     TICKET,

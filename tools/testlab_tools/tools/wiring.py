@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from testlab_tools.capabilities import PowerControl, SerialConsole
-from testlab_tools.models.lab import ConsoleLines, Switched
+from testlab_tools.models.nodes import ConsoleLines, Switched
 from testlab_tools.registry import ADD, Call, tool
 from testlab_tools.tools.arguments import NodeId
 

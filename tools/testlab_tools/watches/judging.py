@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Node, Reservation
+from testlab_tools.models.nodes import Node, Reservation
 from testlab_tools.models.watches import WatchFacts, WatchState, YieldFigures
 from testlab_tools.watches.subjects import Subject, state_of
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from testlab_tools.late_model import LateModel
-from testlab_tools.models.lab import Node
+from testlab_tools.models.nodes import Node
 from testlab_tools.models.watches import WatchFacts, WatchState
 from testlab_tools.untrusted import quote
 

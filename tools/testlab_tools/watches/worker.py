@@ -18,7 +18,7 @@ from testlab_tools.http.policy import Backoff, asked_by
 from testlab_tools.long_services import LaunchServices
 from testlab_tools.models.campaigns import CampaignBrief
 from testlab_tools.models.jobs import Job
-from testlab_tools.models.lab import Node, Reservation
+from testlab_tools.models.nodes import Node, Reservation
 from testlab_tools.models.watches import WatchFacts, YieldFigures
 from testlab_tools.watches.judging import Reading, Verdict, judge
 from testlab_tools.watches.store import WatchStore

@@ -10,7 +10,7 @@ import pytest
 from testlab_tools.adapters.hardpy.dialogs import order_of
 from testlab_tools.adapters.hardpy.models import StateDocument
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, NotFound
-from testlab_tools.models.lab import Dialog
+from testlab_tools.models.nodes import Dialog
 from testlab_tools.models.requests import DialogAnswer
 
 if TYPE_CHECKING:

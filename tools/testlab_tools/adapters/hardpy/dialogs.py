@@ -20,7 +20,7 @@ from testlab_tools.http import Reply
 from testlab_tools.http.errors import foreign
 from testlab_tools.http.policy import look_up
 from testlab_tools.http.response import decode, decode_value
-from testlab_tools.models.lab import Dialog
+from testlab_tools.models.nodes import Dialog
 from testlab_tools.models.requests import DialogAnswer
 
 Takes = Literal["nothing", "text", "number", "one choice", "choices", "unknown"]

@@ -11,7 +11,8 @@ from testlab_tools.adapters.hardpy.store import Store, to_moment
 from testlab_tools.capabilities import NodeInventory
 from testlab_tools.errors import Conflict, Unsupported
 from testlab_tools.http.response import Wire, decode
-from testlab_tools.models.lab import NOT_TOLD, UNKNOWN, JobBrief, Node, Taken
+from testlab_tools.models.lab import NOT_TOLD, UNKNOWN
+from testlab_tools.models.nodes import JobBrief, Node, Taken
 
 CHOOSING = "somebody chooses tests on the panel"
 COUNTED = ("pass", "fail", "error")

@@ -11,7 +11,8 @@ from testlab_tools.adapters.labgrid.leases import Leases
 from testlab_tools.adapters.labgrid.models import OPEN, Place, QueuedReservation, Resource
 from testlab_tools.capabilities import NodeInventory
 from testlab_tools.errors import NotFound
-from testlab_tools.models.lab import UNKNOWN, Node, NodeState, Reservation
+from testlab_tools.models.lab import UNKNOWN
+from testlab_tools.models.nodes import Node, NodeState, Reservation
 from testlab_tools.times import iso
 
 

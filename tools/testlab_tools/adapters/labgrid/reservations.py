@@ -16,7 +16,7 @@ from testlab_tools.adapters.labgrid.queue import Queue
 from testlab_tools.capabilities import NodeReservations
 from testlab_tools.capabilities.nodes import no_such_reservation
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, NotFound, Refused, ServiceDown, Unsupported
-from testlab_tools.models.lab import Node, Reservation, Taken
+from testlab_tools.models.nodes import Node, Reservation, Taken
 from testlab_tools.untrusted import login_of
 
 LOOK_S = 60.0

@@ -22,7 +22,7 @@ from testlab_tools.capabilities import NodeReservations
 from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFound
 from testlab_tools.http import Reply, ServiceClient
 from testlab_tools.http.policy import look_up
-from testlab_tools.models.lab import Reservation
+from testlab_tools.models.nodes import Reservation
 from testlab_tools.untrusted import quote
 
 DOUBTED_S = 300

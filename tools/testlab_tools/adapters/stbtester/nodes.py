@@ -15,7 +15,8 @@ from testlab_tools.adapters.stbtester.test_pack import Pack
 from testlab_tools.capabilities import Image, NodeInventory, RemoteControl, RunScreenshots, Screenshots
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, LabError, ServiceDown
 from testlab_tools.http import Reply
-from testlab_tools.models.lab import NOT_TOLD, UNKNOWN, JobBrief, Node, NodeState, Reservation, Taken
+from testlab_tools.models.lab import NOT_TOLD, UNKNOWN
+from testlab_tools.models.nodes import JobBrief, Node, NodeState, Reservation, Taken
 from testlab_tools.untrusted import login_of, sanitize_data
 
 OFFLINE = frozenset({503})

@@ -17,7 +17,7 @@ from testlab_tools.errors import AnswerLost, BadInput, BadReply, LabError, NotFo
 from testlab_tools.http import Reply
 from testlab_tools.http.errors import lost, unlisted
 from testlab_tools.http.response import decode
-from testlab_tools.models.lab import Reservation
+from testlab_tools.models.nodes import Reservation
 from testlab_tools.untrusted import login_of
 
 SEEN_LATE_S = 2

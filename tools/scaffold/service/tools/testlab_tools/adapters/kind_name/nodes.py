@@ -14,7 +14,7 @@ from testlab_tools.capabilities import NodeInventory, NodeReservations
 from testlab_tools.capabilities.nodes import no_such_reservation
 from testlab_tools.errors import AnswerLost, BadInput, Conflict, NotFound, Refused
 from testlab_tools.http.response import decode
-from testlab_tools.models.lab import Node, NodeState, Reservation, Taken
+from testlab_tools.models.nodes import Node, NodeState, Reservation, Taken
 
 
 class KindNameNodes(KindNameApi, NodeInventory, NodeReservations):
