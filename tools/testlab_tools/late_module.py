@@ -7,7 +7,7 @@ from typing import Any
 
 
 class LateModule:
-    """Stands for a module until a name in it is asked for, be it by an annotation.
+    """Stands for a module until a public name in it is asked for, be it by an annotation.
 
     >>> if TYPE_CHECKING:
     ...     from testlab_tools.triage import rendering
@@ -19,4 +19,6 @@ class LateModule:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # asked by what inspects objects of any kind
+            raise AttributeError(name)
         return getattr(import_module(self._name), name)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from statsmodels.stats.proportion import proportion_confint
 
 from tests.fixture_types import Connect, RefusedCaller, ToolCaller
 from tests.server.statistics.conftest import ALL_TIME
+from tests.tools.statistics.references import proportion
 
 Row = dict[str, str]
 
@@ -45,7 +45,7 @@ async def test_first_pass_yield_by_station_is_that_of_the_exported_rows(
         mine = [run for run in first if (run["test"], run["station"]) == (row["test"], row["group"])]
         passed, failed = (sum(run["outcome"] == outcome for run in mine) for outcome in ("pass", "fail"))
         assert (row["n"], row["rate"]) == (passed + failed, round(passed / (passed + failed), 4))
-        bound = proportion_confint(passed, passed + failed, method="wilson")
+        bound = proportion.proportion_confint(passed, passed + failed, method="wilson")
         assert row["interval"] == pytest.approx(bound, abs=1e-4)
     assert sum(row["runs"] for row in found["rows"]) == len(first)
 

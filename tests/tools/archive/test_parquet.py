@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from testlab_tools.archive import engine, parquet_writer
@@ -22,6 +21,7 @@ from testlab_tools.archive.parquet_files import MAX_SMALL_FILES
 from testlab_tools.archive.store import HistoryDamaged, TooLarge
 from testlab_tools.errors import LabError, Unsupported
 from tests.tools.archive.conftest import KEY, fill, measurement, run
+from tests.tools.statistics.references import duckdb
 
 ROOT = Path(__file__).parents[3]
 COUNTS = "SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM measurements)"

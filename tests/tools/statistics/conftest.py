@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-import duckdb
 import pytest
 
 from testlab_tools.archive.schema import ROWS, Failure, Measurement, Run, Table, clean, columns
 from testlab_tools.archive.store import as_plain, bind, with_tables
+from tests.tools.statistics.references import duckdb
 
 START = datetime(2026, 8, 1, 6, tzinfo=UTC)
 

@@ -7,9 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from scipy import stats
-from statsmodels.stats.contingency_tables import StratifiedTable
-from statsmodels.stats.weightstats import ttest_ind
 
 from testlab_tools.archive.schema import Run
 from testlab_tools.statistics.comparison import Counted, Means, pool, stratified_proportions, two_means, two_proportions
@@ -17,6 +14,7 @@ from testlab_tools.statistics.intervals import product_interval, wilson
 from testlab_tools.statistics.revision_comparison import compare_revisions, of_revision
 from testlab_tools.statistics.selection import RunFilter
 from tests.tools.statistics.conftest import START, MakeView
+from tests.tools.statistics.references import contingency_tables, stats, weightstats
 
 
 @pytest.mark.parametrize(
@@ -39,7 +37,7 @@ def test_few_runs_are_compared_by_fishers_exact_test(one: tuple[int, int], other
 def test_proportions_within_strata_are_compared_by_cochran_mantel_and_haenszel() -> None:
     strata = [((3, 20), (15, 30)), ((40, 50), (88, 90)), ((5, 9), (7, 8))]
     tables = [[[a, n - a], [b, m - b]] for (a, n), (b, m) in strata]
-    expected: Any = StratifiedTable(tables).test_null_odds(correction=True)
+    expected: Any = contingency_tables.StratifiedTable(tables).test_null_odds(correction=True)
     given = [(Counted(*one), Counted(*other)) for one, other in strata]
     only_one = (Counted(1, 9), Counted(0, 0))
     assert stratified_proportions([*given, only_one]) == (pytest.approx(expected.pvalue, rel=1e-9), False)
@@ -61,7 +59,7 @@ def test_means_are_compared_by_welchs_and_students_test_and_pooled_as_one_sample
         return Means(described.mean, described.variance**0.5, len(values))
 
     for a, b in ((one, other), (other, third), ([1e-9 * value for value in one], [1e-9 * value for value in third])):
-        expected = max(ttest_ind(a, b, usevar=variances)[1] for variances in ("unequal", "pooled"))
+        expected = max(weightstats.ttest_ind(a, b, usevar=variances)[1] for variances in ("unequal", "pooled"))
         assert two_means(means(a), means(b)) == pytest.approx(expected)
     assert pool([means(one), means(other), means(third)]) == pytest.approx(means([*one, *other, *third]))
 

@@ -7,9 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import numpy
 import pytest
-from scipy import stats
 
 from testlab_tools.archive.schema import Failure, Measurement, Run
 from testlab_tools.statistics.comparison import ALPHA
@@ -18,6 +16,7 @@ from testlab_tools.statistics.measurements import MeasurementOrder, describe_mea
 from testlab_tools.statistics.selection import RunFilter
 from testlab_tools.statistics.summary import SummaryOrder, summarize
 from tests.tools.statistics.conftest import START, MakeView, MemoryView
+from tests.tools.statistics.references import numpy, stats
 
 FVT = RunFilter(["factory"], {"test": ["FVT"]})
 NAMES = [f"rail_{n}" for n in range(8)]

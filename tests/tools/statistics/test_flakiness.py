@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from statsmodels.stats.proportion import proportion_confint, samplesize_proportions_2indep_onetail
 
 from testlab_tools.archive.schema import Run
 from testlab_tools.statistics.case_history import MAX_RUNS
@@ -16,6 +15,7 @@ from testlab_tools.statistics.flakiness import Flakiness, FlakyTest, find_flaky
 from testlab_tools.statistics.intervals import runs_to_tell_apart
 from testlab_tools.statistics.selection import RunFilter
 from tests.tools.statistics.conftest import START, MakeView
+from tests.tools.statistics.references import proportion
 
 PORTAL = RunFilter(["portal"])
 CHANGED = 90
@@ -80,7 +80,7 @@ async def test_a_test_that_fails_at_one_node_is_bound_to_it(found: dict[str, Fla
 async def test_a_flaky_test_has_its_rate_with_an_interval(found: dict[str, FlakyTest]) -> None:
     test = found["flaky"]
     assert (test.state, test.n, test.change) == ("flaky", 150, None)
-    assert test.interval == pytest.approx(proportion_confint(test.passed, 150, method="wilson"), abs=1e-4)
+    assert test.interval == pytest.approx(proportion.proportion_confint(test.passed, 150, method="wilson"), abs=1e-4)
     assert test.interval[0] < 0.7 < test.interval[1]
 
 
@@ -129,7 +129,8 @@ async def test_of_two_revisions_that_may_differ_the_runs_that_would_tell_are_sai
 
 @pytest.mark.parametrize(("rate", "other"), [(0.9, 0.8), (0.98, 0.9), (0.5, 0.45), (0.99, 0.97)])
 def test_the_runs_that_tell_two_rates_apart_are_those_of_statsmodels(rate: float, other: float) -> None:
-    theirs = samplesize_proportions_2indep_onetail(rate - other, other, 0.8, alpha=0.05, alternative="two-sided")
+    sample_size = proportion.samplesize_proportions_2indep_onetail
+    theirs = sample_size(rate - other, other, 0.8, alpha=0.05, alternative="two-sided")
     assert runs_to_tell_apart(rate, other) == pytest.approx(theirs, abs=1)
 
 

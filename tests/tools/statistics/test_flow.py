@@ -8,14 +8,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import numpy
 import pytest
-from scipy import stats
 
 from testlab_tools.archive.schema import Failure, Measurement, Run
 from testlab_tools.statistics.selection import RunFilter, resolve_names
 from testlab_tools.statistics.summary import SummaryOrder, summarize
 from tests.tools.statistics.conftest import START, MakeView
+from tests.tools.statistics.references import numpy, stats
 from tests.tools.statistics.test_yields import finals, firsts
 
 EVERYTHING = RunFilter(["factory"])

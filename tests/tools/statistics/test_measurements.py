@@ -7,16 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-import numpy
 import pytest
-from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from testlab_tools.archive.schema import Measurement, Run
 from testlab_tools.statistics.measurement_answer import MeasurementStats
 from testlab_tools.statistics.measurements import MeasurementOrder, describe_measurement
 from testlab_tools.statistics.selection import RunFilter
 from tests.tools.statistics.conftest import START, MakeView, MemoryView
+from tests.tools.statistics.references import numpy, proportion, stats
 
 FVT = RunFilter(["factory"], {"test": ["FVT"]})
 ORDER = MeasurementOrder("rail")
@@ -68,7 +66,7 @@ async def test_the_numbers_are_those_of_numpy_and_scipy(view_of: MakeView) -> No
     assert list(found.quantiles.values()) == pytest.approx(quantiles, rel=1e-5)
     passed = sum(4.8 <= value <= 5.2 for value in values)
     assert (found.passed, found.failed) == (passed, 500 - passed)
-    assert found.interval == pytest.approx(proportion_confint(passed, 500, method="wilson"), abs=1e-4)
+    assert found.interval == pytest.approx(proportion.proportion_confint(passed, 500, method="wilson"), abs=1e-4)
     middle = float(numpy.median(values))
     marginal = [v for v in values if 5.2 - 0.1 * (5.2 - middle) < v <= 5.2 or 4.8 <= v < 4.8 + 0.1 * (middle - 4.8)]
     assert found.marginal == len(marginal)
@@ -128,7 +126,9 @@ async def test_what_if_counts_the_values_within_other_limits(view_of: MakeView) 
     assert found.what_if is not None
     passed = sum(4.95 <= value <= 5.1 for value in values)
     assert (found.what_if.n, found.what_if.passed) == (300, passed)
-    assert found.what_if.interval == pytest.approx(proportion_confint(passed, 300, method="wilson"), abs=1e-4)
+    assert found.what_if.interval == pytest.approx(
+        proportion.proportion_confint(passed, 300, method="wilson"), abs=1e-4
+    )
     assert found.what_if.newly_failed == sum(value >= 4.9 and not 4.95 <= value <= 5.1 for value in values)
     wider = await asked(view, replace(ORDER, lower=4.0))
     assert wider.what_if is not None

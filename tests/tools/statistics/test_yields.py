@@ -10,8 +10,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from testlab_tools.archive.schema import Run
 from testlab_tools.errors import BadInput
@@ -21,6 +19,7 @@ from testlab_tools.statistics.selection import RunFilter
 from testlab_tools.statistics.summary import SummaryOrder, summarize
 from testlab_tools.times import EARLIEST
 from tests.tools.statistics.conftest import START, MakeView
+from tests.tools.statistics.references import multitest, proportion
 
 EVERYTHING = RunFilter(["factory"])
 
@@ -83,7 +82,7 @@ async def test_a_yield_is_that_of_plain_python_with_the_interval_of_statsmodels(
     assert found.groups == len(expected)
     for name, (passed, n) in expected.items():
         assert (rows[name].n, rows[name].rate) == (n, round(passed / n, 4))
-        assert rows[name].interval == pytest.approx(proportion_confint(passed, n, method="wilson"), abs=5e-5)
+        assert rows[name].interval == pytest.approx(proportion.proportion_confint(passed, n, method="wilson"), abs=5e-5)
     passed, n = yields(attempts(line), lambda _: 0)[0]
     assert (found.total.n, found.total.rate) == (n, round(passed / n, 4))
 
@@ -267,7 +266,7 @@ def test_holms_correction_is_that_of_statsmodels() -> None:
     from testlab_tools.statistics.intervals import holm
 
     raw = [0.03, 0.001, 0.2, 0.04, 0.012, 0.9, 0.001]
-    assert holm(raw) == pytest.approx(multipletests(raw, method="holm")[1])
+    assert holm(raw) == pytest.approx(multitest.multipletests(raw, method="holm")[1])
 
 
 async def test_a_serial_number_is_the_same_unit_in_any_case(line: list[Run], view_of: MakeView) -> None:
