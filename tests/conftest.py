@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -62,6 +63,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # so in a shell's background, and in all that is started there
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # what is collected stays, and is looked at once: by `freeze`
     once.share()
     config.add_cleanup(forks.start())

@@ -8,11 +8,13 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from testlab_mcp import __version__
+from testlab_mcp.commands import tools
 from testlab_mcp.commands.client_config import snippet
 from testlab_mcp.commands.main import CLIENTS, main
 from testlab_mcp.commands.simlab import SimLab
@@ -120,7 +122,8 @@ def test_without_a_tokenizer_tokens_are_estimated_and_nothing_is_judged(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "bpe_openai", None)
-    monkeypatch.setattr("testlab_mcp.commands.tools.TOOL_LIMIT", 1)
+    monkeypatch.setattr(tools, "_load_tokenizer", cache(tools._load_tokenizer.__wrapped__))
+    monkeypatch.setattr(tools, "TOOL_LIMIT", 1)
     assert main(["tools", "--tokens"]) == 0
     printed = capsys.readouterr().out
     assert "estimates, rather too high" in printed

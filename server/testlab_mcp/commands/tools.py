@@ -95,13 +95,18 @@ def count_tokens(value: object) -> int:
     return len(encode(text)) if encode else estimate_tokens(text)
 
 
-@cache
 def _find_tokenizer() -> Callable[[str], Sized] | None:
     """None where it is not installed."""
     try:
-        import bpe_openai
+        return _load_tokenizer()
     except ImportError:
         return None
+
+
+@cache
+def _load_tokenizer() -> Callable[[str], Sized]:
+    import bpe_openai
+
     return bpe_openai.get_encoding("o200k_base").encode
 
 
