@@ -66,11 +66,15 @@ def main(arguments: list[str], prepare: Callable[[], tuple[Path, Path]]) -> int:
         _say(f"no word {word!r}; one of: {', '.join(WORDS)}")
         return 2
     python, uv = prepare()
-    commands = python.parent
     if word in COMMANDS_OF_THE_PRODUCT:
-        return _become(commands / "testlab-mcp", word, *rest)
+        return _become(python.parent / "testlab-mcp", word, *rest)
     os.chdir(ROOT)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process of tests and benchmarks would compile all code anew
+    return _run_word(word, python, uv, *rest)
+
+
+def _run_word(word: str, python: Path, uv: Path, *rest: str) -> int:
+    commands = python.parent
     match word:
         case "test":
             return _test(python, *rest)

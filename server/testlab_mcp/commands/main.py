@@ -61,9 +61,7 @@ def _find_call(commands: Sequence[argparse.ArgumentParser]) -> argparse.Argument
 def _run(args: argparse.Namespace, words: Sequence[str], early: Early | None) -> int:
     match args.command:
         case "call":
-            from testlab_mcp.commands.call import Options, call
-
-            return call(args.tool, words, Options(args.config, args.demo, args.json, args.wait, args.junit))
+            return _run_call(args, words)
         case "record":
             from testlab_mcp.commands.record import record
 
@@ -89,9 +87,7 @@ def _run(args: argparse.Namespace, words: Sequence[str], early: Early | None) ->
 
             return sync(args.service, args.config, args.measurements, args.full)
         case "login" | "logout":
-            from testlab_mcp.commands.login import login, logout
-
-            return (login if args.command == "login" else logout)(args.service, args.config)
+            return _run_login(args)
         case "tools":
             from testlab_mcp.commands.tools import list_tools
 
@@ -112,6 +108,18 @@ def _run(args: argparse.Namespace, words: Sequence[str], early: Early | None) ->
             from testlab_mcp.commands.client_config import client_config
 
             return client_config(args.client, args.config, args.demo)
+
+
+def _run_call(args: argparse.Namespace, words: Sequence[str]) -> int:
+    from testlab_mcp.commands.call import Options, call
+
+    return call(args.tool, words, Options(args.config, args.demo, args.json, args.wait, args.junit))
+
+
+def _run_login(args: argparse.Namespace) -> int:
+    from testlab_mcp.commands.login import login, logout
+
+    return (login if args.command == "login" else logout)(args.service, args.config)
 
 
 def _run_serve(args: argparse.Namespace, early: Early | None) -> int:
@@ -147,14 +155,7 @@ def build_parser(only_serve: bool = False) -> tuple[argparse.ArgumentParser, lis
     parser.add_argument("--version", action="version", version=f"testlab-mcp {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    serve = _add(commands, "serve", "serve MCP over stdio, or over HTTP with --http")
-    _config(serve)
-    serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
-    serve.add_argument("--folder", metavar="DIR", default="", help="serve a folder of reports; needs no config")
-    serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
-    serve.add_argument("--workers", metavar="N", help=argparse.SUPPRESS)  # looked for, and refused with the reason
-    serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
-
+    serve = _serve(commands)
     if only_serve:
         return parser, [serve]
     worker = _add(commands, "worker", "run deliveries and long work, for servers that leave them to it")
@@ -196,6 +197,17 @@ def build_parser(only_serve: bool = False) -> tuple[argparse.ArgumentParser, lis
         _completion(commands),
     ]
     return parser, [*named, *_simulated(commands)]
+
+
+def _serve(commands: Commands) -> argparse.ArgumentParser:
+    serve = _add(commands, "serve", "serve MCP over stdio, or over HTTP with --http")
+    _config(serve)
+    serve.add_argument("--demo", action="store_true", help="serve the simulated lab; needs no config")
+    serve.add_argument("--folder", metavar="DIR", default="", help="serve a folder of reports; needs no config")
+    serve.add_argument("--http", metavar="HOST:PORT", default="", help="Streamable HTTP at http://HOST:PORT/mcp")
+    serve.add_argument("--workers", metavar="N", help=argparse.SUPPRESS)  # looked for, and refused with the reason
+    serve.add_argument("--no-pictures", action="store_true", help="no images in answers, for clients that show none")
+    return serve
 
 
 def _completion(commands: Commands) -> argparse.ArgumentParser:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, cast
 
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -135,24 +135,10 @@ def _make_keeper(lab: Lab, scopes: ScopeCache, audit: AuditLogger, over_http: bo
     return LeaseKeeper(lab.reservations.store, shared, lab.idle_s, over_http, audit.write_ending)
 
 
-def build_server(
-    lab: Lab,
-    policy: Policy,
-    files: Folders,
-    security: HttpSecurity | None = None,
-    audit: AuditLogger | None = None,
-    measured: bool = False,
-) -> LabServer:
-    """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `security` knows the callers
-    and bounds their calls. `audit` records the calls; they are traced and counted if `measured`."""
-    over_http = security is not None
-    security, audit = security or HttpSecurity(), audit or AuditLogger()
-    tools = all_tools()
-    http = security.http
-    scopes = ScopeCache(lab, files, security.connect, http.transfers_per_caller, http.megabytes_per_caller * MEGA)
-    guard = RequestGuard(scopes, policy, tools, http)
-
-    tasks = Tasks(lab.work.engine, guard) if lab.work is not None else None
+def _make_lifespan(
+    lab: Lab, scopes: ScopeCache, guard: RequestGuard, audit: AuditLogger, tasks: Tasks | None, over_http: bool
+) -> Callable[[MCPServer[None]], AbstractAsyncContextManager[None]]:
+    """What begins with the server's first session, or with the HTTP server, and ends with it."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
@@ -174,6 +160,27 @@ def build_server(
             await guard.aclose()
             await lab.aclose()
 
+    return lifespan
+
+
+def build_server(
+    lab: Lab,
+    policy: Policy,
+    files: Folders,
+    security: HttpSecurity | None = None,
+    audit: AuditLogger | None = None,
+    measured: bool = False,
+) -> LabServer:
+    """A server of the tools that `policy` exposes over the services of `lab`. Over HTTP, `security` knows the callers
+    and bounds their calls. `audit` records the calls; they are traced and counted if `measured`."""
+    over_http = security is not None
+    security, audit = security or HttpSecurity(), audit or AuditLogger()
+    tools = all_tools()
+    http = security.http
+    scopes = ScopeCache(lab, files, security.connect, http.transfers_per_caller, http.megabytes_per_caller * MEGA)
+    guard = RequestGuard(scopes, policy, tools, http)
+
+    tasks = Tasks(lab.work.engine, guard) if lab.work is not None else None
     set_up_logging()
     server = LabServer(
         "testlab",
@@ -182,7 +189,7 @@ def build_server(
         title="Test lab",
         instructions=INSTRUCTIONS,
         version=__version__,
-        lifespan=lifespan,
+        lifespan=_make_lifespan(lab, scopes, guard, audit, tasks, over_http),
         middleware=[Admission(guard, audit, tools)],
         extensions=[Skills(), *([tasks] if tasks is not None else [])],
         cache_hints=dict.fromkeys(LISTS, FRESH),
