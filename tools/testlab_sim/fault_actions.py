@@ -157,6 +157,7 @@ async def _huge(fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send
     while sent < fault.bytes and not gone.done():
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         sent += len(piece)
+        await asyncio.sleep(0)  # or a client that has gone would not be noticed: `send` to it waits for nothing
     await send({"type": "http.response.body", "body": b"[]]"})
     gone.cancel()
 
