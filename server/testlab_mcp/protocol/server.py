@@ -138,7 +138,7 @@ def _make_keeper(lab: Lab, scopes: ScopeCache, audit: AuditLogger, over_http: bo
 def _make_lifespan(
     lab: Lab, scopes: ScopeCache, guard: RequestGuard, audit: AuditLogger, tasks: Tasks | None, over_http: bool
 ) -> Callable[[MCPServer[None]], AbstractAsyncContextManager[None]]:
-    """What begins with the server's first session, or with the HTTP server, and ends with it."""
+    """What begins and ends with the server."""
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[None]) -> AsyncGenerator[None, None]:
