@@ -80,8 +80,8 @@ def factory(fresh_sim: SimLab, reports: Path, tmp_path: Path) -> Iterator[Factor
 
 
 @pytest.fixture
-def lot(sim: SimLab, tmp_path: Path) -> Iterator[Factory]:
-    """The TofuPilot that all tests share, sent runs without deliveries; reads from the samples."""
-    made = Factory(sim, SAMPLES, tmp_path / "saved", "[durable]\nenabled = false\n")
+def lot(fresh_sim: SimLab, tmp_path: Path) -> Iterator[Factory]:
+    """A TofuPilot of its own, sent runs without deliveries; reads from the samples, which others record as well."""
+    made = Factory(fresh_sim, SAMPLES, tmp_path / "saved", "[durable]\nenabled = false\n")
     yield made
     made.close()
