@@ -78,9 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    ):  # so in a shell's background, and in all that is started there
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in all that a shell starts in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.disable()  # what is collected stays, and is looked at once: by `freeze`
     once.share()

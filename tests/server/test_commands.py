@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -122,7 +121,7 @@ def test_without_a_tokenizer_tokens_are_estimated_and_nothing_is_judged(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "bpe_openai", None)
-    monkeypatch.setattr(tools, "_load_tokenizer", cache(tools._load_tokenizer.__wrapped__))
+    tools._load_tokenizer.cache_clear()
     monkeypatch.setattr(tools, "TOOL_LIMIT", 1)
     assert main(["tools", "--tokens"]) == 0
     printed = capsys.readouterr().out

@@ -63,10 +63,7 @@ class Tables:
 def _campaign() -> tuple[Any, ...]:
     return (
         sa.Column("campaign_id", _TEXT, primary_key=True),
-        sa.Column("caller", _TEXT, nullable=False),
-        sa.Column("service", _TEXT, nullable=False),
-        sa.Column("order", _TEXT, nullable=False),
-        sa.Column("state", _TEXT, nullable=False),
+        *(sa.Column(name, _TEXT, nullable=False) for name in ("caller", "service", "order", "state")),
         *(sa.Column(name, _TEXT, nullable=False, default="") for name in ("why", "trouble", "pinned")),
         sa.Column("created_at", _REAL, nullable=False),
         *(sa.Column(name, _REAL) for name in ("started_at", "ended_at", "released_at", "cancel_at")),
@@ -76,6 +73,6 @@ def _campaign() -> tuple[Any, ...]:
     )
 
 
-def _key(name: str, kind: Any = sa.Integer) -> tuple[sa.Column[Any], sa.Column[Any]]:
+def _key(name: str, kind: Any = _NUMBER) -> tuple[sa.Column[Any], sa.Column[Any]]:
     """A row's key within its campaign."""
-    return sa.Column("campaign_id", sa.Text, primary_key=True), sa.Column(name, kind, primary_key=True)
+    return sa.Column("campaign_id", _TEXT, primary_key=True), sa.Column(name, kind, primary_key=True)
